@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -147,10 +147,15 @@ def change_state(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         replace_privately(path, [json.dumps(data, indent=2)])
 
 
-@contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path) -> AbstractContextManager[None]:
     """Wait until no other process holds the lock on the private `folder`, which is made if there is none; hold it."""
-    opened = os.open(paths.private_dir(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return lock_folder(paths.private_dir(folder))
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock on `folder`, which has to exist; hold it."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX)
         yield

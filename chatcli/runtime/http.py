@@ -7,6 +7,7 @@ import sys
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -115,62 +116,52 @@ def origin(url: Any) -> tuple[str, str, int | None]:
     return url.scheme, url.host, port
 
 
+@dataclass(eq=False)
 class _BoundedStream:
     """The body of a response, decompressed in pieces and counted."""
 
-    def __init__(
-        self,
-        stream: Any,
-        library: str,
-        *,
-        most: int,
-        most_piece: int,
-        ends: tuple[bytes, ...],
-        unpack: "zlib._Decompress | None",
-        pages: bool,
-    ) -> None:
-        self._stream = stream
-        self._library = library
-        self._most = most
-        self._most_piece = most_piece
-        self._ends = ends
-        self._unpack = unpack
-        self._pages = pages
-        self._length = 0
-        self._open = 0
-        """How many bytes of the last event have come."""
-        self._tail = b""
+    stream: Any
+    library: str
+    most: int
+    most_piece: int
+    ends: tuple[bytes, ...]
+    unpack: "zlib._Decompress | None"
+    pages: bool
+    length: int = 0
+    open: int = 0
+    """How many bytes of the last event have come."""
+    tail: bytes = b""
 
     def __iter__(self) -> Iterator[bytes]:
-        for data in self._stream:
+        for data in self.stream:
             yield from self._read(data)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for data in self._stream:
+        async for data in self.stream:
             for part in self._read(data):
                 yield part
 
     def close(self) -> None:
-        self._stream.close()
+        self.stream.close()
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        await self.stream.aclose()
 
     @property
     def elapsed(self) -> timedelta | None:
         """How long the response took, once it is closed; httpx2 asks its stream."""
-        return getattr(self._stream, "elapsed", None)
+        return getattr(self.stream, "elapsed", None)
 
     def _read(self, data: bytes) -> Iterator[bytes]:
-        for part in (data,) if self._unpack is None else self._decode(self._unpack, data):
-            if not self._pages:
+        for part in (data,) if self.unpack is None else self._decode(self.unpack, data):
+            if not self.pages:
                 self._refuse_page(part)
-            self._length += len(part)
+            self.length += len(part)
             self._count_piece(part)
-            if self._length > self._most:
-                raise self._too_much("an answer", self._most)
-            if self._open > self._most_piece:
-                raise self._too_much("an event", self._most_piece)
+            if self.length > self.most:
+                raise self._too_much("an answer", self.most)
+            if self.open > self.most_piece:
+                raise self._too_much("an event", self.most_piece)
             yield part
 
     def _decode(self, unpack: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
@@ -182,26 +173,26 @@ class _BoundedStream:
                 if not data and len(part) < _DECODED_AT_ONCE:
                     return
         except zlib.error as error:
-            raise sys.modules[self._library].DecodingError(str(error)) from error
+            raise sys.modules[self.library].DecodingError(str(error)) from error
 
     def _count_piece(self, part: bytes) -> None:
         """Note how much has come since the last end of an event, which may lie across two parts."""
-        if not self._ends:
+        if not self.ends:
             return
-        searched = self._tail + part
-        end = max(searched.rfind(end) for end in self._ends)
-        self._open = self._open + len(part) if end < 0 else len(searched) - end
-        self._tail = searched[-2:]
+        searched = self.tail + part
+        end = max(searched.rfind(end) for end in self.ends)
+        self.open = self.open + len(part) if end < 0 else len(searched) - end
+        self.tail = searched[-2:]
 
     def _refuse_page(self, part: bytes) -> None:
         start = part.lstrip()[:15].lower()
         if start:
-            self._pages = True  # only the beginning decides
+            self.pages = True  # only the beginning decides
         if start.startswith(_PAGE_STARTS):
-            raise _error(self._library, PageError, "it answers with a web page")
+            raise _error(self.library, PageError, "it answers with a web page")
 
     def _too_much(self, what: str, most: int) -> LimitError:
-        return _error(self._library, LimitError, f"it sent {what} of more than {most // MIB} MiB")
+        return _error(self.library, LimitError, f"it sent {what} of more than {most // MIB} MiB")
 
 
 @cache

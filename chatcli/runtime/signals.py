@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a run to stop."""
-_INTERRUPTED = (
-    130  # ExitCode.INTERRUPTED, which is not imported: this module comes first of all, and imports little of ours
-)
+# ExitCode.INTERRUPTED, which is not imported: this module comes first of all, and imports little of ours.
+_INTERRUPTED = 130
 # Literal text: a handler that imports `json` may find it half imported.
 _REPORTS = {
     "json": (

@@ -191,7 +191,8 @@ class AnswerReader:
         elif part["type"] == "updates":
             for name, update in part["data"].items():
                 if name == INTERRUPT:
-                    self._read_interrupts(update)
+                    self.paused = self.paused or not update
+                    self.interrupts |= {interrupt.id: interrupt for interrupt in update}
                 else:
                     yield from self._read_updates(update, (part["ns"], name))
             yield from self._read_early_results()
@@ -410,11 +411,6 @@ class AnswerReader:
         for result in self._early_results:
             yield from self._read_result(result)
         self._early_results.clear()
-
-    def _read_interrupts(self, interrupts: Sequence[Interrupt[Any]]) -> None:
-        self.paused = self.paused or not interrupts
-        for interrupt in interrupts:
-            self.interrupts[interrupt.id] = interrupt
 
     def _add_usage(self, message: AIMessage) -> None:
         counts = message.usage_metadata

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -43,6 +43,7 @@ JOURNAL_INTERVAL = 0.5
 """Seconds between two looks at what has arrived of an answer, to keep it in case the process is killed."""
 
 
+@dataclass(eq=False)
 class RunningTurn:
     """A turn on `thread`, run once; `name` answers: `provider:model` or `graph:NAME`.
 
@@ -51,25 +52,18 @@ class RunningTurn:
     `cost` prices the turn's usage in US dollars, `explain` returns the error that the user sees.
     """
 
-    def __init__(
-        self,
-        thread: GraphThread,
-        name: str,
-        graph_input: Any,
-        question: HumanMessage | None = None,
-        *,
-        context: Any = None,
-        cost: Callable[[Tokens], float | None] = lambda tokens: None,
-        explain: Callable[[BaseException], ChatcliError] = as_failure,
-    ) -> None:
-        self._thread = thread
-        self._name = name
-        self._input = graph_input
-        self._question = question
-        self._context = context
-        self._cost = cost
-        self._explain = explain
-        self._reader = AnswerReader(named=thread.node is None, nodes=thread.answer_nodes, may_answer=thread.may_answer)
+    thread: GraphThread
+    name: str
+    graph_input: Any
+    question: HumanMessage | None = None
+    context: Any = None
+    cost: Callable[[Tokens], float | None] = lambda tokens: None
+    explain: Callable[[BaseException], ChatcliError] = as_failure
+
+    def __post_init__(self) -> None:
+        self._reader = AnswerReader(
+            named=self.thread.node is None, nodes=self.thread.answer_nodes, may_answer=self.thread.may_answer
+        )
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
@@ -83,7 +77,7 @@ class RunningTurn:
     async def run(self) -> AsyncGenerator[Event, None]:
         """Yield the turn's events up to its terminal one. While another process has a turn on the thread, wait."""
         started = time.monotonic()
-        yield TurnStarted(self._thread.id, self._name)
+        yield TurnStarted(self.thread.id, self.name)
         self._task = task = asyncio.create_task(self._pump())
         # Not the task itself says that it is over: one that is cancelled before it began runs nothing of its code.
         task.add_done_callback(lambda _: self._arrived.put_nowait(None))
@@ -109,7 +103,7 @@ class RunningTurn:
         yield end
 
     def _no_answer(self) -> Notice:
-        if not (nodes := self._thread.answer_nodes):
+        if not (nodes := self.thread.answer_nodes):
             return Notice("the graph ended without an answer", "warning")
         others = one_line(", ".join(self._reader.silent_nodes), MAX_NODES) or "none"
         return Notice(f"no text came from the node {', '.join(nodes)}; nodes that wrote text: {others}", "warning")
@@ -134,17 +128,17 @@ class RunningTurn:
                 self.announce(event)
 
     async def _run_graph(self) -> None:
-        thread = self._thread
+        thread = self.thread
         await self._take_thread()
         await thread.mend()
-        if await recover(thread, thread.config(self._name)):
+        if await recover(thread, thread.config(self.name)):
             self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
-        asks = isinstance(self._input, Mapping)
+        asks = isinstance(self.graph_input, Mapping)
         if not asks and thread.node is None:
             self._held = {message.id for message in await thread.messages()}
-        config = thread.config(self._name, title=self._title, turn=await thread.turn_number(new=asks))
+        config = thread.config(self.name, title=self._title, turn=await thread.turn_number(new=asks))
         async with self._journal():
-            async for part in thread.stream(self._input, config, self._context):
+            async for part in thread.stream(self.graph_input, config, self.context):
                 for event in self._reader.read(part):
                     self.announce(event)
             for event in self._reader.complete():
@@ -153,11 +147,11 @@ class RunningTurn:
 
     async def _read_unstreamed(self) -> None:
         """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
-        by_state = self._thread.node is None and not self._thread.answer_nodes
+        by_state = self.thread.node is None and not self.thread.answer_nodes
         complete = self._reader.content and not self._reader.has_gap
-        if not by_state or complete or isinstance(self._input, Command):
+        if not by_state or complete or isinstance(self.graph_input, Command):
             return
-        messages = await self._thread.messages()
+        messages = await self.thread.messages()
         new = [message for message in messages[newest_turn(messages) :] if message.id not in self._held]
         for event in self._reader.read_stored(new):
             self.announce(event)
@@ -165,15 +159,15 @@ class RunningTurn:
     @property
     def asked(self) -> str:
         """The ID of the question that the turn asks; empty if it goes on with another turn."""
-        return self._question_id if isinstance(self._input, Mapping) else ""
+        return self._question_id if isinstance(self.graph_input, Mapping) else ""
 
     @property
     def _question_id(self) -> str:
-        return str(self._question.id) if self._question is not None else ""
+        return str(self.question.id) if self.question is not None else ""
 
     @property
     def _title(self) -> str:
-        return self._question.text if self._question is not None else ""
+        return self.question.text if self.question is not None else ""
 
     async def _end(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
         """Wait for `task`, which is over or cancelled, and return the terminal event."""
@@ -184,37 +178,37 @@ class RunningTurn:
             await self._release()
 
     async def _outcome(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
-        thread_id, reader = self._thread.id, self._reader
+        thread_id, reader = self.thread.id, self._reader
         broken = InterruptedTurnError("stopped") if task.cancelled() else task.exception()
         if broken is not None:
-            error = self._explain(broken)
+            error = self.explain(broken)
             try:
                 if not self._holding:  # stopped before it could take the thread
-                    self._holding = self._thread.runs_here and self._thread.threads.locks.try_lock(self._thread.id)
+                    self._holding = self.thread.runs_here and self.thread.threads.locks.try_lock(self.thread.id)
                 with exits_contained():
                     checkpoint_id = await self._keep() if self._holding else ""
             except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
-                error, checkpoint_id = _with_loss(self._explain(problem), reader.content), ""
+                error, checkpoint_id = _with_loss(self.explain(problem), reader.content), ""
             cited = self._cited()
             if isinstance(error, InterruptedTurnError):
                 elapsed_ms = _elapsed_ms(started)
-                return TurnInterrupted(thread_id, checkpoint_id, self._name, reader.content, elapsed_ms, cited)
-            return TurnFailed(thread_id, self._name, reader.content, error, cited)
+                return TurnInterrupted(thread_id, checkpoint_id, self.name, reader.content, elapsed_ms, cited)
+            return TurnFailed(thread_id, self.name, reader.content, error, cited)
         if reader.paused and not reader.interrupts:
-            self._stopped_before = await self._thread.mark_stopped()
+            self._stopped_before = await self.thread.mark_stopped()
         return TurnFinished(
             thread_id=thread_id,
-            checkpoint_id=await self._thread.checkpoint_id(),
-            model=self._name,
+            checkpoint_id=await self.thread.checkpoint_id(),
+            model=self.name,
             content=reader.content,
             finish_reason=self._finish_reason(),
             usage=reader.usage,
             elapsed_ms=_elapsed_ms(started),
             messages_in_context=reader.messages_in_context,
-            messages_in_thread=reader.messages_in_thread or len(await self._thread.messages()),
+            messages_in_thread=reader.messages_in_thread or len(await self.thread.messages()),
             context_tokens=reader.context_tokens,
             context_budget=reader.context_budget,
-            cost_usd=self._cost(reader.tokens),
+            cost_usd=self.cost(reader.tokens),
             langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
             output=reader.output,
             cited=self._cited(),
@@ -232,22 +226,22 @@ class RunningTurn:
             return WAITING
         if self._stopped_before:
             return STOPPED
-        if self._thread.node is None and not reader.content:
+        if self.thread.node is None and not reader.content:
             return NO_ANSWER
         return reader.finish_reason or "stop"  # not all graphs say
 
     async def _keep(self) -> str:
         """Store what the turn has not stored itself; return the newest checkpoint's ID."""
-        config = self._thread.config(self._name, title=self._title)
-        given = self._input if isinstance(self._input, Mapping) else {}
+        config = self.thread.config(self.name, title=self._title)
+        given = self.graph_input if isinstance(self.graph_input, Mapping) else {}
         other_input = {name: value for name, value in given.items() if name != "messages"}
-        await keep_turn(self._thread, config, self._question, self._reader.messages, other_input)
-        return await self._thread.checkpoint_id()
+        await keep_turn(self.thread, config, self.question, self._reader.messages, other_input)
+        return await self.thread.checkpoint_id()
 
     async def _take_thread(self) -> None:
         """Wait until no other process has a turn on the thread, so that this turn is based on what that one wrote."""
         waiting = False
-        while not self._thread.threads.locks.try_lock(self._thread.id):
+        while not self.thread.threads.locks.try_lock(self.thread.id):
             if not waiting:
                 self.announce(Notice("another chat is answering on this thread; waiting for it"))
             waiting = True
@@ -266,7 +260,7 @@ class RunningTurn:
                     kept = content
                     self._journaled = True
                     partial = Partial(self._question_id, content)
-                    await asyncio.to_thread(self._thread.threads.journal.save, self._thread.id, partial)
+                    await asyncio.to_thread(self.thread.threads.journal.save, self.thread.id, partial)
 
         keeper = asyncio.create_task(keep())
         try:
@@ -279,9 +273,9 @@ class RunningTurn:
         """Give the thread free, and forget the journal of a turn that is stored now."""
         if self._journaled:
             with suppress(StoreError):  # the next turn clears it; of this one, the end is shown as it is
-                await asyncio.to_thread(self._thread.threads.journal.clear, self._thread.id)
+                await asyncio.to_thread(self.thread.threads.journal.clear, self.thread.id)
         if self._holding:
-            self._thread.threads.locks.unlock(self._thread.id)
+            self.thread.threads.locks.unlock(self.thread.id)
         self._holding = self._journaled = False
 
 

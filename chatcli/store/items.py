@@ -16,9 +16,10 @@ from weakref import WeakKeyDictionary
 from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 
 from chatcli.errors import ChatcliError, StoreError
+from chatcli.runtime.files import lock_folder
 from chatcli.store.errors import ITEM_TABLES, REPAIR, DamagedError, as_store_error, refuse_foreign_table
 from chatcli.store.location import StoreLocation, postgres_extra
-from chatcli.store.sqlite.staging import alone, is_unmade, new_file
+from chatcli.store.sqlite.staging import is_unmade, new_file
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, open_file
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def open_sqlite_items(
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
             refuse_foreign_table(table, {name for (name,) in rows}, str(path))
         store = SqliteStore(connection, deserializer=_read_value, index=index, ttl=ttl)
-        with alone(path.parent):
+        with lock_folder(path.parent):
             store.setup()
         yield store
     finally:

@@ -202,21 +202,9 @@ def _read_thread(where: str, data: Mapping[str, Any], messages: list[BaseMessage
     except ValidationError as error:
         raise refusal(where, error) from None
     _check_role(where, head)
-    return ThreadDocument(
-        thread_id=check_id(f"{where}thread_id", head.thread_id),
-        title=head.title,
-        model=head.model,
-        system=head.system,
-        messages=messages,
-        role=head.role,
-        template=head.template,
-        variables=head.variables,
-        temperature=head.temperature,
-        summary=head.summary,
-        summarised=head.summarised,
-        refused=tuple(head.refused),
-        remembered_model=head.remembered_model,
-    )
+    fields = head.model_dump(exclude={"type", "format", "version", "turns", "created_at", "updated_at"})
+    fields |= {"thread_id": check_id(f"{where}thread_id", head.thread_id), "refused": tuple(head.refused)}
+    return ThreadDocument(**fields, messages=messages)
 
 
 def _check_role(where: str, head: _Head) -> None:

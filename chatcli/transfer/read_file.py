@@ -8,7 +8,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -63,16 +63,16 @@ def _read(path: Path) -> list[ThreadDocument]:
 
 def _read_lists(file: IO[bytes]) -> list[ThreadDocument]:
     """Return the threads of all lists of conversations in an archive; its other files are left out."""
-    archive = _read_archive(file, MAX_BYTES)
+    lists, others = _read_archive(file, MAX_BYTES)
     documents: list[ThreadDocument] = []
-    for name, data in archive.lists.items():
+    for name, data in lists.items():
         try:
             documents += _read_text(data)
         except UsageError as error:
             problem = error.message.removeprefix(f"{NOTHING}: ")
             raise refuse(name, problem) from None
     if documents:
-        documents[0] = replace(documents[0], left_out=(*documents[0].left_out, *archive.others))
+        documents[0] = replace(documents[0], left_out=(*documents[0].left_out, *others))
     return documents
 
 
@@ -111,16 +111,8 @@ def _is_jsonl(text: str) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Archive:
-    """The lists of conversations in an archive, by name, and the names of its other files."""
-
-    lists: Mapping[str, bytes]
-    others: Sequence[str]
-
-
-def _read_archive(file: IO[bytes], limit: int) -> _Archive:
-    """Return the lists of conversations in the archive `file`, which may have `limit` bytes together."""
+def _read_archive(file: IO[bytes], limit: int) -> tuple[Mapping[str, bytes], Sequence[str]]:
+    """Return an archive's lists of conversations by name, at most `limit` bytes, and the names of its other files."""
     try:
         with zipfile.ZipFile(file) as archive:
             found = [info for info in archive.infolist() if not info.is_dir() and "__MACOSX/" not in info.filename]
@@ -135,7 +127,7 @@ def _read_archive(file: IO[bytes], limit: int) -> _Archive:
         raise refuse("the archive", f"it is damaged: {error}") from None
     if not lists:
         raise refuse("the archive", "it has no conversations.json")
-    return _Archive(lists, [PurePosixPath(info.filename).name for info in found if info.filename not in lists])
+    return lists, [PurePosixPath(info.filename).name for info in found if info.filename not in lists]
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:

@@ -1,7 +1,7 @@
 """Reads threads of a store as documents, and writes documents into a store through the graph, as turns do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import count
 from typing import Any
 
@@ -22,6 +22,8 @@ from chatcli.transfer.document import ThreadDocument
 
 _INPUT = "__input__"
 """LangGraph's name for the input of a run: an update under it begins a turn."""
+_STATE = ("role", "template", "variables", "temperature", "summary", "summarised")
+"""The fields of a state that a document has as they are."""
 
 
 async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
@@ -33,23 +35,14 @@ async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
 
 def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocument:
     """Return the thread that `summary` describes, with the state `values`."""
+    state = {name: values[name] for name in _STATE if name in values}
     return ThreadDocument(
-        thread_id=summary.thread_id,
-        title=summary.title,
-        model=summary.model,
+        **asdict(summary),
+        **state,
         system=values.get("system"),
         messages=values.get("messages", []),
-        role=values.get("role", ""),
-        template=values.get("template", ""),
-        variables=values.get("variables", {}),
-        temperature=values.get("temperature"),
-        summary=values.get("summary", ""),
-        summarised=values.get("summarised", ""),
         refused=tuple(values.get("refused", ())),
         remembered_model=values.get("model", ""),
-        turns=summary.turns,
-        created_at=summary.created_at,
-        updated_at=summary.updated_at,
     )
 
 

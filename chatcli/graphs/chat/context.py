@@ -280,12 +280,7 @@ async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:
     config = RunnableConfig(tags=[TAG_NOSTREAM])
     try:
         # Streamed, since some servers can't do otherwise, and retried like every question.
-        answer = await receive(
-            lambda: turn.model.client.astream(request, config),
-            turn.model,
-            seconds=turn.timeout,
-            report=lambda text: None,
-        )
+        answer = await receive(lambda: turn.model.client.astream(request, config), turn.model, seconds=turn.timeout)
         turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
         refuse_unfinished(answer, turn.model)
     except Exception as error:

@@ -1,8 +1,9 @@
 """The compiled graph of the plain chat, and the setup in the state of its threads."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -16,6 +17,8 @@ from chatcli.graphs.chat.tools_node import TOOLS_NODE, next_node, run_call
 from chatcli.roles import Setup
 
 ChatGraph = CompiledStateGraph[ChatState, TurnContext, ChatState, ChatState]
+_SETUP = [field.name for field in fields(Setup)]
+"""The fields of a setup, which a thread's state has too."""
 
 
 def build_graph(checkpointer: BaseCheckpointSaver[str]) -> ChatGraph:
@@ -53,28 +56,12 @@ async def read_values(graph: ChatGraph, thread_id: str) -> Mapping[str, Any] | N
 
 def setup_of(values: Mapping[str, Any]) -> Setup:
     """Return the setup in a thread's `values`."""
-    return Setup(
-        system=values.get("system") or "",
-        role=values.get("role") or "",
-        template=values.get("template") or "",
-        variables=values.get("variables") or {},
-        temperature=values.get("temperature"),
-        model=values.get("model") or "",
-        base_url=values.get("base_url") or "",
-    )
+    return Setup(**{name: values[name] for name in _SETUP if values.get(name) is not None})
 
 
 def setup_values(setup: Setup) -> ChatState:
     """Return the part of a thread's state that `setup` is."""
-    return ChatState(
-        system=setup.system,
-        role=setup.role,
-        template=setup.template,
-        variables=dict(setup.variables),
-        temperature=setup.temperature,
-        model=setup.model,
-        base_url=setup.base_url,
-    )
+    return cast("ChatState", {name: getattr(setup, name) for name in _SETUP} | {"variables": dict(setup.variables)})
 
 
 def setup_update(setup: Setup, stored: Setup | None) -> dict[str, Any]:

@@ -32,7 +32,11 @@ _MAX_PAUSE = 8.0
 
 
 async def receive(
-    ask: Callable[[], AsyncIterator[BaseMessage]], model: Model, *, seconds: float, report: Callable[[str], None]
+    ask: Callable[[], AsyncIterator[BaseMessage]],
+    model: Model,
+    *,
+    seconds: float,
+    report: Callable[[str], None] = lambda note: None,
 ) -> AIMessage:
     """Return the answer of `model` that streams from `ask`; retry while the server limits the rate or fails.
 
@@ -52,7 +56,7 @@ async def receive(
             reason = _passing_reason(error)
             if reason is None or begun:
                 raise
-            wanted = _wanted_pause(error)
+            wanted = retry_after(sdk_errors.header(error, "retry-after"))
             pause = _own_pause(attempt) if wanted is None else wanted
             if model.name.provider == LOCAL or time.monotonic() + pause >= deadline:
                 if wanted:
@@ -127,11 +131,6 @@ def _endless(model: Model, length: int) -> CutAnswerError:
         f"{model.name} at {model.address} does not end its answer: {length:,} characters have come{limit}",
         remedy="Choose another server or model.",
     )
-
-
-def _wanted_pause(error: Exception) -> float | None:
-    """Return the seconds that the server asks to wait, None if it names none."""
-    return retry_after(sdk_errors.header(error, "retry-after"))
 
 
 def _own_pause(attempt: int) -> float:

@@ -213,10 +213,7 @@ async def _rewrite(question: str, earlier: Sequence[BaseMessage], turn: TurnCont
     try:
         async with asyncio.timeout(min(REWRITE_SECONDS, turn.timeout)):
             answer = await receive(
-                lambda: turn.model.client.astream(request, config),
-                turn.model,
-                seconds=REWRITE_SECONDS,
-                report=lambda text: None,
+                lambda: turn.model.client.astream(request, config), turn.model, seconds=REWRITE_SECONDS
             )
     except Exception:  # noqa: BLE001 - whatever fails, the question's own words are left
         return ""

@@ -66,12 +66,7 @@ def _own_options(schema: "AnswerSchema", client: BaseChatModel) -> dict[str, Any
     """Return what the provider's own `with_structured_output` would send, so that the answer still streams as text."""
     try:
         chain = client.with_structured_output({**schema.schema, "title": schema.name}, method="json_schema")
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        NotImplementedError,
-    ):  # clients raise these on a schema that they don't support
+    except (ValueError, TypeError, KeyError, NotImplementedError):  # the client does not support the schema
         return {}
     bound = chain.first if isinstance(chain, RunnableSequence) else None
     # Some clients make a tool of the schema instead, or use another client.

@@ -5,7 +5,6 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NotRequired, TypedDict
 
@@ -163,12 +162,7 @@ async def _sample(prompt: Sequence[BaseMessage], turn: TurnContext) -> Sampled |
     config = RunnableConfig(tags=[TAG_NOSTREAM])
     messages = adapt_messages(prompt, turn.model)
     try:
-        answer = await receive(
-            lambda: turn.model.client.astream(messages, config),
-            turn.model,
-            seconds=turn.timeout,
-            report=lambda text: None,
-        )
+        answer = await receive(lambda: turn.model.client.astream(messages, config), turn.model, seconds=turn.timeout)
     except Exception as error:  # noqa: BLE001 - the server gets any failure, and the call goes on
         return translate(error, turn.model.endpoint).message
     turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
@@ -196,49 +190,40 @@ def _room(model: Model) -> int:
 async def _invoke(tool: Tool, call: ToolCall, room: int) -> ToolMessage:
     result = await tool.runnable.ainvoke(call)
     assert isinstance(result, ToolMessage)
-    shown = await asyncio.to_thread(_read_result, result)
-    text = shown.text
+    text, images = await asyncio.to_thread(_read_result, result)
     if len(text) > room:
         text = f"{text[:room]}\n[cut: it has {len(text)} characters]"
     # Of other tools, what they add for programs is not kept: it would pass for passages of documents.
     artifact = result.artifact if is_document_tool(tool) else None
-    return result_of(call, text, status=result.status, artifact=artifact, images=shown.images)
+    return result_of(call, text, status=result.status, artifact=artifact, images=images)
 
 
-@dataclass
-class _Result:
-    """What a result holds: its text, in which its images are named, and these."""
-
-    text: str = ""
-    images: list[dict[str, Any]] = field(default_factory=list)
-
-
-def _read_result(message: ToolMessage) -> _Result:
-    """Return what a tool's result holds; whatever a model can't be sent is named."""
-    result, content = _Result(), message.content if isinstance(message.content, list) else [message.content]
-    texts = [part if isinstance(part, str) else _read_block(part, result) for part in content]
+def _read_result(message: ToolMessage) -> tuple[str, list[dict[str, Any]]]:
+    """Return the text of a tool's result, in which its images are named, and these; what can't be sent is named."""
+    images: list[dict[str, Any]] = []
+    content = message.content if isinstance(message.content, list) else [message.content]
+    texts = [part if isinstance(part, str) else _read_block(part, images) for part in content]
     if not any(texts) and isinstance(message.artifact, dict):
         texts = [json.dumps(message.artifact.get("structured_content"), ensure_ascii=False)]
-    result.text = "\n".join(texts)
-    return result
+    return "\n".join(texts), images
 
 
-def _read_block(block: dict[str, Any], result: _Result) -> str:
-    """Return the text that stands for `block`; an image is added to the `result`."""
+def _read_block(block: dict[str, Any], images: list[dict[str, Any]]) -> str:
+    """Return the text that stands for `block`; an image is added to `images`."""
     if block.get("type") == "text":
         return str(block.get("text", ""))
     reason = "can't be shown to the model"
     if block.get("type") == "image" and block.get("base64"):
-        if len(result.images) == MAX_IMAGES:
+        if len(images) == MAX_IMAGES:
             reason = f"left out: a call may return {MAX_IMAGES} images"
         else:
             try:
                 data = base64.b64decode(str(block["base64"]), validate=True)
                 if (media_type := image_type(data)) is None:
                     raise UsageError("it is no image that models take")
-                name = f"image {len(result.images) + 1}"
+                name = f"image {len(images) + 1}"
                 width, height = pixels(name, data)
-                result.images.append(image_block(*fit_image(name, data, media_type)))
+                images.append(image_block(*fit_image(name, data, media_type)))
             except (binascii.Error, UsageError) as error:
                 reason = one_line(str(error), MAX_NAME)
             else:

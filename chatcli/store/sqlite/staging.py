@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from chatcli import paths
-from chatcli.runtime.files import put_in_place
+from chatcli.runtime.files import lock_folder, put_in_place
 from chatcli.runtime.sqlite import connect as connect_file
 from chatcli.runtime.sqlite import unchecked
 from chatcli.store.errors import as_sqlite_failure
@@ -26,7 +26,7 @@ _LOCK = "lock"
 def staging_path(path: Path) -> Iterator[Path]:
     """Yield a path for a temporary SQLite store, on the disk of the store at `path`; it is deleted at the end."""
     # First, the folders of processes that were killed meanwhile are removed.
-    with alone(path.parent):  # no process may take a new folder, not yet locked, for a leftover
+    with lock_folder(path.parent):  # no process may take a new folder, not yet locked, for a leftover
         _remove_leftovers(path.parent)
         temporary = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent)
         lock = os.open(Path(temporary.name) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -58,22 +58,11 @@ def new_file(path: Path) -> Iterator[Path]:
             connection.executescript("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")
             connection.execute("PRAGMA journal_mode = WAL")
         yield staged
-        with alone(target.parent):
+        with lock_folder(target.parent):
             if is_unmade(target):
                 if target.exists():
                     staged.chmod(stat.S_IMODE(target.stat().st_mode))
                 put_in_place(staged, target)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Wait for, and hold off, every other process that makes a store or a table in `folder`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove_leftovers(folder: Path) -> None:

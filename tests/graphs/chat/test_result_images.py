@@ -65,9 +65,9 @@ def test_a_model_that_takes_none_gets_their_names(model: Model) -> None:
 def test_what_is_no_image_and_what_is_too_much_is_named() -> None:
     broken = {"type": "image", "base64": "AAAA", "mime_type": "image/\x1b[31mpng"}
     link = {"type": "file", "url": "https://example.com/a", "mime_type": "text/plain"}
-    read = _read_result(ToolMessage([broken, link, *[image()] * (MAX_IMAGES + 1)], tool_call_id="1"))
-    assert len(read.images) == MAX_IMAGES
-    first, second, *_, last = read.text.split("\n")
+    text, images = _read_result(ToolMessage([broken, link, *[image()] * (MAX_IMAGES + 1)], tool_call_id="1"))
+    assert len(images) == MAX_IMAGES
+    first, second, *_, last = text.split("\n")
     assert first == "[image image/\x1b[31mpng: it is no image that models take]"  # cleaned where it is shown
     assert second == "[file text/plain https://example.com/a: can't be shown to the model]"
     assert last.endswith(f"left out: a call may return {MAX_IMAGES} images]")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from chatcli.sessions.history import Turn
     from chatcli.sessions.session import Session
     from chatcli.store.threads import Threads
-    from chatcli.store.usage import Answered
+    from chatcli.store.usage import AnswerUsage
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -370,7 +370,7 @@ class Conversation:
         await self.refuse_costly()
         return await (await self.chat_session()).take_over(turn)
 
-    async def answered(self) -> "list[Answered]":
+    async def answered(self) -> "list[AnswerUsage]":
         """Return the usage of each answer of the current thread, on all of its branches."""
         return await asyncio.to_thread((await self.threads()).usage, self.thread_id)
 

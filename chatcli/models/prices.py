@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.events import Listing
-from chatcli.store.usage import Answered, Tokens
+from chatcli.store.usage import AnswerUsage, Tokens
 
 if TYPE_CHECKING:
     from genai_prices.types import PriceCalculation
@@ -70,15 +70,15 @@ def dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 100 else f"${amount:.4f}"
 
 
-def spent_by_model(answers: Iterable[Answered]) -> list[Spent]:
+def spent_by_model(answers: Iterable[AnswerUsage]) -> list[Spent]:
     """Return what each model has used, in the order in which they first answered."""
-    groups: dict[str, list[Answered]] = {}
+    groups: dict[str, list[AnswerUsage]] = {}
     for answer in answers:
         groups.setdefault(answer.model, []).append(answer)
     return [replace(spent(group), model=model) for model, group in groups.items()]
 
 
-def cost_listing(title: str, answers: Sequence[Answered]) -> Listing:
+def cost_listing(title: str, answers: Sequence[AnswerUsage]) -> Listing:
     """Return what `answers` have used and cost, by model, and the total."""
     lines = [(each.model or "unknown", each) for each in spent_by_model(answers)]
     lines.append(("total", spent(answers)))
@@ -89,15 +89,15 @@ def cost_listing(title: str, answers: Sequence[Answered]) -> Listing:
     return Listing(title, ("model", "turns", "tokens in", "tokens out", "cost"), rows)
 
 
-def spent_by_thread(answers: Iterable[Answered]) -> dict[str, Spent]:
+def spent_by_thread(answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
     """Return what each thread has used."""
-    groups: dict[str, list[Answered]] = {}
+    groups: dict[str, list[AnswerUsage]] = {}
     for answer in answers:
         groups.setdefault(answer.thread_id, []).append(answer)
     return {thread_id: spent(group) for thread_id, group in groups.items()}
 
 
-def spent(answers: Iterable[Answered]) -> Spent:
+def spent(answers: Iterable[AnswerUsage]) -> Spent:
     """Return what `answers` have used together."""
     total, cost = Tokens(), 0.0
     turns: set[tuple[str, int]] = set()
@@ -114,7 +114,7 @@ def spent(answers: Iterable[Answered]) -> Spent:
 
 
 @lru_cache(65536)
-def cost_of(answer: Answered) -> float | None:
+def cost_of(answer: AnswerUsage) -> float | None:
     """Return what `answer` cost in US dollars; None if it is not known. A local model costs nothing."""
     provider, _, model = answer.model.partition(":")
     if provider == LOCAL:

@@ -45,9 +45,9 @@ def near_subcommand(word: str, names: Sequence[str] = SUBCOMMANDS) -> str:
 
 def _split_short(argument: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:
     """Yield the options of one letter that `argument` joins, as in `-ci`; the last one may take a value."""
-    for place, letter in enumerate(argument[1:], 1):
+    for index, letter in enumerate(argument[1:], 1):
         name = f"-{letter}"
         if name in VALUED:
-            yield name, argument[place + 1 :] or next(rest, None)
+            yield name, argument[index + 1 :] or next(rest, None)
             return
         yield name, None

@@ -257,18 +257,18 @@ def _ancestors(steps: Sequence[Step]) -> list[Step]:
 
 
 def merged(older: Sequence[BaseMessage], newer: list[BaseMessage]) -> list[BaseMessage]:
-    """Return `newer` with what `older` has besides, each before the message that followed it."""
-    place = {message.id: index for index, message in enumerate(newer)}
-    if all(message.id in place for message in older):
+    """Return `newer` with the messages that only `older` has, at their original positions."""
+    position = {message.id: index for index, message in enumerate(newer)}
+    if all(message.id in position for message in older):
         return newer
     held = {message.id for message in older}
-    following = max((place[message.id] + 1 for message in older if message.id in place), default=0)
+    following = max((position[message.id] + 1 for message in older if message.id in position), default=0)
     removed: dict[int, list[BaseMessage]] = {}
     for message in reversed(older):
-        if message.id in place:
-            following = place[message.id]
+        if message.id in position:
+            following = position[message.id]
             continue
-        while following and newer[following - 1].id not in held:  # before a summary that stands in its place
+        while following and newer[following - 1].id not in held:  # before a summary that replaces it
             following -= 1
         removed.setdefault(following, []).append(message)
     both: list[BaseMessage] = []

@@ -347,7 +347,7 @@ class Session:
             if text.strip() == NOTHING and await self._thread.stopped_before():
                 return await self._go_on()
             return await self._ask(text, attachments)
-        if open_requests[0].interrupt_id not in self._shown:  # nobody answers what he has not seen
+        if open_requests[0].interrupt_id not in self._shown:  # a request must be shown before it can be answered
             return open_requests[0]
         self._given[open_requests[0].interrupt_id] = read_answer(open_requests[0], text)
         if len(open_requests) > 1:

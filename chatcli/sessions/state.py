@@ -51,8 +51,8 @@ class StateKey:
                 return self._checked(value)
             except ValidationError as error:
                 [first, *_] = error.errors(include_url=False, include_input=False, include_context=False)
-                place = ".".join(map(str, first["loc"]))
-                reasons.append(f"{place}: {first['msg']}" if place else first["msg"])
+                where = ".".join(map(str, first["loc"]))
+                reasons.append(f"{where}: {first['msg']}" if where else first["msg"])
         raise UsageError(
             f"the value does not fit the key {self.name}, which is of the type {self.type_name}",
             remedy=f"{one_line(reasons[0], EXCERPT)}. For example: /state {self.name}=JSON",

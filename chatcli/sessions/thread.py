@@ -59,7 +59,7 @@ LOCK_INTERVAL = 0.05
 """Seconds between two tries for a thread that another process has."""
 
 
-class StoredFirst(AsyncCallbackHandler):
+class WaitForFirstCheckpoint(AsyncCallbackHandler):
     """A callback of one run that begins with an input; the run's checkpointer is what `watch` returns."""
 
     run_inline = True
@@ -151,7 +151,7 @@ class GraphThread:
         # A new question is on disk before any node runs.
         graph = cast("Pregel[Any, Any, Any, Any]", self.graph)
         if self.node is None and isinstance(graph_input, Mapping):
-            first = StoredFirst()
+            first = WaitForFirstCheckpoint()
             graph = graph.copy(update={"checkpointer": first.watch(self._checkpointer)})
             config = {**config, "callbacks": [first]}
         parts = graph.astream(

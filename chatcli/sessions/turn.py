@@ -84,7 +84,7 @@ class RunningTurn:
         if self._stopped:
             task.cancel()
         try:
-            async for event in _merged(self._arrived):
+            async for event in _coalesce_text(self._arrived):
                 yield event
         finally:
             task.cancel()
@@ -296,7 +296,7 @@ def stopped_notice(nodes: Sequence[str]) -> Notice:
     )
 
 
-async def _merged(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
+async def _coalesce_text(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
     """Yield the events up to None; text that piled up meanwhile comes as one delta, since showing each costs time."""
     while True:
         batch = [await arrived.get()]

@@ -17,7 +17,7 @@ MAX_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _RebuiltHistory:
     """The history as it was rebuilt for the checkpoint `checkpoint_id`, whose own writes are not part of it."""
 
     checkpoint_id: str
@@ -31,7 +31,7 @@ class CachedHistory(BaseCheckpointSaver[str]):
     # rewind are seen as they are; only what lies behind a checkpoint, which never changes, comes from memory.
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # whatever the saver behind takes
-        self._kept: OrderedDict[tuple[str, str, tuple[str, ...]], _Kept] = OrderedDict()
+        self._rebuilt: OrderedDict[tuple[str, str, tuple[str, ...]], _RebuiltHistory] = OrderedDict()
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -41,19 +41,19 @@ class CachedHistory(BaseCheckpointSaver[str]):
         if target is None or not channels:
             return await super().aget_delta_channel_history(config=config, channels=channels)
         key = (config["configurable"]["thread_id"], config["configurable"].get("checkpoint_ns", ""), tuple(channels))
-        kept = self._kept.get(key)
-        history = None if kept is None else await self._extended(kept, target, channels)
+        rebuilt = self._rebuilt.get(key)
+        history = None if rebuilt is None else await self._extended(rebuilt, target, channels)
         if history is None:
             history = await super().aget_delta_channel_history(config=target.config, channels=channels)
-        self._keep(key, _Kept(_id(target), history))
+        self._remember(key, _RebuiltHistory(_id(target), history))
         return history
 
     async def _extended(
-        self, kept: _Kept, target: CheckpointTuple, channels: Sequence[str]
+        self, rebuilt: _RebuiltHistory, target: CheckpointTuple, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory] | None:
         """Return `kept` with what came after it, or None when it does not lie a short way behind `target`."""
-        if _id(target) == kept.checkpoint_id:
-            return kept.history
+        if _id(target) == rebuilt.checkpoint_id:
+            return rebuilt.history
         path: list[CheckpointTuple] = []
         parent = target.parent_config
         while parent is not None and len(path) < MAX_WALK:
@@ -61,16 +61,16 @@ class CachedHistory(BaseCheckpointSaver[str]):
             if ancestor is None:
                 return None
             path.append(ancestor)
-            if _id(ancestor) == kept.checkpoint_id:
-                return {channel: _append(kept.history[channel], path, channel) for channel in channels}
+            if _id(ancestor) == rebuilt.checkpoint_id:
+                return {channel: _append(rebuilt.history[channel], path, channel) for channel in channels}
             parent = ancestor.parent_config
         return None
 
-    def _keep(self, key: tuple[str, str, tuple[str, ...]], kept: _Kept) -> None:
-        self._kept[key] = kept
-        self._kept.move_to_end(key)
-        while len(self._kept) > MAX_THREADS:
-            self._kept.popitem(last=False)
+    def _remember(self, key: tuple[str, str, tuple[str, ...]], rebuilt: _RebuiltHistory) -> None:
+        self._rebuilt[key] = rebuilt
+        self._rebuilt.move_to_end(key)
+        while len(self._rebuilt) > MAX_THREADS:
+            self._rebuilt.popitem(last=False)
 
 
 def _append(history: DeltaChannelHistory, path: list[CheckpointTuple], channel: str) -> DeltaChannelHistory:

@@ -160,7 +160,7 @@ def _as_store_failure(error: BaseException) -> StoreError | None:
 
 
 def _is_busy(error: BaseException) -> bool:
-    """Tell whether another connection's write kept this one out."""
+    """Return whether another connection's write lock blocked this call."""
     # SQLite does not wait where a transaction has read before it writes, as LangGraph's do.
     codes = (getattr(link, "sqlite_errorcode", sqlite3.SQLITE_OK) for link in _chain(error))
     return any(code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY for code in codes)

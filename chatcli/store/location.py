@@ -1,4 +1,4 @@
-"""The place of a store: `sqlite:///path`, `postgresql://...`, or `memory:`."""
+"""Where a store is: `sqlite:///path`, `postgresql://...`, or `memory:`."""
 
 import re
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from chatcli.message import human_role
 from chatcli.store.errors import DamagedError, damaged_thread
 from chatcli.store.recall import without_recalled
 from chatcli.store.serde import CompressedSerializer
-from chatcli.store.usage import REQUEST, Kept, answer_entry, as_kept
+from chatcli.store.usage import REQUEST, UsageRow, answer_entry, usage_row
 
 
 def message_rows(
@@ -25,13 +25,13 @@ def message_rows(
     for channel, value in writes:
         if channel != "messages":
             continue
-        for place, written in enumerate(value if isinstance(value, list) else [value]):
+        for index, written in enumerate(value if isinstance(value, list) else [value]):
             message = _as_message(written)
             if isinstance(message, HumanMessage | AIMessage) and message.text:
                 yield (
                     str(where["thread_id"]),
                     # What a node writes as plain data gets its ID later.
-                    message.id or f"{where['checkpoint_id']}-{place}",
+                    message.id or f"{where['checkpoint_id']}-{index}",
                     str(where["checkpoint_id"]),
                     human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant",
                     # What was recalled is found in its own thread.
@@ -65,13 +65,13 @@ class UsageReader:
 
     def read(
         self, write: Sequence[Any], stored: tuple[str, bytes], metadata: Mapping[str, Any], *, own_server: bool
-    ) -> Kept:
+    ) -> UsageRow:
         """Return what is kept of `write`, whose value is `stored`."""
         try:
             said = self._serde.loads_typed(stored)
         except DamagedError as error:
             raise damaged_thread(str(write[0]), error) from error
-        return as_kept(write, usage_of(said, write[1], metadata, own_server=own_server))
+        return usage_row(write, usage_of(said, write[1], metadata, own_server=own_server))
 
     def has_server(self, checkpoint: tuple[str, bytes] | None) -> bool:
         """Return whether the state in a stored `checkpoint` has a server that the user had named."""

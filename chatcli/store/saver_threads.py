@@ -16,17 +16,17 @@ from chatcli.store.threads import (
     LONG,
     MATCH_END,
     MATCH_START,
-    Exchange,
     Match,
     NoJournal,
     NoLocks,
+    QuestionAndAnswer,
     Step,
     ThreadSummary,
     branch_to,
     refuse_taken,
     words_in,
 )
-from chatcli.store.usage import Answered, Kept, Write, answers_of, as_kept
+from chatcli.store.usage import AnswerUsage, UsageRow, Write, answers_of, usage_row
 
 
 class ForeignThreads:
@@ -61,15 +61,15 @@ class ForeignThreads:
                     found.append(Match(summary.thread_id, summary.title, role, _marked(message.text, words)))
         return found[:limit]
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
         """See `Threads.exchanges`."""
         wanted = set(words_in(text))
-        found: list[tuple[int, Exchange]] = []
+        found: list[tuple[int, QuestionAndAnswer]] = []
         for summary in self.recent():
             said = self._said(summary.thread_id) if wanted and summary.thread_id != without else []
             for question, answer in _exchanges(said):
                 if count := len(wanted & set(words_in(f"{question} {answer}"))):
-                    pair = Exchange(summary.thread_id, summary.title, summary.updated_at, question, answer)
+                    pair = QuestionAndAnswer(summary.thread_id, summary.title, summary.updated_at, question, answer)
                     found.append((count, pair))
         whole = [each for each in found if each[0] == len(wanted)]
         return [pair for _, pair in sorted(whole or found, key=itemgetter(0), reverse=True)][:limit]
@@ -93,7 +93,7 @@ class ForeignThreads:
         branch = branch_to(thread_id, self.steps(thread_id), checkpoint_id)
         self._copy([known[name] for name in branch], new_id)
 
-    def usage(self, thread_id: str | None = None) -> list[Answered]:
+    def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """See `Threads.usage`."""
         if thread_id is None:
             return []
@@ -102,9 +102,9 @@ class ForeignThreads:
             own_server = bool(found.checkpoint["channel_values"].get("base_url"))
             for index, (task_id, channel, value) in enumerate(found.pending_writes or ()):
                 if channel == "messages":
-                    place = found.checkpoint["id"]
-                    entries = usage_of(value, place, dict(found.metadata), own_server=own_server)
-                    kept.append(as_kept((thread_id, place, task_id, index), entries))
+                    checkpoint_id = found.checkpoint["id"]
+                    entries = usage_of(value, checkpoint_id, dict(found.metadata), own_server=own_server)
+                    kept.append(usage_row((thread_id, checkpoint_id, task_id, index), entries))
         return answers_of(kept)
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
@@ -119,11 +119,11 @@ class ForeignThreads:
     def _copy(self, checkpoints: Sequence[CheckpointTuple], thread_id: str) -> None:
         """Store `checkpoints`, of which the oldest comes first, as the thread `thread_id`."""
         for checkpoint in checkpoints:
-            place = {"thread_id": thread_id, "checkpoint_ns": ""}
+            where = {"thread_id": thread_id, "checkpoint_ns": ""}
             if (parent := _step(checkpoint).parent_id) is not None:
-                place["checkpoint_id"] = parent
+                where["checkpoint_id"] = parent
             versions = checkpoint.checkpoint["channel_versions"]
-            stored = self._saver.put({"configurable": place}, checkpoint.checkpoint, checkpoint.metadata, versions)
+            stored = self._saver.put({"configurable": where}, checkpoint.checkpoint, checkpoint.metadata, versions)
             writes: dict[str, list[tuple[str, Any]]] = {}
             for task, channel, value in checkpoint.pending_writes or ():
                 writes.setdefault(task, []).append((channel, value))
@@ -165,14 +165,14 @@ class MemoryThreads(ForeignThreads):
         super().__init__(saver)
         self._memory = saver
         self._reader = UsageReader()
-        self._usage: dict[Write, Kept] = {}
+        self._usage: dict[Write, UsageRow] = {}
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """See `Threads.recent`."""
         summaries = [self._summary(thread_id, found) for thread_id, found in self._by_thread().items()]
         return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
 
-    def usage(self, thread_id: str | None = None) -> list[Answered]:
+    def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """See `Threads.usage`; what was read once is not read again."""
         kept = []
         for (owner, namespace, checkpoint_id), writes in list(self._memory.writes.items()):
@@ -181,8 +181,8 @@ class MemoryThreads(ForeignThreads):
             for (task_id, index), (_task, channel, stored, _path) in list(writes.items()):
                 write = (owner, checkpoint_id, task_id, index)
                 if channel == "messages" and write not in self._usage:
-                    place = {"thread_id": owner, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
-                    found = self._memory.get_tuple({"configurable": place})
+                    where = {"thread_id": owner, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
+                    found = self._memory.get_tuple({"configurable": where})
                     values = found.checkpoint["channel_values"] if found is not None else {}
                     labels = dict(found.metadata) if found is not None else {}
                     own_server = bool(values.get("base_url"))
@@ -205,17 +205,17 @@ class MemoryThreads(ForeignThreads):
         """Return the checkpoints of each thread, the oldest first."""
         threads: dict[str, list[CheckpointTuple]] = {}
         for checkpoint in sorted(self._saver.list(None), key=_checkpoint_id):
-            place = checkpoint.config["configurable"]
-            if not place["checkpoint_ns"]:
-                threads.setdefault(place["thread_id"], []).append(checkpoint)
+            where = checkpoint.config["configurable"]
+            if not where["checkpoint_ns"]:
+                threads.setdefault(where["thread_id"], []).append(checkpoint)
         return threads
 
 
 def _exchanges(said: Sequence[HumanMessage | AIMessage]) -> Iterator[tuple[str, str]]:
     """Yield the text of each question with that of the answer to it."""
-    for place, message in enumerate(said):
+    for index, message in enumerate(said):
         if _role(message) == "user":
-            following = said[place + 1 : place + 2]
+            following = said[index + 1 : index + 2]
             answer = next((after.text for after in following if _role(after) == "assistant"), "")
             yield without_recalled(message.text)[:LONG], answer[:LONG]
 

@@ -99,9 +99,9 @@ def _last_below(step: Step, children: _Children, until: str) -> Step:
 
 def _sorted(steps: Sequence[Step]) -> list[Step]:
     """Return `steps`, each after its parent: by the largest ID up to there, then by the distance from that."""
-    places: dict[str | None, tuple[str, int]] = {None: ("", 0)}
+    ranks: dict[str | None, tuple[str, int]] = {None: ("", 0)}
     for step in steps:
-        largest, distance = places[step.parent_id]
+        largest, distance = ranks[step.parent_id]
         larger = step.checkpoint_id > largest
-        places[step.checkpoint_id] = (step.checkpoint_id, 0) if larger else (largest, distance + 1)
-    return sorted(steps, key=lambda step: (places[step.checkpoint_id], step.checkpoint_id))
+        ranks[step.checkpoint_id] = (step.checkpoint_id, 0) if larger else (largest, distance + 1)
+    return sorted(steps, key=lambda step: (ranks[step.checkpoint_id], step.checkpoint_id))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 from chatcli.runtime.program import command
-from chatcli.store.usage import Answered
+from chatcli.store.usage import AnswerUsage
 
 _WORD = re.compile(r"[^\W_]+")
 _LATIN = [chr(code) for code in range(0xC0, 0x250)]
@@ -27,7 +27,7 @@ _PLAIN = str.maketrans(ACCENTS)
 MATCH_START, MATCH_END = "\x02", "\x03"
 _MAX_NAMED = 5
 LONG = 100_000
-"""Characters of a message in an `Exchange`."""
+"""Characters of a message in an `QuestionAndAnswer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class QuestionAndAnswer:
     """A question and its answer that a search found, either perhaps empty; the thread's `title` and `updated_at`."""
 
     thread_id: str
@@ -65,7 +65,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A checkpoint as a place in a thread's tree: `turn` and `title` are those of the turn that wrote it.
+    """A checkpoint in a thread's tree: `turn` and `title` are those of the turn that wrote it.
 
     It is `apart` where its state lacks that of its parent (`step_order.in_order`).
     """
@@ -160,7 +160,7 @@ class Threads(Protocol):
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """Return the messages that hold every word of `text`, the best first."""
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
         """Return the questions with their answers that hold the words of `text`, the best first, `limit` at most.
 
         They hold every word, or, where none does, some. The thread `without` is left out. A LangGraph server has none:
@@ -176,7 +176,7 @@ class Threads(Protocol):
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """Make `new_id`, which must not exist, of the branch that ends at `checkpoint_id`, or of the current one."""
 
-    def usage(self, thread_id: str | None = None) -> list[Answered]:
+    def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """Return what the answers of one thread or of all used, also on branches that were left; none for a server."""
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
@@ -221,9 +221,9 @@ class ExchangeQueries:
 
 def find_exchanges(
     execute: Callable[..., Any], queries: ExchangeQueries, searches: Iterable[str], limit: int, without: str
-) -> list[Exchange]:
+) -> list[QuestionAndAnswer]:
     """Return what the first of `searches` finds that finds anything; see `Threads.exchanges`."""
-    found: dict[int, Exchange] = {}
+    found: dict[int, QuestionAndAnswer] = {}
     for words in searches:
         values = {"words": words, "limit": 2 * limit, "without": without, "long": LONG}
         for number, thread_id, title, updated_at, role, text in execute(queries.hits, values).fetchall():
@@ -235,7 +235,7 @@ def find_exchanges(
             else:
                 place, question = execute(queries.asked, here).fetchone() or (number, "")
                 answer = text
-            found.setdefault(place, Exchange(thread_id, title, updated_at, question, answer))
+            found.setdefault(place, QuestionAndAnswer(thread_id, title, updated_at, question, answer))
         if found:
             break
     return list(found.values())[:limit]

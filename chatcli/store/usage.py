@@ -46,7 +46,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnswerUsage:
     """A stored answer.
 
     Attributes:
@@ -71,7 +71,7 @@ class Answered:
 
 Write = tuple[str, str, str, int]
 """The key of a write: thread, checkpoint, task, and the index in the task's writes."""
-Kept = tuple[str, str, str, int, str]
+UsageRow = tuple[str, str, str, int, str]
 """A write and what is kept of it, as JSON: an entry for each question and each answer."""
 
 
@@ -131,9 +131,9 @@ def _read_also(counts: object) -> Tokens | None:
     return Tokens(*known) if len(known) == 4 and known[2] + known[3] <= known[0] else None
 
 
-def answers_of(kept: Iterable[Kept]) -> list[Answered]:
+def answers_of(kept: Iterable[UsageRow]) -> list[AnswerUsage]:
     """Return the answers in `kept`, each of a thread once: a later write may change a message."""
-    found: dict[tuple[str, str], Answered] = {}
+    found: dict[tuple[str, str], AnswerUsage] = {}
     turns: dict[str, int] = {}
     for thread_id, checkpoint_id, task_id, index, text in sorted(kept):
         for entry in json.loads(text):
@@ -141,16 +141,16 @@ def answers_of(kept: Iterable[Kept]) -> list[Answered]:
                 turns[thread_id] = turns.get(thread_id, 0) + 1
                 continue
             message_id, model, own_server, at, counts = entry
-            place = (thread_id, message_id or f"{checkpoint_id} {task_id} {index}")
+            answer_id = (thread_id, message_id or f"{checkpoint_id} {task_id} {index}")
             key = message_id if _UNIQUE.search(message_id) else f"{checkpoint_id} {message_id}"
             tokens = None if counts is None else Tokens(*counts)
-            turn = found[place].turn if place in found else turns.get(thread_id, 0)
-            key = found[place].key if place in found else key
-            found[place] = Answered(thread_id, turn, key, model, bool(own_server), at, tokens)
+            turn = found[answer_id].turn if answer_id in found else turns.get(thread_id, 0)
+            key = found[answer_id].key if answer_id in found else key
+            found[answer_id] = AnswerUsage(thread_id, turn, key, model, bool(own_server), at, tokens)
     return list(found.values())
 
 
-def once(answers: Iterable[Answered]) -> Iterator[Answered]:
+def without_copies(answers: Iterable[AnswerUsage]) -> Iterator[AnswerUsage]:
     """Yield `answers` without the copies that a fork or an import has made: they were paid once."""
     seen: set[str] = set()
     for answer in answers:
@@ -159,7 +159,7 @@ def once(answers: Iterable[Answered]) -> Iterator[Answered]:
             yield answer
 
 
-def as_kept(write: Sequence[Any], entries: list[list[Any]]) -> Kept:
+def usage_row(write: Sequence[Any], entries: list[list[Any]]) -> UsageRow:
     """Return what is kept of `write`."""
     return str(write[0]), str(write[1]), str(write[2]), int(write[3]), json.dumps(entries)
 

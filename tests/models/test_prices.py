@@ -8,7 +8,7 @@ from langchain_core.language_models import FakeListChatModel
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.models.prices import cost_of, known_window, list_price, price, spent, spent_by_model, table_name
-from chatcli.store.usage import Answered, Tokens
+from chatcli.store.usage import AnswerUsage, Tokens
 
 USAGE = Tokens(1_000_000, 1_000_000)
 
@@ -52,8 +52,8 @@ def test_a_cached_prompt_has_its_own_price() -> None:
     assert written == pytest.approx(1.0)
 
 
-def answered(model: str, *, turn: int = 1, own_server: bool = False, tokens: Tokens | None = USAGE) -> Answered:
-    return Answered("t", turn, f"{model} {turn}", model, own_server, 1.76e9, tokens)
+def answered(model: str, *, turn: int = 1, own_server: bool = False, tokens: Tokens | None = USAGE) -> AnswerUsage:
+    return AnswerUsage("t", turn, f"{model} {turn}", model, own_server, 1.76e9, tokens)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def answered(model: str, *, turn: int = 1, own_server: bool = False, tokens: Tok
         (answered("openai:gpt-4o-mini", tokens=Tokens(10**12, 10**12)), 750_000),
     ],
 )
-def test_an_answer_is_priced_by_who_gave_it(answer: Answered, dollars: float | None) -> None:
+def test_an_answer_is_priced_by_who_gave_it(answer: AnswerUsage, dollars: float | None) -> None:
     assert cost_of(answer) == (None if dollars is None else pytest.approx(dollars))
 
 

@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from chatcli.sessions.thread import StoredFirst
+from chatcli.sessions.thread import WaitForFirstCheckpoint
 
 
 def test_the_first_node_waits_until_its_question_is_stored() -> None:
@@ -29,7 +29,7 @@ def test_the_first_node_waits_until_its_question_is_stored() -> None:
         return {}
 
     async def run() -> None:
-        first = StoredFirst()
+        first = WaitForFirstCheckpoint()
         graph = StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile()
         graph = graph.copy(update={"checkpointer": first.watch(SlowSaver())})
         config: RunnableConfig = {"configurable": {"thread_id": "work"}, "callbacks": [first]}

@@ -8,7 +8,7 @@ import pytest
 from chatcli.store import recall as recall_module
 from chatcli.store.recall import MAX_CHARACTERS, Recalled, recall, without_recalled
 from chatcli.store.sqlite.threads import SqliteThreads
-from chatcli.store.threads import Exchange
+from chatcli.store.threads import QuestionAndAnswer
 
 DAY = "2026-11-20T10:00:00.000Z"
 
@@ -16,19 +16,19 @@ DAY = "2026-11-20T10:00:00.000Z"
 class Found(SqliteThreads):
     """Threads in which a search finds the `exchanges` that they are made with."""
 
-    def __init__(self, *exchanges: Exchange) -> None:
+    def __init__(self, *exchanges: QuestionAndAnswer) -> None:
         super().__init__(Path("none.db"))
         self._found = list(exchanges)
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
         return [each for each in self._found if each.thread_id != without][:limit]
 
 
-def exchange(thread_id: str, question: str, answer: str, title: str = "A title") -> Exchange:
-    return Exchange(thread_id, title, DAY, question, answer)
+def exchange(thread_id: str, question: str, answer: str, title: str = "A title") -> QuestionAndAnswer:
+    return QuestionAndAnswer(thread_id, title, DAY, question, answer)
 
 
-def look(*exchanges: Exchange, words: str = "needle") -> Recalled:
+def look(*exchanges: QuestionAndAnswer, words: str = "needle") -> Recalled:
     return recall(Found(*exchanges), words, without="here")
 
 

@@ -14,7 +14,7 @@ from chatcli.models.prices import spent
 from chatcli.store.open import Store
 from chatcli.store.sqlite import threads as sqlite_threads
 from chatcli.store.threads import ThreadSummary
-from chatcli.store.usage import MAX_TOKENS, REQUEST, Answered, Tokens, note_request, once, read_tokens
+from chatcli.store.usage import MAX_TOKENS, REQUEST, AnswerUsage, Tokens, note_request, read_tokens, without_copies
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents, read_document
 from tests.store.conftest import Bench, Run
@@ -69,7 +69,7 @@ def _question(number: int) -> HumanMessage:
     return HumanMessage("and?", id=f"q{number}")
 
 
-async def _usage(store: Store, thread_id: str | None = None) -> list[Answered]:
+async def _usage(store: Store, thread_id: str | None = None) -> list[AnswerUsage]:
     return await asyncio.to_thread(store.threads.usage, thread_id)
 
 
@@ -87,7 +87,7 @@ def test_a_turn_is_counted_with_its_branches_and_forks_once(run: Run) -> None:
         assert [answer.turn for answer in of_a] == [1, 2, 3]
         assert (spent(of_a).turns, spent(of_b).turns) == (3, 3)
         assert len(all_) == 6
-        assert len(list(once(all_))) == 4
+        assert len(list(without_copies(all_))) == 4
         assert {answer.model for answer in all_} == {"openai:gpt-fake"}
         assert all(answer.own_server and answer.at > 1.7e9 for answer in all_)
         await asyncio.to_thread(bench.store.threads.delete, ["a"])
@@ -117,7 +117,7 @@ def test_imported_answers_are_counted_once_and_by_what_they_note(run: Run) -> No
         again = replace(await read_document(bench.store, summary), thread_id="copy")
         await import_documents(bench.store, [again])
         assert len(await _usage(bench.store, "copy")) == 4
-        assert len(list(once(await _usage(bench.store)))) == 4
+        assert len(list(without_copies(await _usage(bench.store)))) == 4
 
     run(scenario)
 

@@ -75,8 +75,8 @@ def numbers_of(passages: Iterable[FoundPassage]) -> dict[str, int]:
 
 def _key(passage: FoundPassage) -> str:
     """Return what the passage is told apart by; a page, and a very long line, have several."""
-    place = (passage["path"], passage["start_line"], passage["end_line"], passage["page"])
-    return "\0".join(map(str, (*place, crc32(passage["text"].encode()))))
+    parts = (passage["path"], passage["start_line"], passage["end_line"], passage["page"])
+    return "\0".join(map(str, (*parts, crc32(passage["text"].encode()))))
 
 
 def as_event(query: str, passages: Iterable[FoundPassage]) -> DocumentsFound:
@@ -103,19 +103,19 @@ def with_passages(state: ChatState, turn: TurnContext, *, reserved: int = 0, lim
     retrieval, messages = state.get("found"), state.get("messages", [])
     if retrieval is None or not messages:
         return state
-    place = newest_turn(messages)
-    question, passages = messages[place], retrieval["passages"][:limit]
+    newest = newest_turn(messages)
+    question, passages = messages[newest], retrieval["passages"][:limit]
     allowed = request_limit(turn, reserved)
     head = system_messages(state.get("template") or state.get("system") or turn.model.default_system, turn)
     while True:
         asked = _asked(question, passages, retrieval, turn.model)
-        if not passages or allowed is None or turn.counter.count([*head, asked, *messages[place + 1 :]]) <= allowed:
+        if not passages or allowed is None or turn.counter.count([*head, asked, *messages[newest + 1 :]]) <= allowed:
             break
         passages = passages[:-1]
     if retrieval["passages"] and not passages:
         asked = question  # there is no room: it is sent as it is
     shown = example() if passages and is_small(turn.model) else []
-    return {**state, "messages": [*messages[:place], *shown, asked, *messages[place + 1 :]]}
+    return {**state, "messages": [*messages[:newest], *shown, asked, *messages[newest + 1 :]]}
 
 
 def _asked(question: BaseMessage, passages: Sequence[FoundPassage], retrieval: Retrieval, model: Model) -> BaseMessage:

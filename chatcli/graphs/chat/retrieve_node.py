@@ -192,7 +192,7 @@ def fitting(found: Sequence[Found], turn: TurnContext, question: str) -> list[Fo
     room = min(tokens, free) * CHARACTERS_PER_TOKEN
     if is_small(turn.model) and found:  # it takes what matches little for an answer, too
         near = [each for each in found if each.score >= SMALL_SCORE * found[0].score]
-        found = [near[place] for place in closest([each.passage.plain or each.passage.text for each in near], question)]
+        found = [near[index] for index in closest([each.passage.plain or each.passage.text for each in near], question)]
     chosen: list[Found] = []
     for each in found[:count]:
         room -= len(each.passage.plain or each.passage.text)

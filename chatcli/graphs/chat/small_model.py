@@ -88,9 +88,9 @@ def excerpt(text: str, question: str) -> str:
 
 
 def closest(texts: Sequence[str], question: str) -> list[int]:
-    """Return the places of those `texts` that have a paragraph which shares most words with `question`."""
+    """Return the indexes of those `texts` that have a paragraph which shares most words with `question`."""
     scores = [_best(_paragraphs(text), question)[1] for text in texts]
-    return [place for place, score in enumerate(scores) if score == max(scores)]
+    return [index for index, score in enumerate(scores) if score == max(scores)]
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -98,16 +98,16 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _best(paragraphs: Sequence[str], question: str) -> tuple[int, int]:
-    """Return the place of the paragraph that shares most words with `question`, and how many; its own count twice."""
+    """Return the index of the paragraph that shares most words with `question`, and how many; its own count twice."""
     asked = stems(question)
 
-    def score(place: int) -> int:
-        said = asked & stems(paragraphs[place])
-        above = paragraphs[place - 1] if place and _is_heading(paragraphs[place - 1]) else ""
+    def score(index: int) -> int:
+        said = asked & stems(paragraphs[index])
+        above = paragraphs[index - 1] if index and _is_heading(paragraphs[index - 1]) else ""
         return 2 * len(said) + len(asked & stems(above) - said)
 
-    places = [place for place, paragraph in enumerate(paragraphs) if not _is_heading(paragraph)]
-    best = max(places or range(len(paragraphs)), key=score)
+    candidates = [index for index, paragraph in enumerate(paragraphs) if not _is_heading(paragraph)]
+    best = max(candidates or range(len(paragraphs)), key=score)
     return best, score(best)
 
 

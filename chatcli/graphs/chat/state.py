@@ -43,17 +43,17 @@ def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage]
 def _merge(state: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessage]:
     """Replace and remove by ID; removed messages are dropped at the end, so that indexes stay valid."""
     merged: list[BaseMessage | None] = list(state)
-    place = {message.id: index for index, message in enumerate(state)}
+    position = {message.id: index for index, message in enumerate(state)}
     for message in added:
         if message.id == REMOVE_ALL_MESSAGES:
-            merged, place = [], {}
+            merged, position = [], {}
         elif isinstance(message, RemoveMessage):
-            if (index := place.pop(message.id, None)) is not None:
+            if (index := position.pop(message.id, None)) is not None:
                 merged[index] = None
-        elif message.id in place:
-            merged[place[message.id]] = message
+        elif message.id in position:
+            merged[position[message.id]] = message
         else:
-            place[message.id] = len(merged)
+            position[message.id] = len(merged)
             merged.append(message)
     return [message for message in merged if message is not None]
 

@@ -119,8 +119,8 @@ async def _call_served(tool: Tool, call: ToolCall, runtime: Runtime[TurnContext]
     # LangGraph runs the node again with the user's reply. The call goes on all the while, and its time does not count
     # while the user thinks.
     turn = runtime.context
-    toolbox, place = turn.toolbox, str(get_config()["configurable"]["checkpoint_ns"])
-    running = toolbox.begin_served(place, tool.server, lambda: _invoke(tool, call, _room(turn.model)))
+    toolbox, task = turn.toolbox, str(get_config()["configurable"]["checkpoint_ns"])
+    running = toolbox.begin_served(task, tool.server, lambda: _invoke(tool, call, _room(turn.model)))
     try:
         for number in count():
             async with asyncio.timeout(toolbox.seconds + GRACE):
@@ -133,9 +133,9 @@ async def _call_served(tool: Tool, call: ToolCall, runtime: Runtime[TurnContext]
         raise
     except BaseException:
         await running.stop()
-        toolbox.end_served(place)
+        toolbox.end_served(task)
         raise
-    toolbox.end_served(place)
+    toolbox.end_served(task)
     return result
 
 

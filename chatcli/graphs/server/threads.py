@@ -22,17 +22,17 @@ from chatcli.events import INTERRUPTED
 from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.message import MessageShown, human_role
 from chatcli.store.threads import (
-    Exchange,
     Match,
     NoJournal,
     NoLocks,
+    QuestionAndAnswer,
     Step,
     ThreadSummary,
     refuse_taken,
     snippet,
     words_in,
 )
-from chatcli.store.usage import Answered
+from chatcli.store.usage import AnswerUsage
 from chatcli.text_lines import one_line
 
 NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
@@ -95,7 +95,7 @@ class ServerThreads:
                     break
         return found[:limit]
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
         """Return none: see `Threads.exchanges`."""
         return []
 
@@ -136,7 +136,7 @@ class ServerThreads:
             if checkpoint_id is not None:
                 client.threads.update_state(copy, None, checkpoint_id=checkpoint_id)
 
-    def usage(self, thread_id: str | None = None) -> list[Answered]:
+    def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """See `Threads.usage`."""
         return []
 

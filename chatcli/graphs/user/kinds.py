@@ -64,8 +64,8 @@ def kind_of(found: object, name: str) -> Kind:
 def takes_history(function: object) -> bool:
     """Return whether a function of the kind FUNCTION takes the history beside the message."""
     parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]  # it is callable
-    places = [one for one in parameters if one.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
-    return len(places) > 1 or any(one.kind is Parameter.VAR_POSITIONAL for one in parameters)
+    positional = [one for one in parameters if one.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 or any(one.kind is Parameter.VAR_POSITIONAL for one in parameters)
 
 
 def name_of(found: object) -> str:

@@ -103,10 +103,10 @@ def _missing(dependency: str) -> str:
 
 async def own_store(spec: GraphSpec, resources: AsyncExitStack) -> BaseStore | None:
     """Return the store that the project of `spec` brings along (`store.path`), closed with `resources`."""
-    place, colon, name = str(_asked(spec).get("path", "")).rpartition(":")
+    file, colon, name = str(_asked(spec).get("path", "")).rpartition(":")
     if not colon:
         return None
-    of_store = GraphSpec(f"{PROJECT_FILE}:store", name, path=(spec.folder / place).resolve(), folder=spec.folder)
+    of_store = GraphSpec(f"{PROJECT_FILE}:store", name, path=(spec.folder / file).resolve(), folder=spec.folder)
     found = import_graph(of_store)
     if not isinstance(found, BaseStore) and callable(found):
         with loading(of_store):
@@ -163,10 +163,10 @@ def _index(
 
 def _embedding(spec: GraphSpec, embed: str) -> Any:
     """Return what `embed` names: `provider:model` as it is, or the function of a file."""
-    place, _, name = embed.rpartition(":")
-    if not place.endswith(".py"):
+    file, _, name = embed.rpartition(":")
+    if not file.endswith(".py"):
         return embed
-    found: Any = import_graph(GraphSpec(embed, name, path=(spec.folder / place).resolve(), folder=spec.folder))
+    found: Any = import_graph(GraphSpec(embed, name, path=(spec.folder / file).resolve(), folder=spec.folder))
     if not iscoroutinefunction(found):
         return found
 

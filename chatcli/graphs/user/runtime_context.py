@@ -49,9 +49,9 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
         found = [".".join(map(str, problem["loc"])) for problem in problems if problem["type"] == "missing"]
         if is_model and found:
             raise MissingFieldError(found) from None
-        place, reason = ".".join(map(str, problems[0]["loc"])), problems[0]["msg"]
+        where, reason = ".".join(map(str, problems[0]["loc"])), problems[0]["msg"]
         raise UsageError(
-            f"the graph's context ({schema.__name__}) can't be built: {f'{place}: ' if place else ''}{reason}"
+            f"the graph's context ({schema.__name__}) can't be built: {f'{where}: ' if where else ''}{reason}"
         ) from None
     except Exception as error:
         raise UsageError(f"the graph's context ({schema.__name__}) can't be built: {describe(error)}") from error

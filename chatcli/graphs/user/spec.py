@@ -59,22 +59,22 @@ def find_graph(spec: str) -> GraphSpec:
 
 
 def _find(spec: str) -> GraphSpec:
-    place, colon, name = spec.strip().rpartition(":")
+    source, colon, name = spec.strip().rpartition(":")
     if not colon:
         return _in_project(Path.cwd() / PROJECT_FILE, spec.strip())
-    if not place or not name:
+    if not source or not name:
         raise UsageError(f"{spec!r} does not name a graph", remedy=_FORMS)
-    if Path(place).name == PROJECT_FILE:
-        return _in_project(Path(place).expanduser().resolve(), name)
-    if place.endswith((".ts", ".js", ".mts", ".mjs")):
-        raise UsageError(f"{place} is JavaScript, which can't be run here", remedy="Serve it, and give --url.")
-    if place.endswith(".py") or "/" in place:
-        path = Path(place).expanduser().resolve()
+    if Path(source).name == PROJECT_FILE:
+        return _in_project(Path(source).expanduser().resolve(), name)
+    if source.endswith((".ts", ".js", ".mts", ".mjs")):
+        raise UsageError(f"{source} is JavaScript, which can't be run here", remedy="Serve it, and give --url.")
+    if source.endswith(".py") or "/" in source:
+        path = Path(source).expanduser().resolve()
         if not path.is_file():
-            raise UsageError(f"there is no file {place}", remedy=_FORMS)
+            raise UsageError(f"there is no file {source}", remedy=_FORMS)
         folder, project = _project_of(path)
         return GraphSpec(f"{path}:{name}", name, path=path, folder=folder, project=project)
-    return GraphSpec(spec.strip(), name, module=_find_module(place))
+    return GraphSpec(spec.strip(), name, module=_find_module(source))
 
 
 def _project_of(path: Path) -> tuple[Path, Mapping[str, Any]]:
@@ -94,11 +94,11 @@ def _project_of(path: Path) -> tuple[Path, Mapping[str, Any]]:
 def _lists(project: Mapping[str, Any], folder: Path, path: Path) -> bool:
     """Return whether a graph of the `project` in `folder` is in the file `path`, named by its path or as a module."""
     for entry in project["graphs"].values():
-        place = str(_target(entry)).rpartition(":")[0]
-        if _is_path(place):
-            if (folder / place).resolve() == path:
+        source = str(_target(entry)).rpartition(":")[0]
+        if _is_path(source):
+            if (folder / source).resolve() == path:
                 return True
-        elif place and path.with_suffix("").parts[-len(parts := place.split(".")) :] == tuple(parts):
+        elif source and path.with_suffix("").parts[-len(parts := source.split(".")) :] == tuple(parts):
             return True
     return False
 
@@ -107,8 +107,8 @@ def _target(entry: Any) -> Any:
     return entry.get("path", "") if isinstance(entry, Mapping) else entry
 
 
-def _is_path(place: str) -> bool:
-    return re.search(r"[/\\]|\.py$", place) is not None
+def _is_path(source: str) -> bool:
+    return re.search(r"[/\\]|\.py$", source) is not None
 
 
 def _find_module(module: str) -> str:
@@ -131,18 +131,18 @@ def _in_project(file: Path, name: str) -> GraphSpec:
         raise UsageError(f"{file.name} has no graph {name!r}", remedy=f"It has: {known}.")
     entry = graphs[name]
     target = _target(entry)
-    place, colon, variable = str(target).rpartition(":")
-    if not colon or not place or not variable:
+    source, colon, variable = str(target).rpartition(":")
+    if not colon or not source or not variable:
         raise UsageError(f"{file.name}: the graph {name!r} is {target!r}, not path/to/file.py:name")
     label = f"{file}:{name}"
-    if place.endswith((".ts", ".js", ".mts", ".mjs")):
+    if source.endswith((".ts", ".js", ".mts", ".mjs")):
         raise UsageError(f"the graph {name!r} is JavaScript, which can't be run here", remedy="Serve it: --url.")
-    if _is_path(place):
-        path = (file.parent / place).resolve()
+    if _is_path(source):
+        path = (file.parent / source).resolve()
         if not path.is_file():
-            raise UsageError(f"{file.name}: the graph {name!r} is in {place}, which does not exist")
+            raise UsageError(f"{file.name}: the graph {name!r} is in {source}, which does not exist")
         return GraphSpec(label, variable, path=path, folder=file.parent, project=project)
-    return GraphSpec(label, variable, module=place, folder=file.parent, project=project)
+    return GraphSpec(label, variable, module=source, folder=file.parent, project=project)
 
 
 def _read_project(file: Path, name: str) -> dict[str, Any]:

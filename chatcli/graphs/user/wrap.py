@@ -155,8 +155,8 @@ def as_chunk(piece: Any) -> AIMessageChunk:
     if isinstance(piece, AIMessage):
         fields = piece.model_dump(exclude={"type", "id", "tool_calls", "invalid_tool_calls"})
         calls = [
-            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=place)
-            for place, call in enumerate(piece.tool_calls)
+            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
+            for index, call in enumerate(piece.tool_calls)
         ]
         return AIMessageChunk(**fields, tool_call_chunks=calls)
     return AIMessageChunk(content=as_text(piece))

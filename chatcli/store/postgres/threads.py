@@ -16,10 +16,10 @@ from chatcli.store.postgres.connection import as_postgres_error, connect, stored
 from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
-    Exchange,
     ExchangeQueries,
     Match,
     Partial,
+    QuestionAndAnswer,
     Step,
     ThreadSummary,
     branch_to,
@@ -28,7 +28,7 @@ from chatcli.store.threads import (
     snippet,
     words_in,
 )
-from chatcli.store.usage import Answered, Kept, answers_of
+from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
 
 IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
@@ -99,7 +99,7 @@ class PostgresThreads:
             for thread_id, title, role, text in rows
         ]
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
         """See `Threads.exchanges`."""
         words = list(dict.fromkeys(words_in(text)))
         searches = (" & ".join(words), " | ".join(words))
@@ -133,17 +133,17 @@ class PostgresThreads:
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
 
-    def usage(self, thread_id: str | None = None) -> list[Answered]:
+    def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """See `Threads.usage`."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
-            place = {"thread": thread_id}
+            values = {"thread": thread_id}
             seen = _has_usage(connection)
-            kept = connection.execute(_USAGE, place).fetchall() if seen else []
-            new: list[Kept] = []
+            kept = connection.execute(_USAGE, values).fetchall() if seen else []
+            new: list[UsageRow] = []
             with connection.transaction(), connection.cursor("chatcli_usage_read") as rows:
-                rows.execute(_UNREAD if seen else _ALL_WRITES, place)
+                rows.execute(_UNREAD if seen else _ALL_WRITES, values)
                 new.extend(_read_usage(rows))
             if new:
                 with suppress(psycopg.Error), connection.transaction():  # the user may have no right to make tables
@@ -208,7 +208,7 @@ def _has_usage(connection: psycopg.Connection) -> bool:
     return connection.execute("SELECT to_regclass('chatcli_usage') IS NOT NULL").fetchone() == (True,)
 
 
-def _read_usage(writes: Iterable[Any]) -> Iterator[Kept]:
+def _read_usage(writes: Iterable[Any]) -> Iterator[UsageRow]:
     """Yield what is kept of each of `writes`."""
     reader = None
     for *write, kind, value, metadata, base_url in writes:

@@ -69,7 +69,7 @@ class Contents:
             self.checkpoints[str(row[0]), str(row[1]), str(row[2])] = row
         elif kinds in _WRITES:
             where = _WRITES[kinds]
-            known = [row[place] if place is not None else "" for place in where]
+            known = [row[column] if column is not None else "" for column in where]
             self.writes[tuple(map(str, [*known[:4], known[5]]))] = known
         elif kinds == "nttttti":
             self.messages[rowid] = row[1:]
@@ -149,9 +149,9 @@ class _Pages:
                 continue
             (cells,) = struct.unpack_from(">H", page, start + 3)
             for cell in range(min(cells, self._size // 4)):
-                place = start + 8 + 2 * cell
+                pointer = start + 8 + 2 * cell
                 try:
-                    (offset,) = struct.unpack_from(">H", page, place)
+                    (offset,) = struct.unpack_from(">H", page, pointer)
                     yield self._cell(page, offset, with_id=page[start] == _TABLE_LEAF)
                 except (_BadCellError, struct.error, IndexError, UnicodeDecodeError, OverflowError):
                     continue
@@ -196,10 +196,10 @@ class _Pages:
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:
     value = 0
-    for place in range(offset, offset + 8):
-        value = value << 7 | data[place] & 0x7F
-        if data[place] < 0x80:
-            return value, place + 1
+    for index in range(offset, offset + 8):
+        value = value << 7 | data[index] & 0x7F
+        if data[index] < 0x80:
+            return value, index + 1
     return value << 8 | data[offset + 8], offset + 9
 
 
@@ -208,31 +208,31 @@ def _record(data: bytes) -> list[Value]:
     if not 1 <= header <= min(len(data), 200):  # our rows have few columns
         raise _BadCellError
     row: list[Value] = []
-    place = header
+    position = header
     while offset < header:
         kind, offset = _varint(data, offset)
-        value, width = _value(data, place, kind)
+        value, width = _value(data, position, kind)
         row.append(value)
-        place += width
-    if place != len(data):
+        position += width
+    if position != len(data):
         raise _BadCellError
     return row
 
 
-def _value(data: bytes, place: int, kind: int) -> tuple[Value, int]:
+def _value(data: bytes, offset: int, kind: int) -> tuple[Value, int]:
     if kind == 0:
         return None, 0
     if kind in _INTEGERS:
         width = _INTEGERS[kind]
-        return int.from_bytes(data[place : place + width], signed=True), width
+        return int.from_bytes(data[offset : offset + width], signed=True), width
     if kind == 7:
-        return float(struct.unpack_from(">d", data, place)[0]), 8
+        return float(struct.unpack_from(">d", data, offset)[0]), 8
     if kind in (8, 9):
         return kind - 8, 0
     if kind < 12:
         raise _BadCellError
     width = (kind - 12) // 2
-    piece = data[place : place + width]
+    piece = data[offset : offset + width]
     return (piece if kind % 2 == 0 else piece.decode()), width
 
 
@@ -371,13 +371,13 @@ def branches(read: ThreadValues) -> list[list[str]]:
     names = sorted({*read.parents, *read.messages})
     parents: dict[str, str | None] = {}
     guessed: set[str] = set()
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         parents[name] = read.parents.get(name)
         if read.facts.get(name, {}).get("chatcli_turn") == 0:  # the thread was emptied here
             parents[name] = None
         elif not _is_parent(read, name, parents):
             guessed.add(name)
-            parents[name] = _guessed_parent(read, names[:place], name)
+            parents[name] = _guessed_parent(read, names[:index], name)
     ends = sorted(parents.keys() - parents.values(), reverse=True)
     found = [_branch_to(end, parents) for end in ends]
     if found and guessed.isdisjoint(found[0]):

@@ -23,10 +23,10 @@ from chatcli.store.errors import FOREIGN, REPAIR, DamagedError, ReadOnlyError, a
 from chatcli.store.sqlite import schema
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
-    Exchange,
     ExchangeQueries,
     Match,
     Partial,
+    QuestionAndAnswer,
     Step,
     ThreadSummary,
     branch_to,
@@ -34,7 +34,7 @@ from chatcli.store.threads import (
     refuse_taken,
     words_in,
 )
-from chatcli.store.usage import Answered, Kept, answers_of
+from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
@@ -119,7 +119,7 @@ class SqliteThreads:
             rows = connection.execute(SEARCH, values)
             return [Match(*row) for row in _typed(rows, str, str, str, str)]
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
         """See `Threads.exchanges`."""
         words = [f'"{word}"' for word in words_in(text)]
         if not words or not self._path.exists():
@@ -127,7 +127,7 @@ class SqliteThreads:
         searches = (" ".join(words), " OR ".join(words))
         with self._connection() as connection:
             found = find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
-            return [Exchange(*row) for row in _typed(map(_FIELDS, found), str, str, str, str, str)]
+            return [QuestionAndAnswer(*row) for row in _typed(map(_FIELDS, found), str, str, str, str, str)]
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
@@ -159,7 +159,7 @@ class SqliteThreads:
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
 
-    def usage(self, thread_id: str | None = None) -> list[Answered]:
+    def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """See `Threads.usage`."""
         if not self._path.exists():
             return []
@@ -167,10 +167,10 @@ class SqliteThreads:
             tables = _tables(connection)
             if "checkpoints" not in tables:
                 return []
-            place = {"thread": thread_id}
+            values = {"thread": thread_id}
             seen = "usage" in tables
-            kept = list(_typed(connection.execute(_USAGE, place), *_USAGE_TYPES)) if seen else []
-            new = list(_read_usage(connection.execute(_UNREAD if seen else _ALL_WRITES, place), connection))
+            kept = list(_typed(connection.execute(_USAGE, values), *_USAGE_TYPES)) if seen else []
+            new = list(_read_usage(connection.execute(_UNREAD if seen else _ALL_WRITES, values), connection))
         if new:
             with suppress(StoreError), self._connection() as connection:  # it may be full, locked or read-only
                 connection.execute(schema.USAGE)
@@ -237,7 +237,7 @@ def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[ThreadSummary]:
     return found
 
 
-def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterator[Kept]:
+def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterator[UsageRow]:
     """Yield what is kept of each of `writes`, which `connection` reads."""
     reader = None
     servers: dict[tuple[str, str], bool] = {}
@@ -246,10 +246,10 @@ def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterat
             from chatcli.store.message_index import UsageReader  # with LangGraph, which listing threads does without
 
             reader = UsageReader()
-        place = (write[0], write[1])
-        if place not in servers:
-            servers = {place: reader.has_server(connection.execute(_CHECKPOINT, place).fetchone())}
-        yield reader.read(write, (kind, value), _metadata(metadata), own_server=servers[place])
+        checkpoint = (write[0], write[1])
+        if checkpoint not in servers:
+            servers = {checkpoint: reader.has_server(connection.execute(_CHECKPOINT, checkpoint).fetchone())}
+        yield reader.read(write, (kind, value), _metadata(metadata), own_server=servers[checkpoint])
 
 
 def _metadata(text: str | None) -> dict[str, Any]:
@@ -296,7 +296,7 @@ class SqliteLocks:
     # which the kernel does not tell apart, `_taken` decides.
     _descriptors: ClassVar[dict[Path, int]] = {}
     _taken: ClassVar[dict[tuple[int, Path, int], "SqliteLocks"]] = {}
-    """Who has which place of which file; a forked process has none of its parent's locks."""
+    """Who has which byte of which file; a forked process has none of its parent's locks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f"{path.name}-lock")

@@ -28,28 +28,16 @@ _MAX_REASON = 200
 
 @dataclass(frozen=True)
 class GraphShape:
-    """What a graph takes and gives.
+    """What a graph takes and gives."""
 
-    Attributes:
-        name: The graph's name, for messages.
-        taken: The type of what takes the question: the field `question`, or the whole input.
-        question: The field of the input that takes the question; None where the input is the question itself.
-        answer: The field of the output that is the answer; None where that is to be seen in each output.
-        is_fallback: Whether `answer` counts only where the messages have no text.
-        whole: The type of the whole input, if it is an object of a class that is to be built.
-        whole_thread: Whether a list of messages is the whole thread: the graph itself remembers none of them.
-        is_chat: Whether the state's own messages hold the question.
-
-    """
-
-    name: str
-    taken: Any
-    question: str | None = None
-    answer: str | None = None
-    is_fallback: bool = False
-    whole: type | None = None
-    whole_thread: bool = False
-    is_chat: bool = False
+    name: str  # the graph's name, for messages
+    taken: Any  # the type of what takes the question: the field `question`, or the whole input
+    question: str | None = None  # the field of the input that takes the question; None where the input is it
+    answer: str | None = None  # the field of the output that is the answer; None where each output shows it
+    is_fallback: bool = False  # whether `answer` counts only where the messages have no text
+    whole: type | None = None  # the type of the whole input, if it is an object of a class that is to be built
+    whole_thread: bool = False  # whether a list of messages is the whole thread: the graph remembers none of them
+    is_chat: bool = False  # whether the state's own messages hold the question
 
     def build(self, messages: Sequence[BaseMessage], other_input: Mapping[str, Any]) -> Any:
         """Return the graph's input: the last of `messages` is the question, `other_input` are its other fields."""

@@ -9,28 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a program is called, and what it has of what `chat` has.
+    """What a program is called, and what it has of what `chat` has."""
 
-    Attributes:
-        name: Its command; empty for one that has none, but calls `chatcli.run` itself.
-        version: Its version, empty where it is not known.
-        help: The first lines of its `--help`.
-        graph: Its `GraphSpec`, None for a plain chat.
-        settings: What it sets itself: an option of its user goes before that.
-        without: The settings that it does not have: neither as an option nor from any other source.
-        not_from_user: The settings that only its options set, not the variables and the config file of `chat`.
-        eager: Whether its graph is made before anything else, so that its caller hears of a failure.
-
-    """
-
-    name: str = "chat"
-    version: str = ""
-    help: str = ""
-    graph: Any = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    without: frozenset[str] = frozenset()
-    not_from_user: frozenset[str] = frozenset()
-    eager: bool = False
+    name: str = "chat"  # its command; empty for one that has none, but calls `chatcli.run` itself
+    version: str = ""  # its version, empty where it is not known
+    help: str = ""  # the first lines of its `--help`
+    graph: Any = None  # its `GraphSpec`, None for a plain chat
+    settings: Mapping[str, Any] = field(default_factory=dict)  # what it sets; an option of its user goes before that
+    without: frozenset[str] = frozenset()  # the settings that it does not have, from whatever source
+    not_from_user: frozenset[str] = frozenset()  # the settings that only its options set, not the user's of `chat`
+    eager: bool = False  # whether its graph is made before anything else, so that its caller hears of a failure
 
 
 CHAT = Program()

@@ -37,7 +37,7 @@ class OrderedIds(BaseCheckpointSaver[str]):
         self._in_order: dict[str, bool] = {}
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """See `BaseCheckpointSaver.aget_tuple`; raise DamagedError if a parent in the thread is missing."""
+        """Return a checkpoint; raise DamagedError if a parent in the thread is missing."""
         found = _followed(await super().aget_tuple(config))
         where = config["configurable"]
         if found is not None and get_checkpoint_id(config) is None and not where.get("checkpoint_ns"):

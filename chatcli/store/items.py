@@ -59,7 +59,7 @@ class ItemStore(BaseStore):
         self._one_at_a_time = threading.RLock()
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """See `BaseStore.batch`; raise StoreError where the store can't be used."""
+        """Run the operations; raise StoreError where the store can't be used."""
         ops = list(ops)
         give_up = time.monotonic() + BUSY_TIMEOUT
         with self._one_at_a_time:
@@ -75,7 +75,7 @@ class ItemStore(BaseStore):
                     time.sleep(_RETRY_INTERVAL)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """See `BaseStore.abatch`, and `batch` above."""
+        """Run the operations in a thread."""
         return await asyncio.to_thread(self.batch, list(ops))
 
     def close(self) -> None:

@@ -42,16 +42,16 @@ class ForeignThreads:
         return []
 
     def find(self, thread_id: str) -> ThreadSummary | None:
-        """See `Threads.find`."""
+        """Return the thread `thread_id`, None if it does not exist."""
         checkpoints = self._checkpoints(thread_id)
         return self._summary(thread_id, checkpoints) if checkpoints else None
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
-        """See `Threads.starting_with`."""
+        """Return the threads whose ID begins with `prefix`, the newest first."""
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """See `Threads.search`."""
+        """Return the messages that hold every word of `text`, the best first."""
         words = text.casefold().split()
         found = []
         for summary in self.recent():
@@ -62,7 +62,7 @@ class ForeignThreads:
         return found[:limit]
 
     def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """See `Threads.exchanges`."""
+        """Return the questions with their answers that hold the words of `text`, the best first."""
         wanted = set(words_in(text))
         found: list[tuple[int, QuestionAndAnswer]] = []
         for summary in self.recent():
@@ -75,26 +75,26 @@ class ForeignThreads:
         return [pair for _, pair in sorted(whole or found, key=itemgetter(0), reverse=True)][:limit]
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
-        """See `Threads.rename`."""
+        """Give the thread the title `title`; with `old`, only if that is its title now."""
         summary = None if old is None else self.find(thread_id)
         if summary is None or summary.title == old:
             self._titles[thread_id] = title
 
     def delete(self, thread_ids: Sequence[str]) -> None:
-        """See `Threads.delete`."""
+        """Delete the threads."""
         for thread_id in thread_ids:
             self._saver.delete_thread(thread_id)
             self._titles.pop(thread_id, None)
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """See `Threads.fork`; the memory of a subgraph of its own is not copied."""
+        """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current one, without subgraphs' memory."""
         refuse_taken(new_id, taken=bool(self._checkpoints(new_id)))
         known = {checkpoint.checkpoint["id"]: checkpoint for checkpoint in self._checkpoints(thread_id)}
         branch = branch_to(thread_id, self.steps(thread_id), checkpoint_id)
         self._copy([known[name] for name in branch], new_id)
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """See `Threads.usage`."""
+        """Return what the stored answers of one thread or of all used."""
         if thread_id is None:
             return []
         kept = []
@@ -108,12 +108,12 @@ class ForeignThreads:
         return answers_of(kept)
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
-        """See `Threads.newest_messages`."""
+        """Return the last `limit` questions and answers of the current branch, the oldest first."""
         shown = [MessageShown(_role(message), message.text) for message in self._said(thread_id)]
         return shown[-limit:]
 
     def steps(self, thread_id: str) -> list[Step]:
-        """See `Threads.steps`."""
+        """Return the thread's checkpoints, the oldest first."""
         return in_order(thread_id, [_step(checkpoint) for checkpoint in self._checkpoints(thread_id)])
 
     def _copy(self, checkpoints: Sequence[CheckpointTuple], thread_id: str) -> None:
@@ -168,12 +168,12 @@ class MemoryThreads(ForeignThreads):
         self._usage: dict[Write, UsageRow] = {}
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
-        """See `Threads.recent`."""
+        """Return the threads, the newest first, `limit` of them at most."""
         summaries = [self._summary(thread_id, found) for thread_id, found in self._by_thread().items()]
         return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """See `Threads.usage`; what was read once is not read again."""
+        """Return what the stored answers of one thread or of all used; what was read once is not read again."""
         kept = []
         for (owner, namespace, checkpoint_id), writes in list(self._memory.writes.items()):
             if namespace or thread_id not in (None, owner):
@@ -192,7 +192,7 @@ class MemoryThreads(ForeignThreads):
         return answers_of(kept)
 
     def delete(self, thread_ids: Sequence[str]) -> None:
-        """See `Threads.delete`."""
+        """Delete the threads."""
         super().delete(thread_ids)
         self._usage = {write: kept for write, kept in self._usage.items() if write[0] not in thread_ids}
 

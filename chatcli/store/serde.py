@@ -79,7 +79,7 @@ class LeanMetadata(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """See `BaseCheckpointSaver.aput`."""
+        """Store a checkpoint."""
         where = config["configurable"]
         given = {key for key in where if key not in EXCLUDED_METADATA_KEYS and not key.startswith("__")}
         repeated = {"chatcli_title"} if metadata.get("source") == "loop" else set()

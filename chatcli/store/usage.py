@@ -47,26 +47,15 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class AnswerUsage:
-    """A stored answer.
+    """A stored answer."""
 
-    Attributes:
-        thread_id: Its thread.
-        turn: The number of questions that the thread had by then, on all of its branches.
-        key: The same for its copies in other threads.
-        model: Who answered, as `provider:model` or `graph:NAME`; empty if it is not known.
-        own_server: Whether the user named the server, so that list prices don't apply.
-        at: When it was asked for, in seconds since 1970; 0 if it is not known.
-        tokens: What it used, None where nobody reported it.
-
-    """
-
-    thread_id: str
-    turn: int
-    key: str
-    model: str
-    own_server: bool
-    at: float
-    tokens: Tokens | None
+    thread_id: str  # its thread
+    turn: int  # the number of questions that the thread had by then, on all of its branches
+    key: str  # the same for its copies in other threads
+    model: str  # who answered, as `provider:model` or `graph:NAME`; empty if it is not known
+    own_server: bool  # whether the user named the server, so that list prices don't apply
+    at: float  # when it was asked for, in seconds since 1970; 0 if it is not known
+    tokens: Tokens | None  # what it used, None where nobody reported it
 
 
 Write = tuple[str, str, str, int]

@@ -123,7 +123,7 @@ class ChatSession(Session):
         return self.setup.with_model(str(self.name), self.model.base_url)
 
     async def state(self) -> dict[str, Any]:
-        """See `Session.state`."""
+        """Return the state beside the messages, as JSON, with the fields of the setup that are not stored."""
         return with_empty_fields(await super().state())
 
     async def context(self) -> FittedContext:
@@ -194,7 +194,8 @@ class ChatSession(Session):
         return await asyncio.to_thread(lambda: self._grants.rules)
 
     async def written(self, count: int = 1) -> tuple[list[Change], list[str]]:
-        """See `Session.written`. The thread says what was written; its store may come from anybody."""
+        """Return the changes that take back what the newest `count` turns wrote to files."""
+        # The thread says what was written; its store may come from anybody.
         if await self._before_edit() is not None:  # no turn
             count -= 1
         messages = await self._thread.messages()
@@ -207,7 +208,7 @@ class ChatSession(Session):
         return await asyncio.to_thread(reverts, self.toolbox.workspace.root, records) if records else ([], [])
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
-        """See `Session.rewind`."""
+        """Go there, and read the setup of that state."""
         self._stored = None
         await super()._go_to(number, checkpoint_id)
         self._stored = await read_setup(self._graph, self.thread_id)  # an older state may have another one

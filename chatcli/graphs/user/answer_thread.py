@@ -77,7 +77,7 @@ class AnswerThread(GraphThread):
     async def stream(
         self, graph_input: Any, config: RunnableConfig, context: Any = None
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """See `GraphThread.stream`; the last part is the answer, which is stored by then."""
+        """Run the graph, and yield its stream parts; the last part is the answer, which is stored by then."""
         asked = await self._asked(graph_input) if isinstance(graph_input, Mapping) else graph_input
         async for part in GraphThread.stream(self, asked, config, context):
             yield part
@@ -91,7 +91,7 @@ class AnswerThread(GraphThread):
             yield {"type": ANSWER, "ns": (), "data": answer}
 
     async def complete(self, config: RunnableConfig) -> None:
-        """See `GraphThread.complete`: the answer of a process that was killed before it wrote it."""
+        """Write what a run has left unwritten: the answer of a process that was killed before it wrote it."""
         newest = await self._newest()
         metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
         by_this_graph = metadata.get("chatcli_model") == self.name
@@ -109,13 +109,13 @@ class AnswerThread(GraphThread):
     async def keep_question(
         self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
     ) -> None:
-        """See `GraphThread.keep_question`."""
+        """Write `question` and `other_input` as if the graph had been asked."""
         asked = await self._asked({**(other_input or {}), MESSAGES: [question]})
         await self.graph.aupdate_state(config, asked, as_node=_AS_INPUT)
         await self.graph.aupdate_state(config, asked, as_node=QUESTION_NODE)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
-        """See `GraphThread.append`."""
+        """Write `messages` as if the graph had, and leave nothing pending."""
         await self.graph.aupdate_state(config, None, as_node=END)
         await self._write(config, messages, await self.messages())
 

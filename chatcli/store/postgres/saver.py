@@ -35,13 +35,13 @@ class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver)
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """See `BaseCheckpointSaver.get_next_version`."""
+        """Return the version of a channel after `current`."""
         # The database keeps each version of a value by its name, so what two branches write at the same step has
         # different names.
         return f"{next_version(current)}.{secrets.token_urlsafe(4)}"
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """See `BaseCheckpointSaver.aget_tuple`; raise StoreError for what a newer LangGraph wrote."""
+        """Return a checkpoint; raise StoreError for what a newer LangGraph wrote."""
         found = await super().aget_tuple(config)
         if found is not None:
             refuse_newer(found.checkpoint)
@@ -55,7 +55,7 @@ class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver)
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """See `BaseCheckpointSaver.aput_writes`."""
+        """Store the writes of a task, and the messages in them in the index."""
         indexed = [indexable(row) for row in message_rows(config, writes)]
         if not indexed:
             await super().aput_writes(config, writes, task_id, task_path)

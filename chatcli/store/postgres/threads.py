@@ -62,7 +62,7 @@ class PostgresThreads:
             self._drop()
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
-        """See `Threads.recent`."""
+        """Return the threads, the newest first, `limit` of them at most."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
@@ -71,7 +71,7 @@ class PostgresThreads:
             return [ThreadSummary(*row) for row in connection.execute(_RECENT.format(order=order), (limit,))]
 
     def find(self, thread_id: str) -> ThreadSummary | None:
-        """See `Threads.find`."""
+        """Return the thread `thread_id`, None if it does not exist."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return None
@@ -79,14 +79,14 @@ class PostgresThreads:
             return ThreadSummary(*row) if row else None
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
-        """See `Threads.starting_with`."""
+        """Return the threads whose ID begins with `prefix`, the newest first."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
             return [ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """See `Threads.search`."""
+        """Return the messages that hold every word of `text`, the best first."""
         words = words_in(text)
         with self._use() as connection:
             if not words or not self._is_set_up(connection):
@@ -100,7 +100,7 @@ class PostgresThreads:
         ]
 
     def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """See `Threads.exchanges`."""
+        """Return the questions with their answers that hold the words of `text`, the best first."""
         words = list(dict.fromkeys(words_in(text)))
         searches = (" & ".join(words), " | ".join(words))
         with self._use() as connection:
@@ -110,13 +110,13 @@ class PostgresThreads:
             return find_exchanges(connection.execute, queries, searches, limit, without)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
-        """See `Threads.rename`."""
+        """Give the thread the title `title`; with `old`, only if that is its title now."""
         with self._use() as connection:
             values = {"thread": thread_id, "title": title, "old": old}
             connection.execute(_RENAME, values)
 
     def delete(self, thread_ids: Sequence[str]) -> None:
-        """See `Threads.delete`; the server's autovacuum gives the space to what is written next."""
+        """Delete the threads; the server's autovacuum gives the space to what is written next."""
         with self._use() as connection, connection.transaction():
             for table in (*_TABLES, *(["chatcli_usage"] if _has_usage(connection) else [])):
                 connection.execute(
@@ -125,7 +125,7 @@ class PostgresThreads:
                 )
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """See `Threads.fork`."""
+        """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current one."""
         with self._use() as connection, connection.transaction():
             refuse_taken(new_id, taken=connection.execute(_FIND, (new_id,)).fetchone() is not None)
             steps = in_order(thread_id, [Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
@@ -134,7 +134,7 @@ class PostgresThreads:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """See `Threads.usage`."""
+        """Return what the stored answers of one thread or of all used."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
@@ -154,7 +154,7 @@ class PostgresThreads:
             return answers_of([*kept, *new])
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
-        """See `Threads.newest_messages`."""
+        """Return the last `limit` questions and answers of the current branch, the oldest first."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
@@ -162,7 +162,7 @@ class PostgresThreads:
             return [MessageShown(*row) for row in reversed(rows)]
 
     def steps(self, thread_id: str) -> list[Step]:
-        """See `Threads.steps`."""
+        """Return the thread's checkpoints, the oldest first."""
         with self._use() as connection:
             return in_order(thread_id, [Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
 
@@ -226,12 +226,12 @@ class PostgresJournal:
         self._use = use
 
     def save(self, thread_id: str, partial: Partial) -> None:
-        """See `Journal.save`."""
+        """Keep `partial`, in place of what was kept for the thread."""
         with self._use() as connection:
             connection.execute(_SAVE_PARTIAL, (thread_id, partial.question_id, partial.text.encode()))
 
     def read(self, thread_id: str) -> Partial | None:
-        """See `Journal.read`."""
+        """Return the answer that was on its way when its process ended, if any."""
         with self._use() as connection:
             row = connection.execute(
                 "SELECT question_id, text FROM chatcli_journal WHERE thread_id = %s", (thread_id,)
@@ -239,7 +239,7 @@ class PostgresJournal:
             return Partial(row[0], bytes(row[1]).decode()) if row else None
 
     def clear(self, thread_id: str) -> None:
-        """See `Journal.clear`."""
+        """Forget what was kept for the thread."""
         with self._use() as connection:
             connection.execute("DELETE FROM chatcli_journal WHERE thread_id = %s", (thread_id,))
 
@@ -252,7 +252,7 @@ class PostgresLocks:
         self._locked: set[str] = set()
 
     def try_lock(self, thread_id: str) -> bool:
-        """See `TurnLocks.try_lock`."""
+        """Take the thread for a turn unless another process has it."""
         with self._use() as connection:
             # The server counts how often a lock is taken, so a lock that is held is not taken again.
             if thread_id not in self._locked:
@@ -263,7 +263,7 @@ class PostgresLocks:
             return True
 
     def unlock(self, thread_id: str) -> None:
-        """See `TurnLocks.unlock`."""
+        """Release the thread."""
         with self._use() as connection:
             if thread_id in self._locked:
                 self._locked.discard(thread_id)

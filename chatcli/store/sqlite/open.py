@@ -50,7 +50,7 @@ class _CheckedSaver(AsyncSqliteSaver):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """See `BaseCheckpointSaver.aget_delta_channel_history`; raise DamagedError for what can't have been written."""
+        """Return the history of the channels; raise DamagedError for what can't have been written."""
         history = await super().aget_delta_channel_history(config=config, channels=channels)
         for found in history.values():
             for _, channel, value in found["writes"]:
@@ -62,7 +62,7 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """See `BaseCheckpointSaver.get_next_version`."""
+        """Return the version of a channel after `current`."""
         # Without the digits that LangGraph draws by lot: they don't compress, and are for stores that keep each version
         # of a value by its name.
         return next_version(current)
@@ -70,7 +70,7 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """See `BaseCheckpointSaver.aput_writes`."""
+        """Store the writes of a task, and the messages in them in the index."""
         rows = list(message_rows(config, writes))
         with _naming(config, _OF_SQLITE):
             if rows:
@@ -88,12 +88,12 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """See `BaseCheckpointSaver.aput`."""
+        """Store a checkpoint."""
         with _naming(config, _OF_SQLITE):
             return await super().aput(config, checkpoint, metadata, new_versions)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """See `BaseCheckpointSaver.aget_tuple`; raise DamagedError, which names the thread, for what can't be read."""
+        """Return a checkpoint; raise DamagedError, which names the thread, for what can't be read."""
         with _naming(config):
             return _checked(await super().aget_tuple(config))
 
@@ -109,7 +109,7 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """See `BaseCheckpointSaver.alist`, and `aget_tuple` above."""
+        """Yield the checkpoints of a thread."""
         with _naming(config):
             async for found in super().alist(config, filter=filter, before=before, limit=limit):
                 _checked(found)
@@ -118,7 +118,7 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """See `BaseCheckpointSaver.aget_delta_channel_history`, and `aget_tuple` above."""
+        """Return the history of the channels."""
         with _naming(config):
             return await super().aget_delta_channel_history(config=config, channels=channels)
 

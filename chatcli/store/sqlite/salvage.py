@@ -38,23 +38,17 @@ class _BadCellError(Exception):
 
 @dataclass(slots=True)
 class Contents:
-    """What a store holds, as far as it can be read.
+    """What a store holds, as far as it can be read."""
 
-    Attributes:
-        checkpoints: LangGraph's rows: thread, namespace, ID, parent, type, checkpoint, metadata.
-        writes: LangGraph's rows: thread, namespace, checkpoint, task, its path, index, channel, type, value.
-        threads: Our index: thread, title, model, turns, made at, used at.
-        messages: Our index: thread, message, checkpoint, role, text, whether it was interrupted; in order.
-        journal: Answers on their way: thread, question, text.
-        items: What graphs keep in LangGraph's store: namespace, key, value, made at, changed at, expires at, minutes.
-
-    """
-
+    # LangGraph's rows: thread, namespace, ID, parent, type, checkpoint, metadata.
     checkpoints: dict[Key, Row] = field(default_factory=dict)
+    # LangGraph's rows: thread, namespace, checkpoint, task, its path, index, channel, type, value.
     writes: dict[Key, Row] = field(default_factory=dict)
-    threads: dict[str, Row] = field(default_factory=dict)
+    threads: dict[str, Row] = field(default_factory=dict)  # our index: thread, title, model, turns, made at, used at
+    # Our index, in order: thread, message, checkpoint, role, text, whether it was interrupted.
     messages: dict[int, Row] = field(default_factory=dict)
-    journal: dict[str, Row] = field(default_factory=dict)
+    journal: dict[str, Row] = field(default_factory=dict)  # answers on their way: thread, question, text
+    # What graphs keep: namespace, key, value, made at, changed at, expires at, minutes.
     items: dict[Key, Row] = field(default_factory=dict)
 
     def add(self, rowid: int | None, row: list[Value]) -> None:
@@ -248,22 +242,15 @@ class ThreadRows:
 
 @dataclass(frozen=True, slots=True)
 class ThreadValues:
-    """A thread's values: by checkpoint the state, the metadata, the messages, the parent.
-
-    Attributes:
-        unreadable: How many rows can't be read, or have a parent that is missing.
-        lost: The same number, plus the messages that only the index has.
-        lost_messages: How many rows with messages can't be read, nor are these in the index.
-
-    """
+    """A thread's values: by checkpoint the state, the metadata, the messages, the parent."""
 
     states: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Mapping[str, Any]]
     messages: Mapping[str, Sequence[BaseMessage]]
     parents: Mapping[str, str | None]
-    unreadable: int
-    lost: int
-    lost_messages: int
+    unreadable: int  # how many rows can't be read, or have a parent that is missing
+    lost: int  # the same number, plus the messages that only the index has
+    lost_messages: int  # how many rows with messages can't be read, nor are these in the index
 
 
 def has_unreadable(path: Path) -> bool:

@@ -80,7 +80,7 @@ class SqliteThreads:
         self.locks = SqliteLocks(path)
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
-        """See `Threads.recent`."""
+        """Return the threads, the newest first, `limit` of them at most."""
         if not self._path.exists():
             return []
         with self._connection() as connection:
@@ -89,7 +89,7 @@ class SqliteThreads:
             return _summaries(connection.execute(_RECENT, (-1 if limit is None else limit,)))
 
     def find(self, thread_id: str) -> ThreadSummary | None:
-        """See `Threads.find`."""
+        """Return the thread `thread_id`, None if it does not exist."""
         if not self._path.exists():
             return None
         with self._connection() as connection:
@@ -98,7 +98,7 @@ class SqliteThreads:
             return next(iter(_summaries(connection.execute(FIND, (thread_id,)))), None)
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
-        """See `Threads.starting_with`."""
+        """Return the threads whose ID begins with `prefix`, the newest first."""
         if not self._path.exists():
             return []
         with self._connection() as connection:
@@ -107,7 +107,7 @@ class SqliteThreads:
             return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit)))
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """See `Threads.search`."""
+        """Return the messages that hold every word of `text`, the best first."""
         # Only quoted words: FTS5 would read the user's text as its query language.
         words = " ".join(f'"{word}"' for word in words_in(text))
         if not words or not self._path.exists():
@@ -120,7 +120,7 @@ class SqliteThreads:
             return [Match(*row) for row in _typed(rows, str, str, str, str)]
 
     def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """See `Threads.exchanges`."""
+        """Return the questions with their answers that hold the words of `text`, the best first."""
         words = [f'"{word}"' for word in words_in(text)]
         if not words or not self._path.exists():
             return []
@@ -130,13 +130,13 @@ class SqliteThreads:
             return [QuestionAndAnswer(*row) for row in _typed(map(_FIELDS, found), str, str, str, str, str)]
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
-        """See `Threads.rename`."""
+        """Give the thread the title `title`; with `old`, only if that is its title now."""
         with self._connection() as connection:
             values = {"thread": thread_id, "title": title, "old": old}
             connection.execute(_RENAME, values)
 
     def delete(self, thread_ids: Sequence[str]) -> None:
-        """See `Threads.delete`."""
+        """Delete the threads, and give the space back."""
         with self._connection() as connection:
             connection.execute(schema.USAGE)
             for table in ("checkpoints", "writes", "messages", "journal", "threads", "usage"):
@@ -152,7 +152,7 @@ class SqliteThreads:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """See `Threads.fork`."""
+        """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current one."""
         with self._connection() as connection:
             refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
             branch = json.dumps(branch_to(thread_id, _steps(connection, thread_id), checkpoint_id))
@@ -160,7 +160,7 @@ class SqliteThreads:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """See `Threads.usage`."""
+        """Return what the stored answers of one thread or of all used."""
         if not self._path.exists():
             return []
         with self._connection() as connection:
@@ -183,7 +183,7 @@ class SqliteThreads:
             ) from error
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
-        """See `Threads.newest_messages`."""
+        """Return the last `limit` questions and answers of the current branch, the oldest first."""
         if not self._path.exists():
             return []
         with self._connection() as connection:
@@ -196,7 +196,7 @@ class SqliteThreads:
             return messages[::-1]
 
     def steps(self, thread_id: str) -> list[Step]:
-        """See `Threads.steps`."""
+        """Return the thread's checkpoints, the oldest first."""
         with self._connection() as connection:
             return _steps(connection, thread_id)
 
@@ -269,7 +269,7 @@ class SqliteJournal:
         self._connection = connection
 
     def save(self, thread_id: str, partial: Partial) -> None:
-        """See `Journal.save`."""
+        """Keep `partial`, in place of what was kept for the thread."""
         with self._connection() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO journal (thread_id, question_id, text) VALUES (?, ?, ?)",
@@ -277,13 +277,13 @@ class SqliteJournal:
             )
 
     def read(self, thread_id: str) -> Partial | None:
-        """See `Journal.read`."""
+        """Return the answer that was on its way when its process ended, if any."""
         with self._connection() as connection:
             rows = connection.execute("SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,))
             return next((Partial(*row) for row in _typed(rows, str, str)), None)
 
     def clear(self, thread_id: str) -> None:
-        """See `Journal.clear`."""
+        """Forget what was kept for the thread."""
         with self._connection() as connection:
             connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
 
@@ -302,7 +302,7 @@ class SqliteLocks:
         self._path = path.with_name(f"{path.name}-lock")
 
     def try_lock(self, thread_id: str) -> bool:
-        """See `TurnLocks.try_lock`."""
+        """Take the thread for a turn unless another process has it."""
         path, offset = self._path.absolute(), _offset(thread_id)
         if not _is_open(path, self._descriptors.get(path)):
             try:
@@ -321,7 +321,7 @@ class SqliteLocks:
         return True
 
     def unlock(self, thread_id: str) -> None:
-        """See `TurnLocks.unlock`."""
+        """Release the thread."""
         path, offset = self._path.absolute(), _offset(thread_id)
         if self._taken.get((os.getpid(), path, offset)) is self:
             fcntl.lockf(self._descriptors[path], fcntl.LOCK_UN, 1, offset)

@@ -71,7 +71,6 @@ def _output(held: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _text(value: Any) -> str:
-    """Return `value` as the text of an answer."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -84,7 +83,6 @@ def _text(value: Any) -> str:
 
 
 def _text_of_messages(value: Any) -> str:
-    """Return the text of the newest message, where that is an answer."""
     newest = value[-1] if _is_messages(value) else None
     return newest.text if isinstance(newest, AIMessage) else ""
 

@@ -190,7 +190,6 @@ def shape_of_entrypoint(
 
 
 def _choose_question(name: str, known: Mapping[str, Any], values: GraphValues, *, required: Collection[str]) -> str:
-    """Return the field of the input that takes the question."""
     if values.input_key is not None:
         if known:
             _check_known(name, "input", values.input_key, known, "--input-key")

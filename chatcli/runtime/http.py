@@ -81,7 +81,6 @@ def _ask_for_gzip(request: Any) -> None:
 
 
 def _bound(response: Any, most: int, *, pages: bool = True, leaves: bool = False) -> None:
-    """Limit `response`, whose body is not read yet."""
     library = type(response).__module__.partition(".")[0]
     if response.has_redirect_location and not leaves:
         target = response.url.join(response.headers["location"])
@@ -197,7 +196,6 @@ class _BoundedStream:
 
 @cache
 def _stream_type(library: str) -> type[_BoundedStream]:
-    """Return the type of streams that responses of `library` take."""
     module = sys.modules[library]
     return type("BoundedStream", (_BoundedStream, module.AsyncByteStream, module.SyncByteStream), {})
 

@@ -13,7 +13,7 @@ from chatcli.documents.citations import cited_in, for_people
 from chatcli.events import INTERRUPTED, Said
 from chatcli.message import Cited, MessageShown, call_text, human_role, result_text
 from chatcli.store.step_order import MENDED
-from chatcli.store.threads import Step
+from chatcli.store.threads import Step, chain, lineage
 
 COMPACTED = "/compact"
 """The title of a checkpoint that sums up the oldest turns."""
@@ -67,7 +67,7 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
         elif number is not None:
             ends[number] = step.checkpoint_id
     parents = {number: turn_of.get(step.parent_id or "") for number, step in enumerate(begun, 1)}
-    current = _branch(turn_of[steps[-1].checkpoint_id] if steps else None, parents)
+    current = set(chain(turn_of[steps[-1].checkpoint_id] if steps else None, parents))
     return [
         Turn(number, step.title, parents[number], step.parent_id, ends[number], number in current)
         for number, step in enumerate(begun, 1)
@@ -88,12 +88,8 @@ def branch_ends(turns: Sequence[Turn]) -> list[Turn]:
 def branch_to(end: Turn, turns: Sequence[Turn]) -> list[Turn]:
     """Return the turns from the first one to `end`."""
     known = {turn.number: turn for turn in turns}
-    branch: list[Turn] = []
-    turn: Turn | None = end
-    while turn is not None:
-        branch.append(turn)
-        turn = known.get(turn.parent or 0)
-    return branch[::-1]
+    parents = {turn.number: turn.parent for turn in turns}
+    return [known[number] for number in chain(end.number, parents)][::-1]
 
 
 def end_after(turn: Turn, turns: Sequence[Turn]) -> Turn:
@@ -158,11 +154,12 @@ def is_taken_over(message: BaseMessage) -> bool:
 def before_edit(steps: Sequence[Step]) -> str | None:
     """Return the checkpoint before the edit that the newest of `steps` is the end of, None without one."""
     # An edit is one of the state, or the summary of another branch.
-    known = {step.checkpoint_id: step for step in steps}
-    step = steps[-1] if steps else None
-    while step is not None and step.source == "update" and step.title not in (EDITED, TAKEN_OVER):
-        step = known.get(step.parent_id or "")
-    return step.parent_id if step is not None and step.source == "update" else None
+    for step in lineage(steps):
+        if step.source != "update":
+            break
+        if step.title in (EDITED, TAKEN_OVER):
+            return step.parent_id
+    return None
 
 
 def session_name(thread_id: str, branch: Sequence[Turn]) -> str:
@@ -174,14 +171,6 @@ def session_name(thread_id: str, branch: Sequence[Turn]) -> str:
             break
         begins = turn.number
     return thread_id if begins == 1 else f"{thread_id}-{begins}"
-
-
-def _branch(number: int | None, parents: dict[int, int | None]) -> set[int]:
-    branch = set()
-    while number is not None:
-        branch.add(number)
-        number = parents[number]
-    return branch
 
 
 def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
@@ -240,20 +229,9 @@ async def whole_history(
     )
     whole = list(messages)
     if summarised or questions < len(current_branch(read_turns(steps))):
-        for step in _ancestors(steps):
+        for step in lineage(steps)[1:]:
             whole = merged(await read(step.checkpoint_id), whole)
     return whole
-
-
-def _ancestors(steps: Sequence[Step]) -> list[Step]:
-    """Return the checkpoints that the newest of `steps` comes from, the newest first."""
-    known = {step.checkpoint_id: step for step in steps}
-    ancestors = []
-    step = known.get(steps[-1].parent_id or "") if steps else None
-    while step is not None:
-        ancestors.append(step)
-        step = known.get(step.parent_id or "")
-    return ancestors
 
 
 def merged(older: Sequence[BaseMessage], newer: list[BaseMessage]) -> list[BaseMessage]:

@@ -81,7 +81,6 @@ async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
 
 
 async def _journalled(thread: GraphThread) -> list[BaseMessage]:
-    """Return the partial answer that stands in the journal alone."""
     partial = await asyncio.to_thread(thread.threads.journal.read, thread.id)
     messages = await thread.messages() if partial is not None else []
     if partial is None or _is_stored(partial, messages):

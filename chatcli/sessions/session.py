@@ -45,6 +45,7 @@ from chatcli.sessions.state import MESSAGES, changes, plain_state
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn, stopped_notice
 from chatcli.store.errors import as_failure
+from chatcli.store.threads import chain
 
 if TYPE_CHECKING:
     from chatcli.tools.changes import Change
@@ -271,7 +272,6 @@ class Session:
         return [], []
 
     async def _before_edit(self) -> str | None:
-        """Return the checkpoint before the edit that the thread ends with, None if it does not."""
         steps = await asyncio.to_thread(self._thread.threads.steps, self.thread_id)
         # A server keeps no label of an update.
         return before_edit(steps) or self._edits.get(await self._thread.checkpoint_id())
@@ -301,10 +301,7 @@ class Session:
             if number is None or checkpoint_id is None:
                 await self._thread.empty(self._thread.config(self.name, turn=0))
                 return
-            turns = {known.number: known for known in await self.turns()}
-            depth, parent = 0, turns.get(number)
-            while parent is not None:
-                depth, parent = depth + 1, turns.get(parent.parent or 0)
+            depth = len(chain(number, {turn.number: turn.parent for turn in await self.turns()}))
             await self._thread.go_to(self._thread.config(self.name, turn=depth), checkpoint_id)
 
     async def fork(self, new_id: str, turn: Turn | None = None) -> None:
@@ -394,8 +391,6 @@ class Session:
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         pending = {request.interrupt_id for request in await self._thread.pending()}
-        if not answers and not pending and await self._thread.stopped_before():
-            return await self._go_on()
         if not answers or not answers.keys() <= pending:
             waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
             raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")

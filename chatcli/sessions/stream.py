@@ -456,7 +456,6 @@ def _same_run(streamed: _StreamedMessage, node: Node, task: str) -> bool:
 
 
 def _within(streamed: _StreamedMessage, node: Node, task: str) -> bool:
-    """Return whether it was written by a graph that the node runs."""
     if streamed.task and task:
         return streamed.task.startswith(f"{task}|")
     namespace, name = node

@@ -119,7 +119,6 @@ class RunningTurn:
         self._arrived.put_nowait(event)
 
     async def _pump(self) -> None:
-        """Run the graph, and put what it streams into the queue."""
         try:
             with exits_contained():
                 await self._run_graph()

@@ -87,7 +87,7 @@ class ForeignThreads:
             self._titles.pop(thread_id, None)
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current one, without subgraphs' memory."""
+        """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current; no subgraph's memory."""
         refuse_taken(new_id, taken=bool(self._checkpoints(new_id)))
         known = {checkpoint.checkpoint["id"]: checkpoint for checkpoint in self._checkpoints(thread_id)}
         branch = branch_to(thread_id, self.steps(thread_id), checkpoint_id)

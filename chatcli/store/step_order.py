@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from chatcli.store.errors import DamagedError, damaged_thread
-from chatcli.store.threads import Step
+from chatcli.store.threads import Step, lineage
 
 MENDED = "/mend"
 """The title of a checkpoint with what its thread had lost from its state (`sessions.mend`)."""
@@ -45,14 +46,8 @@ def damaged(thread_id: str) -> DamagedError:
 
 def lost_since(steps: Sequence[Step]) -> list[Step]:
     """Return the checkpoints of the current branch, since it was mended, whose state lacks what came before."""
-    known = {step.checkpoint_id: step for step in steps}
-    lost = []
-    step = steps[-1] if steps else None
-    while step is not None and step.title != MENDED:
-        if step.apart:
-            lost.append(step)
-        step = known.get(step.parent_id or "")
-    return lost[::-1]
+    since = takewhile(lambda step: step.title != MENDED, lineage(steps))
+    return [step for step in since if step.apart][::-1]
 
 
 def _children(steps: Sequence[Step]) -> _Children:

@@ -7,9 +7,9 @@ import difflib
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
@@ -26,6 +26,7 @@ _PLAIN = str.maketrans(ACCENTS)
 
 MATCH_START, MATCH_END = "\x02", "\x03"
 _MAX_NAMED = 5
+Name = TypeVar("Name", bound=Hashable)
 LONG = 100_000
 """Characters of a message in an `QuestionAndAnswer`."""
 
@@ -253,12 +254,23 @@ def branch_to(thread_id: str, steps: Sequence[Step], checkpoint_id: str | None) 
     end = checkpoint_id or next(reversed(parents), "")
     if end not in parents:
         raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
-    branch: list[str] = []
-    following: str | None = end
-    while following is not None:
-        branch.append(following)
-        following = parents[following]
-    return branch[::-1]
+    return chain(end, parents)[::-1]
+
+
+def chain(name: Name | None, parents: Mapping[Name, Name | None]) -> list[Name]:
+    """Return `name`, if it is one, and what it comes from by `parents`, the newest first."""
+    found: list[Name] = []
+    while name is not None:
+        found.append(name)
+        name = parents.get(name)
+    return found
+
+
+def lineage(steps: Sequence[Step]) -> list[Step]:
+    """Return the newest of `steps` and those that it comes from, the newest first."""
+    known = {step.checkpoint_id: step for step in steps}
+    names = chain(steps[-1].checkpoint_id, {name: step.parent_id for name, step in known.items()}) if steps else []
+    return [known[name] for name in names if name in known]
 
 
 def find_thread(threads: Threads, prefix: str) -> ThreadSummary:

@@ -157,7 +157,6 @@ def read_jsonl(lines: Sequence[str]) -> list[ThreadDocument]:
 
 
 def _thread_as_json(document: ThreadDocument) -> dict[str, Any]:
-    """Return `document` without its messages, as an object of JSON."""
     header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     for field in ("thread_id", "title", "model", "system"):
         header[field] = getattr(document, field)
@@ -208,7 +207,6 @@ def _read_thread(where: str, data: Mapping[str, Any], messages: list[BaseMessage
 
 
 def _check_role(where: str, head: _Head) -> None:
-    """Raise UsageError unless the role is complete: a name, a template, and its variables."""
     if bool(head.role) != bool(head.template):
         raise refuse(f"{where}template", "a role needs both a name and a template")
     try:

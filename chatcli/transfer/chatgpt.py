@@ -145,7 +145,6 @@ def _document(where: str, conversation: _Conversation) -> ThreadDocument:
 
 
 def _branch(where: str, conversation: _Conversation) -> list[_Message]:
-    """Return the messages from the root to the current node."""
     branch: list[_Message] = []
     name, visited = conversation.current_node, set[str]()
     if name is None and any(node.message for node in conversation.mapping.values()):
@@ -277,6 +276,5 @@ def _canvas(content: _Content, kind: str | None) -> tuple[str | None, str]:
 
 
 def _body(text: str, kind: str | None) -> str:
-    """Return the text of a canvas document, as a code block if its type is code."""
     group, _, language = (kind or "").partition("/")
     return fenced(text, language) if group == "code" else text

@@ -139,7 +139,6 @@ def _row(table: str, row: dict[str, Any], known: Iterable[str]) -> Row:
 
 
 def _column_type(table: str, name: str) -> tuple[type, str]:
-    """Return the type of a column, and its name in errors."""
     if name in _NUMBERS or (name == "id" and table in ("fragments", "tool_calls", "tool_results")):
         return int, "a number"
     if name == "content" and table == "attachments":

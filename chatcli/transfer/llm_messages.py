@@ -117,7 +117,6 @@ class Builder:
     def _add_answer_parts(
         self, message_id: str, texts: str, parts: Sequence[Mapping[str, Any]], files: Sequence[object]
     ) -> None:
-        """Add the parts of an answer, or of tool results."""
         # Tool calls that the provider's server ran itself become text: only our own calls can have results.
         reasoning = joined(*(_text(part.get("text")) for part in parts if part["type"] == "reasoning"))
         calls: list[Mapping[str, Any]] = []

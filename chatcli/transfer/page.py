@@ -156,7 +156,6 @@ def html_page(page: ThreadPage) -> Iterator[str]:
 
 
 def _markdown() -> MarkdownIt:
-    """Return a renderer that escapes HTML and loads no images."""
     markdown = MarkdownIt("commonmark", {"html": False, "highlight": _highlight, "maxNesting": 100}).enable(
         ["table", "strikethrough"]
     )
@@ -180,7 +179,6 @@ def _highlight(code: str, language: str, attributes: str) -> str:
 
 
 def _colors() -> str:
-    """Return the style of highlighted code, in light and in dark mode."""
     light = HtmlFormatter(style="default").get_style_defs("pre")
     dark = HtmlFormatter(style="github-dark").get_style_defs("pre")
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"

@@ -106,7 +106,6 @@ def _documents(thread_id: str, thread: ThreadRows, read: ThreadValues, taken: se
 
 
 def _kept_line(documents: Sequence[ThreadDocument], read: ThreadValues) -> str:
-    """Return how much of a damaged thread is in `documents`."""
     kept = len({message.id for document in documents for message in document.messages})
     first, *others = (document.thread_id for document in documents)
     line = f"the thread {first} was damaged: {read.lost} rows can't be read, "

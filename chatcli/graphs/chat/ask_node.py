@@ -84,7 +84,6 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
 
 
 def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
-    """Return `answer` with a note of what it cites; the same object where the turn has no documents."""
     cited = cited_metadata(str(answer.text), state)
     if not cited:
         return answer
@@ -179,7 +178,6 @@ async def _ask(
 
 
 def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:
-    """Report to the reader of the stream what is sent."""
     runtime.stream_writer(
         {
             "messages_in_context": len(fitted.messages),

@@ -159,7 +159,6 @@ def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *,
 
 
 def _split(messages: list[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
-    """Split `messages` into the system message and the conversation."""
     size = 1 if messages and isinstance(messages[0], SystemMessage) else 0
     return messages[:size], messages[size:]
 
@@ -201,7 +200,6 @@ def request_limit(turn: TurnContext, reserved: int = 0) -> int | None:
 
 
 def _budget(turn: TurnContext, limit: int | None) -> int | None:
-    """Return how many tokens of a conversation are sent."""
     return _smallest(limit, turn.model.limits.history if turn.context_tokens is None else None)
 
 

@@ -91,7 +91,6 @@ def _suits_strict(schema: Any) -> bool:
 
 
 def _instructed(messages: list[BaseMessage], schema: "AnswerSchema") -> list[BaseMessage]:
-    """Return `messages` with the schema as text after the question."""
     instruction = (
         "\n\nAnswer with one JSON value and nothing else, no Markdown fence. It must follow this JSON Schema:\n"
         f"{json.dumps(schema.schema)}"
@@ -121,7 +120,6 @@ def _cut_short(model: Model) -> RefusedError:
 
 
 def _is_about_format(error: Exception) -> bool:
-    """Return whether a server refused the request because of its schema."""
     if not isinstance(error, ModelInvalidRequestError) and sdk_errors.status(error) not in (400, 422):
         return False
     text = f"{error} {sdk_errors.body(error)}".lower()
@@ -129,7 +127,6 @@ def _is_about_format(error: Exception) -> bool:
 
 
 def _without_fence(text: str) -> str:
-    """Return `text` without the Markdown fence that some models put around JSON."""
     text = text.strip()
     fenced = _FENCE.match(text)
     return fenced.group(1).strip() if fenced else text

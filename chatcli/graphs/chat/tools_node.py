@@ -140,7 +140,6 @@ async def _call_served(tool: Tool, call: ToolCall, runtime: Runtime[TurnContext]
 
 
 async def _put_question(question: Question, turn: TurnContext) -> None:
-    """Ask the user, and give the server its answer."""
     problem = ""
     while True:
         shown = {**question.request, "problem": problem} if problem else question.request

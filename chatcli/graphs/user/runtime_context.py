@@ -58,7 +58,6 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
 
 
 def _required(schema: type) -> list[str]:
-    """Return the names of the required parameters of the constructor of `schema`."""
     try:
         parameters = inspect.signature(schema).parameters.values()
     except ValueError:  # a class like `dict`, which takes anything

@@ -66,7 +66,6 @@ def _entrypoint_types(graph: AnyPregel, function: Any) -> tuple[Any, Any]:
 
 
 def _required(schema: Any) -> Collection[str]:
-    """Return the fields of a schema that have no default."""
     if is_dataclass(schema):
         return [one.name for one in fields(schema) if one.default is MISSING and one.default_factory is MISSING]
     if isinstance(schema, type) and issubclass(schema, BaseModel):

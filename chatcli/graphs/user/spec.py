@@ -123,7 +123,6 @@ def _find_module(module: str) -> str:
 
 
 def _in_project(file: Path, name: str) -> GraphSpec:
-    """Return the graph `name` of the langgraph.json `file`."""
     project = _read_project(file, name)
     graphs = project["graphs"]
     if name not in graphs:

@@ -198,7 +198,6 @@ async def _one_piece(made: Any) -> Pieces:
 
 
 async def _next_pieces(made: Iterator[Any]) -> Pieces:
-    """Yield what `made` does, each piece in a thread."""
     end = object()
     try:
         while (piece := await asyncio.to_thread(next, made, end)) is not end:

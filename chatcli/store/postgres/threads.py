@@ -209,7 +209,6 @@ def _has_usage(connection: psycopg.Connection) -> bool:
 
 
 def _read_usage(writes: Iterable[Any]) -> Iterator[UsageRow]:
-    """Yield what is kept of each of `writes`."""
     reader = None
     for *write, kind, value, metadata, base_url in writes:
         if reader is None:

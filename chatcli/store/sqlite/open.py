@@ -248,14 +248,12 @@ async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver
 
 
 async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
-    """Return the number that the header of the database has as `name`."""
     async with connection.execute(f"PRAGMA {name}") as cursor:
         (number,) = await cursor.fetchone() or (0,)
     return int(number)
 
 
 async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
-    """Raise StoreError for another program's database, before anything is written."""
     async with connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'") as cursor:
         tables = {name for (name,) in await cursor.fetchall()}
     # A plain LangGraph checkpointer's file is accepted: it has no version, and its threads open here too. A process

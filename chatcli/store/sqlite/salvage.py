@@ -18,7 +18,7 @@ from chatcli.events import INTERRUPTED
 from chatcli.store.errors import DamagedError
 from chatcli.store.serde import CompressedSerializer, check_checkpoint, check_metadata, check_write
 from chatcli.store.step_order import in_order
-from chatcli.store.threads import Step
+from chatcli.store.threads import Step, chain
 
 Value = int | float | str | bytes | None
 Row = Sequence[Value]
@@ -366,7 +366,7 @@ def branches(read: ThreadValues) -> list[list[str]]:
             guessed.add(name)
             parents[name] = _guessed_parent(read, names[:index], name)
     ends = sorted(parents.keys() - parents.values(), reverse=True)
-    found = [_branch_to(end, parents) for end in ends]
+    found = [chain(end, parents)[::-1] for end in ends]
     if found and guessed.isdisjoint(found[0]):
         return found
     return sorted(found, key=lambda branch: sum(len(read.messages.get(name, ())) for name in branch), reverse=True)
@@ -392,12 +392,3 @@ def _guessed_parent(read: ThreadValues, older: Sequence[str], name: str) -> str 
         if step is None or earlier is None or earlier < step:
             return candidate
     return None
-
-
-def _branch_to(end: str, parents: Mapping[str, str | None]) -> list[str]:
-    branch: list[str] = []
-    name: str | None = end
-    while name is not None:
-        branch.append(name)
-        name = parents[name]
-    return branch[::-1]

@@ -81,30 +81,18 @@ class SqliteThreads:
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
-        if not self._path.exists():
-            return []
-        with self._connection() as connection:
-            if _is_being_made(connection):
-                return []
-            return _summaries(connection.execute(_RECENT, (-1 if limit is None else limit,)))
+        with self._reading() as connection:
+            return _summaries(connection.execute(_RECENT, (-1 if limit is None else limit,))) if connection else []
 
     def find(self, thread_id: str) -> ThreadSummary | None:
         """Return the thread `thread_id`, None if it does not exist."""
-        if not self._path.exists():
-            return None
-        with self._connection() as connection:
-            if _is_being_made(connection):
-                return None
-            return next(iter(_summaries(connection.execute(FIND, (thread_id,)))), None)
+        with self._reading() as connection:
+            return next(iter(_summaries(connection.execute(FIND, (thread_id,)))), None) if connection else None
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """Return the threads whose ID begins with `prefix`, the newest first."""
-        if not self._path.exists():
-            return []
-        with self._connection() as connection:
-            if _is_being_made(connection):
-                return []
-            return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit)))
+        with self._reading() as connection:
+            return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))) if connection else []
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """Return the messages that hold every word of `text`, the best first."""
@@ -184,10 +172,8 @@ class SqliteThreads:
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the current branch, the oldest first."""
-        if not self._path.exists():
-            return []
-        with self._connection() as connection:
-            if _is_being_made(connection):
+        with self._reading() as connection:
+            if connection is None:
                 return []
             rows = _typed(connection.execute(_SAID, {"thread": thread_id}), str, int, str, str, int)
             # The newest checkpoint comes first; one may hold several messages, whose order is that of their ids.
@@ -199,6 +185,15 @@ class SqliteThreads:
         """Return the thread's checkpoints, the oldest first."""
         with self._connection() as connection:
             return _steps(connection, thread_id)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """Open the store for one query; None while there is none, or while somebody is making it."""
+        if not self._path.exists():
+            yield None
+            return
+        with self._connection() as connection:
+            yield None if _is_being_made(connection) else connection
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -238,7 +233,6 @@ def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[ThreadSummary]:
 
 
 def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterator[UsageRow]:
-    """Yield what is kept of each of `writes`, which `connection` reads."""
     reader = None
     servers: dict[tuple[str, str], bool] = {}
     for *write, kind, value, metadata in _typed(writes, *_USAGE_TYPES[:4], str, bytes, (str, type(None))):

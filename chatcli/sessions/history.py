@@ -45,9 +45,9 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
     """Return the turns that `steps`, a thread's checkpoints, the oldest first, are made of."""
     # A turn begins with the checkpoint of its input, or with the update that stores a question which was stopped before
     # it was asked: it has the question's title and a larger number than what is before it. What follows up to the next
-    # input belongs to it. A checkpoint without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A
-    # summary of the oldest turns, or an edit of the state, begins a branch of its own: the turn that it was made after
-    # ends before it.
+    # input belongs to it. A checkpoint without a turn (`turn` 0) is the empty beginning to which a thread was rewound.
+    # A summary of the oldest turns, or an edit of the state, begins a branch of its own: the turn that it was made
+    # after ends before it.
     turn_of: dict[str, int | None] = {}
     known: dict[str, int] = {}
     begun: list[Step] = []

@@ -134,11 +134,9 @@ def new_answers(answer: Answer, messages: Sequence[BaseMessage], since: Sequence
 def shape_of_state(
     name: str, taken: Mapping[str, Any], given: Mapping[str, Any], values: GraphValues, required: Collection[str]
 ) -> GraphShape | None:
-    """Return what the graph `name` takes and gives; None for one of messages alone.
-
-    `taken` and `given` are the types of the fields of its input and output, `required` the fields of the input that
-    have no default, `values` what the user has chosen.
-    """
+    """Return what the graph `name` takes and gives; None for one of messages alone."""
+    # `taken` and `given` are the types of the fields of its input and output, `required` the fields of the input that
+    # have no default, `values` what the user has chosen.
     fields_in, fields_out = _public(taken), _public(given)
     question = _choose_question(name, fields_in, values, required=required)
     is_chat = question == MESSAGES
@@ -163,11 +161,9 @@ def shape_of_entrypoint(
     values: GraphValues,
     required: Collection[str],
 ) -> GraphShape:
-    """Return what the functional entrypoint `name` takes, whose parameter is of the type `hint`, and gives.
-
-    `hint` is Any where it does not say; `taken` are the types of its fields, `required` those without a default,
-    `given` the fields of what it returns, `values` what the user has chosen.
-    """
+    """Return what the functional entrypoint `name` takes, whose parameter is of the type `hint`, and gives."""
+    # `hint` is Any where it does not say; `taken` are the types of its fields, `required` those without a default,
+    # `given` the fields of what it returns, `values` what the user has chosen.
     answer = values.output_key
     if answer is not None and (out := _public(given)):
         _check_known(name, "output", answer, out, "--output-key")

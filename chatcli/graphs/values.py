@@ -106,11 +106,9 @@ def plain_values(
     input_key: str | None = None,
     output_key: str | None = None,
 ) -> GraphValues:
-    """Return what a program gives a graph, checked as far as that can be done without the graph's schemas.
-
-    Raises TypeError where a group is not a mapping or a key not a text; ValueError for a value that is not JSON, and
-    for the keys by which a run finds its thread.
-    """
+    """Return what a program gives a graph, checked as far as that can be done without the graph's schemas."""
+    # Raises TypeError where a group is not a mapping or a key not a text; ValueError for a value that is not JSON, and
+    # for the keys by which a run finds its thread.
     given: dict[str, Mapping[str, Any] | None] = {"context": context, "configurable": configurable, "input": input}
     for kind, values in given.items():
         if not isinstance(values, Mapping | None):

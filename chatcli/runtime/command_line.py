@@ -17,10 +17,8 @@ WORD, ESCAPED = "", "--"
 
 
 def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each option of `chat ARGUMENTS` with its value, None for a flag, and each word with WORD or ESCAPED.
-
-    Wrong arguments are split as well.
-    """
+    """Yield each option of `chat ARGUMENTS` with its value, None for a flag, and each word with WORD or ESCAPED."""
+    # Wrong arguments are split as well.
     rest = iter(arguments)
     for argument in rest:
         if argument == "--":

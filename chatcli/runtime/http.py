@@ -60,11 +60,9 @@ def document_hooks(most: int) -> Hooks:
 
 
 def async_hooks(most: int = MOST_PIECE, *, pages: bool = True) -> Hooks:
-    """Return the hooks of an asynchronous client; an event, and a response that is no stream, has at most `most` bytes.
+    """Return the hooks of an asynchronous client; an event, and a response without any, has at most `most` bytes."""
 
-    Without `pages`, a web page is refused: the server has another purpose.
-    """
-
+    # Without `pages`, a web page is refused: the server has another purpose.
     async def ask_for_gzip(request: Any) -> None:
         _ask_for_gzip(request)
 

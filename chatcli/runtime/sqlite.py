@@ -137,10 +137,8 @@ def is_read_only(file: Path) -> bool:
 
 
 def check_side_files(file: Path) -> Path:
-    """Return the path without links of the database in `file`.
-
-    Refuse what is no file, or has a file beside it on which SQLite would act, and which chatcli did not write.
-    """
+    """Return the path without links of the database in `file`."""
+    # Refuse what is no file, or has a file beside it on which SQLite would act, and which chatcli did not write.
     target = Path(os.path.realpath(file))
     for name in dict.fromkeys((str(file.absolute()), str(target))):
         if _status(f"{name}-journal") is not None:

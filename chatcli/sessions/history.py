@@ -27,12 +27,10 @@ BEGINNING = 1000
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn in a thread's tree.
+    """A turn in a thread's tree."""
 
-    `number` counts the thread's turns from 1 in the order in which they were asked, on whatever branch; `before` and
-    `end` are the checkpoints at its beginning (None for a first turn) and at its end.
-    """
-
+    # `number` counts the thread's turns from 1 in the order in which they were asked, on whatever branch; `before` and
+    # `end` are the checkpoints at its beginning (None for a first turn) and at its end.
     number: int
     title: str
     parent: int | None

@@ -37,12 +37,10 @@ async def store_unsent_question(
     attachments: Sequence[Attachment],
     other_input: Mapping[str, Any] | None = None,
 ) -> None:
-    """Store the question `text` in the thread, where it is pending then, as after any other turn that was cut short.
-
-    `other_input`, the rest of what the graph gets, is stored too. While another process has a turn on the thread, wait,
-    and raise TimeoutError after `TIMEOUT`. Where the thread waits for an answer, or its graph stopped at a breakpoint,
-    nothing is stored: the text may be that answer. Nor is it on a server, which stores what it is asked.
-    """
+    """Store the question `text` in the thread, where it is pending then, as after any other turn that was cut short."""
+    # `other_input`, the rest of what the graph gets, is stored too. While another process has a turn on the thread,
+    # wait, and raise TimeoutError after `TIMEOUT`. Where the thread waits for an answer, or its graph stopped at a
+    # breakpoint, nothing is stored: the text may be that answer. Nor is it on a server, which stores what it is asked.
     if not thread.runs_here:
         return
     async with asyncio.timeout(TIMEOUT), thread.hold():

@@ -30,11 +30,9 @@ async def keep_turn(
     answers: Sequence[tuple[str, str]],
     other_input: Mapping[str, Any],
 ) -> None:
-    """Store what a turn has not stored itself: its `question`, None where it answered an interrupt, or its `answers`.
-
-    These are its messages, in order: the ID of each, and its text as far as it came. `other_input` is stored with the
-    question.
-    """
+    """Store what a turn has not stored itself: its `question`, if it had one, or its `answers`."""
+    # These are its messages, in order: the ID of each, and its text as far as it came. `other_input` is stored with the
+    # question.
     snapshot = await thread.snapshot()
     messages = messages_of(snapshot)
     stored = {message.id for message in messages}

@@ -207,10 +207,8 @@ class Session:
         return {name: key.type_name for name, key in (await self._thread.state_keys()).items()}
 
     async def edit_state(self, name: str, text: str) -> Any:
-        """Set the key `name` of the state to `text`, JSON or else a text, and return its value after that.
-
-        As in LangGraph's `update_state`, a reducer of the graph combines it with the old one. `undo` leaves it first.
-        """
+        """Set the key `name` of the state to `text`, JSON or else a text, and return its value after that."""
+        # As in LangGraph's `update_state`, a reducer of the graph combines it with the old one. `undo` leaves it first.
         if self._thread.node is not None:
             raise UsageError("the chat keeps nothing to edit", remedy="Change it by /role, /set, /system or /model.")
         keys = await self._thread.state_keys()

@@ -84,11 +84,9 @@ class _StreamedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of a graph whose output is not messages; `text` is None where the messages of the turn say it.
+    """The answer of a graph whose output is not messages; `text` is None where the messages of the turn say it."""
 
-    `output` is the whole output as JSON, None where it is no more than the text; `messages` are those in it.
-    """
-
+    # `output` is the whole output as JSON, None where it is no more than the text; `messages` are those in it.
     text: str | None
     output: Any
     messages: tuple[BaseMessage, ...] = ()

@@ -45,13 +45,11 @@ JOURNAL_INTERVAL = 0.5
 
 @dataclass(eq=False)
 class RunningTurn:
-    """A turn on `thread`, run once; `name` answers: `provider:model` or `graph:NAME`.
+    """A turn on `thread`, run once; `name` answers: `provider:model` or `graph:NAME`."""
 
-    `graph_input` is a new turn's state, None to go on where the thread stands, or the command that resumes it. Where
-    that answers an interrupt, `question` is None. `context` is what the graph runs with in addition to its state,
-    `cost` prices the turn's usage in US dollars, `explain` returns the error that the user sees.
-    """
-
+    # `graph_input` is a new turn's state, None to go on where the thread stands, or the command that resumes it. Where
+    # that answers an interrupt, `question` is None. `context` is what the graph runs with in addition to its state,
+    # `cost` prices the turn's usage in US dollars, `explain` returns the error that the user sees.
     thread: GraphThread
     name: str
     graph_input: Any

@@ -16,11 +16,9 @@ POSTGRES = ("postgresql://", "postgres://")
 
 @dataclass(frozen=True, slots=True)
 class StoreLocation:
-    """Where a store is: a file's `path`, or a PostgreSQL database's `uri`; without either, in memory.
+    """Where a store is: a file's `path`, or a PostgreSQL database's `uri`; without either, in memory."""
 
-    One in memory is `shared` where all that name it in this process have the same.
-    """
-
+    # One in memory is `shared` where all that name it in this process have the same.
     path: Path | None = None
     uri: str | None = field(default=None, repr=False)  # it may hold a password
     shared: bool = False

@@ -41,10 +41,8 @@ def message_rows(
 
 
 def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own_server: bool) -> list[list[Any]]:
-    """Return what is kept about tokens of `value`, a message or several that were written at `checkpoint_id`.
-
-    `metadata` is the checkpoint's; with `own_server`, the thread had a server then that the user had named.
-    """
+    """Return what is kept about tokens of `value`, a message or several that were written at `checkpoint_id`."""
+    # `metadata` is the checkpoint's; with `own_server`, the thread had a server then that the user had named.
     found: list[list[Any]] = []
     model = metadata.get("chatcli_model")
     for message in map(_as_message, value if isinstance(value, list) else [value]):

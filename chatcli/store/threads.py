@@ -66,11 +66,9 @@ class QuestionAndAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A checkpoint in a thread's tree: `turn` and `title` are those of the turn that wrote it.
+    """A checkpoint in a thread's tree: `turn` and `title` are those of the turn that wrote it."""
 
-    It is `apart` where its state lacks that of its parent (`step_order.in_order`).
-    """
-
+    # It is `apart` where its state lacks that of its parent (`step_order.in_order`).
     checkpoint_id: str
     parent_id: str | None
     turn: int

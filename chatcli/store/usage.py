@@ -92,11 +92,9 @@ def note_request(model: str, *, own_server: bool, also: Iterable[Tokens]) -> dic
 def answer_entry(
     message_id: str, usage: object, noted: object, checkpoint_id: str, model: object, *, own_server: bool
 ) -> list[Any]:
-    """Return the entry that is kept of an answer: langchain's `usage`, and what `note_request` `noted` of it.
-
-    `noted` is None for an answer of an older version or of a user graph. For these, `model` and `own_server` are what
-    the checkpoint `checkpoint_id`, which it was written to, knows.
-    """
+    """Return the entry that is kept of an answer: langchain's `usage`, and what `note_request` `noted` of it."""
+    # `noted` is None for an answer of an older version or of a user graph. For these, `model` and `own_server` are what
+    # the checkpoint `checkpoint_id`, which it was written to, knows.
     request: Mapping[str, Any] = noted if isinstance(noted, Mapping) else {}
     tokens, also = read_tokens(usage), _read_also(request.get("also"))
     if tokens is not None and also is not None:

@@ -47,10 +47,8 @@ def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocu
 
 
 async def import_documents(store: Store, documents: Sequence[ThreadDocument]) -> dict[str, str]:
-    """Store `documents`, all of them or none; return the new ID of each thread by the ID in its document.
-
-    An existing thread is never changed: a document with its ID gets another one, with a number at the end.
-    """
+    """Store `documents`, all of them or none; return the new ID of each thread by the ID in its document."""
+    # An existing thread is never changed: a document with its ID gets another one, with a number at the end.
     documents = [_without_graph(document) for document in documents]
     existing = {thread.thread_id for thread in store.threads.recent()}
     taken = existing | {document.thread_id for document in documents}

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
+from chatcli.sanitize import reveal
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.transfer import chatcli_json as own
@@ -25,7 +26,9 @@ from tests.examples import few_examples
 Write = Callable[[ThreadDocument], Iterator[str]]
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-IDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
+IDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20).filter(
+    lambda text: any(reveal(char) == char for char in text)  # not invisible as a whole, such as U+E0100
+)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),

@@ -86,12 +86,10 @@ async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 
 
 
 def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = None, reserved: int = 0) -> FittedContext:
-    """Return the context: the system prompt, and the newest whole turns that fit the budget.
-
-    A turn is never split, so a tool's result stays with its call. `tighter` is a budget below the usual
-    one, for a provider that refused a context within it. `reserved` tokens are sent besides: the tools.
-    Raises ContextError if the newest question alone is larger; nothing has been sent then.
-    """
+    """Return the context: the system prompt, and the newest whole turns that fit the budget."""
+    # A turn is never split, so a tool's result stays with its call. `tighter` is a budget below the usual one, for a
+    # provider that refused a context within it. `reserved` tokens are sent besides: the tools. Raises ContextError if
+    # the newest question alone is larger; nothing has been sent then.
     if turn.model.keeps_conversation:
         return _newest_question(state, turn)
     limit = request_limit(turn, reserved)

@@ -299,10 +299,7 @@ class GraphThread:
         await self.graph.aupdate_state(config, None, as_node=END)
 
     async def complete(self, config: RunnableConfig) -> None:
-        """Write what a run that has ended left unwritten, since its process was killed; a graph itself leaves nothing.
-
-        The caller holds the thread's lock.
-        """
+        """Write what a killed run left unwritten: nothing for a graph itself. The caller holds the thread's lock."""
 
     async def edit(self, config: RunnableConfig, values: Mapping[str, Any]) -> None:
         """Write `values` as LangGraph's `update_state` does; what is pending stays so. `config` labels the start."""

@@ -84,7 +84,10 @@ def check_storable(where: str, value: object) -> None:
         if depth > MAX_DEPTH:
             raise refuse(where, f"is nested more than {MAX_DEPTH} levels deep")
         if isinstance(item, str):
-            _check_text(where, item)
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                raise refuse(where, "holds a lone surrogate, which is not a character") from None
         elif isinstance(item, int) and not -(2**63) <= item < 2**64:
             raise refuse(where, "holds a number of more than 64 bits")
         elif isinstance(item, dict):
@@ -98,10 +101,3 @@ def check_unique(where: str, name: str, known: set[str]) -> None:
     if name in known:
         raise refuse(where, f"{name!r} appears twice")
     known.add(name)
-
-
-def _check_text(where: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise refuse(where, "holds a lone surrogate, which is not a character") from None

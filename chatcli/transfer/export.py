@@ -21,12 +21,7 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
 
 
-_SUFFIXES = {
-    ".md": ExportFormat.MD,
-    ".json": ExportFormat.JSON,
-    ".html": ExportFormat.HTML,
-    ".jsonl": ExportFormat.JSONL,
-}
+_SUFFIXES = {f".{chosen.value}": chosen for chosen in ExportFormat}
 
 
 def format_of(path: Path) -> ExportFormat | None:

@@ -46,10 +46,8 @@ def read_damaged(path: Path, thread_id: str) -> tuple[ThreadDocument, int]:
 
 
 async def rescue(path: Path) -> list[str]:
-    """Replace the damaged store at `path` by one with everything that can be read, and keep the damaged one as a copy.
-
-    Return a line for each damaged thread, and one that names the copy. On a StoreError, the store is unchanged.
-    """
+    """Replace the damaged store at `path` by one with all that can be read, and keep the damaged one as a copy."""
+    # Return a line for each damaged thread, and one that names the copy. On a StoreError, the store is unchanged.
     contents = read_contents(path)
     threads = rows_by_thread(contents)
     items = [row for row in contents.items.values() if is_item(row[2])]

@@ -28,7 +28,7 @@ from chatcli.sessions.message_calls import NO_RESULT
 from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.requests import Ask
 from chatcli.sessions.session import Session
-from chatcli.sessions.turn import RunningTurn, _merged, stopped_notice
+from chatcli.sessions.turn import RunningTurn, _coalesce_text, stopped_notice
 from chatcli.store.threads import NoLocks
 from chatcli.store.usage import Tokens
 from tests.sessions.test_any_graph import gather, one_node, opened, weighing
@@ -185,7 +185,7 @@ def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
         arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         for event in (*events, None):
             arrived.put_nowait(event)
-        return [event async for event in _merged(arrived)]
+        return [event async for event in _coalesce_text(arrived)]
 
     a, b, notice = TextDelta("a", "n"), TextDelta("b", "n"), Notice("x")
     other, draft = TextDelta("c", "m"), TextDelta("d", "m", draft=True)

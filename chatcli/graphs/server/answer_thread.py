@@ -21,10 +21,7 @@ from chatcli.sessions.stream import ANSWER, INTERRUPT, Answer
 
 @dataclass(frozen=True, slots=True)
 class ServerAnswerThread(ServerThread):
-    """A thread on a server; `shape` says how its app is asked and how it answers.
-
-    Where `shape.is_chat`, the app's own state has the messages.
-    """
+    """A thread on a server; `shape` says how its app is asked, and answers: in its messages if `shape.is_chat`."""
 
     shape: GraphShape = field(kw_only=True)
 

@@ -112,10 +112,7 @@ class ServerSchemas:
 
 
 def find_shape(name: str, schemas: Mapping[str, Any], values: GraphValues) -> GraphShape | None:
-    """Return what the app `name` takes and gives, with what the user has chosen in `values`.
-
-    None for one of messages alone, and for one that the server can't describe, which has to be one.
-    """
+    """Return what the app `name` takes and gives; None for messages alone, or where the server can't describe it."""
     taken, given, state = (_resolved(schemas.get(f"{part}_schema")) for part in ("input", "output", "state"))
     required = taken.get("required") or ()
     if _RETURNED in (state.get("properties") or {}):

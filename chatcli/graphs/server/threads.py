@@ -337,10 +337,7 @@ def _checkpoints(states: Sequence[Row]) -> set[str]:
 
 
 def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row], emptied: Sequence[str] | None) -> Step:
-    """Return `state`, one of the thread's `states`, as a step.
-
-    `emptied` are the states of an app without messages at which the thread was emptied.
-    """
+    """Return `state`, one of the thread's `states`, as a step; at those that are `emptied`, it has no messages."""
     here, parent = checkpoint_id(state), parent_id(state)
     source, title, turn = metadata_of(state).get("source", ""), metadata_of(state).get(TITLE, ""), 1
     if source == "input" and not title:  # a turn of another program: its question is in the next state

@@ -53,7 +53,7 @@ def kind_of(found: object, name: str) -> Kind:
     needed = [one for one in parameters if _is_needed(one)]
     if _answers(parameters, needed, hints):
         return Kind.FUNCTION
-    if _makes(needed, hints) and not _is_generator(found):
+    if _makes(needed, hints) and not (inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found)):
         return Kind.FACTORY
     raise NotAGraphError(
         f"{name} is a function with the parameters ({_listed(parameters)}), which is not a graph",
@@ -108,10 +108,8 @@ def _is_list(kind: Any) -> bool:
 
 
 def _is_needed(parameter: Parameter) -> bool:
-    return parameter.default is Parameter.empty and parameter.kind not in (
-        Parameter.VAR_POSITIONAL,
-        Parameter.VAR_KEYWORD,
-    )
+    is_variable = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return parameter.default is Parameter.empty and not is_variable
 
 
 def _hints(found: object) -> Mapping[str, Any]:
@@ -119,10 +117,6 @@ def _hints(found: object) -> Mapping[str, Any]:
     function = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its code
     hints = type_hints(function, extras=False)
     return getattr(function, "__annotations__", {}) if hints is None else hints
-
-
-def _is_generator(found: object) -> bool:
-    return inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found)
 
 
 def _is_a(found: object, module: str, name: str) -> bool:

@@ -134,7 +134,7 @@ def new_answers(answer: Answer, messages: Sequence[BaseMessage], since: Sequence
 def shape_of_state(
     name: str, taken: Mapping[str, Any], given: Mapping[str, Any], values: GraphValues, required: Collection[str]
 ) -> GraphShape | None:
-    """Return what the graph `name` takes and gives; None for one of messages alone."""
+    """Return the shape of the graph `name`; None for one of messages alone."""
     # `taken` and `given` are the types of the fields of its input and output, `required` the fields of the input that
     # have no default, `values` what the user has chosen.
     fields_in, fields_out = _public(taken), _public(given)
@@ -161,7 +161,7 @@ def shape_of_entrypoint(
     values: GraphValues,
     required: Collection[str],
 ) -> GraphShape:
-    """Return what the functional entrypoint `name` takes, whose parameter is of the type `hint`, and gives."""
+    """Return the shape of the functional entrypoint `name`, whose parameter is of the type `hint`."""
     # `hint` is Any where it does not say; `taken` are the types of its fields, `required` those without a default,
     # `given` the fields of what it returns, `values` what the user has chosen.
     answer = values.output_key

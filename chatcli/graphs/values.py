@@ -62,13 +62,13 @@ class GraphValues:
         return replace(self, **changed)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is given as JSON, for `read`."""
+        """Return the given values as JSON, for `read`."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: dict(value) if isinstance(value, Mapping) else value for name, value in found.items() if value}
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
-        """Return what `as_json` returned; a part that it can't have returned is left out."""
+        """Return the values that `as_json` wrote, without parts that it can't have written."""
         tables = {kind: data[kind] for kind in KINDS if isinstance(data.get(kind), dict)}
         keys = {name: data[name] for name in ("input_key", "output_key") if isinstance(data.get(name), str)}
         return cls(**tables, **keys)
@@ -83,7 +83,7 @@ class GivenValues:
 
     @classmethod
     def of_settings(cls, settings: "Settings") -> Self:
-        """Return what the options choose, and what the environment and the config file have for any thread."""
+        """Return the values of the options, and those of the environment and the config file for any thread."""
         names = [one.name for one in fields(GraphValues) if one.name in settings.names()]
         chosen = {name: getattr(settings, name) for name in names if settings.is_option(name)}
         default = {name: getattr(settings, name) for name in names if not settings.is_option(name)}
@@ -93,7 +93,7 @@ class GivenValues:
         return cls(chosen=GraphValues(**chosen), default=GraphValues(**default))
 
     def for_thread(self, remembered: GraphValues, *, first: bool) -> GraphValues:
-        """Return what a thread gets, of which `remembered` is remembered; `first` is the one that the run begins on."""
+        """Return the values of a thread that has `remembered` some; the run begins on the `first` one."""
         chosen = self.chosen if first else GraphValues()
         return chosen.over(remembered).over(self.chosen).over(self.default)
 
@@ -106,7 +106,7 @@ def plain_values(
     input_key: str | None = None,
     output_key: str | None = None,
 ) -> GraphValues:
-    """Return what a program gives a graph, checked as far as that can be done without the graph's schemas."""
+    """Return the values that a program gives a graph, checked as far as possible without the schemas."""
     # Raises TypeError where a group is not a mapping or a key not a text; ValueError for a value that is not JSON, and
     # for the keys by which a run finds its thread.
     given: dict[str, Mapping[str, Any] | None] = {"context": context, "configurable": configurable, "input": input}
@@ -147,7 +147,7 @@ def parse_place(text: str) -> tuple[Kind, str, str]:
 
 
 def shown_key(kind: Kind, key: str) -> str:
-    """Return what the user types for `key` after `/set`."""
+    """Return the name of `key` as the user types it after `/set`."""
     return key if kind == "context" else f"{kind}.{key}"
 
 

@@ -41,7 +41,7 @@ class Schemas(Protocol):
         """Return `value` as plain JSON of the type of `key`; raise UsageError if it does not fit."""
 
     def run(self, values: GraphValues) -> RunValues:
-        """Return what a run gets of `values`, which are settled; raise UsageError if a required one is missing."""
+        """Return the part of the settled `values` that a run gets; raise UsageError if a required one is missing."""
 
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values `given` for the graph's input; raise UsageError if one is missing there and in `state`."""
@@ -51,13 +51,11 @@ class Schemas(Protocol):
 
 
 class ValuesSession(Session):
-    """Runs turns on one thread of a graph whose `schemas` say what it takes, each with the values that the user gave.
+    """Runs turns on one thread of a graph whose `schemas` say what it takes, each with the values that the user gave."""
 
-    Values are checked when a turn begins, so that `/set` can still mend what the command line got wrong. A turn that
-    is refused stores and remembers nothing. This run gives the values `given`, `first` on its first thread; the user
-    gave the thread the values `remembered` before. `remember` is called off the loop's thread.
-    """
-
+    # Values are checked when a turn begins, so that `/set` can still mend what the command line got wrong. A turn that
+    # is refused stores and remembers nothing. This run gives the values `given`, `first` on its first thread; the user
+    # gave the thread the values `remembered` before. `remember` is called off the loop's thread.
     def __init__(
         self,
         thread: GraphThread,

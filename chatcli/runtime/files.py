@@ -103,10 +103,8 @@ def write_to_disk(descriptor: int, full_sync: int | None = FULL_SYNC) -> None:
 
 
 def read_file(path: Path, *, pipe: bool = False) -> bytes:
-    """Return the content of `path`, a file of settings; raise ValueError beyond `MAX_SETTINGS_BYTES`.
-
-    With `pipe`, it may be one such as `<(command)`. Any other pipe would be waited for without end: OSError.
-    """
+    """Return the content of `path`, a file of settings; raise ValueError beyond `MAX_SETTINGS_BYTES`."""
+    # With `pipe`, it may be one such as `<(command)`. Any other pipe would be waited for without end: OSError.
     with open(path, "rb", opener=None if pipe else _without_waiting) as file:
         content = file.read(MAX_SETTINGS_BYTES + 1)
     if len(content) > MAX_SETTINGS_BYTES:

@@ -98,11 +98,9 @@ def unchecked(connection: sqlite3.Connection, file: Path) -> None:
 
 
 def connect_as_possible(file: Path, version: int, opener: Opener) -> sqlite3.Connection:
-    """Return a connection to the database in `file`, only for queries where nothing can be written.
-
-    All that is committed is seen, also what is still in the log. `opener` opens the file or its copy, and reads: with
-    another `user_version` than `version`, a copy is brought up to date. Raises OSError where there is no room for it.
-    """
+    """Return a connection to the database in `file`, only for queries where nothing can be written."""
+    # All that is committed is seen, also what is still in the log. `opener` opens the file or its copy, and reads: with
+    # another `user_version` than `version`, a copy is brought up to date. Raises OSError where there is no room for it.
     if not is_read_only(file):
         return opener(file, mode="rw")
     connection = _connect_to_read(check_side_files(file), version, opener)

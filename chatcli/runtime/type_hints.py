@@ -42,7 +42,7 @@ def type_name(hint: Any) -> str:
 
 
 def type_adapter(hint: Any) -> "TypeAdapter[Any] | None":
-    """Return what checks values of the type, None if pydantic does not know it."""
+    """Return the adapter that checks values of the type, None if pydantic does not know it."""
     from pydantic import TypeAdapter  # late: whoever reads hints alone needs no pydantic
 
     try:

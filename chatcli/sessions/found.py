@@ -63,7 +63,7 @@ def as_citations(passages: Iterable[FoundPassage]) -> list[Citation]:
 
 
 def citable(values: Mapping[str, Any]) -> list[Citation] | None:
-    """Return what the answer of the newest turn may cite; None if the turn has no documents."""
+    """Return the passages that the newest turn's answer may cite; None if the turn has no documents."""
     found = found_in_turn(values)
     return None if found is None else as_citations(found)
 

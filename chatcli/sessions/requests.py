@@ -9,13 +9,11 @@ from chatcli.attachments.attachment import Attachment
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask `text`, which `attachments` go along with.
+    """Ask `text`, which `attachments` go along with."""
 
-    The question is stored before it is sent, unless it can't be taken at all, or the thread waits for an answer.
-    A text that was `typed` at a prompt may be that answer: where the thread waits for several, each is answered by a
-    text of its own, and the turn goes on after the last one. `interrupt_answers` reads what a text means.
-    """
-
+    # The question is stored before it is sent, unless it can't be taken at all, or the thread waits for an answer. A
+    # text that was `typed` at a prompt may be that answer: where the thread waits for several, each is answered by a
+    # text of its own, and the turn goes on after the last one. `interrupt_answers` reads what a text means.
     text: str
     attachments: Sequence[Attachment] = ()
     typed: bool = False

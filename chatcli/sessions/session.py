@@ -55,12 +55,10 @@ NOTHING = "null"
 
 
 class Session:
-    """Runs turns on one thread of any graph whose state holds `messages`; `name` answers.
+    """Runs turns on one thread of any graph whose state holds `messages`; `name` answers."""
 
-    `explain` turns what ends a turn early into the error that the user sees. `context` makes what each turn's graph
-    runs with in addition to its state; it raises UsageError where it can't.
-    """
-
+    # `explain` turns what ends a turn early into the error that the user sees. `context` makes what each turn's graph
+    # runs with in addition to its state; it raises UsageError where it can't.
     def __init__(
         self,
         thread: GraphThread,
@@ -104,12 +102,10 @@ class Session:
         return self._name
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
-        """Run the turn that `request` begins or goes on with, and yield its events in the order of `chatcli.events`.
-
-        What keeps the turn from beginning makes it fail. Whatever ends it early, the part of the answer that had
-        arrived is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer
-        that gives up closes the iterator (`aclose`).
-        """
+        """Run the turn that `request` begins or goes on with, and yield its events in the order of `chatcli.events`."""
+        # What keeps the turn from beginning makes it fail. Whatever ends it early, the part of the answer that had
+        # arrived is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer
+        # that gives up closes the iterator (`aclose`).
         self._stopped, self._broken = False, None
         self._work = preparing = asyncio.create_task(contained(self._prepare(request)))
         await asyncio.wait([preparing])
@@ -148,12 +144,12 @@ class Session:
                 return await self._retry()
 
     async def stopped_notice(self) -> Notice | None:
-        """Return what to tell the user where the thread's graph stopped at a breakpoint; None if it did not."""
+        """Return the notice that the thread's graph stopped at a breakpoint; None if it did not."""
         nodes = await self._thread.stopped_before()
         return stopped_notice(nodes) if nodes else None
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
-        """Return what the thread waits for: the answers to these; with `shown`, the caller shows them to the user."""
+        """Return the requests that the thread waits for; with `shown`, the caller shows them to the user."""
         requests = await self._thread.pending()
         if shown:
             self._shown |= {request.interrupt_id for request in requests}
@@ -165,7 +161,7 @@ class Session:
             return await refuse_calls(self._thread, self._thread.config(self.name))
 
     async def open_request(self) -> ApprovalRequested | None:
-        """Return what the thread waits for next, None for nothing; the caller shows it to the user."""
+        """Return the next request that the thread waits for, None for none; the caller shows it to the user."""
         pending = await self._thread.pending()
         request = next((each for each in pending if each.interrupt_id not in self._given), None)
         if request is not None:
@@ -195,7 +191,7 @@ class Session:
         return await self._thread.history()
 
     async def state(self) -> dict[str, Any]:
-        """Return what the thread's state has beside the messages, as JSON."""
+        """Return the keys of the thread's state beside the messages, as JSON."""
         return plain_state((await self._thread.snapshot()).values)
 
     def declared_names(self) -> dict[str, str]:
@@ -312,7 +308,7 @@ class Session:
         return await asyncio.to_thread(build_question, text, attachments, None)
 
     async def _input(self, question: HumanMessage) -> Any:
-        """Return what the graph gets to answer `question`; a subclass may add to it, or refuse."""
+        """Return the graph's input to answer `question`; a subclass may add to it, or refuse."""
         return {"messages": [question]}
 
     def _has_new_input(self) -> bool:

@@ -78,7 +78,7 @@ def state_keys(graph: object) -> dict[str, StateKey]:
 
 
 def plain_state(values: object) -> dict[str, Any]:
-    """Return what a state has beside the messages, as JSON: objects of a graph's classes become their fields."""
+    """Return the keys of a state beside the messages, as JSON: objects of a graph's classes become their fields."""
     fields = values if isinstance(values, Mapping) else getattr(values, "__dict__", {})
     return {str(name): as_json(value) for name, value in fields.items() if _shown(name)}
 

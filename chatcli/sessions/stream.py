@@ -207,7 +207,7 @@ class AnswerReader:
                 yield from self._drop(streamed)
 
     def finish(self) -> Iterator[StreamEvent]:
-        """Yield what was kept back; the stream has ended."""
+        """Yield the events that were kept back; the stream has ended."""
         yield from self._read_early_results()
         yield from self._speakers.end_all()
 

@@ -213,7 +213,7 @@ class GraphThread:
             await self.append(config, [RemoveMessage(id=REMOVE_ALL_MESSAGES), *messages])
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
-        """Return what the graph waits for: the answers to these interrupts."""
+        """Return the interrupts whose answers the graph waits for."""
         newest = await self._newest()
         # Without reading the state, which a long thread takes a while to make: hardly ever is something pending.
         if isinstance(newest, CheckpointTuple) and not any(

@@ -59,6 +59,8 @@ class RunningTurn:
     explain: Callable[[BaseException], ChatcliError] = as_failure
 
     def __post_init__(self) -> None:
+        self._question_id = str(self.question.id) if self.question is not None else ""
+        self._title = self.question.text if self.question is not None else ""
         self._reader = AnswerReader(
             named=self.thread.node is None, nodes=self.thread.answer_nodes, may_answer=self.thread.may_answer
         )
@@ -158,14 +160,6 @@ class RunningTurn:
         """The ID of the question that the turn asks; empty if it goes on with another turn."""
         return self._question_id if isinstance(self.graph_input, Mapping) else ""
 
-    @property
-    def _question_id(self) -> str:
-        return str(self.question.id) if self.question is not None else ""
-
-    @property
-    def _title(self) -> str:
-        return self.question.text if self.question is not None else ""
-
     async def _end(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
         """Wait for `task`, which is over or cancelled, and return the terminal event."""
         await asyncio.wait([task])
@@ -213,7 +207,7 @@ class RunningTurn:
         )
 
     def _cited(self) -> Cited | None:
-        """Return what the answer cites, as far as it came; None where the turn has no documents."""
+        """Return the citations of the answer, as far as it came; None where the turn has no documents."""
         found = self._reader.found
         return None if found is None else for_people(cite(self._reader.content, found))
 

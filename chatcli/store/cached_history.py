@@ -36,7 +36,7 @@ class CachedHistory(BaseCheckpointSaver[str]):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """Return what `BaseCheckpointSaver.aget_delta_channel_history` does."""
+        """Return the history of the channels, as the saver behind would rebuild it."""
         target = await self.aget_tuple(config)
         if target is None or not channels:
             return await super().aget_delta_channel_history(config=config, channels=channels)
@@ -45,13 +45,16 @@ class CachedHistory(BaseCheckpointSaver[str]):
         history = None if rebuilt is None else await self._extended(rebuilt, target, channels)
         if history is None:
             history = await super().aget_delta_channel_history(config=target.config, channels=channels)
-        self._remember(key, _RebuiltHistory(_id(target), history))
+        self._rebuilt[key] = _RebuiltHistory(_id(target), history)
+        self._rebuilt.move_to_end(key)
+        while len(self._rebuilt) > MAX_THREADS:
+            self._rebuilt.popitem(last=False)
         return history
 
     async def _extended(
         self, rebuilt: _RebuiltHistory, target: CheckpointTuple, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory] | None:
-        """Return `kept` with what came after it, or None when it does not lie a short way behind `target`."""
+        """Return the history at `target`, or None if `rebuilt` does not lie a short way behind it."""
         if _id(target) == rebuilt.checkpoint_id:
             return rebuilt.history
         path: list[CheckpointTuple] = []
@@ -65,12 +68,6 @@ class CachedHistory(BaseCheckpointSaver[str]):
                 return {channel: _append(rebuilt.history[channel], path, channel) for channel in channels}
             parent = ancestor.parent_config
         return None
-
-    def _remember(self, key: tuple[str, str, tuple[str, ...]], rebuilt: _RebuiltHistory) -> None:
-        self._rebuilt[key] = rebuilt
-        self._rebuilt.move_to_end(key)
-        while len(self._rebuilt) > MAX_THREADS:
-            self._rebuilt.popitem(last=False)
 
 
 def _append(history: DeltaChannelHistory, path: list[CheckpointTuple], channel: str) -> DeltaChannelHistory:

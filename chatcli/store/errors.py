@@ -68,7 +68,7 @@ def is_damage(error: BaseException) -> bool:
 
 
 def as_sqlite_failure(error: Exception) -> StoreError:
-    """Return what SQLite raised as a failure of the store."""
+    """Return an exception of SQLite as a failure of the store."""
     # SQLite raises UnicodeDecodeError where its message would quote a name that is no longer valid text.
     if is_damage(error) and not isinstance(error, sqlite3.Error | StoreError):
         return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)

@@ -149,7 +149,7 @@ def _read_value(stored: Any) -> dict[str, Any]:
 
 
 def _as_store_failure(error: BaseException) -> StoreError | None:
-    """Return what the store itself raised as the error to show; None for a graph's own mistake."""
+    """Return the error to show for a failure of the store itself; None for a graph's own mistake."""
     # LangGraph commits also after a failure, so the first error of the chain is the one that counts.
     failure: StoreError | None = None
     for link in _chain(error):

@@ -41,7 +41,7 @@ def message_rows(
 
 
 def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own_server: bool) -> list[list[Any]]:
-    """Return what is kept about tokens of `value`, a message or several that were written at `checkpoint_id`."""
+    """Return the entries about tokens of `value`, a message or several that were written at `checkpoint_id`."""
     # `metadata` is the checkpoint's; with `own_server`, the thread had a server then that the user had named.
     found: list[list[Any]] = []
     model = metadata.get("chatcli_model")
@@ -64,7 +64,7 @@ class UsageReader:
     def read(
         self, write: Sequence[Any], stored: tuple[str, bytes], metadata: Mapping[str, Any], *, own_server: bool
     ) -> UsageRow:
-        """Return what is kept of `write`, whose value is `stored`."""
+        """Return the row that is kept of `write`, whose value is `stored`."""
         try:
             said = self._serde.loads_typed(stored)
         except DamagedError as error:
@@ -82,7 +82,7 @@ class UsageReader:
 
 
 def _as_message(written: Any) -> Any:
-    """Return what a node wrote as a message, also where it wrote plain data."""
+    """Return the message that a node wrote, perhaps as plain data; None for what is none."""
     if not isinstance(written, dict | tuple):
         return written
     try:

@@ -4,6 +4,7 @@
 # fork, an import or an older version loses nothing, and what is missing is read again.
 
 import json
+import operator
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,12 +34,7 @@ class Tokens:
 
     def __add__(self, other: "Tokens") -> "Tokens":
         """Return the sum."""
-        return Tokens(
-            self.input + other.input,
-            self.output + other.output,
-            self.cache_read + other.cache_read,
-            self.cache_write + other.cache_write,
-        )
+        return Tokens(*map(operator.add, self.as_list(), other.as_list()))
 
     def as_list(self) -> list[int]:
         """Return the counts in the order of the fields."""
@@ -147,7 +143,7 @@ def without_copies(answers: Iterable[AnswerUsage]) -> Iterator[AnswerUsage]:
 
 
 def usage_row(write: Sequence[Any], entries: list[list[Any]]) -> UsageRow:
-    """Return what is kept of `write`."""
+    """Return the row that is kept of `write`."""
     return str(write[0]), str(write[1]), str(write[2]), int(write[3]), json.dumps(entries)
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def read_damaged(path: Path, thread_id: str) -> tuple[ThreadDocument, int]:
-    """Return what can be read of a thread of the damaged store at `path`, and how many of its rows can't be."""
+    """Return the readable part of a thread of the damaged store at `path`, and how many of its rows are not."""
     thread = rows_by_thread(read_contents(path)).get(thread_id, ThreadRows())
     read = read_values(thread, CompressedSerializer())
     return _document(thread_id, thread, read, next(iter(branches(read)), [])), read.lost

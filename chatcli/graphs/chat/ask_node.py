@@ -132,7 +132,7 @@ async def _compact(state: ChatState, turn: TurnContext, runtime: Runtime[TurnCon
 
 
 async def _fit(state: ChatState, turn: TurnContext, offer: OfferedTools) -> tuple[FittedContext, ChatState]:
-    """Return what is sent, and the update that leaves out unanswered questions if it is too large with them."""
+    """Return the context to send, and the update that leaves out unanswered questions if it is too large with them."""
     await count_exactly(state, turn, reserved=offer.tokens)
     try:
         return fit_context(state, turn, reserved=offer.tokens), ChatState()

@@ -35,7 +35,7 @@ class OfferedTools:
 
 
 async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
-    """Return what the turn's model may call, started if necessary; nothing for a model that takes no tools."""
+    """Return the tools that the turn's model may call, started if necessary; none for a model that takes none."""
     turn = runtime.context
     toolbox = turn.toolbox
     # Tools and a schema contradict each other: with a schema, every answer is JSON.

@@ -43,7 +43,7 @@ MAX_PLACE = 300
 
 
 def new_retrieval() -> Retrieval:
-    """Return what the state of a turn with documents begins with: nothing was looked for yet."""
+    """Return the retrieval that a turn with documents begins with: nothing was looked for yet."""
     return Retrieval(marker=fences.new_marker(), query="", passages=[])
 
 
@@ -74,7 +74,7 @@ def numbers_of(passages: Iterable[FoundPassage]) -> dict[str, int]:
 
 
 def _key(passage: FoundPassage) -> str:
-    """Return what the passage is told apart by; a page, and a very long line, have several."""
+    """Return the identity of the passage; a page, and a very long line, have several."""
     parts = (passage["path"], passage["start_line"], passage["end_line"], passage["page"])
     return "\0".join(map(str, (*parts, crc32(passage["text"].encode()))))
 

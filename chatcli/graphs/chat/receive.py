@@ -38,12 +38,10 @@ async def receive(
     seconds: float,
     report: Callable[[str], None] = lambda note: None,
 ) -> AIMessage:
-    """Return the answer of `model` that streams from `ask`; retry while the server limits the rate or fails.
-
-    `ask` is called up to ATTEMPTS times, but not again after text has arrived. The local model is not retried: its
-    transport restarts it. All attempts begin within `seconds`; a server that asks for a longer pause than the time left
-    ends them at once. `report` gets a note for the user before each pause.
-    """
+    """Return the answer of `model` that streams from `ask`; retry while the server limits the rate or fails."""
+    # `ask` is called up to ATTEMPTS times, but not again after text has arrived. The local model is not retried: its
+    # transport restarts it. All attempts begin within `seconds`; a server that asks for a longer pause than the time
+    # left ends them at once. `report` gets a note for the user before each pause.
     deadline = time.monotonic() + seconds
     for attempt in range(1, ATTEMPTS):
         chunks: list[AIMessageChunk] = []

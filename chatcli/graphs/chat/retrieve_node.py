@@ -128,7 +128,7 @@ async def _update_index(sources: Sequence[str], runtime: Runtime[TurnContext]) -
 def _update(
     sources: Sequence[str], report: Callable[[int, int], None], stop: Callable[[], bool]
 ) -> tuple["Updated", str]:
-    """Return what the update found, and what the user should know of the index itself."""
+    """Return the result of the update, and a notice about the index itself, if any."""
     from chatcli.documents.index import DocumentIndex  # late: most turns have no documents
 
     with DocumentIndex() as index:
@@ -143,7 +143,7 @@ def _skipped(updated: "Updated") -> str:
 
 
 async def _search_for(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> tuple[str, list[Found]]:
-    """Return what was searched for, and what was found."""
+    """Return the words that were searched for, and the passages that were found."""
     # That is the question itself where it stands alone. Else it is what a model makes of it, or the words of the newest
     # turns; what the question itself finds is found then, too.
     found = await search(question, turn)
@@ -171,7 +171,7 @@ def stands_alone(question: str, best: Passage) -> bool:
 
 
 def alternating(first: Sequence[Found], second: Sequence[Found]) -> list[Found]:
-    """Return what either has, each passage once: the best of `first`, the best of `second`, and so on."""
+    """Return the passages of both, each once: the best of `first`, the best of `second`, and so on."""
     by_passage: dict[Passage, Found] = {}
     for each in chain.from_iterable(zip_longest(first, second)):
         if each is not None:
@@ -203,7 +203,7 @@ def fitting(found: Sequence[Found], turn: TurnContext, question: str) -> list[Fo
 
 
 async def _rewrite(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> str:
-    """Return what the model would search for to answer `question`; empty if it can't say."""
+    """Return the words that the model would search for to answer `question`; empty if it can't say."""
     if is_small(turn.model) or not takes_tools(turn.model):
         return ""
     begin = newest_turn(earlier)

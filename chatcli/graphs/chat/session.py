@@ -66,16 +66,14 @@ T = TypeVar("T")
 
 
 class ChatSession(Session):
-    """Runs the plain chat's turns on one thread, which may not exist yet.
+    """Runs the plain chat's turns on one thread, which may not exist yet."""
 
-    `model` and `setup` may be replaced between turns; the setup is stored with the next one. `stored` is the setup that
-    the thread has, an empty one for a new thread, None if it is not known. `context_tokens` is the user's budget of
-    what is sent; with `auto_compact`, the oldest turns are summarised when they no longer fit. `schema` is that of
-    every answer. All attempts of a request may take `timeout` seconds together. `grants` are what the user allowed for
-    the thread, `knowledge` reads what is sent beside the conversation. With `foreign_rules`, the store holds allow
-    rules of older versions, which are ignored.
-    """
-
+    # `model` and `setup` may be replaced between turns; the setup is stored with the next one. `stored` is the setup
+    # that the thread has, an empty one for a new thread, None if it is not known. `context_tokens` is the user's budget
+    # of what is sent; with `auto_compact`, the oldest turns are summarised when they no longer fit. `schema` is that of
+    # every answer. All attempts of a request may take `timeout` seconds together. `grants` are what the user allowed
+    # for the thread, `knowledge` reads what is sent beside the conversation. With `foreign_rules`, the store holds
+    # allow rules of older versions, which are ignored.
     def __init__(
         self,
         graph: ChatGraph,

@@ -62,7 +62,7 @@ def example() -> list[BaseMessage]:
 
 
 def around_question(passages: Sequence[FoundPassage], marker: str, question: str) -> tuple[str, str]:
-    """Return what the model gets before and after the question: the passages' best parts, since it reads slowly."""
+    """Return the text before and after the question: the passages' best parts, since the model reads slowly."""
     if not passages:
         return "", ""
     parts = (excerpt(each["plain"] or each["text"], question) for each in passages)

@@ -63,7 +63,7 @@ def _options(schema: "AnswerSchema", model: Model) -> dict[str, Any]:
 
 
 def _own_options(schema: "AnswerSchema", client: BaseChatModel) -> dict[str, Any]:
-    """Return what the provider's own `with_structured_output` would send, so that the answer still streams as text."""
+    """Return the options of the provider's own `with_structured_output`, so that the answer still streams as text."""
     try:
         chain = client.with_structured_output({**schema.schema, "title": schema.name}, method="json_schema")
     except (ValueError, TypeError, KeyError, NotImplementedError):  # the client does not support the schema

@@ -156,7 +156,7 @@ async def _put_question(question: Question, turn: TurnContext) -> None:
 
 
 async def _sample(prompt: Sequence[BaseMessage], turn: TurnContext) -> Sampled | str:
-    """Return what the model answers to a server's `prompt`, or why it does not."""
+    """Return the model's answer to a server's `prompt`, or why there is none."""
     # Without this tag, LangGraph would stream it as the answer.
     config = RunnableConfig(tags=[TAG_NOSTREAM])
     messages = adapt_messages(prompt, turn.model)

@@ -120,7 +120,7 @@ class AnswerThread(GraphThread):
         await self._write(config, messages, await self.messages())
 
     async def _asked(self, graph_input: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what enters the graph for `graph_input`: the question, and values beside it."""
+        """Return the input of the graph for `graph_input`: the question, and values beside it."""
         other_input = {key: value for key, value in graph_input.items() if key != MESSAGES}
         [question] = graph_input[MESSAGES]
         earlier = await self.messages() if self.shape.whole_thread else []
@@ -153,7 +153,7 @@ class AnswerThread(GraphThread):
         await self.graph.aupdate_state(config, {MESSAGES: self._written(new, earlier)}, as_node=QUESTION_NODE)
 
     def _written(self, new: list[BaseMessage], earlier: list[BaseMessage]) -> list[BaseMessage]:
-        """Return what is written so that `new` follows `earlier`."""
+        """Return the messages to write so that `new` follows `earlier`."""
         return new if self._adds else [*earlier, *new]
 
     @property

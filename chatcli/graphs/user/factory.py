@@ -13,7 +13,7 @@ _CONFIG: Mapping[str, Any] = {"configurable": {}, "metadata": {}}
 
 
 async def call_factory(factory: Callable[..., Any], resources: AsyncExitStack, store: BaseStore | None = None) -> Any:
-    """Return what `factory` makes; a context manager is entered, and closed with `resources`."""
+    """Return the object that `factory` makes; a context manager is entered, and closed with `resources`."""
     # As on LangGraph's server, it may take the run's config, the server's runtime with the `store`, or both.
     made = factory(**_arguments(factory, store))
     if inspect.isawaitable(made):

@@ -69,7 +69,7 @@ def takes_history(function: object) -> bool:
 
 
 def name_of(found: object) -> str:
-    """Return what the graph, or the function, calls itself; `graph` where it has no name of its own."""
+    """Return the own name of the graph, or the function; `graph` where it has none."""
     nodes = getattr(found, "nodes", {})
     if _is_a(found, "langgraph.pregel", "Pregel") and not hasattr(found, "builder") and len(nodes) == 1:
         return str(next(iter(nodes)))  # the function of an entrypoint

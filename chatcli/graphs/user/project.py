@@ -87,7 +87,7 @@ def _sources(path: Path) -> list[Path]:
 
 
 def _missing(dependency: str) -> str:
-    """Return what is wrong with an installed package, empty if nothing is."""
+    """Return the problem of a dependency, empty if it is installed."""
     try:
         wanted = Requirement(dependency)
     except InvalidRequirement:
@@ -117,7 +117,7 @@ async def own_store(spec: GraphSpec, resources: AsyncExitStack) -> BaseStore | N
 
 
 def item_options(spec: GraphSpec, location: StoreLocation, report: Callable[[str], None]) -> ItemOptions:
-    """Return what the project of `spec` asks of a store at `location`; `report` takes a line on what it can't have."""
+    """Return the project's wishes for a store at `location`; `report` takes a line on each that it can't have."""
     asked = _asked(spec)
     ttl = asked.get("ttl")
     if ttl and location.in_memory:
@@ -162,7 +162,7 @@ def _index(
 
 
 def _embedding(spec: GraphSpec, embed: str) -> Any:
-    """Return what `embed` names: `provider:model` as it is, or the function of a file."""
+    """Return the embedding that `embed` names: `provider:model` as it is, or the function of a file."""
     file, _, name = embed.rpartition(":")
     if not file.endswith(".py"):
         return embed

@@ -44,7 +44,7 @@ class Fields:
         return ""
 
     def lax_problem(self, name: str, value: Any) -> str:
-        """Return what `problem` does, by the conversions that a pydantic model makes itself."""
+        """Return the `problem` that is left after the conversions of a pydantic model."""
         if not _is_model(self.schema):
             return self.problem(name, value)
         try:
@@ -68,7 +68,7 @@ class Fields:
         return type_name(self.known[name]) if name in self.known else "any"
 
     def _adapter(self, name: str) -> "TypeAdapter[Any] | None":
-        """Return what checks the field `name`, None if its type can't be checked."""
+        """Return the adapter that checks the field `name`, None if its type can't be checked."""
         if name not in self._adapters:
             self._adapters[name] = type_adapter(self.known[name]) if name in self.known else None
         return self._adapters[name]
@@ -117,7 +117,7 @@ class GraphSchemas:
         raise wrong_value(kind, key, readings[0], fields.type_name(key), problems[0])
 
     def run(self, values: GraphValues) -> RunValues:
-        """Return what a run gets of `values`, which are settled."""
+        """Return the part of the settled `values` that a run gets."""
         # A LangGraph server copies the context to `configurable`, and the reverse; so is it here, as far as the schema
         # names the keys.
         fields = self._fields["context"]
@@ -248,7 +248,7 @@ def _is_typed_dict(schema: Any) -> bool:
 
 
 def _reason(error: ValidationError, name: str) -> str:
-    """Return what is wrong with the field `name`, without the value; empty if other fields are wrong only."""
+    """Return the problem of the field `name`, without the value; empty if other fields are wrong only."""
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         if not name or problem["loc"][:1] == (name,):
             inner = ".".join(map(str, problem["loc"][1 if name else 0 :]))

@@ -23,7 +23,7 @@ AnyPregel = Pregel[Any, Any, Any, Any]
 
 
 def find_shape(graph: AnyPregel, name: str, values: GraphValues) -> GraphShape | None:
-    """Return what `graph` takes and gives, with the user's choice in `values`; None for one of messages alone."""
+    """Return the shape of `graph`, with the user's choice in `values`; None for one of messages alone."""
     builder = getattr(graph, "builder", None)
     if builder is not None:
         taken, given = builder.input_schema, builder.output_schema

@@ -19,12 +19,10 @@ _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langg
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """A graph that may be loaded: `name` of the module at `path`, or of the importable `module`.
+    """A graph that may be loaded: `name` of the module at `path`, or of the importable `module`."""
 
-    `project` is the content of the langgraph.json in `folder`, if the graph was found there or it lists its file.
-    `target` is the object itself, where a program gives it to the library.
-    """
-
+    # `project` is the content of the langgraph.json in `folder`, if the graph was found there or it lists its file.
+    # `target` is the object itself, where a program gives it to the library.
     label: str
     name: str
     path: Path | None = None

@@ -174,7 +174,7 @@ async def _chained(first: Any, rest: AsyncIterator[Any]) -> Pieces:
 
 
 async def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Return what `function` returns; one that is not asynchronous runs in a thread."""
+    """Return the result of `function`, which runs in a thread unless it is asynchronous."""
     if inspect.isasyncgenfunction(function):
         return function(*arguments)
     if inspect.iscoroutinefunction(function):

@@ -87,7 +87,7 @@ _WRITES: Mapping[str, Sequence[int | None]] = {
 
 
 def read_contents(path: Path) -> Contents:
-    """Return what can be read of the store at `path`, including its write-ahead log."""
+    """Return the readable rows of the store at `path`, including its write-ahead log."""
     data = path.read_bytes()
     wal = path.with_name(f"{path.name}-wal")
     log = wal.read_bytes() if wal.exists() else b""

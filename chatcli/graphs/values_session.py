@@ -51,7 +51,7 @@ class Schemas(Protocol):
 
 
 class ValuesSession(Session):
-    """Runs turns on one thread of a graph whose `schemas` say what it takes, each with the values that the user gave."""
+    """Runs turns on one thread of a graph whose `schemas` say what it takes, with the values that the user gave."""
 
     # Values are checked when a turn begins, so that `/set` can still mend what the command line got wrong. A turn that
     # is refused stores and remembers nothing. This run gives the values `given`, `first` on its first thread; the user

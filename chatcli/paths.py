@@ -36,9 +36,7 @@ def state_dir() -> Path:
 def runtime_dir(*, create: bool = False) -> Path:
     """Return the private (0700) folder of sockets, which a logout or a restart of the machine removes.
 
-    Raises:
-        OSError: There is no folder that only this user can use.
-
+    Raises `OSError` if there is no folder that only this user can use.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR may be unset: platformdirs uses another folder

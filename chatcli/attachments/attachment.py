@@ -116,12 +116,6 @@ def read_attachment(
         allow_private: Whether a URL may redirect to a private address.
         timeout: Seconds that a URL may take, None for the default.
 
-    Raises:
-        UsageError: The file does not exist or can't be read.
-        RefusedError: No model takes a file of this type.
-        ContextError: It is larger than any model takes.
-        NetworkError: The server of the URL can't be reached or fails.
-
     """
     if data:
         return identify(source, _read_all(source, io.BytesIO(data)))
@@ -157,12 +151,7 @@ def _read_all(name: str, stream: BinaryIO) -> bytes:
 
 
 def identify(name: str, data: bytes) -> Attachment:
-    """Return `data` as the attachment `name`, recognised by its content.
-
-    Raises:
-        RefusedError: No model takes a file of this type.
-
-    """
+    """Return `data` as the attachment `name`, recognised by its content."""
     if media_type := image_type(data):
         return Attachment(name, "image", media_type, data=data, size=len(data))
     if is_pdf(data):

@@ -21,13 +21,7 @@ _SAVE_IT = "Save the image as a file, and use /file."
 
 
 def read_image(environment: Mapping[str, str] = os.environ, system: str = sys.platform) -> tuple[str, bytes]:
-    """Return the media type and the data of the image in the clipboard.
-
-    Raises:
-        UsageError: There is no image in it, or what reads it is missing.
-        ContextError: The image is larger than any attachment.
-
-    """
+    """Return the media type and the data of the image in the clipboard."""
     if "SSH_CONNECTION" in environment or "SSH_TTY" in environment:
         raise UsageError("the clipboard of your machine can't be read over SSH", remedy=_SAVE_IT)
     if system == "darwin":

@@ -38,12 +38,7 @@ Block = dict[str, object]
 
 
 def fit_image(name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
-    """Return the image and its media type, reduced if providers would refuse it.
-
-    Raises:
-        UsageError: It can't be read as an image.
-
-    """
+    """Return the image and its media type, reduced if providers would refuse it."""
     data = _without_broken_chunks(data)
     with _open_image(name, data) as image:
         if len(data) <= MAX_IMAGE_BYTES and max(image.size) <= MAX_SIDE:
@@ -57,12 +52,7 @@ def image_block(data: bytes, media_type: str) -> Block:
 
 
 def pixels(name: str, data: bytes) -> tuple[int, int]:
-    """Return the width and the height.
-
-    Raises:
-        UsageError: It can't be read as an image.
-
-    """
+    """Return the width and the height."""
     with _open_image(name, _without_broken_chunks(data)) as image:
         return image.size
 
@@ -119,24 +109,13 @@ def _reduce(image: "Image.Image") -> tuple[bytes, str]:
 
 
 def count_pages(name: str, data: bytes) -> int:
-    """Return the number of pages.
-
-    Raises:
-        UsageError: It can't be read.
-
-    """
+    """Return the number of pages."""
     with _opened(name, data) as reader:
         return len(reader.pages)
 
 
 def pdf_text(name: str, data: bytes) -> str:
-    """Return the text, a blank line between two pages.
-
-    Raises:
-        UsageError: It can't be read.
-        RefusedError: It has no text, for example because it is a scan.
-
-    """
+    """Return the text, a blank line between two pages."""
     with _opened(name, data) as reader:
         pages = [page.extract_text().strip() for page in reader.pages]
     text = "\n\n".join(page for page in pages if page)
@@ -170,11 +149,6 @@ def message_content(text: str, attachments: Sequence[Attachment], *, takes_pdf: 
     """Return the content of the message that asks `text`: the text first, then each attachment in a labelled block.
 
     Without images and PDF parts it is one string, which every model takes.
-
-    Raises:
-        UsageError: An image or a PDF can't be read.
-        RefusedError: A PDF has no text, and the model does not take PDF files.
-
     """
     blocks: list[Block] = []
     for attachment in attachments:
@@ -225,12 +199,7 @@ def _tokens(text: str) -> str:
 
 
 def describe_attachment(attachment: Attachment) -> str:
-    """Return one line about `attachment`: its name, its size and what it holds.
-
-    Raises:
-        UsageError: It can't be read.
-
-    """
+    """Return one line about `attachment`: its name, its size and what it holds."""
     name, data = attachment.name, attachment.data
     match attachment.kind:
         case "image":

@@ -56,13 +56,7 @@ def fetch(
     unless `allow_private`: a page must not make chatcli read what only this machine can reach. For a URL that is
     named `by_model`, this is so for the name of its own host, too, and only a redirect to the same page is followed.
     The address that was checked is the one that is connected to, except through a proxy, which looks up names itself.
-
-    Raises:
-        UsageError: The page does not exist, or it is at an address that is not allowed.
-        RedirectError: It is at another address, and was named by a model.
-        ContextError: It is larger than MAX_DOWNLOAD.
-        NetworkError: The server can't be reached, fails, or takes longer than `timeout` seconds.
-
+    Raises `RedirectError` if a model named a page that is at another address.
     """
     seconds = timeout or DEFAULT_SECONDS
     download = _Download(url, allow_private, by_model, seconds, resolve)
@@ -121,13 +115,7 @@ class _Download:
                 return self._read_reply(address, reply)
 
     def _allowed(self, address: httpx2.URL) -> list[str]:
-        """Return the IP addresses of the host of `address`.
-
-        Raises:
-            UsageError: One of them is private, and this host may have none.
-            httpx2.ConnectError: It has none.
-
-        """
+        """Return the IP addresses of the host of `address`."""
         if address.scheme not in ("http", "https") or not address.host:
             raise httpx2.UnsupportedProtocol("it needs http:// or https://, and a host")
         try:

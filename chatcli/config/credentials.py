@@ -57,23 +57,12 @@ def keys_file() -> Path:
 
 
 def kept_keys() -> dict[str, Place]:
-    """Return where the key of each provider is kept; the keyring itself is not asked.
-
-    Raises:
-        UsageError: The file can't be read.
-
-    """
+    """Return where the key of each provider is kept; the keyring itself is not asked."""
     return {provider: "keyring" if key is None else "file" for provider, key in _read().items()}
 
 
 def read_key(provider: str) -> Secret | None:
-    """Return the kept key of `provider`, or None.
-
-    Raises:
-        AuthError: The keyring that it was put into can't be read now, or no longer has it.
-        UsageError: The file can't be read.
-
-    """
+    """Return the kept key of `provider`, or None."""
     kept = _read()
     if provider not in kept:
         return None
@@ -99,12 +88,7 @@ def read_key(provider: str) -> Secret | None:
 
 
 def save_key(provider: str, key: Secret) -> KeyPlace:
-    """Keep the key of `provider` in place of an older one; return where.
-
-    Raises:
-        UsageError: The older key is in a keyring that can't be changed now, so it would stay there.
-
-    """
+    """Keep the key of `provider` in place of an older one; return where."""
     kept = _read()
     problem = _keep_in_keyring(provider, key)
     if problem and provider in kept and kept[provider] is None:
@@ -157,9 +141,7 @@ def _keep_in_keyring(provider: str, key: Secret) -> str:
 def _keyring() -> "KeyringBackend":
     """Return the keyring that the user names (PYTHON_KEYRING_BACKEND), else the best of those that encrypt.
 
-    Raises:
-        InitError: The one that is named can't be loaded.
-
+    Raises `InitError` if the named one can't be loaded.
     """
     from keyring import core
     from keyring.errors import InitError
@@ -183,12 +165,7 @@ def _read() -> dict[str, str | None]:
 
 
 def _write(kept: dict[str, str | None]) -> None:
-    """Replace the file in one step, readable by its owner alone from the first byte on.
-
-    Raises:
-        UsageError: It can't be written; it is as it was before.
-
-    """
+    """Replace the file in one step, readable by its owner alone from the first byte on."""
     import json
 
     path = keys_file()
@@ -275,12 +252,7 @@ class Credentials:
         self._known[provider] = key
 
     def access(self, provider: str) -> Access:
-        """Return the server that the user chose for `provider`, and its key: environment > .env > kept keys.
-
-        Raises:
-            AuthError: The keyring that has the key can't be read, or the key can't be sent.
-
-        """
+        """Return the server that the user chose for `provider`, and its key: environment > .env > kept keys."""
         if self._remembered:
             return self._access_remembered(provider)
         key = self._find_key(provider)
@@ -379,12 +351,7 @@ def key_variables(provider: str) -> tuple[str, ...]:
 
 
 def _sendable_key(key: Secret, provider: str) -> Secret:
-    """Return `key` without the white space around it, such as the newline at the end of a file.
-
-    Raises:
-        AuthError: An HTTP header can't hold it.
-
-    """
+    """Return `key` without the white space around it, such as the newline at the end of a file."""
     key = Secret(key.get_secret_value().strip())
     if not key.is_sendable():
         raise AuthError(

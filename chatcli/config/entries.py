@@ -49,10 +49,6 @@ class Entry:
         """Return what `text` sets, which has the form of the environment variable, and its value in TOML.
 
         `KEY=VALUE` for a whole table is one entry of it: the others stay.
-
-        Raises:
-            UsageError: The setting takes no such value.
-
         """
         entry = self
         if self.is_table and len(self.path) == 1 and not text.lstrip().startswith("{"):
@@ -76,21 +72,11 @@ class Entry:
         return read_value(dict, text) if self.is_table else read_fields({self.setting: text})[self.setting]
 
     def write(self, value: Any) -> None:
-        """Write `value` to config.toml.
-
-        Raises:
-            UsageError: The setting takes no such value, or the file can't be changed; it is unchanged.
-
-        """
+        """Write `value` to config.toml."""
         set_value(self.path, value, self._check)
 
     def remove(self) -> None:
-        """Remove the entry from config.toml.
-
-        Raises:
-            UsageError: It is not there, what is left is no value of the setting, or the file can't be changed.
-
-        """
+        """Remove the entry from config.toml."""
         found: Any = _written()
         for name in self.path:
             if not isinstance(found, Mapping) or name not in found:
@@ -112,12 +98,7 @@ def known_keys() -> dict[str, str]:
 
 
 def find_entry(name: str) -> Entry:
-    """Return the entry that a user names: `theme`, `aliases.fast`, `mcp.files.command`.
-
-    Raises:
-        UsageError: There is none of that name, or it holds a secret.
-
-    """
+    """Return the entry that a user names: `theme`, `aliases.fast`, `mcp.files.command`."""
     key, dot, rest = name.partition(".")
     known = known_keys()
     if key not in known:
@@ -139,12 +120,7 @@ def find_written(name: str) -> Entry:
 
 
 def written_keys() -> Iterator[str]:
-    """Yield the names of the entries of config.toml.
-
-    Raises:
-        UsageError: The file can't be read.
-
-    """
+    """Yield the names of the entries of config.toml."""
     for key, value in _written().items():
         yield key
         if isinstance(value, dict):
@@ -182,12 +158,7 @@ def _unknown(key: str, known: Mapping[str, str]) -> UsageError:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` as TOML can hold it.
-
-    Raises:
-        ValueError: It can't.
-
-    """
+    """Return `value` as TOML can hold it. Raises `ValueError` if it can't."""
     match value:
         case str() | Path():
             try:

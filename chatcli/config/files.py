@@ -65,9 +65,7 @@ def read_dotenv(folder: Path | None = None) -> Dotenv:
 def parse_dotenv(content: bytes) -> dict[str, str]:
     """Return the variables that a `.env` with `content` sets to something. Values are literal: nothing is expanded.
 
-    Raises:
-        ValueError: It can't be read as one.
-
+    Raises `ValueError` if it can't be read as one.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -83,11 +81,7 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
 def read_config_file() -> dict[str, Any]:
     """Return what config.toml holds; nothing when there is no such file.
 
-    Raises:
-        UsageError: It is a folder.
-        OSError: It can't be read.
-        ValueError: It is not TOML.
-
+    Raises `OSError` if it can't be read, and `ValueError` if it is not TOML.
     """
     file = paths.config_file()
     if file.is_dir():
@@ -104,9 +98,6 @@ def set_value(path: tuple[str, ...], value: Any, check: Check | None = None) -> 
         path: The key, after those of the tables that it is in.
         value: A text, a number, a truth value, or a list or table of them.
         check: Refuses the new content of the file, before it is written.
-
-    Raises:
-        UsageError: The file is not TOML, or can't be written; it is unchanged.
 
     """
     _change(lambda root: _set(root, path, value), check)

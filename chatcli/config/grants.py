@@ -51,12 +51,7 @@ class Grants:
         return str(self._read().get("graph", ""))
 
     def allow(self, rule: str) -> None:
-        """Let calls like `rule` run without asking in the thread.
-
-        Raises:
-            OSError: It can't be stored.
-
-        """
+        """Let calls like `rule` run without asking in the thread. Raises `OSError` if it can't be stored."""
         if (rules := self.rules) and rule in rules:
             return
         self._change(lambda data: data.update(rules=[*rules, rule]))
@@ -176,12 +171,7 @@ def note_endpoint(url: str, key: Secret | None) -> None:
 
 
 def check_named(url: str) -> None:
-    """Refuse a server that only a thread names: its store may come from anybody.
-
-    Raises:
-        UsageError: The user has never named exactly this `url`.
-
-    """
+    """Refuse a server that only a thread names: its store may come from anybody."""
     if url not in _read():
         raise UsageError(
             f"the thread was answered by the server at {url}, which was never named on this machine",

@@ -56,12 +56,7 @@ class McpServer:
 
     @classmethod
     def read(cls, table: object) -> Self:
-        """Return the server that a table describes.
-
-        Raises:
-            ValueError: It describes no server; the message says what is wrong.
-
-        """
+        """Return the server that a table describes. Raises `ValueError` if it describes none."""
         if not isinstance(table, Mapping):
             raise ValueError(f"a table, not {table!r}")
         kinds = {one.name: one.type for one in fields(cls) if one.name != "literal"}
@@ -86,12 +81,7 @@ class McpServer:
         return shutil.which(os.path.expanduser(self.command or ""), path=path)  # noqa: PTH111 - it may be only a name
 
     def filled(self) -> Self:
-        """Return the server with the environment's values in it.
-
-        Raises:
-            UsageError: It names a variable that is not set and has no default.
-
-        """
+        """Return the server with the environment's values in it."""
         if self.literal:
             return self
         return replace(self, **{one.name: _fill(getattr(self, one.name)) for one in fields(self)})
@@ -100,9 +90,7 @@ class McpServer:
 def read_tables(tables: Mapping[str, object]) -> dict[str, McpServer]:
     """Return the servers of the config file's tables `[mcp.NAME]`, by name.
 
-    Raises:
-        ValueError: One of them describes no server.
-
+    Raises `ValueError` if one describes no server.
     """
     servers = {}
     for name, table in tables.items():
@@ -117,10 +105,6 @@ def read_servers(path: Path) -> dict[str, McpServer]:
     """Return the servers of the JSON file at `path`, by name: `{"mcpServers": {"NAME": {"command": ...}}}`.
 
     Keys that only other clients know are ignored.
-
-    Raises:
-        UsageError: It can't be read, or holds no servers.
-
     """
     try:
         document = read_json(read_file(path.expanduser(), pipe=True).decode())

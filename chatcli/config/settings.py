@@ -186,10 +186,6 @@ class Settings:
         """Return the settings of all sources; `options` are those of the command line, None if not given.
 
         They are those of `program`, None for the one that runs, with the `.env` of `folder`, None for the current one.
-
-        Raises:
-            UsageError: A value is wrong, or the config file can't be read.
-
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
         program = program or current_program()
@@ -218,22 +214,12 @@ class Settings:
         return settings
 
     def with_options(self, options: dict[str, Any]) -> Self:
-        """Return these settings, overridden by the options of a sub-command, None if not given.
-
-        Raises:
-            UsageError: A value is wrong.
-
-        """
+        """Return these settings, overridden by the options of a sub-command, None if not given."""
         given = {name: value for name, value in options.items() if value is not None}
         return replace(self, **read_fields(given), _given=self._given | set(given))
 
     def read_again(self, folder: Path | None = None) -> Self:
-        """Return the settings of the same options, from the other sources as they are now, with the `.env` of `folder`.
-
-        Raises:
-            UsageError: A value is wrong, or the config file can't be read.
-
-        """
+        """Return the settings of the same options, read again from the other sources, with the `.env` of `folder`."""
         return type(self).load({name: getattr(self, name) for name in self._given}, folder=folder)
 
     def is_option(self, name: str) -> bool:
@@ -241,12 +227,7 @@ class Settings:
         return name in self._given
 
     def refuse_options(self, names: Iterable[str], what: str, remedy: str = "Leave it out.") -> None:
-        """Refuse the options `names` on the command line, which have no effect on `what`.
-
-        Raises:
-            UsageError: One of them was given.
-
-        """
+        """Refuse the options `names` on the command line, which have no effect on `what`."""
         for name in filter(self.is_option, names):
             raise UsageError(f"{_flag(name)} has no effect on {what}", remedy=remedy)
 
@@ -279,12 +260,7 @@ class Settings:
         return self._folder
 
     def servers(self) -> "dict[str, McpServer]":
-        """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
-
-        Raises:
-            UsageError: That file can't be read.
-
-        """
+        """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name."""
         if self.mcp_file is None:
             return self.mcp_servers
         from chatcli.config.mcp_servers import read_servers
@@ -302,12 +278,7 @@ class Settings:
         return Credentials(self, self._dotenv, self._known_keys, remembered=self._remembered)
 
     def at_remembered(self, url: str) -> Self:
-        """Return these settings for a model at `url`, which a thread remembers and no setting names.
-
-        Raises:
-            UsageError: The user has never named that server.
-
-        """
+        """Return these settings for a model at `url`, which a thread remembers and no setting names."""
         check_named(url)
         return replace(self, base_url=url, _remembered=True)
 
@@ -415,9 +386,6 @@ def read_fields(texts: Mapping[str, object], places: Mapping[str, str] = Mapping
     Args:
         texts: Values by field.
         places: What to tell the user about a wrong value of a field, if it is not the command line's.
-
-    Raises:
-        UsageError: One of them is no value of its field.
 
     """
     values = {}

@@ -58,10 +58,8 @@ def state_path() -> Path:
 def read_folder_file(name: str, folder: Path | None = None) -> FolderFile | None:
     """Return the file `name` of `folder`, by default the current one; None when there is no such file.
 
-    Raises:
-        UnsafeFileError: It is a link out of the folder, not a regular file, owned by another user, or too large.
-        OSError: It can't be read.
-
+    Raises `UnsafeFileError` if it is a link out of the folder, not a regular file, another user's, or too large, and
+    `OSError` if it can't be read.
     """
     folder = (folder or Path()).resolve()
     try:
@@ -106,10 +104,7 @@ def read_folder(folder: Path, names: Sequence[str] = FILES) -> list[FolderFile]:
 def is_trusted(file: FolderFile) -> bool:
     """Return whether the user has trusted this content at this place, or trusts the current folder in this run.
 
-    Raises:
-        OSError: The file of trust can't be read.
-        ValueError: That file is damaged.
-
+    Raises `OSError` if the file of trust can't be read, and `ValueError` if it is damaged.
     """
     if os.environ.get(RUN_VARIABLE, "").strip().lower() in _TRUE and file.folder == Path.cwd().resolve():
         return True
@@ -127,12 +122,7 @@ def trusted_folders() -> dict[str, dict[str, str]]:
 
 
 def trust(files: Iterable[FolderFile]) -> None:
-    """Remember that the user trusts `files`.
-
-    Raises:
-        OSError: It can't be written.
-
-    """
+    """Remember that the user trusts `files`. Raises `OSError` if it can't be written."""
     _record(files, "trusted", "declined")
 
 

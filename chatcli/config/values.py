@@ -1,4 +1,7 @@
-"""Converts one setting from the environment, TOML or the command line to the type of its field."""
+"""Converts one setting from the environment, TOML or the command line to the type of its field.
+
+All functions here raise `ValueError` for what they refuse; its message says what is expected.
+"""
 
 import math
 import re
@@ -54,9 +57,6 @@ def read_value(kind: Any, value: object) -> Any:
             ValueTable, each also `| None`, or `Annotated` with checks: functions that return the value or raise
             ValueError. A dict may hold dicts.
         value: The given value; not None.
-
-    Raises:
-        ValueError: It can't be converted; the message says what is expected.
 
     """
     origin, arguments = get_origin(kind), get_args(kind)
@@ -140,12 +140,7 @@ def tool_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def parse_variable(text: str) -> tuple[str, str]:
-    """Return the key and the value of `KEY=VALUE`; the value may be empty, or in quotes.
-
-    Raises:
-        ValueError: There is no `=`, or nothing before it.
-
-    """
+    """Return the key and the value of `KEY=VALUE`; the value may be empty, or in quotes."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise ValueError(f"{_shown(text)} is not KEY=VALUE")
@@ -156,22 +151,12 @@ def parse_variable(text: str) -> tuple[str, str]:
 
 
 def parse_variables(text: str) -> dict[str, str]:
-    """Return every `KEY=VALUE` in `text` as a table; a value with white space is in quotes.
-
-    Raises:
-        ValueError: A part of it has another form.
-
-    """
+    """Return every `KEY=VALUE` in `text` as a table; a value with white space is in quotes."""
     return dict(map(parse_variable, _VARIABLE.findall(text)))
 
 
 def parse_entry(text: str) -> tuple[str, str, Any]:
-    """Return the parts of `TABLE.KEY=VALUE`: the value is JSON or else text; the table's name may have dots.
-
-    Raises:
-        ValueError: It has another form.
-
-    """
+    """Return the parts of `TABLE.KEY=VALUE`: the value is JSON or else text; the table's name may have dots."""
     place, equals, written = text.partition("=")
     table, dot, key = place.rpartition(".")
     if not (equals and dot and table.strip() and key.strip()):
@@ -186,12 +171,7 @@ def parse_entry(text: str) -> tuple[str, str, Any]:
 
 
 def parse_typed(text: str) -> tuple[str, TypedText]:
-    """Read `KEY=VALUE`, whose value is JSON or else text.
-
-    Raises:
-        ValueError: It has another form, is nested too deeply, or is not UTF-8.
-
-    """
+    """Read `KEY=VALUE`, whose value is JSON or else text."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip() or len(name) > _MAX_KEY:
         raise ValueError(f"{_shown(text)} is not KEY=VALUE")
@@ -202,13 +182,7 @@ def parse_typed(text: str) -> tuple[str, TypedText]:
 
 
 def check_plain(value: Any) -> None:
-    """Refuse a `value` that JSON can't hold, or that is nested too deeply.
-
-    Raises:
-        TooDeepError: It is nested too deeply.
-        ValueError: It can't be JSON.
-
-    """
+    """Refuse a `value` that JSON can't hold, or that is nested too deeply."""
     import json  # few runs have such values
 
     check_depth(value)

@@ -33,9 +33,7 @@ def installation() -> list[str]:
 def process_conditions(pid: int) -> list[object]:
     """Return what the kernel lets the process `pid` do: its rights, limits, priority, signals and namespaces.
 
-    Raises:
-        OSError: There is no such process, or it may not be examined.
-
+    Raises `OSError` if there is none, or it may not be examined.
     """
     folder = Path("/proc") / str(pid)
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())

@@ -112,16 +112,14 @@ def serve(
 ) -> None:
     """Serve as the helper of this installation, until no client has connected for some minutes (`wire.IDLE_VARIABLE`).
 
-    It returns in the forked children too, so that Python's exit handlers run there as in any process.
+    It returns in the forked children too, so that Python's exit handlers run there as in any process. Raises `OSError`
+    if the socket can't be made.
 
     Args:
         environment: The variables that were read while the modules of a run were imported.
         fits: Returns whether `chat` with the given arguments, with input or not, may run in a child.
         run: Runs `chat` with `sys.argv`, calls its argument with the exit code, and ends with SystemExit.
         lock: Keeps other helpers from starting, see `spawn.lock_start`; released once this one listens.
-
-    Raises:
-        OSError: The socket can't be made.
 
     """
     files = Files()

@@ -27,14 +27,9 @@ def spawn_helper() -> None:
 
 
 def lock_start() -> int:
-    """Keep other helpers from starting: of many one-shots that end together, only one starts a helper.
+    """Return the descriptor of a lock that only one helper holds, also if many one-shots end together.
 
-    Returns:
-        The descriptor of the lock, which is released when it is closed.
-
-    Raises:
-        OSError: Another process holds the lock, or there is no private folder for it.
-
+    Raises `OSError` if another process holds it, or there is no private folder for it.
     """
     folder = os.open(runtime_dir(create=True), os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -46,12 +41,7 @@ def lock_start() -> int:
 
 
 def is_there() -> bool:
-    """Return whether a helper of this installation listens.
-
-    Raises:
-        OSError: The folder of its socket, or the process behind it, is not this user's.
-
-    """
+    """Return whether a helper of this installation listens. Raises as `find_helper` does."""
     try:
         wire.connect(wire.socket_path(), HELPER_ANSWER_SECONDS).close()
     except (FileNotFoundError, ConnectionRefusedError):
@@ -85,9 +75,7 @@ class HelperState:
 def find_helper(path: Path | None = None) -> HelperState | None:
     """Return the helper that listens at `path`, by default this installation's; None when none listens.
 
-    Raises:
-        OSError: The folder of its socket, or the process behind it, is not this user's.
-
+    Raises `OSError` if the folder of its socket, or the process behind it, is not this user's.
     """
     try:
         with wire.connect(path or wire.socket_path(), HELPER_ANSWER_SECONDS) as connection:

@@ -53,9 +53,7 @@ class Request:
 def socket_path() -> Path:
     """Return where the helper of this installation listens; the folder may not exist.
 
-    Raises:
-        OSError: There is no private folder for it.
-
+    Raises `OSError` if there is no private folder for it.
     """
     installation = crc32(f"{__version__} {sys.executable}".encode())
     return runtime_dir() / f"helper-{installation:08x}.sock"
@@ -64,9 +62,7 @@ def socket_path() -> Path:
 def connect(path: Path, timeout: float) -> socket.socket:
     """Return a connection to the helper at `path`, whose calls take at most `timeout` seconds.
 
-    Raises:
-        OSError: None listens, or it is not this user's.
-
+    Raises `OSError` if none listens, or it is another user's.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
@@ -81,10 +77,5 @@ def connect(path: Path, timeout: float) -> socket.socket:
 
 
 def is_stopped(pid: int) -> bool:
-    """Return whether a process is stopped, as by Ctrl-Z.
-
-    Raises:
-        OSError: There is none.
-
-    """
+    """Return whether a process is stopped, as by Ctrl-Z. Raises `OSError` if there is none."""
     return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "T"

@@ -91,12 +91,7 @@ def current_facts(folder: Path | None = None) -> list[Fact]:
 
 
 def all_facts(folder: Path | None = None) -> list[Fact]:
-    """Return everything that is remembered: about the user, the project of `folder`, then the others.
-
-    Raises:
-        StoreError: A file can't be read.
-
-    """
+    """Return everything that is remembered: about the user, the project of `folder`, then the others."""
     facts, project = current_facts(folder), current_project(folder)
     try:
         others = sorted((_folder() / "projects").glob("*.md"))
@@ -115,12 +110,7 @@ def listing(found: Sequence[Fact]) -> Event:
 
 
 def chosen_place(folder: Path | None = None, *, project: bool) -> Place:
-    """Return the file about the user, or about the project of `folder`, by default the current one.
-
-    Raises:
-        UsageError: The folder is in no repository.
-
-    """
+    """Return the file about the user, or about the project of `folder`, by default the current one."""
     if not project:
         return Place()
     if (place := current_project(folder)) is None:
@@ -129,12 +119,7 @@ def chosen_place(folder: Path | None = None, *, project: bool) -> Place:
 
 
 def prepare(place: Place) -> Path:
-    """Return the file `place`, which is made if there is none, for the user to edit.
-
-    Raises:
-        StoreError: It can't be made.
-
-    """
+    """Return the file `place`, which is made if there is none, for the user to edit."""
     _change(place.path, lambda lines: lines or [place.heading, ""])
     return place.path
 
@@ -145,13 +130,7 @@ def switch(*, on: bool) -> None:
 
 
 def add(text: str, place: Place) -> Fact:
-    """Remember `text` in the file `place`; one that is there already is left as it is.
-
-    Raises:
-        UsageError: It is empty, too long, or may hold a key or a password.
-        StoreError: The file can't be read or written; it is unchanged.
-
-    """
+    """Remember `text` in the file `place`; one that is there already is left as it is."""
     fact = check(text)
 
     def append(lines: list[str]) -> list[str]:
@@ -164,12 +143,7 @@ def add(text: str, place: Place) -> Fact:
 
 
 def check(text: str) -> str:
-    """Return `text` as a fact, on one line.
-
-    Raises:
-        UsageError: It is empty, too long, or may hold a key or a password.
-
-    """
+    """Return `text` as a fact, on one line."""
     fact = sanitize_line(" ".join(text.split()))
     if not fact:
         raise UsageError("there is nothing to remember", remedy="Give a sentence: memory add TEXT")
@@ -181,13 +155,7 @@ def check(text: str) -> str:
 
 
 def forget(numbers: Sequence[int], folder: Path | None = None) -> list[Fact]:
-    """Remove the facts with these numbers, from 1, as `all_facts` lists them for `folder`; return them.
-
-    Raises:
-        UsageError: There is no such fact; nothing is removed.
-        StoreError: A file can't be read or written.
-
-    """
+    """Remove the facts with these numbers, from 1, as `all_facts` lists them for `folder`; return them."""
     facts = all_facts(folder)
     if wrong := [number for number in numbers if not 1 <= number <= len(facts)]:
         raise UsageError(f"there is no fact {wrong[0]}", remedy="See their numbers: memory list")

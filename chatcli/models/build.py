@@ -28,11 +28,6 @@ def _build(name: ModelName, settings: Settings, announce: Callable[[Progress | N
     `announce` gets the progress of a local model that is fetched and loaded, also from another thread.
 
     Each family is imported only if it is used: langchain_openai alone takes 0.15 s.
-
-    Raises:
-        AuthError: The provider's key is missing.
-        UsageError: What the provider needs is not installed.
-
     """
     if name.provider == LOCAL:
         from chatcli.models.local.model import build_local

@@ -126,9 +126,7 @@ def _check_cohere_events(client: Any) -> None:
 async def _check_lines(lines: AsyncIterator[str]) -> AsyncIterator[str]:
     """Yield `lines` of Cohere's server-sent events; check the data of each event before its last line is passed on.
 
-    Raises:
-        ValueError: The data of an event is not a JSON object.
-
+    Raises `ValueError` if that is not a JSON object.
     """
     data: list[str] = []
     async for line in lines:
@@ -201,14 +199,13 @@ def _check_nvidia_events(client: Any) -> None:
 
 
 def _require_object(data: str | bytes, *inside: str) -> None:
-    """Return if `data` is a JSON object, as every event of every protocol is.
+    """Check that `data` is a JSON object, as every event of every protocol is.
+
+    Raises `ValueError` if it, or an object in it, is something else.
 
     Args:
         data: The content of an event.
         inside: Names of objects, each inside the one before; they may be missing.
-
-    Raises:
-        ValueError: `data`, or one of the objects in it, is something else.
 
     """
     value = read_json(data)
@@ -298,14 +295,7 @@ FIND_LOGIN_ERROR: Mapping[str, Callable[[], Exception | None]] = {BEDROCK: _find
 
 
 def build_hosted(name: ModelName, settings: Settings) -> Model:
-    """Return the model `name` of a hosted provider.
-
-    Raises:
-        MissingKeyError: The provider's key is missing.
-        UsageError: Its package is not installed, or a variable that it needs is not set.
-        ChatcliError: Its client sends a request when it is made, and that failed.
-
-    """
+    """Return the model `name` of a hosted provider."""
     provider = PROVIDERS[name.provider]
     _require_package(provider)
     credentials = settings.credentials.access(provider.prefix)

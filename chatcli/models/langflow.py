@@ -33,15 +33,7 @@ _PROFILE = ModelProfile(image_inputs=False, pdf_inputs=False, tool_calling=False
 
 
 def build_langflow(name: ModelName, settings: Settings) -> Model:
-    """Return the flow `name` of the server that `settings` name; with tweaks, the server is asked for its fields.
-
-    Raises:
-        UsageError: An option sets what only the flow can set, the flow has no field for a tweak, or a `.env` file
-            would send a key from elsewhere to a server that the file names.
-        AuthError: The server refuses the key when it is asked for the fields.
-        NetworkError: The server can't be asked for the fields.
-
-    """
+    """Return the flow `name` of the server that `settings` name; with tweaks, the server is asked for its fields."""
     for option in ("temperature", "max_tokens"):
         remedy = f"Set it in the flow, or for this run: --tweak COMPONENT.{option}=VALUE"
         settings.refuse_options([option], f"{name}: the flow itself sets it", remedy)
@@ -167,12 +159,7 @@ class _Answer:
         self._speakers = Speakers()
 
     def read(self, event: str, data: Mapping[str, Any]) -> Iterator[str]:
-        """Yield the text that `event` adds to the answer.
-
-        Raises:
-            RefusedError: A component failed, or the flow has no chat output.
-
-        """
+        """Yield the text that `event` adds to the answer."""
         match event:
             case "token":
                 message_id = str(data.get("id", ""))
@@ -287,10 +274,8 @@ def _newest_question(messages: Sequence[BaseMessage]) -> str:
 async def _lines(reply: httpx2.Response) -> AsyncIterator[str]:
     """Yield the lines of `reply` that are not empty.
 
-    Raises:
-        BrokenAnswerError: The connection broke. Langflow's memory may already have the question, so it must not be
-            sent again, as it is after a connection that could not be made.
-
+    Raises `BrokenAnswerError` if the connection breaks: Langflow's memory may already have the question, so it must not
+    be sent again, as it is after a connection that could not be made.
     """
     try:
         async for line in reply.aiter_lines():

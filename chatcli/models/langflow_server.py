@@ -51,12 +51,7 @@ class LangflowServer:
 
     @classmethod
     def of(cls, settings: Settings) -> "LangflowServer":
-        """Return the server that `settings` name.
-
-        Raises:
-            UsageError: A `.env` file would send a key from elsewhere to a server that the file names.
-
-        """
+        """Return the server that `settings` name."""
         credentials = settings.credentials.access(LANGFLOW)
         return cls(credentials.base_url or LANGFLOW_URL, credentials.key)
 
@@ -71,14 +66,7 @@ class LangflowServer:
         return {} if self.key is None else {"x-api-key": self.key.get_secret_value()}
 
     def flows(self, timeout: float = LIST_SECONDS) -> list[Flow]:
-        """Return the user's flows, without Langflow's own examples, within `timeout` seconds.
-
-        Raises:
-            AuthError: The key is missing or refused.
-            NetworkError: The server can't be reached, fails, or is not Langflow.
-            RefusedError: The server refused the request for another reason.
-
-        """
+        """Return the user's flows, without Langflow's own examples, within `timeout` seconds."""
         options = {"remove_example_flows": "true", "header_flows": "true"}
         listed = self._get("", "the list of flows", timeout, options)
         try:
@@ -90,12 +78,6 @@ class LangflowServer:
         """Return what tweaks of the flow `handle` can set: the fields of each component, by its title and by its ID.
 
         The titles come first. The result is None if the server does not show this flow to the user.
-
-        Raises:
-            AuthError: The key is missing or refused.
-            NetworkError: The server can't be reached, fails, or is not Langflow.
-            RefusedError: The server refused the request for another reason.
-
         """
         found = next((flow for flow in self.flows(timeout) if handle in (flow.endpoint, flow.id)), None)
         if found is None:

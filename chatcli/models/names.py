@@ -39,10 +39,6 @@ def choose_model(settings: Settings) -> ModelName:
 
     A base URL goes before a model from a source of lower rank, for example a default in the config file: that model
     is not meant for this server.
-
-    Raises:
-        UsageError: The provider in the name is unknown.
-
     """
     if settings.model is not None and not settings.outranks("base_url", "model"):
         return resolve_model(settings.model, settings)
@@ -61,12 +57,7 @@ def custom_url(settings: Settings, provider: str) -> str:
 
 
 def resolve_model(text: str, settings: Settings) -> ModelName:
-    """Return the model of the alias `text`, or else of the name; an alias can't stand for another alias.
-
-    Raises:
-        UsageError: The provider is unknown, or the name is empty.
-
-    """
+    """Return the model of the alias `text`, or else of the name; an alias can't stand for another alias."""
     text = settings.aliases.get(text.strip(), text)
     custom_server = settings.openai_endpoint is not None
     provider = _default_provider(settings)
@@ -74,12 +65,7 @@ def resolve_model(text: str, settings: Settings) -> ModelName:
 
 
 def check_alias(name: str) -> None:
-    """Refuse `name` if it can't be an alias of a model.
-
-    Raises:
-        UsageError: It can't.
-
-    """
+    """Refuse `name` if it can't be an alias of a model."""
     if ":" in name or not name.strip() or name in (*PROVIDERS, *LOCAL_MODELS):
         raise UsageError(f"{name!r} can't be an alias: it has a colon, is empty, or names a provider or model")
 
@@ -107,10 +93,6 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_
     A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
     does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
     prefixes are providers.
-
-    Raises:
-        UsageError: The provider is unknown, or the name is empty.
-
     """
     text = text.strip()
     provider, colon, model = text.partition(":")

@@ -98,13 +98,7 @@ def _read_usage(usage: Any) -> dict[str, Any]:
 
 
 def build_openai(name: ModelName, settings: Settings) -> Model:
-    """Return the model `name` of OpenAI, or of the server at `settings.base_url`.
-
-    Raises:
-        MissingKeyError: No key is set, and OpenAI's own server needs one.
-        ChatcliError: No model is named, and the server does not list its models.
-
-    """
+    """Return the model `name` of OpenAI, or of the server at `settings.base_url`."""
     credentials = settings.credentials.access(OPENAI)
     base_url = credentials.base_url or OFFICIAL_BASE_URL
     key = own_key = credentials.key
@@ -148,10 +142,6 @@ def build_ollama(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of Ollama's server without Ollama's own client.
 
     This protocol can't ask for a window, so the model has the one that its server gives it.
-
-    Raises:
-        UsageError: The server's address is none.
-
     """
     url = ollama_url(settings.credentials.access(OLLAMA).base_url)
     key = ollama_key()
@@ -255,13 +245,7 @@ def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
 
 
 def _served_model(endpoint: Endpoint, base_url: str, timeout: float) -> str:
-    """Return the first model that the server `endpoint` at `base_url` lists; used if the user named none.
-
-    Raises:
-        UsageError: It lists none.
-        ChatcliError: The request failed.
-
-    """
+    """Return the first model that the server `endpoint` at `base_url` lists; used if the user named none."""
     key = endpoint.key or Secret(NO_KEY)
     headers = {"Authorization": f"Bearer {key.get_secret_value()}"}
     seconds = min(timeout, CONNECT_SECONDS)

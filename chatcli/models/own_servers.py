@@ -43,9 +43,7 @@ def ollama_key() -> Secret | None:
 def ollama_url(named: str | None = None) -> str:
     """Return the address of Ollama's server: the one that is `named`, or as its own client reads OLLAMA_HOST.
 
-    Raises:
-        ValueError: It is no address.
-
+    Raises `ValueError` if it is none.
     """
     host = named or os.environ.get("OLLAMA_HOST", "")
     scheme, colon, place = host.partition("://")
@@ -154,13 +152,7 @@ def _whole_number(value: object) -> int | None:
 
 
 def _ask(url: str, seconds: float, key: Secret | None = None, body: Mapping[str, object] | None = None) -> Any:
-    """Return the JSON value at `url`, to which `body`, if there is one, is posted.
-
-    Raises:
-        httpx2.HTTPError: The server is away or refuses.
-        ValueError: The answer is no JSON, too long or too slow.
-
-    """
+    """Return the JSON value at `url`, to which `body`, if there is one, is posted."""
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     reply = request("GET" if body is None else "POST", url, seconds=max(seconds, 0.01), headers=headers, json=body)
     reply.raise_for_status()

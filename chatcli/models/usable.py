@@ -118,12 +118,7 @@ def _served(url: str, settings: Settings) -> list[str]:
 
 
 def served_names(listed: bytes) -> list[str]:
-    """Return the names in an OpenAI-compatible server's list of models.
-
-    Raises:
-        ValueError: It is no such list.
-
-    """
+    """Return the names in an OpenAI-compatible server's list of models. Raises `ValueError` if it is no such list."""
     try:
         return [str(entry["id"]) for entry in read_json(listed)["data"]]
     except (KeyError, TypeError) as error:

@@ -54,12 +54,7 @@ class Role:
         return template_variables(self.template)
 
     def fill(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return a value for each variable: those `given`, else the defaults.
-
-        Raises:
-            UsageError: A variable has no value, or `given` has one that the role does not know; the message names them.
-
-        """
+        """Return a value for each variable: those `given`, else the defaults."""
         unknown = sorted(set(given) - set(self.variables))
         if unknown:
             raise UsageError(
@@ -80,9 +75,7 @@ class Role:
 def template_variables(template: str) -> tuple[str, ...]:
     """Return the names in braces in `template`, each once.
 
-    Raises:
-        ValueError: The braces do not match, or the text in them is not a plain name.
-
+    Raises `ValueError` if the braces don't match, or hold something else.
     """
     try:
         fields = [found[1:] for found in Formatter().parse(template) if found[1] is not None]
@@ -95,12 +88,7 @@ def template_variables(template: str) -> tuple[str, ...]:
 
 
 def read_role(path: Path, *, shipped: bool = False) -> Role:
-    """Read the role file at `path`: TOML, or Markdown that may begin with TOML between two lines of `+++`.
-
-    Raises:
-        UsageError: The file can't be read as a role.
-
-    """
+    """Read the role file at `path`: TOML, or Markdown that may begin with TOML between two lines of `+++`."""
     try:
         # Some editors begin a file with a byte order mark.
         text = read_file(path).decode("utf-8-sig").replace("\r\n", "\n")
@@ -156,12 +144,7 @@ def role_files() -> dict[str, Path]:
 
 
 def find_role(name: str) -> Role:
-    """Return the role `name`; capitals do not matter.
-
-    Raises:
-        UsageError: There is no such role, or its file can't be used.
-
-    """
+    """Return the role `name`; capitals do not matter."""
     files = role_files()
     path = files.get(name.strip().lower())
     if path is None:
@@ -172,12 +155,7 @@ def find_role(name: str) -> Role:
 
 
 def own_file(name: str) -> Path:
-    """Return the user's own file for the role `name`, which may not exist yet.
-
-    Raises:
-        UsageError: The name is not valid as a file name.
-
-    """
+    """Return the user's own file for the role `name`, which may not exist yet."""
     plain = name.strip().lower()
     if not plain or len(plain) > MAX_NAME or not all(letter.isalnum() or letter in "-_" for letter in plain):
         raise UsageError(
@@ -208,12 +186,7 @@ class Setup:
         return replace(self, system=text, role="", template="", variables={}, temperature=None)
 
     def with_role(self, role: Role, given: Mapping[str, str]) -> Self:
-        """Return this setup with `role`, the variables `given`, and the temperature and model that the role asks for.
-
-        Raises:
-            UsageError: A variable is missing or unknown.
-
-        """
+        """Return this setup with `role`, the variables `given`, and the role's temperature and model."""
         return replace(
             self,
             system="",
@@ -226,12 +199,7 @@ class Setup:
         )
 
     def with_variables(self, given: Mapping[str, str]) -> Self:
-        """Return this setup with other values of its role's variables.
-
-        Raises:
-            UsageError: There is no role, or it has no such variable.
-
-        """
+        """Return this setup with other values of its role's variables."""
         if not self.role:
             raise UsageError("variables belong to a role, and this thread has none", remedy="Choose one: /role NAME")
         kept = Role(self.role, self.template, defaults=self.variables)
@@ -247,10 +215,6 @@ def opening_setup(settings: Settings, stored: Setup | None, *, first: bool) -> S
 
     Options of the command line change the thread with which the program starts (`first`); the environment and the
     config file apply to new threads only.
-
-    Raises:
-        UsageError: There is no such role, or a variable is missing or unknown.
-
     """
     if stored is None or (first and (settings.is_option("role") or settings.is_option("system"))):
         return _chosen(settings, stored or Setup())
@@ -264,10 +228,6 @@ def opening_model(settings: Settings, setup: Setup, *, first: bool = True) -> Mo
 
     Options apply to the thread with which the program starts (`first`). A server that an option names is used with the
     thread's model only if the thread remembers the same server.
-
-    Raises:
-        UsageError: The provider of the name is unknown.
-
     """
     if first and settings.is_option("model"):
         return switched_model(settings.model or "", settings, setup, first=first)
@@ -281,10 +241,6 @@ def switched_model(text: str, settings: Settings, setup: Setup, *, first: bool) 
     """Return the model that the user names by `text` on a thread with the setup `setup`.
 
     The server that the thread remembers belongs to its model; a name without a provider is looked up there.
-
-    Raises:
-        UsageError: The provider of the name is unknown.
-
     """
     if url := _remembered_url(settings, setup, first=first):
         there = resolve_model(text, replace(settings, base_url=url))

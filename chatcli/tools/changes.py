@@ -72,9 +72,7 @@ class Change:
     def write(self) -> None:
         """Make the change in one step; a kill leaves the old file or the new one.
 
-        Raises:
-            ToolException: The file is not as it was when the change was made, or it can't be written.
-
+        Raises `ToolException` if the file has changed since, or can't be written.
         """
         if self._is_written_by_editor():
             return
@@ -199,9 +197,7 @@ def change_tools(root: Path, editor: EditorFiles | None = None) -> list[Tool]:
 def plan(tool: Tool, arguments: Arguments) -> Change:
     """Return the change that a call of `tool`, one of these tools, stands for; nothing is written yet.
 
-    Raises:
-        ToolException: It can't be made.
-
+    Raises `ToolException` if it can't be made.
     """
     try:
         change = tool.runnable.invoke(dict(arguments))
@@ -264,10 +260,6 @@ def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str
     """Return the real path of the file, relative to `root`, and its text, None if there is no such file.
 
     The `editor` may have text that is not saved yet.
-
-    Raises:
-        ToolException: A file there may not be written.
-
     """
     found = find_inside(root, path)
     if holds_secrets(root, path):
@@ -310,10 +302,7 @@ def _folder(root: Path, names: Sequence[str], *, make: bool = False) -> Iterator
 def _read(folder: int, name: str, path: str) -> tuple[str | None, os.stat_result | None]:
     """Return the text of a file that may be replaced, and its status; None twice if there is no such file.
 
-    Raises:
-        ToolException: It is no text, or nothing to be replaced.
-        OSError: It can't be read.
-
+    Raises `OSError` if it can't be read.
     """
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -388,12 +377,7 @@ def reverts(root: Path, records: Sequence[object]) -> tuple[list[Change], list[s
 
 
 def _without(text: str | None, record: Any) -> str | None:
-    """Return `text` without the change of `record`.
-
-    Raises:
-        ValueError: It is not the text that was written.
-
-    """
+    """Return `text` without the change of `record`. Raises `ValueError` if it is not the text that was written."""
     if text is None or _digest(text) != record["after"]:
         raise ValueError("the file has changed")
     old, start, end = record["old"], record["start"], record["end"]

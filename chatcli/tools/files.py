@@ -145,9 +145,7 @@ def _relative(root: Path, path: Path) -> tuple[str, ...]:
 def find_inside(root: Path, path: str) -> Path:
     """Return the real path of `path` in `root`, after all symbolic links.
 
-    Raises:
-        ToolException: It is outside of `root`, or not a valid path.
-
+    Raises `ToolException` if it is outside of `root`.
     """
     shown = shown_path(path)
     try:

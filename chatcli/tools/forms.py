@@ -69,12 +69,7 @@ class FormField:
         return f"{self.label or self.name}{about} ({'; '.join(hints)})"
 
     def parse(self, text: str) -> Any:
-        """Return the value that the user means by `text`.
-
-        Raises:
-            ValueError: It is none that the field takes.
-
-        """
+        """Return the value that the user means by `text`. Raises `ValueError` if the field takes no such value."""
         value: Any = text
         if self.kind == "array":
             value = [self._choice(part.strip()) for part in text.split(",") if part.strip()]
@@ -91,12 +86,7 @@ class FormField:
         return value
 
     def check(self, value: Any) -> None:
-        """Refuse a `value` that the field does not take.
-
-        Raises:
-            ValueError: It does not; the message says why.
-
-        """
+        """Refuse a `value` that the field does not take. Raises `ValueError`, whose message says why."""
         if self.choices:
             values = value if self.kind == "array" and isinstance(value, list) else [value]
             if (self.kind == "array") != isinstance(value, list) or any(each not in self.choices for each in values):
@@ -134,9 +124,7 @@ class FormField:
 def read_form(schema: Any) -> list[FormField]:
     """Return the fields of a form; of what the schema says, only what the protocol allows counts.
 
-    Raises:
-        ValueError: It is no form: a field is nested, or there are too many.
-
+    Raises `ValueError` if it is no form: a field is nested, or there are too many.
     """
     properties = schema.get("properties", {}) if isinstance(schema, Mapping) else None
     if not isinstance(properties, Mapping) or len(properties) > MAX_FIELDS:
@@ -158,11 +146,8 @@ def form_schema(fields: Iterable[FormField]) -> dict[str, Any]:
 def read_reply(fields: list[FormField], reply: Any) -> dict[str, Any]:
     """Return what the user's `reply` to a form means: its `action` (accept, decline, cancel), and its `content`.
 
-    A reply is such an object, the content alone, a word that declines, or the text for the only field.
-
-    Raises:
-        ValueError: It is none of these, or does not fit the form.
-
+    A reply is such an object, the content alone, a word that declines, or the text for the only field. Raises
+    `ValueError` if it is none of these, or does not fit the form.
     """
     if isinstance(reply, str):
         return _read_word(fields, reply.strip())

@@ -151,9 +151,7 @@ def _refusal(reason: str) -> types.ErrorData:
 def _sampled_messages(params: types.CreateMessageRequestParams) -> list[BaseMessage]:
     """Return what the model is to be asked.
 
-    Raises:
-        ValueError: It is too long, or holds something else than text and images.
-
+    Raises `ValueError` if it is too long, or holds more than text and images.
     """
     messages: list[BaseMessage] = [SystemMessage(params.systemPrompt)] if params.systemPrompt else []
     size = len(params.systemPrompt or "")

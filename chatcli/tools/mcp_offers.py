@@ -66,12 +66,7 @@ async def list_prompts(session: McpSession) -> list[ServedPrompt]:
 
 
 async def read_resource(session: McpSession, uri: str) -> list[Attachment]:
-    """Return the resource `uri` as attachments, one for each of its parts.
-
-    Raises:
-        ChatcliError: The server has none, can't be used, or the resource is too large or of a kind that no model takes.
-
-    """
+    """Return the resource `uri` as attachments, one for each of its parts."""
     name = f"{session.name}:{uri}"
     try:
         result = await _ask(session, name, lambda connection: connection.read_resource(AnyUrl(uri)))
@@ -87,12 +82,7 @@ async def read_resource(session: McpSession, uri: str) -> list[Attachment]:
 async def read_prompt(
     session: McpSession, prompt: ServedPrompt, values: dict[str, str]
 ) -> tuple[str, list[Attachment]]:
-    """Return the question that `prompt` makes of the `values` of its arguments, and what goes along with it.
-
-    Raises:
-        ChatcliError: The server can't be used, refuses, or the prompt is too large.
-
-    """
+    """Return the question that `prompt` makes of the `values` of its arguments, and what goes along with it."""
     name = f"/{prompt.command}"
     result = await _ask(session, name, lambda connection: connection.get_prompt(prompt.name, values))
     messages = result.messages[:MAX_PARTS]

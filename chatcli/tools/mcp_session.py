@@ -85,12 +85,8 @@ class McpSession:
     async def request(self, send: "Callable[[_Session], Awaitable[Result]]") -> Result:
         """Return the result of what `send` asks the server; one that has ended is started again first.
 
-        A request that has reached the server is never sent twice, since it may have changed something.
-
-        Raises:
-            UsageError: The server can't be used.
-            McpError: It answered with an error, or its connection broke.
-
+        A request that has reached the server is never sent twice, since it may have changed something. Raises
+        `McpError` if it answers with an error, or its connection breaks.
         """
         while True:
             connection = await self._live()
@@ -109,12 +105,7 @@ class McpSession:
             return result
 
     async def _live(self) -> "_Connection":
-        """Return a connection that can be used; where it has ended, a new one.
-
-        Raises:
-            UsageError: There is none.
-
-        """
+        """Return a connection that can be used; where it has ended, a new one."""
         async with self._choosing:
             await self._connection.open(self._seconds)  # it may still be opened for a call that was given up
             if not await self._connection.has_ended():

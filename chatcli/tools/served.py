@@ -38,10 +38,6 @@ class ServedPrompt:
         """Return the values in `text`, in the order of the arguments, or as `name=value`; quotes hold one together.
 
         The last argument gets all words that are left.
-
-        Raises:
-            UsageError: A value is missing, or there are too many.
-
         """
         try:
             words = shlex.split(text)

@@ -113,12 +113,7 @@ def suggest_rule(tool: Tool, arguments: Arguments) -> str:
 
 
 def kept_rules() -> list[str]:
-    """Return the permanent rules, oldest first.
-
-    Raises:
-        StoreError: Their file can't be read.
-
-    """
+    """Return the permanent rules, oldest first."""
     path = paths.rules_file()
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -129,12 +124,7 @@ def kept_rules() -> list[str]:
 
 
 def keep_rule(rule: str) -> None:
-    """Keep `rule` permanently, unless it is kept already.
-
-    Raises:
-        StoreError: The file can't be written.
-
-    """
+    """Keep `rule` permanently, unless it is kept already."""
     path = paths.rules_file()
     if rule in kept_rules():
         return

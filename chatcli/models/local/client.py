@@ -54,12 +54,7 @@ EMBEDDED_URL = "http://embedded.invalid/v1"
 
 
 def require_runtime() -> None:
-    """Return if the extra `local` is installed.
-
-    Raises:
-        UsageError: It is not.
-
-    """
+    """Raise a `UsageError` unless the extra `local` is installed."""
     if not is_local_possible():
         raise UsageError(
             "The embedded local model does not run on this system and processor",
@@ -78,12 +73,7 @@ def answer_room(weights: Weights) -> int:
 
 
 def require_memory(weights: Weights) -> None:
-    """Return if this machine has the memory that the server of `weights` takes.
-
-    Raises:
-        UsageError: It has less.
-
-    """
+    """Raise a `UsageError` unless this machine has the memory that the server of `weights` takes."""
     available = available_memory()
     if available < weights.memory_needed:
         raise UsageError(
@@ -229,13 +219,6 @@ class LocalServer:
         """Return the address and the key of a server that is ready; fetch and start what is missing.
 
         While the server is running, a call takes well below a millisecond: make one before every request.
-
-        Raises:
-            UsageError: The extra `local` isn't installed, this machine can't run it, or `override` is wrong.
-            NetworkError: The weights have to be fetched, and no source can be reached.
-            StoreError: The weights or the runtime files can't be written.
-            InternalError: The server doesn't start.
-
         """
         async with self._turn:
             try:
@@ -349,10 +332,7 @@ class EmbeddedTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send `request`, whose URL begins with `EMBEDDED_URL`, and return the response as it begins.
 
-        Raises:
-            httpx2.TransportError: The server died twice, or the request's own time limits have passed.
-            ChatcliError: There is no server; `LocalServer.ensure` raised it.
-
+        Raises `httpx2.TransportError` if the server died twice, or the request's own time limits have passed.
         """
         body = await request.aread()
         try:

@@ -83,12 +83,7 @@ class Transfer:
             self._on_progress(Progress(label, min(done, total), total, "bytes", finished=finished))
 
     def check_cancelled(self) -> None:
-        """Return if the transfer may continue.
-
-        Raises:
-            InterruptedTurnError: It was cancelled.
-
-        """
+        """Raise `InterruptedTurnError` if the transfer was cancelled."""
         if self._cancel.is_set():
             raise InterruptedTurnError("The download was stopped", remedy="Run the command again to continue it.")
 
@@ -98,12 +93,7 @@ class Transfer:
         self.check_cancelled()
 
     def require_space(self, needed: int) -> None:
-        """Return if the partial file's disk has `needed` bytes free.
-
-        Raises:
-            StoreError: It has fewer.
-
-        """
+        """Raise a `StoreError` unless the partial file's disk has `needed` bytes free."""
         if shutil.disk_usage(self.part.parent).free < needed:
             raise self.disk_full(needed)
 
@@ -122,12 +112,6 @@ def find_on_hub(file: HubFile) -> Weights:
 
     As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
     no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).
-
-    Raises:
-        AuthError: The repository is closed, or HF_TOKEN is refused.
-        RefusedError: There is no such file, or the hub names no SHA-256 of it.
-        NetworkError: The hub can't be reached.
-
     """
     if os.environ.get("HF_TOKEN", "").strip() and not _hub_headers():
         raise AuthError(
@@ -234,13 +218,8 @@ def _file_url(repository: str, revision: str, path: str) -> str:
 def fetch_from_hub(transfer: Transfer) -> None:
     """Complete the partial file from the model hub.
 
-    `HF_ENDPOINT` names another hub, for example a mirror, as for every Hugging Face tool.
-
-    Raises:
-        SourceError: The hub can't be reached, does not have the file, or stopped sending.
-        InterruptedTurnError: The transfer was cancelled.
-        OSError: The partial file can't be written.
-
+    `HF_ENDPOINT` names another hub, for example a mirror, as for every Hugging Face tool. Raises `SourceError` if the
+    hub can't be reached, does not have the file, or stops sending.
     """
     weights = transfer.weights
     url = _file_url(weights.hub_repository, weights.hub_revision, weights.hub_path or weights.file_name)
@@ -259,9 +238,7 @@ def fetch_from_hub(transfer: Transfer) -> None:
 def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
     """Return the position in the file, in bytes, of the response's first byte.
 
-    Raises:
-        SourceError: The response does not have the right part of a file of the right size.
-
+    Raises `SourceError` if it is not the right part of a file of the right size.
     """
     received, size = transfer.received(), transfer.weights.size
     headers = response.headers
@@ -305,10 +282,7 @@ class _Reader:
     def next(self, transfer: Transfer, limit: float) -> httpx2.Response | bytes | None:
         """Return the response, then each chunk of its body, then None.
 
-        Raises:
-            SourceError: The transfer failed, or nothing arrived for `limit` seconds.
-            InterruptedTurnError: The transfer was cancelled.
-
+        Raises `SourceError` if the transfer fails, or nothing arrives for `limit` seconds.
         """
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:

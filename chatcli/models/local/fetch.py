@@ -65,9 +65,7 @@ class Verifier:
     def verify(self, path: Path) -> bool:
         """Return whether `path` holds the weights, by its stamp or else by its hash; then stamp it.
 
-        Raises:
-            OSError: The file can't be read.
-
+        Raises `OSError` if it can't be read.
         """
         if self.is_stamped(path):
             return True
@@ -79,12 +77,7 @@ class Verifier:
         return True
 
     def holds_weights(self, path: Path) -> bool:
-        """Return whether `path` holds the weights, by its hash alone.
-
-        Raises:
-            OSError: The file can't be read.
-
-        """
+        """Return whether `path` holds the weights, by its hash alone. Raises `OSError` if it can't be read."""
         return path.stat().st_size == self._weights.size and self._sha256(path) == self._weights.sha256
 
     def stamp(self, path: Path) -> None:
@@ -129,12 +122,6 @@ def fetch(
         on_progress: Called in this thread, at most some ten times a second.
         cancel: Another thread sets it to stop this call within some 0.1 seconds.
 
-    Raises:
-        UsageError: `override` is missing or isn't a copy of `weights`.
-        NetworkError: The cache has no copy, and no source can be reached.
-        StoreError: The disk is full, or the cache folder can't be written.
-        InterruptedTurnError: `cancel` was set.
-
     """
     folder = weights.cache_file.parent
     transfer = Transfer(weights, folder / f"{weights.file_name}.part", on_progress, cancel or threading.Event())
@@ -156,16 +143,7 @@ def fetch(
 
 
 def fetch_from_user_hub(file: HubFile, *, on_progress: ProgressCallback) -> Weights:
-    """Fetch `file`, verified by the SHA-256 that the hub names, and remember it as `local:NAME`; return it.
-
-    Raises:
-        UsageError: Another model has the name, or the file holds no model that can chat.
-        AuthError: The repository is closed.
-        RefusedError: The hub does not have the file.
-        NetworkError: The hub can't be reached, or stopped; the next call continues.
-        StoreError: The disk is full, or the cache folder can't be written.
-
-    """
+    """Fetch `file`, verified by the SHA-256 that the hub names, and remember it as `local:NAME`; return it."""
     require_free_name(model_name(file.path), str(file))
     weights = find_on_hub(file)
     path = fetch(weights, on_progress=on_progress)
@@ -179,12 +157,7 @@ def fetch_from_user_hub(file: HubFile, *, on_progress: ProgressCallback) -> Weig
 
 
 def require_override(path: Path, weights: Weights) -> None:
-    """Return if `path` has the size and the first bytes of a copy of `weights`; `fetch` verifies the rest.
-
-    Raises:
-        UsageError: It is missing, or can't be a copy of `weights`.
-
-    """
+    """Raise a `UsageError` unless `path` has the size and the first bytes of `weights`; `fetch` verifies the rest."""
     try:
         with path.open("rb") as file:
             is_model = file.read(len(_MAGIC)) == _MAGIC
@@ -289,9 +262,7 @@ def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
 def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier: Verifier) -> None:
     """Complete the partial file from `source` and verify it; if its earlier part was wrong, start from zero.
 
-    Raises:
-        SourceError: The source can't be used, or has other bytes; in the latter case the partial file is deleted.
-
+    Raises `SourceError` if the source can't be used, or has other bytes; then the partial file is deleted.
     """
     continued = transfer.received() > 0
     if transfer.received() < transfer.weights.size:

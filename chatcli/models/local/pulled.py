@@ -37,12 +37,7 @@ class HubFile:
 
 
 def parse_hub_file(text: str) -> HubFile:
-    """Return the file of a hub that `text` names: `hf:OWNER/REPO/FILE.gguf` or `hf:OWNER/REPO@REVISION/FILE.gguf`.
-
-    Raises:
-        UsageError: It does not name one.
-
-    """
+    """Return the file of a hub that `text` names: `hf:OWNER/REPO/FILE.gguf` or `hf:OWNER/REPO@REVISION/FILE.gguf`."""
     found = _HUB_FILE.fullmatch(text)
     if found is None or ".." in text:
         raise UsageError(f"{text!r} names no GGUF file of a hub", remedy="Name it as hf:OWNER/REPO/FILE.gguf.")
@@ -84,9 +79,6 @@ def find_model(name: str, override: Path | None = None) -> Weights:
         name: As after `local:`.
         override: The user's own file (`CHATCLI_LOCAL_MODEL`), which `local` means.
 
-    Raises:
-        UsageError: There is no such model, or `override` holds none that can chat.
-
     """
     if override is not None and name == override_name(override):
         try:
@@ -103,12 +95,7 @@ def find_model(name: str, override: Path | None = None) -> Weights:
 
 
 def find_removable(name: str) -> Weights:
-    """Return the local model `name`, or what has arrived of one whose first download was stopped.
-
-    Raises:
-        UsageError: There is neither.
-
-    """
+    """Return the local model `name`, or what has arrived of one whose first download was stopped."""
     try:
         return find_model(name)
     except UsageError:
@@ -138,10 +125,6 @@ def own_weights(path: Path) -> Weights:
 
     Its identity stands in place of a hash: the path, the size, the inode and the times. Another file in its place is
     then another model.
-
-    Raises:
-        UsageError: There is no such file, it can't be read, or it holds no model that can chat.
-
     """
     path = path.expanduser().absolute()
     try:
@@ -184,10 +167,7 @@ def _identity(path: Path) -> str:
 def add_header(weights: Weights, path: Path) -> Weights:
     """Return `weights` with what the file at `path` says of its window and its template.
 
-    Raises:
-        UsageError: It holds no model that can chat.
-        OSError: It can't be read.
-
+    Raises as `read_header` does.
     """
     header = read_header(path)
     window = _window(header.window, header.token_bytes, weights.size)
@@ -204,25 +184,14 @@ def _window(trained: int, token_bytes: int, size: int) -> int:
 
 
 def remember(weights: Weights) -> None:
-    """Keep `weights` as the model `local:NAME`.
-
-    Raises:
-        UsageError: Another model has the name.
-        OSError: The record can't be written.
-
-    """
+    """Keep `weights` as the model `local:NAME`. Raises `OSError` if the record can't be written."""
     require_free_name(weights.name, source_of(weights))
     entry: dict[str, Any] = asdict(weights)
     change_state(_file(), lambda state: state.update({weights.name: entry}))
 
 
 def require_free_name(name: str, source: str) -> None:
-    """Return if the model from `source` may be called `name`.
-
-    Raises:
-        UsageError: Another model is called that, or the name can't be typed as a word.
-
-    """
+    """Raise a `UsageError` unless the model from `source` may be called `name`."""
     if not _PLAIN.fullmatch(name):
         raise UsageError(f"{name!r} can't be the name of a model", remedy="Rename the file: letters, digits, . + - _")
     if name in _known_names():
@@ -244,9 +213,7 @@ def source_of(weights: Weights) -> str:
 def forget(weights: Weights) -> None:
     """Delete the file of `weights`, unless it is the user's own, and forget a model that was pulled.
 
-    Raises:
-        OSError: A file can't be deleted, or the record not be written.
-
+    Raises `OSError` if a file can't be deleted or written.
     """
     if not weights.own_path:
         for suffix in ("", ".part", ".verified", ".lock"):

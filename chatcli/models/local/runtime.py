@@ -98,11 +98,8 @@ class Runtime:
 class FileLock:
     """An advisory `flock` on a file that has no other purpose; it is created (0600) if missing and never deleted.
 
-    The lock belongs to the open file, not to the process: a child that inherits the descriptor holds it too.
-
-    Raises:
-        OSError: The file can't be opened.
-
+    The lock belongs to the open file, not to the process: a child that inherits the descriptor holds it too. Raises
+    `OSError` if the file can't be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,12 +110,7 @@ class FileLock:
         return self._descriptor
 
     def try_take(self, *, shared: bool = False) -> bool:
-        """Take the lock if it is free, without waiting, and return whether it is held now.
-
-        Raises:
-            UsageError: This is Windows, which has no such lock.
-
-        """
+        """Take the lock if it is free, without waiting, and return whether it is held now."""
         if sys.platform == "win32":
             raise UsageError(
                 "The embedded local model runs on Linux and macOS only",

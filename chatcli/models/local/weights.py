@@ -221,12 +221,7 @@ KNOWN_WEIGHTS = (QWEN_LARGE, QWEN, SMOLLM)
 
 
 def find_weights(name: str) -> Weights:
-    """Return the weights of that name, as in `local:smollm2-135m`.
-
-    Raises:
-        UsageError: There are none of that name.
-
-    """
+    """Return the weights of that name, as in `local:smollm2-135m`."""
     for weights in KNOWN_WEIGHTS:
         if weights.name == name:
             return weights

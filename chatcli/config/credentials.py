@@ -4,29 +4,24 @@
 in the config folder lists the kept keys, since a keyring can't be listed.
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chatcli import paths
-from chatcli.config.providers import PROVIDERS
-from chatcli.config.secrets import Secret
-from chatcli.errors import AuthError, UsageError
+from chatcli.config.grants import was_sent
+from chatcli.config.providers import LANGFLOW, LMSTUDIO, OPENAI, PROVIDERS
+from chatcli.config.secrets import Secret, passwords_in, redact, secrets_of
+from chatcli.errors import AuthError, ChatcliError, MissingKeyError, UsageError
 from chatcli.runtime.files import read_file, replace_privately
 from chatcli.runtime.parse import read_json
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
-import os
-from collections.abc import Mapping
-from typing import Protocol
-
-from chatcli.config.files import Dotenv
-from chatcli.config.grants import was_sent
-from chatcli.config.providers import LANGFLOW, LMSTUDIO, OPENAI
-from chatcli.config.secrets import passwords_in, redact, secrets_of
-from chatcli.errors import ChatcliError, MissingKeyError
+    from chatcli.config.settings import Settings
 
 Place = Literal["keyring", "file"]
 SERVICE = "chatcli"
@@ -184,37 +179,6 @@ class Access:
     key: Secret | None
 
 
-class KeySettings(Protocol):
-    """The settings that keys and servers come from: a part of `Settings`, which imports this module."""
-
-    @property
-    def base_url(self) -> str | None:
-        """The server of the chosen model."""
-
-    @property
-    def openai_api_key(self) -> Secret | None:
-        """The key of OpenAI, or of an OpenAI-compatible server."""
-
-    @property
-    def langgraph_api_key(self) -> Secret | None:
-        """The key of the LangGraph server."""
-
-    @property
-    def store(self) -> str | None:
-        """The URI of the store, which may hold a password."""
-
-    @property
-    def url(self) -> str | None:
-        """The LangGraph server."""
-
-    @property
-    def folder(self) -> Dotenv:
-        """The `.env` of the current folder."""
-
-    def is_dotenv(self, name: str) -> bool:
-        """Return whether the trusted `.env` sets the field `name`."""
-
-
 class Credentials:
     """The keys and servers that one run knows.
 
@@ -227,7 +191,7 @@ class Credentials:
     """
 
     def __init__(
-        self, settings: KeySettings, dotenv: Mapping[str, str], known: dict[str, Secret], *, remembered: bool
+        self, settings: "Settings", dotenv: Mapping[str, str], known: dict[str, Secret], *, remembered: bool
     ) -> None:
         self._settings = settings
         self._dotenv = dotenv

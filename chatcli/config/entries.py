@@ -21,16 +21,12 @@ _KINDS = {one.name: one.type for one in fields(Settings)}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key of config.toml.
-
-    Attributes:
-        setting: The field of `Settings` that it belongs to; empty for a key that chatcli does not know.
-        path: Its name in the file, after those of the tables that it is in.
-
-    """
+    """A key of config.toml."""
 
     setting: str
+    """The field of `Settings` that it belongs to; empty for a key that chatcli does not know."""
     path: tuple[str, ...]
+    """Its name in the file, after those of the tables that it is in."""
 
     def __str__(self) -> str:
         return ".".join(self.path)

@@ -27,20 +27,15 @@ _BLANKS = re.compile(r"[^\S\r\n]+")
 
 @dataclass(frozen=True, slots=True)
 class Dotenv:
-    """The `.env` of the current folder; `Settings` decides which of its variables it uses.
-
-    Attributes:
-        variables: The variables that it sets, trusted or not; nothing in them is expanded.
-        file: The file as it was read; None if there is none that can be used.
-        trusted: Whether the user has trusted this content.
-        problem: The reason why the file, or the file of trust, can't be used.
-
-    """
+    """The `.env` of the current folder; `Settings` decides which of its variables it uses."""
 
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The variables that it sets, trusted or not; nothing in them is expanded."""
     file: FolderFile | None = None
+    """The file as it was read; None if there is none that can be used."""
     trusted: bool = False
     problem: str = ""
+    """The reason why the file, or the file of trust, can't be used."""
 
 
 def read_dotenv(folder: Path | None = None) -> Dotenv:

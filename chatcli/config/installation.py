@@ -49,27 +49,27 @@ def is_local_possible(system: str = sys.platform, machine: str = "") -> bool:
 
 def install_command(extra: str) -> str:
     """Return the shell command that installs the extra `extra` of chatcli."""
-    requirement = f"{DISTRIBUTION}[{extra}]"
-    if (tool := _uv_tool()) is not None:
-        # uv removes whatever it is not asked for again.
-        extras = ",".join(dict.fromkeys((*tool[0].get("extras", ()), extra)))
-        return _command("uv", "tool", "install", f"{DISTRIBUTION}[{extras}]", *_with(tool[1:]))
-    if _is_pipx():
-        return _command("pipx", "inject", Path(sys.prefix).name, requirement)
-    if (folder := _editable_folder()) is not None:
-        return _command(*_installer(), "-e", f"{folder}[{extra}]")
-    return _command(*_installer(), requirement)
+    return _install(f"{DISTRIBUTION}[{extra}]", extra)
 
 
 def add_command(requirement: str) -> str:
     """Return the shell command that installs the package `requirement` into the environment of chatcli."""
+    return _install(requirement)
+
+
+def _install(requirement: str, extra: str = "") -> str:
     if (tool := _uv_tool()) is not None:
-        extras = ",".join(tool[0].get("extras", ()))
+        # uv removes whatever it is not asked for again.
+        extras = ",".join(dict.fromkeys((*tool[0].get("extras", ()), *filter(None, [extra]))))
         name = f"{DISTRIBUTION}[{extras}]" if extras else DISTRIBUTION
-        return _command("uv", "tool", "install", name, *_with(tool[1:]), "--with", requirement)
-    if _is_pipx():
-        return _command("pipx", "inject", Path(sys.prefix).name, requirement)
-    return _command(*_installer(), requirement)
+        words = ["uv", "tool", "install", name, *_with(tool[1:]), *([] if extra else ["--with", requirement])]
+    elif _is_pipx():
+        words = ["pipx", "inject", Path(sys.prefix).name, requirement]
+    elif extra and (folder := _editable_folder()) is not None:
+        words = [*_installer(), "-e", f"{folder}[{extra}]"]
+    else:
+        words = [*_installer(), requirement]
+    return shlex.join(words)
 
 
 def requirement_of(module: str, wanted: Iterable[str] = ()) -> str:
@@ -96,10 +96,6 @@ def _is_shared(package: ModuleSpec) -> bool:
 
 def _plain_name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]).lower()
-
-
-def _command(*words: str) -> str:
-    return shlex.join(words)
 
 
 def _installer() -> tuple[str, ...]:
@@ -133,8 +129,8 @@ def _with(requirements: list[dict[str, Any]]) -> list[str]:
     words = []
     for one in requirements:
         extras = ",".join(one.get("extras", ()))
-        place = one.get("editable") or one.get("directory")
-        name = place or f"{one['name']}{f'[{extras}]' if extras else ''}{one.get('specifier', '')}"
+        folder = one.get("editable") or one.get("directory")
+        name = folder or f"{one['name']}{f'[{extras}]' if extras else ''}{one.get('specifier', '')}"
         words += ["--with-editable" if "editable" in one else "--with", name]
     return words
 

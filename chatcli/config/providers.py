@@ -26,56 +26,51 @@ OLLAMA = "ollama"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What differs between providers.
-
-    Attributes:
-        prefix: Its name before the colon of `provider:model`.
-        title: Its name for people.
-        package: The distribution that holds its client; empty if the base installation has it.
-        key_variables: The environment variables of its key, the usual one first; none if it takes no key, or
-            finds credentials of another kind itself.
-        url_variables: The environment variables that point its client at another server.
-        other_names: Other prefixes for it.
-        default_model: The model for the prefix alone, and for its key if nothing is chosen; empty if models are the
-            user's own deployments.
-        price_list: Its name in genai-prices.
-        options: The client's names for options that it does not call by the usual name; an empty name means that it
-            has no such option. A base URL without a name goes into the first of `url_variables`.
-        window_option: The client's name for the model's window, if the server silently cuts what is longer.
-        timeout: Converts seconds into what its client takes as a timeout.
-        known_as: The name of its client in `init_chat_model`, if that is not the prefix.
-        arguments: Arguments that its client always gets.
-        from_environment: Arguments that its client gets from environment variables, if these are set.
-        needs: Environment variables that must be set besides the key.
-        key_optional: Whether its server may work without a key.
-        speaks_openai: Whether its server has OpenAI's protocol too, for where its package is not installed.
-        own_login: The environment variables in which its client itself looks for credentials; "*" for other ways.
-        environment: Settings that its client takes only from environment variables, set if the user does not set
-            them: that it sends a request once, and sends no telemetry.
-        no_retries: The client's arguments that make it send a request once; `graphs.chat.receive` sends it again.
-
-    """
+    """What differs between providers."""
 
     prefix: str
+    """Its name before the colon of `provider:model`."""
     title: str
     package: str = ""
+    """The distribution that holds its client; empty if the base installation has it."""
     key_variables: tuple[str, ...] = ()
+    """The environment variables of its key, the usual one first; none if it takes no key, or finds credentials of
+    another kind itself."""
     url_variables: tuple[str, ...] = ()
+    """The environment variables that point its client at another server."""
     other_names: tuple[str, ...] = ()
+    """Other prefixes for it."""
     default_model: str = ""
+    """The model for the prefix alone, and for its key if nothing is chosen; empty if models are the user's own
+    deployments."""
     price_list: str = ""
+    """Its name in genai-prices."""
     options: Mapping[str, str] = field(default_factory=dict)
+    """The client's names for options that it does not call by the usual name; an empty name means that it has no
+    such option. A base URL without a name goes into the first of `url_variables`."""
     window_option: str = ""
+    """The client's name for the model's window, if the server silently cuts what is longer."""
     timeout: Callable[[float], object] = float
+    """Converts seconds into what its client takes as a timeout."""
     known_as: str = ""
+    """The name of its client in `init_chat_model`, if that is not the prefix."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that its client always gets."""
     from_environment: Mapping[str, str] = field(default_factory=dict)
+    """Arguments that its client gets from environment variables, if these are set."""
     needs: tuple[str, ...] = ()
+    """Environment variables that must be set besides the key."""
     key_optional: bool = False
+    """Whether its server may work without a key."""
     speaks_openai: bool = False
+    """Whether its server has OpenAI's protocol too, for where its package is not installed."""
     own_login: tuple[str, ...] = ()
+    """The environment variables in which its client itself looks for credentials; "*" for other ways."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """Settings that its client takes only from environment variables, set if the user does not set them: that it
+    sends a request once, and sends no telemetry."""
     no_retries: Mapping[str, Any] = field(default_factory=lambda: {"max_retries": 0})
+    """The client's arguments that make it send a request once; `graphs.chat.receive` sends it again."""
 
     @property
     def extra(self) -> str:

@@ -58,20 +58,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A remembered fact.
-
-    Attributes:
-        text: What is remembered, on one line.
-        path: The file that holds it.
-        project: The root of the project that it is about; empty for the user.
-        lines: The lines of the file that it takes, from 0, without the last.
-
-    """
+    """A remembered fact."""
 
     text: str
+    """What is remembered, on one line."""
     path: Path
     project: str
+    """The root of the project that it is about; empty for the user."""
     lines: tuple[int, int]
+    """The lines of the file that it takes, from 0, without the last."""
 
 
 def _folder() -> Path:

@@ -20,20 +20,15 @@ _HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """What the folders say, the nearest last.
-
-    Attributes:
-        folder: The folder that they are for, resolved.
-        files: The files that the user trusts.
-        untrusted: Those that the user has not trusted, at least not with this content.
-        problems: The path of each file that can't be used, and why.
-
-    """
+    """What the folders say, the nearest last."""
 
     folder: Path
     files: tuple[FolderFile, ...] = ()
+    """The files that the user trusts."""
     untrusted: tuple[FolderFile, ...] = ()
+    """Those that the user has not trusted, at least not with this content."""
     problems: tuple[tuple[Path, str], ...] = ()
+    """The path of each file that can't be used, and why."""
 
     def text(self, marker: str, limit: int = MAX_BYTES) -> tuple[str, bool]:
         """Return what is sent of the files, at most `limit` bytes of them, and whether that cuts anything off.

@@ -22,24 +22,20 @@ REMEMBERED = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What one question is sent with.
-
-    Attributes:
-        instructions: The files of the project's instructions, those that are left out included.
-        rules: The instructions, as they are sent.
-        cut: Whether they were longer than what may be sent.
-        facts: The facts, as they are sent; None where the memory is off or empty.
-        text: What is added to the system prompt.
-        problem: Why the memory can't be used.
-
-    """
+    """What one question is sent with."""
 
     instructions: Instructions = field(default_factory=lambda: Instructions(Path()))
+    """The files of the project's instructions, those that are left out included."""
     rules: str = ""
+    """The instructions, as they are sent."""
     cut: bool = False
+    """Whether they were longer than what may be sent."""
     facts: tuple[str, ...] | None = None
+    """The facts, as they are sent; None where the memory is off or empty."""
     text: str = ""
+    """What is added to the system prompt."""
     problem: str = ""
+    """Why the memory can't be used."""
 
     @property
     def sources(self) -> dict[str, str]:

@@ -144,16 +144,15 @@ def _check_google_events(client: Any) -> None:
     api = client.client.aio._api_client
     request = api.async_request_streamed
 
+    async def check(responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for response in responses:
+            _require_object(response.body or "")
+            yield response
+
     async def checked(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        return _check_bodies(await request(*args, **kwargs))
+        return check(await request(*args, **kwargs))
 
     api.async_request_streamed = checked
-
-
-async def _check_bodies(responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for response in responses:
-        _require_object(response.body or "")
-        yield response
 
 
 def _spare_google_contents(client: Any) -> None:
@@ -199,14 +198,9 @@ def _check_nvidia_events(client: Any) -> None:
 
 
 def _require_object(data: str | bytes, *inside: str) -> None:
-    """Check that `data` is a JSON object, as every event of every protocol is.
+    """Raise a `ValueError` unless `data`, an event, is a JSON object, as every event of every protocol is.
 
-    Raises `ValueError` if it, or an object in it, is something else.
-
-    Args:
-        data: The content of an event.
-        inside: Names of objects, each inside the one before; they may be missing.
-
+    `inside` names objects, each inside the one before, which may be missing.
     """
     value = read_json(data)
     for name in (*inside, ""):
@@ -280,11 +274,11 @@ def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
         found = None
     wanted: int | None = client.num_ctx  # by --context-tokens
     if found is None:
-        return _window_limits(wanted, settings)
+        return Limits.of_window(wanted, settings.max_tokens)
     window = found.size(wanted)
     if wanted or found.own:
         client.num_ctx = window
-    return _window_limits(window, settings)
+    return Limits.of_window(window, settings.max_tokens)
 
 
 LIMITS: Mapping[str, Callable[[ModelName, BaseChatModel, Settings], Limits]] = {OLLAMA: _ollama_limits}
@@ -297,7 +291,8 @@ FIND_LOGIN_ERROR: Mapping[str, Callable[[], Exception | None]] = {BEDROCK: _find
 def build_hosted(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of a hosted provider."""
     provider = PROVIDERS[name.provider]
-    _require_package(provider)
+    if not provider.is_installed:
+        raise _not_installed(provider)
     credentials = settings.credentials.access(provider.prefix)
     _require_credentials(name, provider, credentials)
     base_url = custom_url(settings, provider.prefix)
@@ -356,11 +351,6 @@ def _first_problem(error: ValueError) -> str:
     return str(error).partition("\n")[0]
 
 
-def _require_package(provider: Provider) -> None:
-    if not provider.is_installed:
-        raise _not_installed(provider)
-
-
 def _not_installed(provider: Provider) -> UsageError:
     return UsageError(
         f"{provider.title} needs a package that is not installed: {install_command(provider.extra)}",
@@ -413,10 +403,4 @@ def _limits(name: ModelName, client: BaseChatModel, settings: Settings) -> Limit
     if ask_server := LIMITS.get(name.provider):
         return ask_server(name, client, settings)
     window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
-    return _window_limits(window, settings)
-
-
-def _window_limits(window: int | None, settings: Settings) -> Limits:
-    if window is None:
-        return Limits()
-    return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))
+    return Limits.of_window(window, settings.max_tokens)

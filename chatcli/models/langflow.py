@@ -1,6 +1,6 @@
 """A Langflow flow as a chat model: the server keeps the conversation, so only the newest question is sent."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -76,20 +76,14 @@ def _check_tweaks(flow: str, tweaks: Mapping[str, Mapping[str, Any]], fields: Ma
 
 
 class FlowModel(StreamedModel):
-    """A flow of a Langflow server.
-
-    Attributes:
-        flow: Its ID or endpoint name.
-        server: Where it runs.
-        tweaks: Values for fields of its components, by component and field.
-        seconds: How long the server may send nothing before a request is cancelled.
-
-    """
+    """The flow of a Langflow server with this ID or endpoint name."""
 
     flow: str
     server: LangflowServer
     tweaks: Mapping[str, Mapping[str, Any]]
+    """Values for fields of its components, by component and field."""
     seconds: float
+    """How long the server may send nothing before a request is cancelled."""
 
     @property
     def _llm_type(self) -> str:
@@ -217,7 +211,7 @@ class _Answer:
         the end of an agent's message.
         """
         rest, left = dict(self._streamed), [output for output in outputs if output.text.strip()]
-        for is_same in (_has_same_id, _has_same_text, _is_part):
+        for is_same in _IS_SAME:
             unknown = []
             for output in left:
                 found = next((key for key, text in rest.items() if is_same(output, key, text)), None)
@@ -238,16 +232,12 @@ class _Output:
     message_id: str
 
 
-def _has_same_id(output: _Output, message_id: str, text: str) -> bool:
-    return output.message_id == message_id
-
-
-def _has_same_text(output: _Output, message_id: str, text: str) -> bool:
-    return output.text.strip() == text.strip()
-
-
-def _is_part(output: _Output, message_id: str, text: str) -> bool:
-    return output.text.strip() in text
+_IS_SAME: tuple[Callable[[_Output, str, str], bool], ...] = (
+    lambda output, message_id, text: output.message_id == message_id,
+    lambda output, message_id, text: output.text.strip() == text.strip(),
+    lambda output, message_id, text: output.text.strip() in text,
+)
+"""Whether an output is the message of that ID and text, the surest sign first."""
 
 
 def _texts(pieces: Iterable[TextDelta]) -> Iterator[str]:
@@ -281,7 +271,5 @@ async def _lines(reply: httpx2.Response) -> AsyncIterator[str]:
         async for line in reply.aiter_lines():
             if line.strip():
                 yield line
-        return
     except (httpx2.ReadError, httpx2.RemoteProtocolError):
-        pass
-    raise BrokenAnswerError
+        raise BrokenAnswerError from None

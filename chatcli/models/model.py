@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -62,6 +62,11 @@ class Limits:
     window: int | None = None
     answer: int = 0
     history: int | None = None
+
+    @classmethod
+    def of_window(cls, window: int | None, max_tokens: int | None, most: int = ANSWER_ROOM) -> Self:
+        """Return the limits of a `window`, with room for `max_tokens`, or else for a quarter of it, at `most`."""
+        return cls() if window is None else cls(window, max_tokens or min(most, window // 4))
 
     @property
     def request(self) -> int | None:

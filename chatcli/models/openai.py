@@ -1,6 +1,7 @@
 """Models of OpenAI and of every server that speaks its chat-completions protocol."""
 
 import ssl
+import sys
 from typing import Any
 
 import httpx2
@@ -15,9 +16,9 @@ from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
 from chatcli.models.errors import base_url_hint, refuse_other_protocol, translate
-from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, CONNECT_SECONDS, Endpoint, Limits, Model, Tokenizer
+from chatcli.models.model import CAUTIOUS_TOKENIZER, CONNECT_SECONDS, Endpoint, Limits, Model, Tokenizer
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
-from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS
+from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS, plain_delta
 from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
@@ -121,7 +122,8 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
     return Model(
         name,
         client,
-        _limits(client, settings),
+        # By langchain's table of models: a model that is not in it has no known limit.
+        Limits.of_window((client.profile or {}).get("max_input_tokens"), settings.max_tokens),
         address=base_url,
         key=own_key,
         custom_server=custom,
@@ -159,12 +161,11 @@ def _own_server_model(
     tokenizer: Tokenizer | None = None,
 ) -> Model:
     """Return the model `name` of the server at the base URL `url`, which reads `window` tokens."""
-    limits = Limits() if window is None else Limits(window=window, answer=settings.max_tokens or window // 4)
     http = openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS)
     return Model(
         name,
         chat_client(name.model, url, key or Secret(NO_KEY), settings, http),
-        limits,
+        Limits.of_window(window, settings.max_tokens, most=sys.maxsize),
         address=redact(url, []),
         key=key,
         custom_server=True,
@@ -194,7 +195,10 @@ def chat_client(
     if settings.temperature is not None:
         options["temperature"] = settings.temperature
     if settings.max_tokens is not None:
-        options |= _answer_limit(base_url, settings.max_tokens)
+        # OpenAI renamed `max_tokens`, most other servers did not.
+        limit = settings.max_tokens
+        ours = base_url == OFFICIAL_BASE_URL
+        options |= {"max_completion_tokens": limit} if ours else {"extra_body": {"max_tokens": limit}}
     client = WholeChatOpenAI(model=model, base_url=base_url, api_key=SecretStr(key.get_secret_value()), **options)
     _pass_text_chunks(client.root_async_client)
     return client
@@ -216,32 +220,10 @@ def _pass_text_chunks(sdk: openai.AsyncOpenAI) -> None:
 
 def _is_text(data: object) -> bool:
     """Return whether `data` is a chunk that holds a piece of text at most, and nothing that has to be completed."""
-    if not isinstance(data, dict) or data.get("usage"):
-        return False
-    choices = data.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
-        return False
-    choice = choices[0]
-    delta = choice.get("delta")
-    if not isinstance(delta, dict) or choice.get("finish_reason") or choice.get("logprobs"):
+    delta = plain_delta(data)
+    if delta is None:
         return False
     return all(value is None or (name in _TEXT_FIELDS and isinstance(value, str)) for name, value in delta.items())
-
-
-def _answer_limit(base_url: str, max_tokens: int) -> dict[str, Any]:
-    """Return the limit under the server's name for it: OpenAI renamed `max_tokens`, most other servers did not."""
-    if base_url == OFFICIAL_BASE_URL:
-        return {"max_completion_tokens": max_tokens}
-    return {"extra_body": {"max_tokens": max_tokens}}
-
-
-def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
-    """Return the limits by langchain's table of models; a model that is not in it has no known limit."""
-    profile = client.profile or {}
-    window = profile.get("max_input_tokens")
-    if window is None:
-        return Limits()
-    return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))
 
 
 def _served_model(endpoint: Endpoint, base_url: str, timeout: float) -> str:

@@ -161,12 +161,8 @@ def _read_text(event: bytes) -> _Run | None:
         chunk = read_json(payload)
     except ValueError:
         return None
-    choices = chunk.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict) or chunk.get("usage"):
-        return None
-    choice = choices[0]
-    delta = choice.get("delta")
-    if not isinstance(delta, dict) or choice.get("finish_reason") or choice.get("logprobs"):
+    delta = plain_delta(chunk)
+    if delta is None:
         return None
     keys = [key for key, value in delta.items() if key != "role" and value]
     if len(keys) != 1 or keys[0] not in TEXTS or not isinstance(delta[keys[0]], str):
@@ -174,6 +170,19 @@ def _read_text(event: bytes) -> _Run | None:
     text, delta[keys[0]] = delta[keys[0]], ""
     chunk.pop("obfuscation", None)  # random padding that differs in each chunk
     return _Run(chunk, keys[0], [text], event)
+
+
+def plain_delta(chunk: object) -> dict[str, Any] | None:
+    """Return the delta of the only choice of `chunk`; None if the chunk has an end, a usage or the like."""
+    if not isinstance(chunk, dict) or chunk.get("usage"):
+        return None
+    choices = chunk.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
+        return None
+    choice = choices[0]
+    delta = choice.get("delta")
+    whole = isinstance(delta, dict) and not choice.get("finish_reason") and not choice.get("logprobs")
+    return delta if whole else None
 
 
 async def adapt_stream(response: httpx2.Response) -> None:

@@ -18,22 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was used and paid, by one model or in all.
-
-    Attributes:
-        model: `provider:model`, `graph:NAME`, or "" for several and for one that is not known.
-        turns: The turns in which it answered.
-        tokens: What was reported.
-        cost_usd: The price of all that has one.
-        unpriced: The turns of which a part has no known price.
-
-    """
+    """What was used and paid, by one model or in all."""
 
     model: str = ""
+    """`provider:model`, `graph:NAME`, or "" for several and for one that is not known."""
     turns: int = 0
     tokens: Tokens = field(default_factory=Tokens)
     cost_usd: float = 0.0
+    """The price of all that has one."""
     unpriced: int = 0
+    """The turns of which a part has no known price."""
 
     @property
     def complete(self) -> bool:

@@ -38,22 +38,18 @@ Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, i
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a call does to one file; nothing is done before `write`.
-
-    Attributes:
-        root: The folder that the file is in, without links.
-        path: The file, relative to `root`, without links.
-        before: Its text, with its line endings; None if there is no such file.
-        after: Its text after the change; None if it is deleted.
-        editor: The editor that has the file, and writes it.
-
-    """
+    """What a call does to one file; nothing is done before `write`."""
 
     root: Path
+    """The folder that the file is in, without links."""
     path: str
+    """The file, relative to `root`, without links."""
     before: str | None
+    """Its text, with its line endings; None if there is no such file."""
     after: str | None
+    """Its text after the change; None if it is deleted."""
     editor: EditorFiles | None = field(default=None, compare=False, repr=False)
+    """The editor that has the file, and writes it."""
 
     @property
     def digest(self) -> str:

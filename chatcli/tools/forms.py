@@ -28,30 +28,23 @@ Kind = Literal["string", "integer", "number", "boolean", "array"]
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """A field. All of its texts are the server's, untrusted.
-
-    Attributes:
-        name: Its key in the answer.
-        kind: The JSON type of its value; an array holds some of the `choices`.
-        label: What the user is asked for.
-        about: More about it.
-        choices: The values that it may have, each with its name; none if it may have any.
-        default: Its value if the user gives none; None for no default.
-        needed: Whether the form needs it.
-        bounds: The schema's own limits of a length, a number or a count.
-        form: The schema's `format`.
-
-    """
+    """A field. All of its texts are the server's, untrusted."""
 
     name: str
     kind: Kind
+    """The JSON type of its value; an array holds some of the `choices`."""
     label: str = ""
+    """What the user is asked for."""
     about: str = ""
     choices: Mapping[str, str] | None = None
+    """The values that it may have, each with its name; none if it may have any."""
     default: Any = None
+    """Its value if the user gives none; None for no default."""
     needed: bool = False
     bounds: Mapping[str, float] | None = None
+    """The schema's own limits of a length, a number or a count."""
     form: str = ""
+    """The schema's `format`."""
 
     def question(self) -> str:
         """Return what to ask, on one line: `Full name (text, needed)`."""

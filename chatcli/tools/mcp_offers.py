@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from mcp import ClientSession, McpError, types
 from pydantic import AnyUrl, ValidationError
@@ -30,29 +30,13 @@ _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 async def list_resources(session: McpSession) -> list[ServedResource]:
     """Return the resources that the server lists; none if it has none."""
-
-    async def page(cursor: str | None, connection: ClientSession) -> tuple[Sequence[Any], str | None]:
-        capabilities = connection.get_server_capabilities()
-        if capabilities is None or capabilities.resources is None:
-            return (), None
-        result = await connection.list_resources(params=types.PaginatedRequestParams(cursor=cursor))
-        return result.resources, result.nextCursor
-
-    listed = await _all_pages(session, page)
+    listed = await _all_pages(session, "resources")
     return [ServedResource(str(each.uri), _short(each.title or each.name)) for each in listed]
 
 
 async def list_prompts(session: McpSession) -> list[ServedPrompt]:
     """Return the prompts that the server lists; none if it has none, and none that can't be typed."""
-
-    async def page(cursor: str | None, connection: ClientSession) -> tuple[Sequence[Any], str | None]:
-        capabilities = connection.get_server_capabilities()
-        if capabilities is None or capabilities.prompts is None:
-            return (), None
-        result = await connection.list_prompts(params=types.PaginatedRequestParams(cursor=cursor))
-        return result.prompts, result.nextCursor
-
-    listed = await _all_pages(session, page)
+    listed = await _all_pages(session, "prompts")
     return [
         ServedPrompt(
             session.name,
@@ -109,9 +93,16 @@ async def read_prompt(
     return "\n\n".join(texts), attachments
 
 
-async def _all_pages(
-    session: McpSession, page: Callable[[str | None, ClientSession], Awaitable[tuple[Sequence[Any], str | None]]]
-) -> list[Any]:
+async def _all_pages(session: McpSession, kind: Literal["resources", "prompts"]) -> list[Any]:
+    """Return what the server lists of a `kind`; nothing if it has none."""
+
+    async def page(cursor: str | None, connection: ClientSession) -> tuple[Sequence[Any], str | None]:
+        if getattr(connection.get_server_capabilities(), kind, None) is None:
+            return (), None
+        ask = connection.list_resources if kind == "resources" else connection.list_prompts
+        result = await ask(params=types.PaginatedRequestParams(cursor=cursor))
+        return getattr(result, kind), result.nextCursor
+
     listed: list[Any] = []
     cursor: str | None = None
     for _ in range(MAX_PAGES):

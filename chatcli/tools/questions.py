@@ -22,20 +22,16 @@ STOP_SECONDS = 2.0
 
 @dataclass(eq=False, slots=True)
 class Question:
-    """What a server asks.
-
-    Attributes:
-        request: What the user is asked, as the payload of an interrupt.
-        read: Returns what a reply of the user means; raises ValueError if it is none.
-        schema: The JSON Schema of the reply.
-        prompt: What the model is to be asked if the user agrees; None where the user's reply is the answer itself.
-
-    """
+    """What a server asks."""
 
     request: dict[str, Any]
+    """What the user is asked, as the payload of an interrupt."""
     read: Callable[[Any], Any]
+    """Returns what a reply of the user means; raises ValueError if it is none."""
     schema: dict[str, Any] | None = None
+    """The JSON Schema of the reply."""
     prompt: "Sequence[BaseMessage] | None" = None
+    """What the model is to be asked if the user agrees; None where the user's reply is the answer itself."""
     reply: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def answer(self, reply: Any) -> None:

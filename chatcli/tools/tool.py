@@ -39,31 +39,26 @@ def _whole_tool(arguments: Arguments) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool and its policy; the `arguments` of a call come from the model and are untrusted.
-
-    Attributes:
-        runnable: The tool itself, under the name that the model knows.
-        asks: Returns whether the user must approve a call with these arguments, since it can change or leak something.
-        subject: Returns the part of the arguments that the patterns of rules are matched against.
-        matches: Returns whether such a subject matches a pattern.
-        suggest: Returns the pattern for calls like this one, None for all calls.
-        server: The name of its MCP server, empty for a built-in tool.
-        served_name: The name that the server gives it, in the characters that names may have.
-        always_asks: Whether no rule and no --yes lets a call run: the user is asked about each one.
-        changes: Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The
-            change is shown as a diff, and no rule allows it.
-
-    """
+    """A tool and its policy; the `arguments` of a call come from the model and are untrusted."""
 
     runnable: BaseTool
+    """The tool itself, under the name that the model knows."""
     asks: Callable[[Arguments], bool] = _always
+    """Returns whether the user must approve a call with these arguments, since it can change or leak something."""
     subject: Callable[[Arguments], str] = _as_json
+    """Returns the part of the arguments that the patterns of rules are matched against."""
     matches: Callable[[str, str], bool] = fnmatchcase
     suggest: Callable[[Arguments], str | None] = _whole_tool
+    """Returns the pattern for calls like this one, None for all calls."""
     server: str = ""
+    """The name of its MCP server, empty for a built-in tool."""
     served_name: str = ""
+    """The name that the server gives it, in the characters that names may have."""
     always_asks: bool = False
+    """Whether no rule and no --yes lets a call run: the user is asked about each one."""
     changes: bool = False
+    """Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The change
+    is shown as a diff, and no rule allows it."""
 
     @property
     def name(self) -> str:

@@ -28,7 +28,8 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.events import Progress, TurnFinished
 from chatcli.models.local import model as local
 from chatcli.models.local.client import LocalServer
-from chatcli.models.local.weights import QWEN, QWEN_LARGE, Weights, find_weights
+from chatcli.models.local.pulled import find_model
+from chatcli.models.local.weights import QWEN, QWEN_LARGE, Weights
 from chatcli.models.openai import chat_client
 from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
@@ -91,7 +92,7 @@ def main() -> None:
         models = options.model or MODELS
         if options.memory:
             for model in models:
-                asyncio.run(measure_memory(find_weights(model)))
+                asyncio.run(measure_memory(find_model(model)))
             return
         asyncio.run(ask_all(models, prompts, tasks, options.repeats, answers_file))
     answers = [one for one in read(answers_file) if one.prompt in prompts and TASKS[one.task] in tasks]
@@ -112,7 +113,7 @@ async def ask_all(
     asked = {(one.model, one.prompt, one.repeat, one.task) for one in read(file)}
     for repeat in range(repeats):
         for model in models:
-            server = LocalServer(find_weights(model), on_progress=ignore)
+            server = LocalServer(find_model(model), on_progress=ignore)
             try:
                 for task in tasks:
                     number = TASKS.index(task)

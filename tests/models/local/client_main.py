@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chatcli.events import Progress
 from chatcli.models.local.client import LocalServer
-from chatcli.models.local.weights import find_weights
+from chatcli.models.local.pulled import find_model
 
 
 def _ignore(_: Progress) -> None:
@@ -15,7 +15,7 @@ def _ignore(_: Progress) -> None:
 
 def main(name: str, override: str) -> None:
     """Print "ready", wait for a line, ensure a server, print its process ID, and wait for the end of standard input."""
-    server = LocalServer(find_weights(name), override=Path(override), on_progress=_ignore)
+    server = LocalServer(find_model(name), override=Path(override), on_progress=_ignore)
     print("ready", flush=True)  # noqa: T201 - the test reads it
     sys.stdin.readline()
     print(asyncio.run(server.ensure()).pid, flush=True)  # noqa: T201 - the test reads it

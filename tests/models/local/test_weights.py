@@ -3,7 +3,8 @@
 import pytest
 
 from chatcli.errors import UsageError
-from chatcli.models.local.weights import KNOWN_WEIGHTS, QWEN, Weights, find_weights
+from chatcli.models.local.pulled import find_model
+from chatcli.models.local.weights import KNOWN_WEIGHTS, QWEN, Weights
 
 
 @pytest.mark.parametrize("weights", KNOWN_WEIGHTS, ids=lambda weights: weights.name)
@@ -13,10 +14,10 @@ def test_wheels_add_up_to_the_file(weights: Weights) -> None:
 
 
 def test_found_by_name() -> None:
-    assert find_weights("qwen2.5-coder-0.5b") is QWEN
+    assert find_model("qwen2.5-coder-0.5b") is QWEN
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="'gpt-7'") as raised:
-        find_weights("gpt-7")
+        find_model("gpt-7")
     assert "qwen2.5-coder-0.5b, smollm2-135m" in raised.value.remedy

@@ -17,7 +17,7 @@
     │   └── ExitCallError
     └── InternalError       internal         1  a failure of chatcli itself
 
-`cli` is the only place that turns one of these into an exit code.
+Only `cli` turns one of these into an exit code.
 """
 
 from collections.abc import Sequence
@@ -43,10 +43,7 @@ class ExitCode(IntEnum):
 class ChatcliError(Exception):
     """A failure that is reported to the user in one or two lines.
 
-    Args:
-        message: What failed and why, one line, without a key or a traceback.
-        remedy: What to do next, one line; empty when there is nothing to do.
-
+    The `message` says what failed and why, without a key or a traceback; the `remedy`, if any, what to do next.
     """
 
     code: ClassVar[ErrorCode] = "internal"
@@ -75,14 +72,7 @@ class StoppedGraphError(UsageError):
 
 
 class MissingFieldError(UsageError, KeyError):
-    """The context or the input of a graph needs fields that have no value; also a KeyError, as reading one raises.
-
-    Args:
-        names: The fields.
-        remedy: What to do next, one line.
-        of: What needs them, `context` or `input`.
-
-    """
+    """The fields `names` of a graph's `context` or `input` have no value; also a KeyError, as reading one raises."""
 
     def __init__(self, names: Sequence[str], remedy: str = "", *, of: str = "context") -> None:
         fields = f"the field {names[0]}" if len(names) == 1 else f"the fields {', '.join(names)}"
@@ -188,7 +178,7 @@ def unexpected(error: BaseException) -> InternalError:
 
 
 def limit_of(error: BaseException) -> InternalError | None:
-    """Return which limit of the machine `error` met; None where it is something else."""
+    """Return the error for the limit of the machine that `error` met; None where it is something else."""
     if isinstance(error, MemoryError):
         return InternalError("there is not enough memory", remedy="End other programs, or raise the limit (ulimit -v).")
     # The error of a stream that can't be written at once says how much was; that of a fork does not.

@@ -49,8 +49,8 @@ def is_own(path: Path) -> bool:
     plain = Path(str(path).casefold())  # some file systems ignore case
     if any(plain.is_relative_to(str(folder).casefold()) for folder in own):
         return True
-    places = [place for place in (path, *path.parents) if place.exists()]
-    return any(folder.samefile(place) for folder in own if folder.exists() for place in places)
+    parents = [parent for parent in (path, *path.parents) if parent.exists()]
+    return any(folder.samefile(parent) for folder in own if folder.exists() for parent in parents)
 
 
 def config_file() -> Path:

@@ -236,7 +236,7 @@ def reveal_lines(text: str) -> list[str]:
 
 @cache
 def _is_visible(char: str) -> bool:
-    """Return whether `char` alone takes up a place that can be seen, or is a space or a tab."""
+    """Return whether `char` alone can be seen, or is a space or a tab."""
     return char in " \t" or (unicodedata.category(char)[0] in "LNPS" and not _UNSEEN.match(char))
 
 

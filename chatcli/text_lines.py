@@ -16,7 +16,7 @@ def one_line(text: str, limit: int | None = None) -> str:
 
 
 def cells(text: str) -> int:
-    """Return how many columns `text` takes on a terminal."""
+    """Return the number of columns that `text` takes on a terminal."""
     if text.isascii():
         return len(text)
     from wcwidth import wcswidth  # its tables take 30 ms to load, and most listings need none
@@ -35,7 +35,7 @@ def cut(text: str, width: int) -> str:
 
 
 def format_age(moment: str) -> str:
-    """Return how long ago `moment` was, a time in ISO 8601 with its zone."""
+    """Return the age of `moment`, a time in ISO 8601 with its zone, in words."""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
     for unit, length in _UNITS:
         if seconds >= length:
@@ -49,7 +49,7 @@ def format_minute(moment: datetime) -> str:
 
 
 def starting_text(seconds: float) -> str:
-    """Return what the indicator says while the program has been starting for `seconds`."""
+    """Return the indicator's text while the program has been starting for `seconds`."""
     return f"starting {seconds:.0f} s (Ctrl-C stops)"
 
 

@@ -107,15 +107,9 @@ def read_attachment(
     allow_private: bool = False,
     timeout: float | None = None,
 ) -> Attachment:
-    """Read what `source` names.
+    """Read `source`: a path, an http or https URL, or "-" for `stdin`; or just the name of `data`, if that is given.
 
-    Args:
-        source: A path, an http or https URL, or "-" for `stdin`.
-        data: The content, if it is known; then `source` is its name.
-        stdin: The stream for "-"; None if there is none.
-        allow_private: Whether a URL may redirect to a private address.
-        timeout: Seconds that a URL may take, None for the default.
-
+    `allow_private` lets a URL redirect to a private address, and `timeout` is the seconds that it may take.
     """
     if data:
         return identify(source, _read_all(source, io.BytesIO(data)))

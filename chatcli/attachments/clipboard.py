@@ -70,7 +70,7 @@ def _read_type(
 
 
 def _output(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
-    """Return what `command` writes, which is nothing if it fails."""
+    """Return the output of `command`, empty if it fails."""
     with (
         suppress(OSError),
         subprocess.Popen(  # noqa: S603 - a fixed command

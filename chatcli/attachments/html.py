@@ -46,7 +46,7 @@ def join_pieces(pieces: Iterable[str | None]) -> str:
 
 
 def html_pieces(page: str) -> Iterator[tuple[int, int, str]]:
-    """Yield what is seen of `page`: where each text, and each tag that ends a line, begins and ends, and its name.
+    """Yield the visible parts of `page`: begin, end and name of each text, and of each tag that ends a line.
 
     A text has no name, and that of an end tag begins with a slash. Like a browser, this accepts any text as a page: an
     unknown declaration is a comment, and an element that is never closed ends with the page

@@ -24,13 +24,7 @@ Resolve = Callable[[str, int], list[str]]
 
 
 class RedirectError(UsageError):
-    """The page is at another address, which the caller has to allow first.
-
-    Args:
-        url: The page that was asked for.
-        target: Where it redirects to.
-
-    """
+    """The page at `url` redirects to `target`, which the caller has to allow first."""
 
     def __init__(self, url: str, target: str) -> None:
         super().__init__(f"{url} redirects to {target}")
@@ -191,8 +185,8 @@ def _is_same_page(address: httpx2.URL, target: httpx2.URL) -> bool:
     if target.host != address.host or target.query != address.query or target.userinfo:
         return False
     is_upgrade = (origin(address)[::2], origin(target)[::2]) == (("http", 80), ("https", 443))
-    same_place = is_upgrade or origin(address) == origin(target)
-    return same_place and target.path.rstrip("/") == address.path.rstrip("/")
+    same_server = is_upgrade or origin(address) == origin(target)
+    return same_server and target.path.rstrip("/") == address.path.rstrip("/")
 
 
 def _check_status(url: str, reply: httpx2.Response) -> None:

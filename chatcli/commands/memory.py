@@ -22,7 +22,7 @@ async def change_memory(context: CommandContext, arguments: str) -> AsyncIterato
     word, _, rest = arguments.partition(" ")
     rest = rest.strip()
     project = word in ("add", "edit") and rest.partition(" ")[0] == "--project"
-    place = facts.chosen_place(context.folder, project=project)
+    file = facts.chosen_file(context.folder, project=project)
     rest = rest.partition(" ")[2].strip() if project else rest
     if word in ("", "list") and not rest:
         yield facts.listing(await asyncio.to_thread(facts.all_facts, context.folder))
@@ -30,9 +30,9 @@ async def change_memory(context: CommandContext, arguments: str) -> AsyncIterato
         if knowledge is None or not knowledge.memory:
             yield Notice("the memory is off; /memory on sends facts again")
     elif word == "add" and rest:
-        yield Notice(f"remembered: {(await asyncio.to_thread(facts.add, rest, place)).text}")
+        yield Notice(f"remembered: {(await asyncio.to_thread(facts.add, rest, file)).text}")
     elif word == "edit" and not rest:
-        yield EditorRequested(path=await asyncio.to_thread(facts.prepare, place))
+        yield EditorRequested(path=await asyncio.to_thread(facts.prepare, file))
     elif word == "forget" and (numbers := rest.split()) and all(map(str.isdecimal, numbers)):
         for fact in await asyncio.to_thread(facts.forget, [int(number) for number in numbers], context.folder):
             yield Notice(f"forgotten: {fact.text}")

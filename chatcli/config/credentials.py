@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from chatcli.config.settings import Settings
 
-Place = Literal["keyring", "file"]
+KeyStorage = Literal["keyring", "file"]
 SERVICE = "chatcli"
 
 OPENAI_KEY_VARIABLES = ("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY")
@@ -34,25 +34,13 @@ _URL_FIELDS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
 """The settings that name the server of one provider alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPlace:
-    """Where a key was put and, if not in a keyring, the reason."""
-
-    place: Place
-    reason: str = ""
-
-    def __str__(self) -> str:
-        reason = f", since the system keyring can't be used: {self.reason}" if self.reason else ""
-        return f"{describe_place(self.place)}{reason}"
-
-
 def keys_file() -> Path:
     """Return the file that lists the kept keys, and holds the keys themselves if there is no keyring."""
     return paths.config_dir() / "keys.json"
 
 
-def kept_keys() -> dict[str, Place]:
-    """Return where the key of each provider is kept; the keyring itself is not asked."""
+def kept_keys() -> dict[str, KeyStorage]:
+    """Return the storage of each provider's key; the keyring itself is not asked."""
     return {provider: "keyring" if key is None else "file" for provider, key in _read().items()}
 
 
@@ -82,8 +70,8 @@ def read_key(provider: str) -> Secret | None:
     return Secret(key)
 
 
-def save_key(provider: str, key: Secret) -> KeyPlace:
-    """Keep the key of `provider` in place of an older one; return where."""
+def save_key(provider: str, key: Secret) -> str:
+    """Keep the key of `provider` instead of an older one; return its storage in words and, if a file, the reason."""
     kept = _read()
     problem = _keep_in_keyring(provider, key)
     if problem and provider in kept and kept[provider] is None:
@@ -93,12 +81,13 @@ def save_key(provider: str, key: Secret) -> KeyPlace:
         )
     kept[provider] = key.get_secret_value() if problem else None
     _write(kept)
-    return KeyPlace("file", problem) if problem else KeyPlace("keyring")
+    reason = f", since the system keyring can't be used: {problem}" if problem else ""
+    return f"{describe_storage('file' if problem else 'keyring')}{reason}"
 
 
-def describe_place(place: Place) -> str:
-    """Return where a key in `place` is, in words."""
-    return "the system keyring" if place == "keyring" else f"the file {keys_file()}, not encrypted (0600)"
+def describe_storage(storage: KeyStorage) -> str:
+    """Return the name of `storage` for people."""
+    return "the system keyring" if storage == "keyring" else f"the file {keys_file()}, not encrypted (0600)"
 
 
 def forget_key(provider: str) -> bool:
@@ -180,14 +169,10 @@ class Access:
 
 
 class Credentials:
-    """The keys and servers that one run knows.
+    """The keys and servers that one run knows, by its `settings` and the variables of a trusted `dotenv`.
 
-    Args:
-        settings: The settings of the run.
-        dotenv: The variables of a trusted `.env`.
-        known: The keys that were read or asked for in this run, by provider. It grows.
-        remembered: Whether only a thread names the server `settings.base_url`.
-
+    `known` has the keys that were read or asked for in this run, by provider; it grows. With `remembered`, only a
+    thread names the server `settings.base_url`.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class Entry:
         return is_a(dict, self.kind)
 
     def read(self, text: str) -> "tuple[Entry, Any]":
-        """Return what `text` sets, which has the form of the environment variable, and its value in TOML.
+        """Return the entry that `text`, in the form of the environment variable, sets, and its value in TOML.
 
         `KEY=VALUE` for a whole table is one entry of it: the others stay.
         """
@@ -144,9 +144,9 @@ def _unknown(key: str, known: Mapping[str, str]) -> UsageError:
     """Return the error for a `key` that can't be set: it is misspelt, or that of a provider."""
     provider = OPENAI if key.lower() == "openai_api_key" else KEY_VARIABLES.get(key.upper())
     if provider:
-        return UsageError("config.toml is not the place of keys", remedy=f"Keep it: `{command('keys set', provider)}`.")
+        return UsageError("config.toml holds no keys", remedy=f"Keep it: `{command('keys set', provider)}`.")
     if key.upper() in SERVER_KEY_VARIABLES or key == "langgraph_api_key":
-        return UsageError("config.toml is not the place of keys", remedy=f"Export it as {SERVER_KEY_VARIABLES[0]}.")
+        return UsageError("config.toml holds no keys", remedy=f"Export it as {SERVER_KEY_VARIABLES[0]}.")
     meant = key.lower().removeprefix("chatcli_").lstrip("-").replace("-", "_")
     near = difflib.get_close_matches(meant, known, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""

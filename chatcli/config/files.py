@@ -74,7 +74,7 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
 
 
 def read_config_file() -> dict[str, Any]:
-    """Return what config.toml holds; nothing when there is no such file.
+    """Return the content of config.toml, empty when there is no such file.
 
     Raises `OSError` if it can't be read, and `ValueError` if it is not TOML.
     """
@@ -89,11 +89,7 @@ def read_config_file() -> dict[str, Any]:
 def set_value(path: tuple[str, ...], value: Any, check: Check | None = None) -> None:
     """Write `value` to config.toml under the keys of `path`; comments, order and line ends stay as they are.
 
-    Args:
-        path: The key, after those of the tables that it is in.
-        value: A text, a number, a truth value, or a list or table of them.
-        check: Refuses the new content of the file, before it is written.
-
+    `check` refuses the new content of the file before it is written.
     """
     _change(lambda root: _set(root, path, value), check)
 
@@ -155,12 +151,9 @@ def _remove(root: Content, path: tuple[str, ...]) -> None:
     name, *rest = path
     if rest:
         _remove(root[name], tuple(rest))
-    if not rest or (not root[name] and not _has_comment(root[name])):
+        has_comment = hasattr(root[name], "as_string") and "#" in root[name].as_string()
+    if not rest or (not root[name] and not has_comment):
         del root[name]
-
-
-def _has_comment(table: Any) -> bool:
-    return "#" in table.as_string() if hasattr(table, "as_string") else False
 
 
 def _filled(table: dict[str, Any]) -> dict[str, Any]:

@@ -26,10 +26,7 @@ KEYS_A_SERVER = 8
 class Grants:
     """What the user granted the thread `thread_id` of a store; both need not exist.
 
-    Args:
-        store: The key of the store (`StoreLocation.key`); empty for a store in memory, whose grants are lost with it.
-        thread_id: The thread.
-
+    `store` is its key (`StoreLocation.key`), empty for a store in memory, whose grants are lost with it.
     """
 
     def __init__(self, store: str, thread_id: str) -> None:

@@ -115,7 +115,7 @@ def _is_pipx() -> bool:
 
 
 def _uv_tool() -> list[dict[str, Any]] | None:
-    """Return what `uv tool` installed here, chatcli first; None where it did not install chatcli."""
+    """Return the packages that `uv tool` installed here, chatcli first; None where it did not install chatcli."""
     try:
         receipt = read_toml(Path(sys.prefix, "uv-receipt.toml").read_text(encoding="utf-8"))
         listed: list[dict[str, Any]] = receipt["tool"]["requirements"]

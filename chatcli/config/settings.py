@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from chatcli import paths
 from chatcli.config import files as sources
+from chatcli.config.booleans import FALSE
 from chatcli.config.credentials import OPENAI_KEY_VARIABLES, SERVER_KEY_VARIABLES, Credentials, key_variables
 from chatcli.config.grants import check_named
 from chatcli.config.providers import PROVIDERS
@@ -75,7 +76,7 @@ NEVER_OF_A_FOLDER = scoped("user")
 
 def _is_accessible() -> bool:
     """Return whether ACCESSIBLE is set, by which users of screen readers ask every program for plain text."""
-    return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
+    return os.environ.get("ACCESSIBLE", "").lower() not in ("", *FALSE)
 
 
 def _read_mcp_tables(tables: Mapping[str, object]) -> "dict[str, McpServer]":
@@ -200,9 +201,9 @@ class Settings:
         texts = {name: texts[name] for name in texts.keys() - program.without - program.not_from_user}
         texts = {**texts, **program.settings, **given}
         own = program.settings.keys() | given.keys()
-        places = {name: text for name, text in _places(written, dotenv).items() if name not in own}
+        origins = {name: text for name, text in _origins(written, dotenv).items() if name not in own}
         settings = cls(
-            **read_fields(texts, places),
+            **read_fields(texts, origins),
             _given=frozenset(given),
             _written=frozenset(written),
             _dotenv=dotenv,
@@ -232,7 +233,7 @@ class Settings:
             raise UsageError(f"{_flag(name)} has no effect on {what}", remedy=remedy)
 
     def source(self, name: str) -> str:
-        """Return where the value of the field `name` comes from, in words: `option`, `environment NAME`, and so on."""
+        """Return the source of the value of the field `name`, in words: `option`, `environment NAME`, and so on."""
         if self.is_option(name):
             return "option"
         if variable := _variable_of(name, os.environ):
@@ -277,7 +278,7 @@ class Settings:
         """The keys of providers and the servers that they go to."""
         return Credentials(self, self._dotenv, self._known_keys, remembered=self._remembered)
 
-    def at_remembered(self, url: str) -> Self:
+    def with_remembered_url(self, url: str) -> Self:
         """Return these settings for a model at `url`, which a thread remembers and no setting names."""
         check_named(url)
         return replace(self, base_url=url, _remembered=True)
@@ -343,7 +344,7 @@ def _foreign_variables() -> set[str]:
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:
-    """Return what is `written` in the config file, by field; refuse an unknown key, which may be misspelt."""
+    """Return the values `written` in the config file, by field; refuse an unknown key, which may be misspelt."""
     known = {user_name(name): name for name in Settings.names()}
     if isinstance(written.get("mcp"), str):  # a file, as the option of that name
         known["mcp"] = "mcp_file"
@@ -359,7 +360,7 @@ def _by_field(written: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_by(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the variables of `environment` set, by field; an empty one sets nothing."""
+    """Return the values that `environment` sets, by field; an empty variable sets nothing."""
     variables = {name: _variable_of(name, environment) for name in _VARIABLES}
     return {name: environment[variable] for name, variable in variables.items() if variable}
 
@@ -369,8 +370,8 @@ def _variable_of(name: str, environment: Mapping[str, str]) -> str | None:
     return next(filter(environment.get, _VARIABLES[name]), None)
 
 
-def _places(written: Iterable[str], dotenv: Mapping[str, str]) -> dict[str, str]:
-    """Return what to tell the user about a wrong value of each field that no option sets: where it stands."""
+def _origins(written: Iterable[str], dotenv: Mapping[str, str]) -> dict[str, str]:
+    """Return the line that tells the user where the value of each field is set, if no option sets it."""
     change, unset = command("config set"), "config unset"
     keys = {name: user_name(name) for name in written}
     return (
@@ -380,14 +381,8 @@ def _places(written: Iterable[str], dotenv: Mapping[str, str]) -> dict[str, str]
     )
 
 
-def read_fields(texts: Mapping[str, object], places: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-    """Return `texts` converted to the types of their fields.
-
-    Args:
-        texts: Values by field.
-        places: What to tell the user about a wrong value of a field, if it is not the command line's.
-
-    """
+def read_fields(texts: Mapping[str, object], origins: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Return `texts`, by field, as values of the fields' types; `origins` are remedies for wrong values by field."""
     values = {}
     for one in fields(Settings):
         if one.name in texts:
@@ -396,6 +391,6 @@ def read_fields(texts: Mapping[str, object], places: Mapping[str, str] = Mapping
             except ValueError as error:
                 raise UsageError(
                     f"{_flag(one.name)}: {error}",
-                    remedy=places.get(one.name, f"See `{command('--help')}`."),
+                    remedy=origins.get(one.name, f"See `{command('--help')}`."),
                 ) from None
     return values

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chatcli import paths
+from chatcli.config.booleans import TRUE
 from chatcli.runtime.files import change_state, read_state
 from chatcli.runtime.parse import read_json
 from chatcli.runtime.program import command
@@ -27,7 +28,6 @@ MAX_FILE_BYTES = 1_000_000
 """Bytes of the largest file that can be trusted."""
 RUN_VARIABLE = "CHATCLI_TRUST"
 """In the real environment, it trusts the current folder for one run."""
-_TRUE = ("1", "true", "t", "yes", "y", "on")
 
 
 class UnsafeFileError(ValueError):
@@ -102,11 +102,11 @@ def read_folder(folder: Path, names: Sequence[str] = FILES) -> list[FolderFile]:
 
 
 def is_trusted(file: FolderFile) -> bool:
-    """Return whether the user has trusted this content at this place, or trusts the current folder in this run.
+    """Return whether the user has trusted this content in this folder, or trusts the current folder in this run.
 
     Raises `OSError` if the file of trust can't be read, and `ValueError` if it is damaged.
     """
-    if os.environ.get(RUN_VARIABLE, "").strip().lower() in _TRUE and file.folder == Path.cwd().resolve():
+    if os.environ.get(RUN_VARIABLE, "").strip().lower() in TRUE and file.folder == Path.cwd().resolve():
         return True
     return _is_recorded("trusted", file)
 
@@ -150,8 +150,8 @@ def trust_command(folder: Path) -> str:
     here = Path.cwd().resolve()
     if folder == here:
         return command("trust")
-    place = os.path.relpath(folder, here) if here.is_relative_to(folder) else str(folder)
-    return command("trust", shlex.quote(sanitize_line(place)))
+    typed = os.path.relpath(folder, here) if here.is_relative_to(folder) else str(folder)
+    return command("trust", shlex.quote(sanitize_line(typed)))
 
 
 def _check(found: os.stat_result) -> None:

@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
+from chatcli.config.booleans import FALSE, TRUE
 from chatcli.config.secrets import Secret
 from chatcli.runtime.parse import TooDeepError, check_depth, read_json
 
@@ -20,7 +21,6 @@ _VARIABLE = re.compile(r"""[^\s=]+=(?:"[^"]*"|'[^']*')(?!\S)|\S+""")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 200
 _MAX_KEY = 200
-_TRUE, _FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 
 
 class TypedText(str):
@@ -29,7 +29,7 @@ class TypedText(str):
     __slots__ = ()
 
     def readings(self) -> list[Any]:
-        """Return what the text may mean, the preferred reading first; raise TooDeepError for too deep JSON."""
+        """Return the values that the text may mean, the preferred one first."""
         try:
             return [read_json(self, parse_constant=_refuse_constant), str(self)]
         except TooDeepError:
@@ -124,7 +124,7 @@ def style_of_code(name: str) -> str:
 
 
 def code_themes() -> tuple[str, ...]:
-    """Return what a `code_theme` may be."""
+    """Return the values that `code_theme` takes."""
     # Without types, see `rendering.markdown.code`; here, since few settings name one.
     from pygments.styles import STYLE_MAP  # type: ignore[import-untyped]
 
@@ -157,8 +157,8 @@ def parse_variables(text: str) -> dict[str, str]:
 
 def parse_entry(text: str) -> tuple[str, str, Any]:
     """Return the parts of `TABLE.KEY=VALUE`: the value is JSON or else text; the table's name may have dots."""
-    place, equals, written = text.partition("=")
-    table, dot, key = place.rpartition(".")
+    name, equals, written = text.partition("=")
+    table, dot, key = name.rpartition(".")
     if not (equals and dot and table.strip() and key.strip()):
         raise ValueError(f"NAME.FIELD=VALUE, not {_shown(text)}")
     try:
@@ -214,9 +214,9 @@ def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
-    if word not in _TRUE + _FALSE:
+    if word not in TRUE + FALSE:
         raise ValueError(f"true or false, not {_shown(value)}")
-    return word in _TRUE
+    return word in TRUE
 
 
 def _integer(value: object) -> int:

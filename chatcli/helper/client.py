@@ -26,9 +26,7 @@ _PASSED_ON = (*STOPPING, signal.SIGWINCH, signal.SIGCONT)
 def run_by_helper(arguments: list[str]) -> int | None:
     """Run `chat ARGUMENTS` in the helper, with this process's streams, folder and environment.
 
-    Returns:
-        The exit code, or None when this process has to run it itself. In that case nothing was done.
-
+    Returns the exit code, or None when this process has to run it itself. In that case nothing was done.
     """
     try:
         run = _Run(arguments)

@@ -3,9 +3,9 @@
 import os
 import sys
 
+from chatcli.config.booleans import FALSE
 from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, WORD, near_subcommand, split
 
-_OFF = ("0", "false", "f", "no", "n", "off")
 _ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
 _ELSEWHERE |= {"--install-completion", "--show-completion"}
 _OWN = ("/dev/fd/", "/dev/std", "/proc/self/")
@@ -18,7 +18,7 @@ def is_supported() -> bool:
 
 def may_use_helper(arguments: list[str]) -> bool:
     """Return whether the helper may run `chat ARGUMENTS`; its child checks more."""
-    if not is_supported() or os.environ.get("CHATCLI_HELPER", "").lower() in _OFF:
+    if not is_supported() or os.environ.get("CHATCLI_HELPER", "").lower() in FALSE:
         return False
     parts = list(split(arguments))
     words = [part for part in parts if part[0] in (WORD, ESCAPED)]

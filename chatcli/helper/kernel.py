@@ -39,7 +39,7 @@ def peer(connection: socket.socket) -> tuple[int, int]:
 
 
 def scheduling_policy(pid: int) -> int:
-    """Return how the process `pid` is scheduled (sched(7))."""
+    """Return the scheduling policy of the process `pid` (sched(7))."""
     if sys.platform == "linux":
         return os.sched_getscheduler(pid)
     raise _unsupported()

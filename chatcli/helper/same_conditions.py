@@ -23,15 +23,15 @@ _LANGUAGES = {"LANG", "LANGUAGE"}
 
 
 def installation() -> list[str]:
-    """Return what this process runs: the version, the interpreter and its flags, and the import path."""
+    """Return the installation of this process: the version, the interpreter and its flags, and the import path."""
     flags = [str(getattr(sys.flags, name)) for name in _FLAGS]
     # The first entry is the script's own folder, unless Python runs with -P.
-    places = sys.path[not sys.flags.safe_path :]
-    return [__version__, sys.version, sys.executable, sys.prefix, *flags, *sys.warnoptions, *places]
+    folders = sys.path[not sys.flags.safe_path :]
+    return [__version__, sys.version, sys.executable, sys.prefix, *flags, *sys.warnoptions, *folders]
 
 
 def process_conditions(pid: int) -> list[object]:
-    """Return what the kernel lets the process `pid` do: its rights, limits, priority, signals and namespaces.
+    """Return the conditions of the process `pid` in the kernel: its rights, limits, priority, signals and namespaces.
 
     Raises `OSError` if there is none, or it may not be examined.
     """
@@ -40,9 +40,9 @@ def process_conditions(pid: int) -> list[object]:
     seen: list[object] = [status.get(name) for name in _STATUS]
     seen += [int(status[name], 16) & ~_OF_LIBC for name in ("SigBlk", "SigIgn")]
     seen += [(folder / "limits").read_text(), os.getpriority(os.PRIO_PROCESS, pid), kernel.scheduling_policy(pid)]
-    for place in sorted([*(folder / "ns").iterdir(), folder / "root"]):
-        found = place.stat()
-        seen.append((place.name, found.st_dev, found.st_ino))
+    for link in sorted([*(folder / "ns").iterdir(), folder / "root"]):
+        found = link.stat()
+        seen.append((link.name, found.st_dev, found.st_ino))
     return seen
 
 

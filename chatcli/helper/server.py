@@ -34,22 +34,17 @@ _UNFIT = 100
 """Exit code of a child that may not run the request; not an exit code of `chat`."""
 
 
-def become(
+def run_as_client(
     request: wire.Request,
     folder: int,
     connection: socket.socket,
     fits: Callable[[list[str], bool], bool],
     run: Callable[[Callable[[int], None]], None],
 ) -> None:
-    """Take the place of the client that sent `request` over `connection`, if the run `fits`; end when the client ends.
+    """Run `request` in its client's `folder`, with the streams of the `connection`; end when the client ends.
 
-    Args:
-        request: The run.
-        folder: The descriptor of the client's current folder.
-        connection: The connection to the client.
-        fits: Returns whether `chat` with the given arguments, with input or not, may run here.
-        run: Runs `chat` with `sys.argv`: unblocks signals, calls its argument with the exit code, ends with SystemExit.
-
+    `fits` returns whether `chat` with the given arguments, with input or not, may run here. `run` runs `chat` with
+    `sys.argv`: it unblocks signals, calls its argument with the exit code, and ends with SystemExit.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # a signal that is passed on waits until a handler is there
     os.fchdir(folder)
@@ -115,12 +110,8 @@ def serve(
     It returns in the forked children too, so that Python's exit handlers run there as in any process. Raises `OSError`
     if the socket can't be made.
 
-    Args:
-        environment: The variables that were read while the modules of a run were imported.
-        fits: Returns whether `chat` with the given arguments, with input or not, may run in a child.
-        run: Runs `chat` with `sys.argv`, calls its argument with the exit code, and ends with SystemExit.
-        lock: Keeps other helpers from starting, see `spawn.lock_start`; released once this one listens.
-
+    `environment` has the variables that were read while the modules of a run were imported. `fits` and `run` are as for
+    `run_as_client`. `lock`, from `spawn.lock_start`, is released when this helper listens.
     """
     files = Files()
     if threading.active_count() > 1:
@@ -136,11 +127,11 @@ def serve(
     received = helper.read_request(connection)
     if received is None:
         os._exit(_UNFIT)
-    become(*received, connection, fits, run)
+    run_as_client(*received, connection, fits, run)
 
 
 def idle_seconds() -> float:
-    """Return how long a helper stays without a client."""
+    """Return the seconds that a helper stays without a client."""
     try:
         return max(0.1, float(os.environ[wire.IDLE_VARIABLE]))
     except (KeyError, ValueError):

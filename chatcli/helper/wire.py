@@ -34,7 +34,7 @@ class Request:
     arguments: list[str]
     environment: dict[str, str]
     installation: list[str]
-    """See `same_conditions.installation`."""
+    """The result of `same_conditions.installation`."""
     has_input: bool
     """Whether stdin is not a terminal."""
     encodings: list[tuple[str, str]]
@@ -51,7 +51,7 @@ class Request:
 
 
 def socket_path() -> Path:
-    """Return where the helper of this installation listens; the folder may not exist.
+    """Return the path of this installation's socket, whose folder may not exist.
 
     Raises `OSError` if there is no private folder for it.
     """

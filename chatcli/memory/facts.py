@@ -36,7 +36,7 @@ _NAME_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FactFile:
     """A file of facts: about the user, or about the project whose root is `project`."""
 
     project: Path | None = None
@@ -73,16 +73,16 @@ def _folder() -> Path:
     return paths.data_dir() / "memory"
 
 
-def current_project(folder: Path | None = None) -> Place | None:
+def current_project(folder: Path | None = None) -> FactFile | None:
     """Return the file about the project of `folder`, by default the current one; None in no repository."""
     root = project_root((folder or Path.cwd()).resolve())
-    return None if root is None else Place(root)
+    return None if root is None else FactFile(root)
 
 
 def current_facts(folder: Path | None = None) -> list[Fact]:
-    """Return what is remembered about the user and the project of `folder`. Raises what `all_facts` raises."""
+    """Return the facts about the user and the project of `folder`."""
     project = current_project(folder)
-    return [*_read(Place().path), *(_read(project.path) if project is not None else [])]
+    return [*_read(FactFile().path), *(_read(project.path) if project is not None else [])]
 
 
 def all_facts(folder: Path | None = None) -> list[Fact]:
@@ -104,19 +104,19 @@ def listing(found: Sequence[Fact]) -> Event:
     return Listing("Memory", ("n", "about", "fact"), rows)
 
 
-def chosen_place(folder: Path | None = None, *, project: bool) -> Place:
+def chosen_file(folder: Path | None = None, *, project: bool) -> FactFile:
     """Return the file about the user, or about the project of `folder`, by default the current one."""
     if not project:
-        return Place()
-    if (place := current_project(folder)) is None:
+        return FactFile()
+    if (file := current_project(folder)) is None:
         raise UsageError("this folder is in no repository", remedy="Without --project, it is remembered about you.")
-    return place
+    return file
 
 
-def prepare(place: Place) -> Path:
-    """Return the file `place`, which is made if there is none, for the user to edit."""
-    _change(place.path, lambda lines: lines or [place.heading, ""])
-    return place.path
+def prepare(file: FactFile) -> Path:
+    """Return `file`, which is made if there is none, for the user to edit."""
+    _change(file.path, lambda lines: lines or [file.heading, ""])
+    return file.path
 
 
 def switch(*, on: bool) -> None:
@@ -124,17 +124,17 @@ def switch(*, on: bool) -> None:
     find_entry("no_memory").write(not on)
 
 
-def add(text: str, place: Place) -> Fact:
-    """Remember `text` in the file `place`; one that is there already is left as it is."""
+def add(text: str, file: FactFile) -> Fact:
+    """Remember `text` in `file`; one that is there already is left as it is."""
     fact = check(text)
 
     def append(lines: list[str]) -> list[str]:
-        if fact in (found.text for found in _parse(place.path, lines)):
+        if fact in (found.text for found in _parse(file.path, lines)):
             return lines
-        return [*(lines or [place.heading, ""]), f"- {fact}"]
+        return [*(lines or [file.heading, ""]), f"- {fact}"]
 
-    _change(place.path, append)
-    return next(found for found in _read(place.path) if found.text == fact)
+    _change(file.path, append)
+    return next(found for found in _read(file.path) if found.text == fact)
 
 
 def check(text: str) -> str:
@@ -169,14 +169,7 @@ def forget(numbers: Sequence[int], folder: Path | None = None) -> list[Fact]:
 
 
 def relevant(facts: Sequence[Fact], question: str, room: int = MAX_SENT) -> list[Fact]:
-    """Return those of `facts` that go along with `question`: all if they are short, else those that share its words.
-
-    Args:
-        facts: What is remembered.
-        question: The user's question.
-        room: The most characters of facts.
-
-    """
+    """Return all `facts` if they fit into `room` characters, else those that share the words of `question` and fit."""
     if sum(len(fact.text) for fact in facts) <= room:
         return list(facts)
     query = " OR ".join(term.query for term in question_terms(question))
@@ -203,7 +196,7 @@ def _read(path: Path) -> list[Fact]:
 def _parse(path: Path, lines: Sequence[str]) -> list[Fact]:
     """Return the bullets in `lines`; an indented line goes on with the bullet above it."""
     head = lines[0] if lines else ""
-    project = head.removeprefix(_PROJECT) if head.startswith(_PROJECT) else "" if path == Place().path else path.stem
+    project = head.removeprefix(_PROJECT) if head.startswith(_PROJECT) else "" if path == FactFile().path else path.stem
     facts: list[Fact] = []
     begin, parts = 0, list[str]()
 

@@ -31,9 +31,8 @@ class Instructions:
     """The path of each file that can't be used, and why."""
 
     def text(self, marker: str, limit: int = MAX_BYTES) -> tuple[str, bool]:
-        """Return what is sent of the files, at most `limit` bytes of them, and whether that cuts anything off.
+        """Return at most `limit` bytes of the files, fenced by `marker`, and whether that cuts anything off.
 
-        `marker` fences it.
         The nearest file counts most: what is cut off is the end of the outermost.
         """
         parts: list[tuple[str, str]] = []
@@ -62,7 +61,7 @@ class Instructions:
 
 def project_root(folder: Path) -> Path | None:
     """Return the root of the repository that `folder` is in, None if it is in none."""
-    return next((place for place in (folder, *folder.parents) if os.path.lexists(place / _MARK)), None)
+    return next((root for root in (folder, *folder.parents) if os.path.lexists(root / _MARK)), None)
 
 
 def read_instructions(folder: Path) -> Instructions:
@@ -71,23 +70,23 @@ def read_instructions(folder: Path) -> Instructions:
     In no repository, it is those of the folder alone.
     """
     root = project_root(folder)
-    places = [folder] if root is None else [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
+    folders = [folder] if root is None else [each for each in (folder, *folder.parents) if each.is_relative_to(root)]
     trusted: list[FolderFile] = []
     untrusted: list[FolderFile] = []
     problems: list[tuple[Path, str]] = []
-    for place in reversed(places):
-        name = next((name for name in INSTRUCTIONS if os.path.lexists(place / name)), None)
+    for each in reversed(folders):
+        name = next((name for name in INSTRUCTIONS if os.path.lexists(each / name)), None)
         if name is None:
             continue
         try:
-            file = read_folder_file(name, place)
+            file = read_folder_file(name, each)
             if file is not None:
                 _check_text(file)
                 (trusted if is_trusted(file) else untrusted).append(file)
         except OSError as error:
-            problems.append((place / name, error.strerror or type(error).__name__))
+            problems.append((each / name, error.strerror or type(error).__name__))
         except ValueError as error:
-            problems.append((place / name, str(error)))
+            problems.append((each / name, str(error)))
     return Instructions(folder, tuple(trusted), tuple(untrusted), tuple(problems))
 
 

@@ -20,10 +20,7 @@ class SharedMemory(BaseStore):
 
     ROOT is the path of the current project. An item's value is `{"content": TEXT}`. The user alone adds and removes
     facts: a write under these namespaces is a ValueError. A search compares words, not meanings.
-
-    Args:
-        items: Has all other items.
-
+    `items` has all other items.
     """
 
     def __init__(self, items: BaseStore) -> None:
@@ -32,22 +29,22 @@ class SharedMemory(BaseStore):
         self.ttl_config = items.ttl_config
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """See `BaseStore.batch`; raise ValueError for a write to the facts."""
+        """Run `ops` on the facts and on the other items; raise ValueError for a write to the facts."""
         ops = list(ops)
         if any(isinstance(op, PutOp) and op.namespace in _namespaces() for op in ops):
             raise ValueError("remembered facts are the user's: a graph can only read them")
-        inside = {place for place, op in enumerate(ops) if _is_inside(op)}
-        others = iter(self._items.batch([op for place, op in enumerate(ops) if place not in inside]))
+        inside = {index for index, op in enumerate(ops) if _is_inside(op)}
+        others = iter(self._items.batch([op for index, op in enumerate(ops) if index not in inside]))
         results: list[Result] = []
-        for place, op in enumerate(ops):
-            found: Result = None if place in inside else next(others)
-            if place in inside or isinstance(op, SearchOp | ListNamespacesOp):
+        for index, op in enumerate(ops):
+            found: Result = None if index in inside else next(others)
+            if index in inside or isinstance(op, SearchOp | ListNamespacesOp):
                 found = _joined(op, found, _facts(op).batch([op])[0])
             results.append(found)
         return results
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """See `BaseStore.abatch`, and `batch` above."""
+        """Run `batch` in a thread."""
         return await asyncio.to_thread(self.batch, list(ops))
 
 
@@ -58,8 +55,8 @@ def _namespaces() -> tuple[Namespace, ...]:
 
 def _is_inside(op: Op) -> bool:
     """Return whether `op` is about facts alone."""
-    place = getattr(op, "namespace", None) or getattr(op, "namespace_prefix", None)
-    return place is not None and place[:2] in _namespaces()
+    namespace = getattr(op, "namespace", None) or getattr(op, "namespace_prefix", None)
+    return namespace is not None and namespace[:2] in _namespaces()
 
 
 def _facts(op: Op) -> InMemoryStore:

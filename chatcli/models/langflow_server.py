@@ -56,7 +56,7 @@ class LangflowServer:
         return cls(credentials.base_url or LANGFLOW_URL, credentials.key)
 
     @property
-    def place(self) -> str:
+    def shown_url(self) -> str:
         """The URL for messages, without the password that it may have."""
         return redact(self.url, [])
 
@@ -75,7 +75,7 @@ class LangflowServer:
             raise self.not_langflow() from None
 
     def fields(self, handle: str, timeout: float = LIST_SECONDS) -> dict[str, list[str]] | None:
-        """Return what tweaks of the flow `handle` can set: the fields of each component, by its title and by its ID.
+        """Return the fields of the flow `handle` that tweaks can set, by the title and by the ID of their component.
 
         The titles come first. The result is None if the server does not show this flow to the user.
         """
@@ -101,7 +101,7 @@ class LangflowServer:
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         except httpx2.InvalidURL as error:
-            raise RefusedError(f"{self.place} is not a URL: {error}", remedy="Check LANGFLOW_URL.") from None
+            raise RefusedError(f"{self.shown_url} is not a URL: {error}", remedy="Check LANGFLOW_URL.") from None
         if not reply.is_success:
             raise self.failure(reply, name)
         try:
@@ -115,24 +115,24 @@ class LangflowServer:
         status = reply.status_code
         if status in (401, 403) and self.key is None:
             return MissingKeyError(
-                f"Langflow at {self.place} requires a key: {reason}", remedy=_KEY_REMEDY, provider=LANGFLOW
+                f"Langflow at {self.shown_url} requires a key: {reason}", remedy=_KEY_REMEDY, provider=LANGFLOW
             )
         if status in (401, 403):
-            return AuthError(f"Langflow at {self.place} refused the key: {reason}", remedy=_KEY_REMEDY)
+            return AuthError(f"Langflow at {self.shown_url} refused the key: {reason}", remedy=_KEY_REMEDY)
         if status == 404:
             return RefusedError(
-                f"{what} is not known to Langflow at {self.place}: {reason}",
+                f"{what} is not known to Langflow at {self.shown_url}: {reason}",
                 remedy="Choose one of the flows that `chat models langflow` lists.",
             )
         if status in (408, 429) or status >= 500:
             return NetworkError(
-                f"Langflow at {self.place} failed with status {status}: {reason}", remedy="Try again later."
+                f"Langflow at {self.shown_url} failed with status {status}: {reason}", remedy="Try again later."
             )
-        return RefusedError(f"Langflow at {self.place} refused {what}: {reason}")
+        return RefusedError(f"Langflow at {self.shown_url} refused {what}: {reason}")
 
     def not_langflow(self) -> NetworkError:
         """Return the error for a server whose answer is not Langflow's."""
-        return NetworkError(f"{self.place} sent what is not an answer of Langflow", remedy="Check LANGFLOW_URL.")
+        return NetworkError(f"{self.shown_url} sent what is not an answer of Langflow", remedy="Check LANGFLOW_URL.")
 
     def one_line(self, value: object) -> str:
         """Return the text of `value`, an error of the server, in one line and without the key."""
@@ -140,9 +140,9 @@ class LangflowServer:
 
     def _unreachable(self, error: httpx2.HTTPError) -> NetworkError:
         if isinstance(error, httpx2.TimeoutException):
-            return NetworkError(f"Langflow at {self.place} did not answer in time", remedy="Try again later.")
+            return NetworkError(f"Langflow at {self.shown_url} did not answer in time", remedy="Try again later.")
         return NetworkError(
-            f"Langflow at {self.place} can't be reached: {error}", remedy="Start it, or check LANGFLOW_URL."
+            f"Langflow at {self.shown_url} can't be reached: {error}", remedy="Start it, or check LANGFLOW_URL."
         )
 
 

@@ -75,7 +75,7 @@ class WholeChatOpenAI(ChatOpenAI):
         payload["messages"] = [converted[id(message)][1] for message in messages]
         # The SDK takes what is in `extra_body` as it is, and walks through everything else: 0.2 ms a message.
         unread = {name: payload[name] for name in ("messages", "tools") if name in payload}
-        payload |= {name: [] for name in unread}  # the SDK requires messages; and both keep their places
+        payload |= {name: [] for name in unread}  # the SDK requires messages; and both keep their positions
         if "response_format" in payload:
             # If the SDK sees one, it parses the answer too, and fails on chunks that differ from OpenAI's.
             unread["response_format"] = payload.pop("response_format")
@@ -85,7 +85,7 @@ class WholeChatOpenAI(ChatOpenAI):
 def _read_usage(usage: Any) -> dict[str, Any]:
     """Return the counts of a server's `usage` as whole numbers, as langchain needs them.
 
-    Everything else is left out, numbers that nobody can have used too: the store has no place for them.
+    Everything else is left out, numbers that nobody can have used too: the store has no room for them.
     """
     if not isinstance(usage, dict):
         return {}

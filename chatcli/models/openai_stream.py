@@ -106,7 +106,7 @@ class DeltaJoiner:
         return b"".join(event + b"\n\n" for event in joined)
 
     def rest(self) -> bytes:
-        """Return what was left incomplete when the stream ended."""
+        """Return the incomplete rest when the stream has ended."""
         rest, self._rest = bytes(self._rest), bytearray()
         return rest
 
@@ -140,11 +140,11 @@ def _same(run: _Run, piece: _Run) -> bool:
 
 
 def _find_form(event: bytes, piece: _Run) -> _Form | None:
-    """Return the form of `event`, which is read as `piece`; None where the place of its text is not certain."""
-    place = re.search(rb'"%b"\s*:\s*"(%b)"' % (piece.key.encode(), _CHARACTERS), event)
-    if place is None:
+    """Return the form of `event`, which is read as `piece`; None where the position of its text is not certain."""
+    found = re.search(rb'"%b"\s*:\s*"(%b)"' % (piece.key.encode(), _CHARACTERS), event)
+    if found is None:
         return None
-    before, after = event[: place.start(1)], event[place.end(1) :]
+    before, after = event[: found.start(1)], event[found.end(1) :]
     again = _read_text(before + b"?" + after)
     if again is None or again.texts != ["?"] or not _same(again, piece):
         return None

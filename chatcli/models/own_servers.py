@@ -46,11 +46,11 @@ def ollama_url(named: str | None = None) -> str:
     Raises `ValueError` if it is none.
     """
     host = named or os.environ.get("OLLAMA_HOST", "")
-    scheme, colon, place = host.partition("://")
+    scheme, colon, rest = host.partition("://")
     if not colon:
-        scheme, place = "http", host
+        scheme, rest = "http", host
     usual = OLLAMA_PORT if not colon else 443 if scheme == "https" else 80
-    parts = urlsplit(f"{scheme}://{place}")
+    parts = urlsplit(f"{scheme}://{rest}")
     name = parts.hostname or "127.0.0.1"
     user, at, _ = parts.netloc.rpartition("@")
     return f"{scheme}://{user}{at}{f'[{name}]' if ':' in name else name}:{parts.port or usual}{parts.path.rstrip('/')}"
@@ -102,7 +102,7 @@ class OllamaWindow:
 
 
 def ollama_window(url: str, model: str, key: Secret | None, seconds: float) -> OllamaWindow | None:
-    """Return how much the `model` of the server at `url` reads; None if the server does not say."""
+    """Return the window of the `model` of the server at `url`; None if the server does not say."""
     seconds = min(seconds, WINDOW_SECONDS)
     try:
         shown = _ask(f"{url}/api/show", seconds, key, {"model": model})

@@ -65,7 +65,7 @@ def dollars(amount: float) -> str:
 
 
 def spent_by_model(answers: Iterable[AnswerUsage]) -> list[Spent]:
-    """Return what each model has used, in the order in which they first answered."""
+    """Return the usage of each model, in the order in which they first answered."""
     groups: dict[str, list[AnswerUsage]] = {}
     for answer in answers:
         groups.setdefault(answer.model, []).append(answer)
@@ -73,7 +73,7 @@ def spent_by_model(answers: Iterable[AnswerUsage]) -> list[Spent]:
 
 
 def cost_listing(title: str, answers: Sequence[AnswerUsage]) -> Listing:
-    """Return what `answers` have used and cost, by model, and the total."""
+    """Return the table of the usage and cost of `answers`, by model, and the total."""
     lines = [(each.model or "unknown", each) for each in spent_by_model(answers)]
     lines.append(("total", spent(answers)))
     rows = tuple(
@@ -84,7 +84,7 @@ def cost_listing(title: str, answers: Sequence[AnswerUsage]) -> Listing:
 
 
 def spent_by_thread(answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
-    """Return what each thread has used."""
+    """Return the usage of each thread."""
     groups: dict[str, list[AnswerUsage]] = {}
     for answer in answers:
         groups.setdefault(answer.thread_id, []).append(answer)
@@ -92,7 +92,7 @@ def spent_by_thread(answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
 
 
 def spent(answers: Iterable[AnswerUsage]) -> Spent:
-    """Return what `answers` have used together."""
+    """Return the usage of `answers` together."""
     total, cost = Tokens(), 0.0
     turns: set[tuple[str, int]] = set()
     unpriced: set[tuple[str, int]] = set()
@@ -109,7 +109,7 @@ def spent(answers: Iterable[AnswerUsage]) -> Spent:
 
 @lru_cache(65536)
 def cost_of(answer: AnswerUsage) -> float | None:
-    """Return what `answer` cost in US dollars; None if it is not known. A local model costs nothing."""
+    """Return the cost of `answer` in US dollars; None if it is not known. A local model costs nothing."""
     provider, _, model = answer.model.partition(":")
     if provider == LOCAL:
         return 0.0
@@ -119,7 +119,7 @@ def cost_of(answer: AnswerUsage) -> float | None:
 
 
 def price(model: "Model", tokens: Tokens) -> float | None:
-    """Return what `model` takes for `tokens` in US dollars; None if it is not known, or nothing was used.
+    """Return the price of `tokens` of `model` in US dollars; None if it is not known, or nothing was used.
 
     A server that the user named has no list price.
     """
@@ -138,12 +138,7 @@ def has_price(model: "Model") -> bool:
 def list_price(provider: str, model: str, tokens: Tokens, at: float = 0) -> float | None:
     """Return the price of `tokens` in US dollars; None if the table does not have the model.
 
-    Args:
-        provider: One of `PROVIDERS`, or any other word.
-        model: The model's name at its provider.
-        tokens: What was used; a cached prompt is priced as such.
-        at: When, in seconds since 1970; 0 is now.
-
+    A cached prompt is priced as such. `at` is the time in seconds since 1970; 0 is now.
     """
     found = _look_up(provider, model, tokens, at)
     return None if found is None else float(found.total_price)

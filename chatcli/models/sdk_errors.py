@@ -204,7 +204,7 @@ def limit(error: BaseException) -> LimitError | None:
 
 
 def is_not_http(error: BaseException) -> bool:
-    """Return whether the server speaks another protocol, such as SSH, whose greeting came in place of a status."""
+    """Return whether the server speaks another protocol, such as SSH, whose greeting came instead of a status."""
     return any(_NO_STATUS in str(link) for link in chain(error))
 
 
@@ -221,7 +221,7 @@ def is_final(error: BaseException) -> bool:
 
 
 def is_out_of_credit(error: BaseException) -> bool:
-    """Return whether the account has no credit: status 402, or words in place of it.
+    """Return whether the account has no credit: status 402, or words instead of it.
 
     OpenAI sends the status of a rate limit for it, Anthropic that of a bad request, xAI and Perplexity that of a
     refused key.

@@ -137,9 +137,9 @@ def roles_folder() -> Path:
 def role_files() -> dict[str, Path]:
     """Return the file of each role, by its name in lower case, sorted by name, without reading them."""
     found: dict[str, Path] = {}
-    for place in (SHIPPED, roles_folder()):
-        if place.is_dir():
-            found |= {path.stem.lower(): path for path in sorted(place.iterdir()) if path.suffix in SUFFIXES}
+    for folder in (SHIPPED, roles_folder()):
+        if folder.is_dir():
+            found |= {path.stem.lower(): path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES}
     return dict(sorted(found.items()))
 
 

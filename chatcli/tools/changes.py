@@ -83,16 +83,16 @@ class Change:
         """Let the editor write the file, if it has it as it was; return whether it did."""
         if self.editor is None or self.after is None:
             return False
-        place = self.root / self.path
-        shown = self.editor.read(place)
+        file = self.root / self.path
+        shown = self.editor.read(file)
         if shown is None and self.before is not None:
             return False
         if shown is not None and shown != self.before:
             raise self.outdated()
-        return self.editor.write(place, self.after)
+        return self.editor.write(file, self.after)
 
     def take_back(self) -> str:
-        """Make the change, and return what came of it."""
+        """Make the change, and return the result in words."""
         try:
             self.write()
         except ToolException as error:
@@ -124,7 +124,7 @@ class Change:
         """Give `draft` its name, unless the file has changed in the meantime."""
         if old is None:
             try:
-                # Unlike a rename, a link never takes the place of a file that somebody has just made.
+                # Unlike a rename, a link never replaces a file that somebody has just made.
                 os.link(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
                 return
             except FileExistsError:
@@ -147,7 +147,7 @@ class Change:
         return ToolException(f"Nothing was written: {shown_path(self.path)} has changed since this was shown.")
 
     def record(self) -> dict[str, Any]:
-        """Return what `reverts` needs to take the change back, as plain data."""
+        """Return the record by which `reverts` takes the change back, as plain data."""
         before, after = self.before or "", self.after or ""
         start, end = _shared(before, after)
         old = None if self.before is None else before[start : len(before) - end]
@@ -305,7 +305,8 @@ def _read(folder: int, name: str, path: str) -> tuple[str | None, os.stat_result
         if stat.S_ISREG(status.st_mode):
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         else:
-            raise ToolException(f"{shown_path(path)} is {_kind(status)}")
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise ToolException(f"{shown_path(path)} is {kind}")
     except FileNotFoundError:
         return None, None
     with os.fdopen(descriptor, "rb") as file:
@@ -322,10 +323,6 @@ def _read(folder: int, name: str, path: str) -> tuple[str | None, os.stat_result
     if "\0" in text:
         raise ToolException(f"{shown_path(path)} is not a text in UTF-8, and is not written.")
     return text, status
-
-
-def _kind(status: os.stat_result) -> str:
-    return "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
 
 
 def _unfit(status: os.stat_result) -> str:
@@ -420,7 +417,7 @@ def _signed(sign: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def _shared(old: Sequence[str], new: Sequence[str]) -> tuple[int, int]:
-    """Return how many parts, characters or lines, two texts begin with and how many others they end with in common."""
+    """Return the number of parts, characters or lines, that two texts begin with, and of others that they end with."""
     most = min(len(old), len(new))
     start = next((index for index in range(most) if old[index] != new[index]), most)
     most -= start

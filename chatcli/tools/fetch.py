@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from glob import escape
@@ -60,25 +61,15 @@ def _suggest(arguments: Arguments) -> str:
 
 async def _in_thread(work: Callable[[], bytes]) -> bytes:
     """Return the result of `work`, run in a daemon thread: a call that is cancelled does not have to wait for it."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[bytes] = loop.create_future()
-
-    def settle(data: bytes | None, error: Exception | None) -> None:
-        if done.done():
-            return
-        if data is not None:
-            done.set_result(data)
-        elif error is not None:
-            done.set_exception(error)
+    done: Future[bytes] = Future()
+    done.set_running_or_notify_cancel()  # so that a cancelled call leaves it to the thread
 
     def run() -> None:
-        data, failure = None, None
-        try:
-            data = work()
-        except Exception as error:  # noqa: BLE001 - it is raised again in the task that waits
-            failure = error
         with suppress(RuntimeError):  # the loop is closed: no task waits any more
-            loop.call_soon_threadsafe(settle, data, failure)
+            try:
+                done.set_result(work())
+            except Exception as error:  # noqa: BLE001 - it is raised again in the task that waits
+                done.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    return await done
+    return await asyncio.wrap_future(done)

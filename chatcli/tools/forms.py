@@ -47,7 +47,7 @@ class FormField:
     """The schema's `format`."""
 
     def question(self) -> str:
-        """Return what to ask, on one line: `Full name (text, needed)`."""
+        """Return the question, on one line: `Full name (text, needed)`."""
         if self.choices:
             named = [value if value == name else f"{value}: {name}" for value, name in self.choices.items()]
             what = f"{'some' if self.kind == 'array' else 'one'} of {', '.join(named)}"
@@ -137,7 +137,7 @@ def form_schema(fields: Iterable[FormField]) -> dict[str, Any]:
 
 
 def read_reply(fields: list[FormField], reply: Any) -> dict[str, Any]:
-    """Return what the user's `reply` to a form means: its `action` (accept, decline, cancel), and its `content`.
+    """Return the meaning of the user's `reply` to a form: its `action` (accept, decline, cancel), and its `content`.
 
     A reply is such an object, the content alone, a word that declines, or the text for the only field. Raises
     `ValueError` if it is none of these, or does not fit the form.

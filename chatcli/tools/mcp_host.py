@@ -1,4 +1,4 @@
-"""What this process offers an MCP server: the current folder, a place for its log, and the user's answers."""
+"""What this process offers an MCP server: the current folder, a log, and the user's answers."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -38,12 +38,8 @@ def _ignore(event: Progress | Notice) -> None:
 class Host:
     """What the server `name` may ask this process for. All that it sends is untrusted.
 
-    Args:
-        name: The server.
-        announce: Shows an event to the user, in the running turn or the next one.
-        debug: Whether the user wants to see what the server logs.
-        can_ask: Whether there is a user to ask; without one, every question is refused.
-
+    `announce` shows an event to the user, in the running turn or the next one. With `debug` the user sees the server's
+    log. `can_ask` says that there is a user to ask; without one, every question is refused.
     """
 
     def __init__(
@@ -149,7 +145,7 @@ def _refusal(reason: str) -> types.ErrorData:
 
 
 def _sampled_messages(params: types.CreateMessageRequestParams) -> list[BaseMessage]:
-    """Return what the model is to be asked.
+    """Return the messages that the model is to be asked.
 
     Raises `ValueError` if it is too long, or holds more than text and images.
     """

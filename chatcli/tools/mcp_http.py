@@ -87,7 +87,7 @@ def _request_id(request: httpx.Request) -> RequestId | None:
 
 
 def _instead(request: httpx.Request, number: RequestId | None, error: Exception) -> httpx.Response:
-    """Return an answer to `request` in place of the one that `error` prevented.
+    """Return an answer to `request` instead of the one that `error` prevented.
 
     Raises `TransportError` if the request opens a stream of the server's own messages, which the SDK can do without.
     """

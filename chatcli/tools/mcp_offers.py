@@ -114,7 +114,7 @@ async def _all_pages(session: McpSession, kind: Literal["resources", "prompts"])
 
 
 async def _ask(session: McpSession, name: str, send: Callable[[ClientSession], Awaitable[Result]]) -> Result:
-    """Return what the server answers; its errors become ours."""
+    """Return the server's answer; its errors become ours."""
     try:
         return await session.request(send)
     except McpError as error:

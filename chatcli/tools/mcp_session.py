@@ -123,7 +123,7 @@ class McpSession:
             return self._connection
 
     async def _call(self, request: "MCPToolCallRequest", handler: object) -> types.CallToolResult:
-        """Call a tool, in place of the adapter's `handler`, which knows the first connection alone."""
+        """Call a tool, instead of the adapter's `handler`, which knows the first connection alone."""
         report = _Report(f"{self.name}/{request.name}", self.host.announce)
         self.host.begin_call()
         try:
@@ -330,7 +330,7 @@ def _log(name: str) -> TextIO:
 
 
 def _parameters(server: McpServer) -> StdioServerParameters:
-    """Return how the server is started: with harmless variables of this process and its own ones, without keys."""
+    """Return the command of the server, with harmless variables of this process and its own ones, without keys."""
     env = {**inherited_environment(), **server.env}
     found = server.command_path()
     if found is None:

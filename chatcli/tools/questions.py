@@ -1,7 +1,7 @@
 """What MCP servers ask the user while their tools run, and the calls that wait for the answers.
 
 A graph asks by an interrupt, which ends its turn. So a call goes on beside the graph: its node runs again with the
-user's answer, finds the call by its place, and passes the answer on.
+user's answer, finds the call by its task, and passes the answer on.
 """
 
 import asyncio

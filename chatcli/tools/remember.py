@@ -22,11 +22,11 @@ def remember_tool(folder: Path) -> Tool:
             fact: One sentence that can be understood alone.
             about: Whom it is about: "user", or "project" for the repository that the user works in.
         """
-        place = facts.Place() if about == "user" else facts.current_project(folder)
-        if place is None:
+        file = facts.FactFile() if about == "user" else facts.current_project(folder)
+        if file is None:
             raise ToolException("this folder is in no repository: remember it about the user")
         try:
-            return f"Remembered: {facts.add(fact, place).text}"
+            return f"Remembered: {facts.add(fact, file).text}"
         except ChatcliError as error:
             raise ToolException(str(error)) from None
 

@@ -20,8 +20,8 @@ def thread_tool(threads: Threads) -> Tool:
         Args:
             query: The words to look for: names and technical terms, no sentence.
         """
-        place: dict[str, Any] = config.get("configurable", {})
-        found = await asyncio.to_thread(recall, threads, query, without=str(place.get("thread_id", "")))
+        configurable: dict[str, Any] = config.get("configurable", {})
+        found = await asyncio.to_thread(recall, threads, query, without=str(configurable.get("thread_id", "")))
         return found.text or "Nothing in earlier conversations has these words."
 
     return Tool(StructuredTool.from_function(coroutine=search_threads, parse_docstring=True, handle_tool_error=True))

@@ -77,13 +77,7 @@ class Tool:
 
 
 class Rules:
-    """The calls that the user allowed beforehand, for this run and permanently.
-
-    Args:
-        given: The rules of this run, from the command line, the environment and the config file.
-        everything: Whether all calls run without approval in this run.
-
-    """
+    """The calls that the user allowed beforehand: permanently, and for this run by rules `given`, or `everything`."""
 
     def __init__(self, given: Iterable[str] = (), *, everything: bool = False) -> None:
         self.given = tuple(given)

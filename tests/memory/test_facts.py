@@ -9,7 +9,7 @@ from langgraph.store.memory import InMemoryStore
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.memory import facts
-from chatcli.memory.facts import Place, add, all_facts, current_facts, forget, relevant
+from chatcli.memory.facts import FactFile, add, all_facts, current_facts, forget, relevant
 from chatcli.memory.shared import SharedMemory
 
 
@@ -28,9 +28,9 @@ def texts() -> list[str]:
 
 
 def test_facts_are_bullets_of_private_files(project: Path) -> None:
-    add("I like  tea\n very much", Place())
-    add("The tests run with make", Place(project))
-    file = Place().path
+    add("I like  tea\n very much", FactFile())
+    add("The tests run with make", FactFile(project))
+    file = FactFile().path
     assert file.read_text() == "# What chat remembers about the user\n\n- I like tea very much\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
@@ -38,23 +38,23 @@ def test_facts_are_bullets_of_private_files(project: Path) -> None:
         ("I like tea very much", ""),
         ("The tests run with make", str(project)),
     ]
-    add("I like tea very much", Place())
+    add("I like tea very much", FactFile())
     assert len(all_facts()) == 2, "the same fact is kept once"
 
 
 def test_what_the_user_wrote_stays() -> None:
-    add("one", Place())
+    add("one", FactFile())
     text = "Notes of mine\n\n* one\n  and a half\n\nNot a fact.\n+ two\n  \n---\n- three\n"
-    Place().path.write_text(text)
+    FactFile().path.write_text(text)
     assert texts() == ["one and a half", "two", "three"]
     assert [fact.text for fact in forget([1])] == ["one and a half"]
-    assert Place().path.read_text() == text.replace("* one\n  and a half\n", "")
+    assert FactFile().path.read_text() == text.replace("* one\n  and a half\n", "")
 
 
 def test_another_project_is_listed_but_not_known(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add("of the first", Place(project))
+    add("of the first", FactFile(project))
     other = tmp_path / "other" / "project"
     (other / ".git").mkdir(parents=True)
     monkeypatch.chdir(other)
@@ -79,12 +79,12 @@ def test_another_project_is_listed_but_not_known(
 )
 def test_what_is_no_fact_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        add(text, Place())
-    assert not Place().path.exists()
+        add(text, FactFile())
+    assert not FactFile().path.exists()
 
 
 def test_a_number_that_is_no_fact_removes_nothing() -> None:
-    add("one", Place())
+    add("one", FactFile())
     for numbers in ([0], [1, 2]):
         with pytest.raises(UsageError, match="there is no fact"):
             forget(numbers)
@@ -92,18 +92,18 @@ def test_a_number_that_is_no_fact_removes_nothing() -> None:
 
 
 def test_nothing_hidden_is_kept() -> None:
-    assert add("safe\x1b[31m\u202e text", Place()).text.isprintable()
+    assert add("safe\x1b[31m\u202e text", FactFile()).text.isprintable()
 
 
 def test_a_file_that_cannot_be_read_is_an_error_of_the_store() -> None:
-    Place().path.mkdir(parents=True)
+    FactFile().path.mkdir(parents=True)
     with pytest.raises(StoreError):
         all_facts()
 
 
 def _add_some(prefix: str) -> None:
     for number in range(20):
-        add(f"{prefix} {number}", Place())
+        add(f"{prefix} {number}", FactFile())
 
 
 def test_two_processes_lose_nothing() -> None:
@@ -117,12 +117,12 @@ def test_two_processes_lose_nothing() -> None:
 
 def test_few_facts_go_along_with_every_question() -> None:
     for text in ("I like tea", "I live in Bern"):
-        add(text, Place())
+        add(text, FactFile())
     assert [fact.text for fact in relevant(current_facts(), "What is 2 + 2?")] == ["I like tea", "I live in Bern"]
 
 
 def test_of_two_thousand_those_that_share_words() -> None:
-    path = Place().path
+    path = FactFile().path
     path.parent.mkdir(parents=True)
     lines = [f"- The server number {number} is in room {number % 7}" for number in range(2000)]
     lines[700] = "- My sister's cats are called Milo and Otis"
@@ -138,8 +138,8 @@ def test_of_two_thousand_those_that_share_words() -> None:
 
 
 def test_a_graph_reads_facts_and_writes_none(project: Path) -> None:
-    add("I like tea", Place())
-    add("It builds with make", Place(project))
+    add("I like tea", FactFile())
+    add("It builds with make", FactFile(project))
     items = InMemoryStore()
     store = SharedMemory(items)
     store.put(("memories", "7"), "own", {"content": "of the graph"})
@@ -164,18 +164,18 @@ def test_a_graph_reads_facts_and_writes_none(project: Path) -> None:
 @pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize("linked", ["user.md", "projects"])
 def test_no_link_leads_out_of_the_folder(project: Path, tmp_path: Path, linked: str, *, exists: bool) -> None:
-    place = Place() if linked == "user.md" else Place(project)
+    file = FactFile() if linked == "user.md" else FactFile(project)
     outside = tmp_path / "outside"
-    target = outside / place.path.name if linked == "projects" else outside
+    target = outside / file.path.name if linked == "projects" else outside
     if linked == "projects":
         outside.mkdir()
     if exists:
         target.write_text("- of others\n")
-    link = Place().path.with_name(linked)
+    link = FactFile().path.with_name(linked)
     link.parent.mkdir(parents=True)
     link.symlink_to(outside)
     before = target.read_text() if exists else None
-    for work in (lambda: add("I like tea", place), lambda: all_facts(), lambda: facts.prepare(place)):
+    for work in (lambda: add("I like tea", file), lambda: all_facts(), lambda: facts.prepare(file)):
         with pytest.raises(StoreError, match="is a link that leaves its folder"):
             work()
     assert (target.read_text() if target.exists() else None) == before
@@ -183,8 +183,8 @@ def test_no_link_leads_out_of_the_folder(project: Path, tmp_path: Path, linked: 
 
 def test_the_folder_itself_may_be_a_link_and_so_may_a_file_in_it(tmp_path: Path) -> None:
     (tmp_path / "synced").mkdir()
-    Place().path.parent.parent.mkdir(parents=True)
-    Place().path.parent.symlink_to(tmp_path / "synced")
-    Place().path.symlink_to("me.md")
-    add("I like tea", Place())
+    FactFile().path.parent.parent.mkdir(parents=True)
+    FactFile().path.parent.symlink_to(tmp_path / "synced")
+    FactFile().path.symlink_to("me.md")
+    add("I like tea", FactFile())
     assert "I like tea" in (tmp_path / "synced" / "me.md").read_text()

@@ -8,7 +8,7 @@ import typer
 
 from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, show_or_print_json
-from chatcli.config.credentials import KeyPlace, describe_place, forget_key, kept_keys, save_key
+from chatcli.config.credentials import describe_storage, forget_key, kept_keys, save_key
 from chatcli.config.providers import OTHER_NAMES, PROVIDERS, Provider
 from chatcli.config.secrets import Secret
 from chatcli.errors import UsageError
@@ -50,7 +50,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         if settings.credentials.sets_key(provider.prefix):
             rows.append((provider.prefix, "environment or .env"))
         elif provider.prefix in kept:
-            rows.append((provider.prefix, describe_place(kept[provider.prefix])))
+            rows.append((provider.prefix, describe_storage(kept[provider.prefix])))
     found = [{"provider": prefix, "place": place} for prefix, place in rows]
     show_or_print_json(settings, found, Listing("Keys", ("provider", "place"), tuple(rows)), as_json=as_json)
 
@@ -77,7 +77,7 @@ def check_key(key: Secret) -> None:
         raise UsageError("the key has characters that no key has: nothing was kept")
 
 
-def report_place(provider: Provider, kept: KeyPlace) -> None:
+def report_place(provider: Provider, kept: str) -> None:
     """Print where a key is kept."""
     print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
 

@@ -40,13 +40,13 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def add(words: Words, project: Project = False) -> None:
     """Remember a fact about yourself, or about the project."""
-    print(f"remembered: {facts.add(' '.join(words), facts.chosen_place(project=project)).text}")
+    print(f"remembered: {facts.add(' '.join(words), facts.chosen_file(project=project)).text}")
 
 
 @app.command()
 def edit(project: Project = False) -> None:
     """Open the file of facts in your editor; each bullet is a fact."""
-    edit_in_editor(facts.prepare(facts.chosen_place(project=project)))
+    edit_in_editor(facts.prepare(facts.chosen_file(project=project)))
 
 
 @app.command()

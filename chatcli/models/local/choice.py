@@ -35,7 +35,7 @@ def remember_choice(used: Weights) -> None:
 
 
 def describe_fetch(weights: Weights) -> str:
-    """Return what the user should know before `weights` are fetched: their size, and how to choose others."""
+    """Return the line that the user sees before `weights` are fetched: their size, and how to choose others."""
     others = [f"-m local:{other.name} ({other.megabytes} MB)" for other in KNOWN_WEIGHTS if other != weights]
     return f"{weights.title} is fetched once: {weights.megabytes} MB. To choose another: {' or '.join(others)}"
 

@@ -68,7 +68,7 @@ def require_runtime() -> None:
 
 
 def answer_room(weights: Weights) -> int:
-    """Return how many tokens of the window are kept for the answer."""
+    """Return the number of tokens of the window that are kept for the answer."""
     return min(_LONGEST_ANSWER, weights.window // 8)
 
 
@@ -107,28 +107,14 @@ def spawn_server(
 
     The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
     which holds `lock` on `runtime.server_lock`, closes it afterwards.
-
-    Args:
-        runtime: Where the server writes its address.
-        model: The verified file.
-        weights: Its context window and the room for answers.
-        lock: The lock that the caller holds.
-        idle_seconds: How long the server runs without a client.
-
     """
     command = [
         # -P: a file in the current folder must not be imported instead of chatcli.
         *(sys.executable, "-P", "-m", "chatcli.models.local.server_main"),
         *("--model", str(model.absolute()), "--idle-seconds", str(idle_seconds)),
         *("--context", str(weights.window), "--answer", str(answer_room(weights))),
-        *(
-            "--folder",
-            str(runtime.folder.absolute()),
-            "--name",
-            runtime.name,
-            "--lock-fd",
-            str(lock.fileno()),
-        ),
+        *("--folder", str(runtime.folder.absolute()), "--name", runtime.name),
+        *("--lock-fd", str(lock.fileno())),
     ]
     with open(runtime.log_file, "wb", opener=private_opener) as log:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
@@ -190,12 +176,8 @@ class LocalServer:
     Nothing happens before `ensure`. From then until `close`, or until this process ends in any way, the server
     knows that it is needed. It ends `CHATCLI_LOCAL_IDLE_SECONDS` (180) after its last client.
 
-    Args:
-        weights: The model to serve.
-        override: The user's own copy of its file (`CHATCLI_LOCAL_MODEL`).
-        on_progress: Called while weights are fetched and loaded; from a worker thread during a download.
-        on_notice: Called with what the user should know about the choice of this model.
-
+    `override` is the user's own copy of the file (`CHATCLI_LOCAL_MODEL`). `on_progress` is called from a worker thread
+    during a download.
     """
 
     def __init__(

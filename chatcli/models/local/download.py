@@ -48,14 +48,8 @@ class SourceError(Exception):
 class Transfer:
     """One download of `weights` into `part`, which always holds the beginning of the file.
 
-    So a source continues where another one, or an earlier process, stopped.
-
-    Args:
-        weights: What is fetched.
-        part: The partial file.
-        on_progress: Called with the bytes that have arrived, at most ten times a second.
-        cancel: Another thread sets it to stop the transfer; what has arrived is kept.
-
+    So a source continues where another one, or an earlier process, stopped. `on_progress` is called with the bytes that
+    have arrived, at most ten times a second. Another thread sets `cancel` to stop the transfer.
     """
 
     def __init__(self, weights: Weights, part: Path, on_progress: ProgressCallback, cancel: threading.Event) -> None:
@@ -66,7 +60,7 @@ class Transfer:
         self._reported_at = 0.0
 
     def received(self) -> int:
-        """Return how many bytes of the file have arrived."""
+        """Return the number of bytes of the file that have arrived."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def restart(self) -> None:
@@ -108,7 +102,7 @@ class Transfer:
 
 
 def find_on_hub(file: HubFile) -> Weights:
-    """Return what the hub says of `file`: its size, its SHA-256 and the newest commit of its branch.
+    """Return the hub's facts about `file`: its size, its SHA-256 and the newest commit of its branch.
 
     As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
     no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).

@@ -41,13 +41,8 @@ class Verifier:
     """Verifies copies of `weights` by their SHA-256, and records the last good one in the file `stamp`.
 
     Hashing takes about two seconds a gigabyte, at every start of a server. The stamp saves that while the
-    file's path, size, times and inode are the ones that were hashed.
-
-    Args:
-        weights: What a file must hold.
-        stamp: The record; if it can't be written, that only costs time.
-        between_blocks: Called some hundred times a gigabyte; may raise to stop.
-
+    file's path, size, times and inode are the ones that were hashed. If it can't be written, that only costs time.
+    `between_blocks` is called some hundred times a gigabyte, and may raise to stop.
     """
 
     def __init__(self, weights: Weights, stamp: Path, between_blocks: Callable[[], None]) -> None:
@@ -115,13 +110,8 @@ def fetch(
 
     This blocks until the file is complete: call it in a thread. Two processes never download at the same time: the
     second one waits. An interrupted download leaves a partial file, and the next call continues it.
-
-    Args:
-        weights: What to fetch.
-        override: The user's own copy (`CHATCLI_LOCAL_MODEL`), used instead of the cache and every source.
-        on_progress: Called in this thread, at most some ten times a second.
-        cancel: Another thread sets it to stop this call within some 0.1 seconds.
-
+    The user's own copy, `override`, is used instead of the cache and every source. Another thread sets `cancel` to stop
+    this call within some 0.1 seconds.
     """
     folder = weights.cache_file.parent
     transfer = Transfer(weights, folder / f"{weights.file_name}.part", on_progress, cancel or threading.Event())

@@ -94,7 +94,7 @@ class _DamagedError(Exception):
 
 
 def read_header(path: Path) -> Header:
-    """Return what the GGUF file at `path` says of its model.
+    """Return the facts about the model in the GGUF file at `path`.
 
     Raises `UsageError` if it holds no model that can chat, and `OSError` if it can't be read.
     """

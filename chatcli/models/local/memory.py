@@ -15,11 +15,7 @@ _CGROUP_FILES = (
 def available_memory(cgroup: Path = _CGROUP) -> int:
     """Return the bytes of memory that another process could take without pushing programs into the swap space.
 
-    This is what the system calls available, or less in a container or under `ulimit -v`.
-
-    Args:
-        cgroup: The folder with the limits of this container; on a system without control groups there is none.
-
+    This is what the system calls available, or less in a container, whose limits are in `cgroup`, or under `ulimit -v`.
     """
     import psutil
 

@@ -53,7 +53,7 @@ def model_name(text: str) -> str:
 
 
 def pulled_models() -> dict[str, Weights]:
-    """Return what was pulled, by name; what a damaged record holds is left out."""
+    """Return the pulled models by name, without those of a damaged record."""
     models: dict[str, Weights] = {}
     with suppress(OSError, ValueError):
         for name, entry in read_state(_file()).items():
@@ -73,13 +73,7 @@ def _checked(weights: Weights) -> Weights | None:
 
 
 def find_model(name: str, override: Path | None = None) -> Weights:
-    """Return the local model `name`: a known one, a pulled one, or the one that `override` names.
-
-    Args:
-        name: As after `local:`.
-        override: The user's own file (`CHATCLI_LOCAL_MODEL`), which `local` means.
-
-    """
+    """Return the local model `name`: a known one, a pulled one, or the user's `override` (`CHATCLI_LOCAL_MODEL`)."""
     if override is not None and name == override_name(override):
         try:
             return copy_of_known(override) or own_weights(override)
@@ -123,7 +117,7 @@ def copy_of_known(path: Path) -> Weights | None:
 def own_weights(path: Path) -> Weights:
     """Return the model in the GGUF file at `path`, which is used where it is.
 
-    Its identity stands in place of a hash: the path, the size, the inode and the times. Another file in its place is
+    Its identity serves as its hash: the path, the size, the inode and the times. Another file at this path is
     then another model.
     """
     path = path.expanduser().absolute()
@@ -175,7 +169,7 @@ def add_header(weights: Weights, path: Path) -> Weights:
 
 
 def _window(trained: int, token_bytes: int, size: int) -> int:
-    """Return how many tokens of context to keep room for: half of the memory beside the file at the most."""
+    """Return the number of tokens of context to keep room for: half of the memory beside the file at the most."""
     window = min(trained, _LARGEST_WINDOW)
     room = max(available_memory() - size, 0) // 2
     while window > WINDOW and window * token_bytes > room:
@@ -206,7 +200,7 @@ def require_free_name(name: str, source: str) -> None:
 
 
 def source_of(weights: Weights) -> str:
-    """Return where the user's model came from: `hf:OWNER/REPO/FILE.gguf`, or a path."""
+    """Return the source of the user's model: `hf:OWNER/REPO/FILE.gguf`, or a path."""
     return weights.own_path or f"{HUB}{weights.hub_repository}/{weights.hub_path}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MAX_ARGUMENTS = 100
 """The most characters of a call's arguments in its line."""

@@ -5,7 +5,7 @@ import unicodedata
 from enum import Enum, auto
 from functools import cache
 
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MAX_SEQUENCE = 4096
 """The most characters of an escape sequence. A longer OSC or DCS was never closed, so it is text and must be shown."""

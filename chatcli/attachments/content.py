@@ -14,7 +14,7 @@ from chatcli.attachments import piped_block
 from chatcli.attachments.attachment import STDIN_NAME, Attachment
 from chatcli.errors import RefusedError, UsageError
 from chatcli.fences import fenced, new_marker
-from chatcli.text_lines import format_size, one_line
+from chatcli.text import format_size, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

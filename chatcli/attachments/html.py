@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from html import unescape
 
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 _LEFT_OUT = frozenset({"script", "style", "noscript", "template", "svg"})
 _RAW_ENDS = {tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE) for tag in ("script", "style")}

@@ -18,7 +18,7 @@ from chatcli.errors import ExitCode, UsageError
 from chatcli.runtime.options import OTHER
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.runtime.signals import leave_signals_to_python
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 app = typer.Typer(
     cls=PromptGroup,

@@ -11,7 +11,7 @@ from chatcli.config.files import DOTENV, Dotenv
 from chatcli.config.secrets import names_secret, redact
 from chatcli.config.settings import Settings, is_address, is_never_of_a_folder, is_ours
 from chatcli.runtime.signals import leave_signals_to_python
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 _SHOWN_NAMES = 10
 """Maximum number of names in a note."""

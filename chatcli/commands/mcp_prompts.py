@@ -9,7 +9,7 @@ from chatcli.errors import UsageError
 from chatcli.events import Event, Notice
 from chatcli.message import MessageShown
 from chatcli.sessions.requests import Ask
-from chatcli.tools.served import ServedPrompt
+from chatcli.tools.mcp_resources import ServedPrompt
 
 
 async def ask_prompt(name: str, context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -10,7 +10,7 @@ from chatcli.errors import UsageError
 from chatcli.events import EditorRequested, Event, Notice
 
 if TYPE_CHECKING:
-    from chatcli.memory.known import Knowledge
+    from chatcli.memory.prompt_context import PromptContextReader
 
 USAGE = "list | add TEXT | edit | forget N... | off | on"
 
@@ -45,7 +45,7 @@ async def change_memory(context: CommandContext, arguments: str) -> AsyncIterato
         raise UsageError(f"/memory takes {USAGE}", remedy="For example: /memory add I use metric units")
 
 
-async def _knowledge(conversation: Conversation) -> "Knowledge | None":
+async def _knowledge(conversation: Conversation) -> "PromptContextReader | None":
     return None if conversation.has_own_graph else (await conversation.chat_session()).knowledge
 
 

@@ -17,7 +17,7 @@ from chatcli.message import is_review
 from chatcli.models.prices import cost_listing, dollars, table_name
 from chatcli.roles import SHIPPED, Setup, find_role, read_role, role_files
 from chatcli.sessions.requests import Ask
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 NO_ROLE = ("none", "off")
 MAX_COST = "max_cost"

@@ -12,7 +12,7 @@ from chatcli.events import Choice, ChoicesOffered, ConfirmationRequested, Event,
 from chatcli.runtime.program import command
 from chatcli.store.recall import FEW_CHARACTERS, MAX_CHARACTERS, recall
 from chatcli.store.threads import ThreadSummary, delete_threads
-from chatcli.text_lines import format_age
+from chatcli.text import format_age
 
 
 def offer_threads(threads: Sequence[ThreadSummary], text: str = "", current: str = "") -> ChoicesOffered:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, Notice, Said, TreeOffered, TreeRow
-from chatcli.text_lines import cut, one_line
+from chatcli.text import one_line, truncate
 
 if TYPE_CHECKING:
     from chatcli.sessions.history import Turn
@@ -79,8 +79,10 @@ def tree_listing(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> Listing
     for row in tree_rows(turns):
         note = HERE if row.here else ""
         indent = "| " * (row.depth - 1) + "+ " if row.begins else "| " * row.depth
-        question = cut(f"{indent}{row.title}", QUESTION_WIDTH - len(note)) + note
-        answer = cut(one_line(said[row.number].answer[: ANSWER_WIDTH * 10]), ANSWER_WIDTH) if row.number in said else ""
+        question = truncate(f"{indent}{row.title}", QUESTION_WIDTH - len(note)) + note
+        answer = (
+            truncate(one_line(said[row.number].answer[: ANSWER_WIDTH * 10]), ANSWER_WIDTH) if row.number in said else ""
+        )
         rows.append((f"{'*' if row.current else ' '} {row.number}", question, answer))
     return Listing("Tree", ("turn", "question", "answer"), tuple(rows))
 

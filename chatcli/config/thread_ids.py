@@ -1,7 +1,7 @@
 """The IDs of threads, and their titles."""
 
 from chatcli.sanitize import reveal
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MAX_ID_LENGTH = 200
 """Characters of the longest thread ID, and of the longest title that a user gives."""

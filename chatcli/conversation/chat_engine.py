@@ -15,7 +15,7 @@ from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
 from chatcli.graphs.chat.session import ChatSession
-from chatcli.memory.known import Knowledge
+from chatcli.memory.prompt_context import PromptContextReader
 from chatcli.models.build import build_model
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName, custom_url
@@ -41,7 +41,7 @@ class ChatEngine(LocalEngine):
         resources: AsyncExitStack,
         *,
         toolbox: Toolbox,
-        knowledge: Knowledge | None = None,
+        knowledge: PromptContextReader | None = None,
     ) -> None:
         super().__init__(store, resources)
         self.toolbox = toolbox
@@ -70,7 +70,7 @@ class ChatEngine(LocalEngine):
             resources.push_async_callback(toolbox.close)
             graph = build_graph(store.checkpointer)
             kept = resources.pop_all()
-        knowledge = Knowledge(
+        knowledge = PromptContextReader(
             toolbox.workspace.root, instructions=not settings.no_instructions, memory=not settings.no_memory
         )
         return cls(
@@ -86,7 +86,7 @@ class ChatEngine(LocalEngine):
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
         """Return the model `name`, built once; `temperature` is for where the user chose none."""
-        settings = self._settings.at_remembered(name.base_url) if name.base_url else self._settings
+        settings = self._settings.with_remembered_url(name.base_url) if name.base_url else self._settings
         if settings.temperature is None and temperature is not None:
             settings = replace(settings, temperature=temperature)
         if (name, temperature) not in self._models:

@@ -13,8 +13,8 @@ from chatcli.errors import InterruptedTurnError, UsageError
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.session import ChatSession
+    from chatcli.tools.mcp_resources import ServedPrompt, ServedResource
     from chatcli.tools.mcp_session import McpSession
-    from chatcli.tools.served import ServedPrompt, ServedResource
 
 Result = TypeVar("Result")
 

@@ -16,7 +16,7 @@ from chatcli.graphs.values import GraphValues
 from chatcli.runtime.parse import read_json
 from chatcli.runtime.type_hints import type_adapter, type_name, without_annotation
 from chatcli.sessions.stream import Answer
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 QUESTIONS = (
     *("question", "query", "input", "user_input", "prompt"),

@@ -22,7 +22,7 @@ from chatcli.errors import (
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
 from chatcli.runtime.http import ElsewhereError, greeting
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MAX_MESSAGE = 400
 """The longest error message in characters; it may repeat a server's own words."""

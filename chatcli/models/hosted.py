@@ -155,7 +155,7 @@ def _check_google_events(client: Any) -> None:
     api.async_request_streamed = checked
 
 
-def _spare_google_contents(client: Any) -> None:
+def _bypass_google_history_conversion(client: Any) -> None:
     """Have Google's SDK convert only the last content of a request: it takes 0.6 ms for each, by pydantic models.
 
     The SDK puts what is in `extra_body` over what it has converted, and does not walk through it.
@@ -182,7 +182,7 @@ def _adapt_google(client: Any) -> None:
     api = client.client._api_client
     api._http_options.httpx_async_client = api._async_httpx_client
     _check_google_events(client)
-    _spare_google_contents(client)
+    _bypass_google_history_conversion(client)
 
 
 def _check_nvidia_events(client: Any) -> None:
@@ -210,7 +210,7 @@ def _require_object(data: str | bytes, *inside: str) -> None:
             return
 
 
-BEFORE_CLIENT: Mapping[str, Callable[[float], None]] = {IBM: _limit_ibm_silence}
+PREPARE_CLIENT: Mapping[str, Callable[[float], None]] = {IBM: _limit_ibm_silence}
 """Called with the timeout in seconds before the client of the provider is made."""
 
 MAKE_CLIENT: Mapping[str, Callable[[ModelName, Access, Mapping[str, Any]], BaseChatModel]] = {
@@ -218,7 +218,7 @@ MAKE_CLIENT: Mapping[str, Callable[[ModelName, Access, Mapping[str, Any]], BaseC
 }
 """Used instead of `init_chat_model`."""
 
-AFTER_CLIENT: Mapping[str, Callable[[BaseChatModel], None]] = {
+PATCH_CLIENT: Mapping[str, Callable[[BaseChatModel], None]] = {
     "cohere": _check_cohere_events,
     "google_genai": _adapt_google,
     "google_vertexai": _adapt_google,
@@ -329,14 +329,14 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
         os.environ[provider.url_variables[0]] = credentials.base_url
     options = _options(provider, credentials, settings)
     seconds = settings.timeout or ANSWER_SECONDS
-    if before := BEFORE_CLIENT.get(provider.prefix):
+    if before := PREPARE_CLIENT.get(provider.prefix):
         before(seconds)
     if make := MAKE_CLIENT.get(provider.prefix):
         return make(name, credentials, options)
     from langchain.chat_models import init_chat_model  # installed by every provider's extra, not by the base
 
     client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)
-    if after := AFTER_CLIENT.get(provider.prefix):
+    if after := PATCH_CLIENT.get(provider.prefix):
         after(client)
     if path := HTTP_CLIENTS.get(provider.prefix):
         _limit_responses(client, path)

@@ -21,7 +21,7 @@ from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, text_of
 from chatcli.models.model import CONNECT_SECONDS, Limits, Model, StreamedModel
 from chatcli.models.names import ModelName, custom_url
-from chatcli.models.speakers import Speakers
+from chatcli.models.sequencer import MessageSequencer
 from chatcli.runtime.http import async_hooks
 from chatcli.runtime.parse import read_json
 
@@ -150,7 +150,7 @@ class _Answer:
         self._usage: UsageMetadata | None = None
         self._streamed: dict[str, str] = {}
         """The text of each message that came in tokens, by the message's ID."""
-        self._speakers = Speakers()
+        self._sequencer = MessageSequencer()
 
     def read(self, event: str, data: Mapping[str, Any]) -> Iterator[str]:
         """Yield the text that `event` adds to the answer."""
@@ -158,11 +158,11 @@ class _Answer:
             case "token":
                 message_id = str(data.get("id", ""))
                 self._streamed[message_id] = self._streamed.get(message_id, "") + data["chunk"]
-                yield from _texts(self._speakers.say(message_id, TextDelta(data["chunk"])))
+                yield from _texts(self._sequencer.say(message_id, TextDelta(data["chunk"])))
             case "add_message":
                 self._read_message(data)
                 if (data.get("properties") or {}).get("state") == "complete":
-                    yield from _texts(self._speakers.end(str(data.get("id", ""))))
+                    yield from _texts(self._sequencer.end(str(data.get("id", ""))))
             case "error":
                 where = f" at {data['sender']}" if data.get("sender") else ""
                 raise RefusedError(f"the flow {self._flow} failed{where}: {self._server.one_line(data)}")
@@ -198,10 +198,10 @@ class _Answer:
                 f"the flow {self._flow} gave no answer: it has no chat output",
                 remedy="Add a Chat Output to the flow in Langflow.",
             )
-        yield from _texts(self._speakers.end_all())
+        yield from _texts(self._sequencer.end_all())
         for number, output in enumerate(self._not_streamed(messages)):
-            yield from _texts(self._speakers.say(f"end-{number}", TextDelta(output.text)))
-            yield from _texts(self._speakers.end(f"end-{number}"))
+            yield from _texts(self._sequencer.say(f"end-{number}", TextDelta(output.text)))
+            yield from _texts(self._sequencer.end(f"end-{number}"))
         self._sender = next((output.sender for output in reversed(messages) if output.sender), self._sender)
 
     def _not_streamed(self, outputs: Sequence["_Output"]) -> list["_Output"]:

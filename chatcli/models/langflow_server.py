@@ -17,7 +17,7 @@ from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 LIST_SECONDS = 5.0
 """The limit for a server to list its flows."""

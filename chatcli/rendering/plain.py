@@ -22,7 +22,7 @@ from chatcli.message import (
     reviewed_actions,
 )
 from chatcli.sanitize import Sanitizer, reveal, reveal_lines, sanitize, sanitize_line
-from chatcli.text_lines import cells, format_size
+from chatcli.text import display_width, format_size
 
 _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}
 
@@ -385,8 +385,10 @@ def match_block(match: events.MatchShown) -> str:
 def listing_lines(listing: events.Listing) -> list[str]:
     """Return a table as aligned columns, two spaces apart, without its title, which only screens show."""
     table = [tuple(sanitize_line(cell) for cell in row) for row in (listing.columns, *listing.rows)]
-    widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
-    padded = ([text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True)] for row in table)
+    widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
+    padded = (
+        [text + " " * (width - display_width(text)) for text, width in zip(row, widths, strict=True)] for row in table
+    )
     return ["  ".join(row).rstrip() for row in padded]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from chatcli.attachments.attachment import find_folders, find_mentions, find_resources, missing_mentions
 from chatcli.repl.pastes import plain, typed_mentions
 from chatcli.sanitize import reveal
-from chatcli.text_lines import format_size
+from chatcli.text import format_size
 
 MAX_PASTED = 20
 """The most mentions of a paste that the user is asked about; no others are attached."""

@@ -17,7 +17,7 @@ from prompt_toolkit.layout.processors import BeforeInput
 from chatcli.events import Choice, ChoicesOffered, Event
 from chatcli.repl.prompt import Prompt, ask_line
 from chatcli.sanitize import sanitize_line
-from chatcli.text_lines import cells, cut
+from chatcli.text import display_width, truncate
 
 ROWS = 10
 """The most rows that are shown at once, where the screen is high enough."""
@@ -43,14 +43,14 @@ class Columns:
 
     def __init__(self, rows: Iterable[Sequence[str]]) -> None:
         self._rows = [tuple(map(sanitize_line, row)) for row in rows]
-        self._widths = [max(map(cells, column)) for column in zip(*self._rows, strict=True)]
+        self._widths = [max(map(display_width, column)) for column in zip(*self._rows, strict=True)]
         self._fitted = lru_cache(maxsize=1)(self._fit)
 
     def line(self, number: int, width: int) -> str:
         """Return the row `number` in at most `width` columns."""
         widths = self._fitted(width)
-        parts = [cut(text, limit) for text, limit in zip(self._rows[number], widths, strict=True)]
-        padded = [part + " " * (limit - cells(part)) for part, limit in zip(parts[:-1], widths, strict=False)]
+        parts = [truncate(text, limit) for text, limit in zip(self._rows[number], widths, strict=True)]
+        padded = [part + " " * (limit - display_width(part)) for part, limit in zip(parts[:-1], widths, strict=False)]
         return (" " * _GAP).join((*padded, *parts[-1:])).rstrip()
 
     def _fit(self, width: int) -> list[int]:

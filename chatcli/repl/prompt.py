@@ -40,7 +40,7 @@ from chatcli.repl.keys import (
     write_in_editor,
 )
 from chatcli.repl.pastes import PASTE_BEGIN, PASTE_END, Pastes, ShowPastes, plain
-from chatcli.text_lines import FRAMES, START_INTERVAL, starting_text
+from chatcli.text import FRAMES, START_INTERVAL, starting_text
 
 GLYPH = "> "
 GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}

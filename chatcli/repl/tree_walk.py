@@ -15,7 +15,7 @@ from chatcli.events import Said, TreeRow
 from chatcli.repl.picker import RowList
 from chatcli.repl.prompt import Prompt
 from chatcli.sanitize import sanitize_line
-from chatcli.text_lines import cells, cut, one_line
+from chatcli.text import display_width, one_line, truncate
 
 DETAILS = 4
 """The lines below the tree about the turn that the user is at."""
@@ -35,10 +35,10 @@ class TreeWalk(RowList[TreeRow]):
         super().__init__(prompt, rows, next((place for place, row in enumerate(rows) if row.here), len(rows) - 1))
         self._said: dict[int, Said] = {}
         self._number_width = len(str(max(row.number for row in rows)))
-        self._widest = max(cells(_question(row)) for row in rows)
+        self._widest = max(display_width(_question(row)) for row in rows)
         details = Window(FormattedTextControl(self._details), height=DETAILS)
         shown = Condition(lambda: not self._is_low) & ~is_done
-        usage = FormattedTextControl(lambda: [("", cut(_HELP, self._output.get_size().columns - 1))])
+        usage = FormattedTextControl(lambda: [("", truncate(_HELP, self._output.get_size().columns - 1))])
         self._app.layout = Layout(
             HSplit(
                 [
@@ -97,13 +97,13 @@ class TreeWalk(RowList[TreeRow]):
         room = max(width - len(begin), 1)
         limit = min(self._widest, max(int(room * _QUESTION_SHARE), 1))
         question = _question(row, note=False)
-        note = HERE if row.here and limit >= len(HERE) + min(cells(question), _SHORTEST) else ""
-        question = cut(question, limit - len(note)) + note
+        note = HERE if row.here and limit >= len(HERE) + min(display_width(question), _SHORTEST) else ""
+        question = truncate(question, limit - len(note)) + note
         answer = room - limit - 2
         if row.number not in self._said or answer < len("..."):
             return begin + question
         text = sanitize_line(one_line(self._said[row.number].answer[: 4 * answer]))
-        return f"{begin}{question}{' ' * (limit - cells(question))}  {cut(text, answer)}".rstrip()
+        return f"{begin}{question}{' ' * (limit - display_width(question))}  {truncate(text, answer)}".rstrip()
 
     def _details(self) -> StyleAndTextTuples:
         row, width = self._rows[self._place], self._output.get_size().columns - 1
@@ -112,7 +112,7 @@ class TreeWalk(RowList[TreeRow]):
         for mark, text in (("> ", said.question), ("  ", said.answer)):
             begun = sanitize_line(one_line(text))
             first = _fitting(begun, width - 2)
-            lines += [f"{mark}{first}", f"  {cut(begun[len(first) :].strip(), width - 2)}"]
+            lines += [f"{mark}{first}", f"  {truncate(begun[len(first) :].strip(), width - 2)}"]
         return [("", "\n".join(lines))]
 
     def _keys(self) -> KeyBindings:
@@ -148,9 +148,9 @@ def _question(row: TreeRow, *, note: bool = True) -> str:
 
 def _fitting(text: str, width: int) -> str:
     """Return the beginning of `text` that fits into `width` columns, up to a space if there is one."""
-    if cells(text) <= width:
+    if display_width(text) <= width:
         return text
     begun = text[:width]
-    while cells(begun) > width:
+    while display_width(begun) > width:
         begun = begun[:-1]
     return begun[: begun.rfind(" ")] if " " in begun else begun

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from chatcli.runtime.addresses import is_this_machine
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MIB = 1 << 20
 MOST_BODY = 128 * MIB

@@ -2,7 +2,7 @@
 
 import sys
 
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 SEND_TRACES_SECONDS = 2.0
 """Maximum number of seconds that a trace may delay the end of the program."""

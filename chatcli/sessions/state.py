@@ -12,7 +12,7 @@ from typing_extensions import is_typeddict
 from chatcli.errors import UsageError
 from chatcli.runtime.parse import TooDeepError, read_json
 from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_annotation, without_qualifier
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MESSAGES = "messages"
 EXCERPT = 100

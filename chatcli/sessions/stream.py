@@ -25,7 +25,7 @@ from chatcli.events import (
     ToolCallStarted,
     Usage,
 )
-from chatcli.models.speakers import SEPARATOR, Speakers
+from chatcli.models.sequencer import SEPARATOR, MessageSequencer
 from chatcli.sessions.message_calls import finish_reason
 from chatcli.store.usage import Tokens, read_tokens
 
@@ -117,7 +117,7 @@ class AnswerReader:
         self._streamed: dict[str, _StreamedMessage] = {}
         self._held: dict[str, None] = {}
         """The IDs of the messages in the graph's state, in its order."""
-        self._speakers = Speakers()
+        self._sequencer = MessageSequencer()
         self._calls: dict[str, tuple[str, str]] = {}
         """The name of each call's tool, and the node whose model called it."""
         self._finished_calls: set[str] = set()
@@ -209,7 +209,7 @@ class AnswerReader:
     def finish(self) -> Iterator[StreamEvent]:
         """Yield the events that were kept back; the stream has ended."""
         yield from self._read_early_results()
-        yield from self._speakers.end_all()
+        yield from self._sequencer.end_all()
 
     def complete(self) -> Iterator[StreamEvent]:
         """Yield what is no part of the answer after all; the graph has ended as it should."""
@@ -229,7 +229,7 @@ class AnswerReader:
         shown = [streamed.text.strip() for streamed in self._streamed.values() if streamed.text and not streamed.draft]
         self._answer = answer.text
         if answer.text and answer.text.strip() not in (*shown[-1:], SEPARATOR.join(shown)):
-            yield from self._speakers.say(ANSWER, TextDelta(answer.text, ANSWER if self._streamed else ""))
+            yield from self._sequencer.say(ANSWER, TextDelta(answer.text, ANSWER if self._streamed else ""))
 
     def _read_report(self, data: object) -> Iterator[StreamEvent]:
         """Read what a node itself reported: our own nodes' facts, or whatever a user's node has to say."""
@@ -274,13 +274,13 @@ class AnswerReader:
             if streamed.draft is None:
                 streamed.draft = self._is_draft(streamed, text)
             streamed.pieces.append(text)
-            yield from self._speakers.say(message_id, TextDelta(text, label, streamed.draft))
+            yield from self._sequencer.say(message_id, TextDelta(text, label, streamed.draft))
         if message.usage_metadata:
             self._add_usage(message)
         self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
         if whole or getattr(message, "chunk_position", None) == "last":
-            yield from self._speakers.end(message_id)
+            yield from self._sequencer.end(message_id)
 
     def _is_draft(self, streamed: _StreamedMessage, text: str) -> bool:
         """Return whether a message that begins with `text` is taken for an intermediate one, until the graph ends."""
@@ -362,7 +362,7 @@ class AnswerReader:
             elif isinstance(message, dict | tuple):
                 yield from self._read_raw(message, node)
         for message_id in [key for key, streamed in self._streamed.items() if streamed.node == node]:
-            yield from self._speakers.end(message_id)
+            yield from self._sequencer.end(message_id)
 
     def _read_raw(self, message: Any, node: Node) -> Iterator[StreamEvent]:
         """Read a message that a node wrote as plain data, which does not come as a message."""

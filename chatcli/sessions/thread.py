@@ -35,7 +35,7 @@ from chatcli.store.checkpoint_ids import OrderedIds
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import MENDED, lost_since
 from chatcli.store.threads import Step, Threads
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 if TYPE_CHECKING:
     from chatcli.models.names import ModelName

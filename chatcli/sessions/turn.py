@@ -35,7 +35,7 @@ from chatcli.sessions.thread import LOCK_INTERVAL, GraphThread
 from chatcli.store.errors import as_failure
 from chatcli.store.threads import Partial
 from chatcli.store.usage import Tokens
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MAX_NODES = 200
 """Characters of the names of nodes in a notice."""

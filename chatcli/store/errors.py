@@ -6,7 +6,7 @@ import sys
 
 from chatcli.errors import ChatcliError, ExitCallError, StoreError, unexpected
 from chatcli.runtime.program import CHAT, command
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 _WRITABLE = "Make it writable, or name another with --store, or use --no-save."
 _REASONS = (

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from chatcli import paths
 from chatcli.runtime.files import write_to_disk
 from chatcli.sanitize import reveal
-from chatcli.text_lines import format_size, one_line
+from chatcli.text import format_size, one_line
 from chatcli.tools.files import MAX_SHOWN, file_of, find_inside, holds_secrets, shown_path
 from chatcli.tools.tool import Arguments, Tool
 from chatcli.tools.workspace import EditorFiles

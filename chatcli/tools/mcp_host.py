@@ -13,7 +13,7 @@ from pydantic import FileUrl
 from chatcli.attachments.attachment import image_type
 from chatcli.events import Notice, Progress
 from chatcli.message import FORM
-from chatcli.text_lines import format_size, one_line
+from chatcli.text import format_size, one_line
 from chatcli.tools.forms import form_schema, read_form, read_reply
 from chatcli.tools.questions import Inbox, Question, Sampled, new_id, read_consent
 

@@ -11,9 +11,9 @@ from pydantic import AnyUrl, ValidationError
 
 from chatcli.attachments.attachment import Attachment, identify
 from chatcli.errors import UsageError
-from chatcli.text_lines import format_size, one_line
+from chatcli.text import format_size, one_line
+from chatcli.tools.mcp_resources import ServedPrompt, ServedResource
 from chatcli.tools.mcp_session import McpSession, Result
-from chatcli.tools.served import ServedPrompt, ServedResource
 
 MAX_LISTED = 1000
 """The most resources or prompts of a server that are offered."""

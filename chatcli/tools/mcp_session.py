@@ -18,7 +18,7 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Notice, Progress
 from chatcli.runtime.addresses import open_key_warning
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 from chatcli.tools.leash import leashed
 from chatcli.tools.mcp_host import Host
 from chatcli.tools.mcp_http import FAILED, AnsweringClient

@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.events import INTERRUPTED
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_unique, refuse
 from chatcli.transfer.foreign import Export, fenced, joined, load_json, quoted, read_conversations
 

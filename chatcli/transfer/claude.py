@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_unique, refuse
 from chatcli.transfer.foreign import Export, fenced, joined, quoted, read_conversations
 

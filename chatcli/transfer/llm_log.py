@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chatcli.runtime.sqlite import READ_STEPS, connect, plain_tables, unchecked
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
 from chatcli.transfer.foreign import load_json, sort_documents
 from chatcli.transfer.llm_messages import Attachments, Builder

@@ -17,7 +17,7 @@ from chatcli.sessions.history import is_question
 from chatcli.sessions.thread import TITLE_LENGTH, GraphThread
 from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 from chatcli.transfer.document import ThreadDocument
 
 _INPUT = "__input__"

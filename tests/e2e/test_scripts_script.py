@@ -12,7 +12,7 @@ from tests.fakes.steps import Answer, Stall, bob, unknown_model
 SESSION = "Hi! I'm Bob.\n\nWhat's my name?\n"
 
 
-def test_a_script_is_one_conversation_with_its_speakers(chat: Chat, fake: FakeOpenAI) -> None:
+def test_a_script_is_one_conversation_with_its_sequencer(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = bob
     (chat.home.work / "questions.txt").write_text(SESSION)
     result = chat("--script", "questions.txt", "-t", "abc123")

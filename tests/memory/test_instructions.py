@@ -8,7 +8,7 @@ import pytest
 from chatcli.config.trust import read_folder_file, trust
 from chatcli.events import Notice
 from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions
-from chatcli.memory.known import Knowledge
+from chatcli.memory.prompt_context import PromptContextReader
 
 MARKER = "0123456789abcdef"
 
@@ -60,8 +60,8 @@ def test_what_is_not_trusted_is_named(root: Path) -> None:
     write(Path("AGENTS.md"), "inner")
     Path("AGENTS.md").write_text("inner, changed")
     assert found().text(MARKER) == ("", False)
-    [line] = Knowledge(Path.cwd(), instructions=True, memory=False).news(
-        Knowledge(Path.cwd(), instructions=True, memory=False).read("hi", None), 0
+    [line] = PromptContextReader(Path.cwd(), instructions=True, memory=False).new_notices(
+        PromptContextReader(Path.cwd(), instructions=True, memory=False).read("hi", None), 0
     )
     assert line == Notice(
         "not trusted and left out: ../../AGENTS.md, AGENTS.md."
@@ -102,19 +102,21 @@ def test_the_outermost_file_is_cut_first(root: Path) -> None:
 
 def test_a_model_with_a_small_window_gets_less(root: Path) -> None:
     write(root / "AGENTS.md", "word " * 5000)
-    known = Knowledge(Path.cwd(), instructions=True, memory=False).read("hi", 2000)
+    known = PromptContextReader(Path.cwd(), instructions=True, memory=False).read("hi", 2000)
     assert known.cut
     assert len(known.text) < 2000
 
 
 def test_news_is_told_once_until_something_changes(root: Path) -> None:
     write(Path("AGENTS.md"), "inner")
-    knowledge = Knowledge(Path.cwd(), instructions=True, memory=False)
-    assert list(knowledge.news(knowledge.read("hi", None), 12)) == [Notice("instructions: AGENTS.md (about 12 tokens)")]
-    assert list(knowledge.news(knowledge.read("hi", None), 12)) == []
+    reader = PromptContextReader(Path.cwd(), instructions=True, memory=False)
+    assert list(reader.new_notices(reader.read("hi", None), 12)) == [
+        Notice("instructions: AGENTS.md (about 12 tokens)")
+    ]
+    assert list(reader.new_notices(reader.read("hi", None), 12)) == []
     write(Path("AGENTS.md"), "other")
-    assert knowledge.read("hi", None).text.split("\n")[-2] == "other"
-    assert list(knowledge.news(knowledge.read("hi", None), 12)) != []
+    assert reader.read("hi", None).text.split("\n")[-2] == "other"
+    assert list(reader.new_notices(reader.read("hi", None), 12)) != []
 
 
 def test_invalid_bytes_and_a_byte_order_mark_are_no_failure(root: Path) -> None:
@@ -130,8 +132,8 @@ def test_what_is_no_text_is_left_out_though_it_is_trusted(content: bytes) -> Non
     file = read_folder_file("AGENTS.md")
     assert file is not None
     trust([file])
-    known = Knowledge(Path.cwd(), instructions=True, memory=False)
+    known = PromptContextReader(Path.cwd(), instructions=True, memory=False)
     sent = known.read("hi", None)
     assert sent.text == ""
-    [line] = known.news(sent, 0)
+    [line] = known.new_notices(sent, 0)
     assert line.text == f"the instructions {Path.cwd().resolve() / 'AGENTS.md'} are left out: it is not text in UTF-8"

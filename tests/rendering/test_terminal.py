@@ -32,7 +32,7 @@ from chatcli.rendering.terminal import answer
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from chatcli.rendering.theme import plain_text
-from chatcli.text_lines import FRAMES
+from chatcli.text import FRAMES
 from tests.bench.render import tokens
 from tests.rendering.corpus import DOCUMENT, FRAGMENTS
 from tests.rendering.screen import Clock, Terminal, cut, finished, render_markdown

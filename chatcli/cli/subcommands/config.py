@@ -32,7 +32,7 @@ from chatcli.roles import find_role
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.files import replace_privately
 from chatcli.sanitize import sanitize_line
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 app = command_group("Show, set and edit settings; print JSON Schemas.", default="show")
 

@@ -28,7 +28,7 @@ from chatcli.events import Listing, Progress
 from chatcli.message import Citation
 from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize, sanitize_line
-from chatcli.text_lines import format_minute, format_size
+from chatcli.text import format_minute, format_size
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ from chatcli.models.prices import Spent, spent_by_thread, table_name
 from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
-from chatcli.text_lines import cells, cut, format_age, format_minute
+from chatcli.text import display_width, format_age, format_minute, truncate
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 app = command_group("List, show, search, change, export and import threads.")
@@ -150,10 +150,10 @@ def _fit(columns: dict[str, list[str]], width: int) -> None:
     """Shorten what is in the columns of a list of threads, so that a line has `width` cells where possible."""
     columns["id"] = _short_names(columns["id"])
     columns["last used"] = list(map(format_age, columns["last used"]))
-    columns["model"] = [cut(sanitize_line(model), width // 4) for model in columns["model"]]
+    columns["model"] = [truncate(sanitize_line(model), width // 4) for model in columns["model"]]
     others = [[name, *column] for name, column in columns.items() if name != "title"]
-    room = width - sum(max(map(cells, column)) for column in others) - SPACING * len(columns)
-    columns["title"] = [cut(sanitize_line(title), max(room, TITLE_WIDTH)) for title in columns["title"]]
+    room = width - sum(max(map(display_width, column)) for column in others) - SPACING * len(columns)
+    columns["title"] = [truncate(sanitize_line(title), max(room, TITLE_WIDTH)) for title in columns["title"]]
 
 
 def _short_names(names: list[str]) -> list[str]:

@@ -23,7 +23,7 @@ from referencing.jsonschema import specification_with
 from chatcli.errors import UsageError
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MAX_REASON = 300
 """Characters of a validator's message that an error repeats."""

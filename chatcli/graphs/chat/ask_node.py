@@ -20,7 +20,7 @@ from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.small_model import citing_options, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
-from chatcli.memory.known import Known
+from chatcli.memory.prompt_context import PromptContext
 from chatcli.models.errors import translate
 from chatcli.sessions.found import citable, cited_metadata
 from chatcli.sessions.history import heard_before, newest_turn
@@ -90,27 +90,27 @@ def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
     return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **cited}})
 
 
-async def with_known(state: ChatState, turn: TurnContext) -> tuple[TurnContext, Known]:
+async def with_known(state: ChatState, turn: TurnContext) -> tuple[TurnContext, PromptContext]:
     """Return `turn` with what is known beside the conversation, as it is now, and that itself."""
     messages = state.get("messages", [])
     if turn.knowledge is None or turn.model.keeps_conversation:  # the server has a prompt and a memory of its own
-        return turn, Known()
+        return turn, PromptContext()
     question = str(messages[newest_turn(messages)].text) if messages else ""
     known = await asyncio.to_thread(turn.knowledge.read, question, request_limit(turn))
     return replace(turn, known=known.text), known
 
 
-def _report_known(known: Known, turn: TurnContext, runtime: Runtime[TurnContext]) -> None:
-    for notice in turn.knowledge.news(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
+def _report_known(known: PromptContext, turn: TurnContext, runtime: Runtime[TurnContext]) -> None:
+    for notice in turn.knowledge.new_notices(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
         runtime.stream_writer({"event": notice})
 
 
-def rules_tokens(known: Known, turn: TurnContext) -> int:
+def rules_tokens(known: PromptContext, turn: TurnContext) -> int:
     """Return about how many tokens the instructions of `known` take."""
     return turn.counter.count([SystemMessage(known.rules)]) if known.rules else 0
 
 
-def _with_request(answer: AIMessage, turn: TurnContext, known: Known) -> AIMessage:
+def _with_request(answer: AIMessage, turn: TurnContext, known: PromptContext) -> AIMessage:
     """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it."""
     # Of a project's instructions, it notes their names and digests.
     noted = note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)

@@ -19,7 +19,7 @@ from chatcli.errors import ContextError, RefusedError, UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
-from chatcli.memory.known import Known
+from chatcli.memory.prompt_context import PromptContext
 from chatcli.message import Citation
 from chatcli.models.errors import translate
 from chatcli.roles.prompt import fill_template
@@ -58,7 +58,7 @@ class FittedContext:
     passages: tuple[Citation, ...] = ()
     """The passages of documents that went with the newest question."""
     passage_tokens: int = 0
-    known: Known = field(default_factory=Known)
+    known: PromptContext = field(default_factory=PromptContext)
     """What the system prompt has beside the thread's own: instructions and facts."""
     rules_tokens: int = 0
     """About how many tokens the instructions take."""

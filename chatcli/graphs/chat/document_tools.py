@@ -16,7 +16,7 @@ from chatcli.graphs.chat.passages import as_event, fenced, number_passages
 from chatcli.graphs.chat.small_model import is_small
 from chatcli.graphs.chat.state import TurnContext
 from chatcli.sessions.found import ARTIFACT, FoundPassage
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 from chatcli.tools.tool import Arguments, Tool
 
 DOCUMENT_TOOLS = ("search_documents", "read_document")

@@ -16,7 +16,7 @@ from chatcli.models import sdk_errors
 from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, is_unreadable, refuse_other_protocol
 from chatcli.models.model import Model
 from chatcli.sessions.message_calls import finish_reason, whole_answer
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 ATTEMPTS = 4
 MOST_CHARACTERS = 32_000_000

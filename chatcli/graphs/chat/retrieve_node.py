@@ -28,7 +28,7 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.store.recall import OPENING
 from chatcli.store.usage import Tokens, read_tokens
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 if TYPE_CHECKING:
     from chatcli.documents.index import Updated

@@ -28,7 +28,7 @@ from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.title import ask_title
 from chatcli.graphs.chat.token_counter import TokenCounter
-from chatcli.memory.known import Knowledge
+from chatcli.memory.prompt_context import PromptContextReader
 from chatcli.message import Cited
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
@@ -89,7 +89,7 @@ class ChatSession(Session):
         timeout: float | None = None,
         toolbox: Toolbox | None = None,
         grants: Grants | None = None,
-        knowledge: Knowledge | None = None,
+        knowledge: PromptContextReader | None = None,
         foreign_rules: bool = False,
     ) -> None:
         super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), model.name)

@@ -12,7 +12,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from chatcli.config.grants import Grants
 from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.graphs.chat.token_counter import TokenCounter
-from chatcli.memory.known import Knowledge
+from chatcli.memory.prompt_context import PromptContextReader
 from chatcli.models.model import Model
 from chatcli.sessions.found import Retrieval
 from chatcli.store.usage import Tokens
@@ -111,7 +111,7 @@ class TurnContext:
     """The tools that the model may call; none by default."""
     grants: Grants = field(default_factory=lambda: Grants("", ""))
     """What the user allowed for the thread."""
-    knowledge: Knowledge | None = None
+    knowledge: PromptContextReader | None = None
     """Reads the project's instructions and what is remembered; None where neither is sent."""
     known: str = ""
     """What was read of it for the newest question: a part of the system prompt that the thread does not keep."""

@@ -11,7 +11,7 @@ from chatcli.models.model import Model
 from chatcli.sanitize import sanitize
 from chatcli.sessions.thread import TITLE_LENGTH
 from chatcli.store.usage import Tokens, read_tokens
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

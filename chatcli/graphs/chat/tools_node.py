@@ -34,7 +34,7 @@ from chatcli.models.model import Model
 from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
 from chatcli.store.usage import Tokens, read_tokens
-from chatcli.text_lines import format_size, one_line
+from chatcli.text import format_size, one_line
 from chatcli.tools.changes import CHANGES, plan
 from chatcli.tools.questions import Question, Sampled
 from chatcli.tools.tool import Tool

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatcli.config.secrets import Secret, redact
 from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, UsageError
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 if TYPE_CHECKING:
     from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient

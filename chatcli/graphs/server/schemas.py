@@ -16,7 +16,7 @@ from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.shape import GraphShape, shape_of_entrypoint, shape_of_state
 from chatcli.graphs.values import GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.graphs.values_session import RunValues
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MAX_REASON = 200
 """Characters of a validator's message that are shown."""

@@ -33,7 +33,7 @@ from chatcli.store.threads import (
     words_in,
 )
 from chatcli.store.usage import AnswerUsage
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
 """The namespace of the UUIDs of names. It must never change, or threads would be lost."""

@@ -33,7 +33,7 @@ from chatcli.models.errors import shorten, translate_foreign
 from chatcli.models.sdk_errors import chain, missing_key
 from chatcli.runtime.exits import exits_contained
 from chatcli.store.errors import as_store_error
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 MAX_REASON = 300
 """Characters of an exception's message that are shown."""

@@ -26,7 +26,7 @@ from chatcli.runtime.exits import exits_contained
 from chatcli.sanitize import sanitize_line
 from chatcli.store.items import ItemOptions
 from chatcli.store.location import StoreLocation
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 _HONOURED = {"graphs", "env", "dependencies", "python_version", "store", "$schema"}
 _OF_CONTAINERS = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from chatcli.rendering.images import image_size
-from chatcli.text_lines import format_size
+from chatcli.text import format_size
 
 IMAGE = "image"
 """The key of an image's address in what a style carries beside its looks."""

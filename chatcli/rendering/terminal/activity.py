@@ -17,7 +17,7 @@ from chatcli.rendering.terminal.answer import Repaint
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.theme import Line, Run, fold, wrap
 from chatcli.sanitize import Sanitizer, sanitize_line
-from chatcli.text_lines import FRAMES, START_INTERVAL, starting_text
+from chatcli.text import FRAMES, START_INTERVAL, starting_text
 
 DELAY = 0.3
 """Seconds until the waiting indicator appears; a faster answer needs none."""

@@ -20,7 +20,7 @@ from chatcli.serve.acp.client import Client, DismissedError, Fields, StoppedErro
 from chatcli.serve.acp.updates import Updates, diff, shown_text, text_chunk
 from chatcli.sessions.interrupt_answers import decide, read_answer
 from chatcli.sessions.state import as_json, in_full, in_one_line
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 from chatcli.tools.changes import plan
 from chatcli.tools.toolbox import Toolbox
 

@@ -24,7 +24,7 @@ from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.garbage import resume_collections
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUMENTS, SEARCH_THREADS, TOOLS
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 
 if TYPE_CHECKING:
     from chatcli.serve.mcp.service import McpService, Result

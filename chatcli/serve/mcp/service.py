@@ -40,7 +40,7 @@ from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.sessions.requests import Ask
 from chatcli.store.threads import MATCH_END, MATCH_START, Threads, ThreadSummary, find_thread
-from chatcli.text_lines import one_line
+from chatcli.text import one_line
 from chatcli.transfer.export import ExportFormat, thread_lines
 
 _T = TypeVar("_T")

@@ -9,7 +9,7 @@ SEPARATOR = "\n\n"
 """The text between two messages of one turn."""
 
 
-class Speakers:
+class MessageSequencer:
     """Puts the pieces of a turn's messages into a readable order.
 
     The first message is shown as it arrives. The pieces of other messages are kept until it has ended.

@@ -15,7 +15,7 @@ def one_line(text: str, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else f"{line[: limit - 3]}..."
 
 
-def cells(text: str) -> int:
+def display_width(text: str) -> int:
     """Return the number of columns that `text` takes on a terminal."""
     if text.isascii():
         return len(text)
@@ -24,12 +24,12 @@ def cells(text: str) -> int:
     return max(wcswidth(text), 0)
 
 
-def cut(text: str, width: int) -> str:
+def truncate(text: str, width: int) -> str:
     """Return `text`, or as much of its beginning as fits into `width` columns with "..." at its end."""
-    if cells(text) <= width:
+    if display_width(text) <= width:
         return text
     text = text[:width]
-    while text and cells(text) > width - 3:
+    while text and display_width(text) > width - 3:
         text = text[:-1]
     return f"{text.rstrip()}..."
 

@@ -1,11 +1,11 @@
 """Messages that arrive at the same time, in an order that can be read."""
 
 from chatcli.events import TextDelta
-from chatcli.models.speakers import Speakers
+from chatcli.models.sequencer import MessageSequencer
 
 
 def test_one_is_shown_to_its_end_and_the_others_wait() -> None:
-    speakers = Speakers()
+    speakers = MessageSequencer()
 
     def say(message: str, text: str) -> list[str]:
         return [piece.text for piece in speakers.say(message, TextDelta(text, message))]

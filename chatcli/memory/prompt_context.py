@@ -21,8 +21,8 @@ REMEMBERED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What one question is sent with."""
+class PromptContext:
+    """The instructions and facts that one question is sent with."""
 
     instructions: Instructions = field(default_factory=lambda: Instructions(Path()))
     """The files of the project's instructions, those that are left out included."""
@@ -43,15 +43,8 @@ class Known:
         return {self.instructions.shown(file): file.digest for file in self.instructions.files}
 
 
-class Knowledge:
-    """Reads what is known, and what the user should hear of it.
-
-    Args:
-        folder: Where the conversation is.
-        instructions: Whether the project's instructions are read.
-        memory: Whether remembered facts are.
-
-    """
+class PromptContextReader:
+    """Reads the project's `instructions` and the facts of the `memory`, if wanted, for a conversation in `folder`."""
 
     def __init__(self, folder: Path, *, instructions: bool, memory: bool) -> None:
         self._instructions = instructions
@@ -62,8 +55,8 @@ class Knowledge:
         """The same for a conversation, so that its beginning stays what a provider has cached."""
         self._told: object = None
 
-    def read(self, question: str, limit: int | None) -> Known:
-        """Return what `question` is sent with, as the files are now; `limit` is what may be sent in all, in tokens."""
+    def read(self, question: str, limit: int | None) -> PromptContext:
+        """Return the context of `question`, as the files are now, of a request of at most `limit` tokens."""
         room = MAX_BYTES if limit is None else limit * CHARACTERS_PER_TOKEN // SHARE
         found = read_instructions(self._folder) if self._instructions else Instructions(self._folder)
         rules, cut = found.text(self._marker, min(room, MAX_BYTES))
@@ -76,24 +69,25 @@ class Knowledge:
             except StoreError as error:
                 problem = str(error)
         parts = [rules, _fenced(facts or (), self._marker)]
-        return Known(found, rules, cut, facts, "\n\n".join(filter(None, parts)), problem)
+        return PromptContext(found, rules, cut, facts, "\n\n".join(filter(None, parts)), problem)
 
-    def news(self, known: Known, tokens: int) -> Iterator[Notice]:
-        """Yield what the user has not heard yet of the `known` that is sent; its instructions take about `tokens`."""
-        found = known.instructions
-        state = (known.sources, known.cut, [file.digest for file in found.untrusted], found.problems, known.problem)
+    def new_notices(self, context: PromptContext, tokens: int) -> Iterator[Notice]:
+        """Yield the news about `context`, which is sent; its instructions take about `tokens`."""
+        found = context.instructions
+        untrusted = [file.digest for file in found.untrusted]
+        state = (context.sources, context.cut, untrusted, found.problems, context.problem)
         if state == self._told:
             return
         self._told = state
         if found.files:
-            cut = f", cut at {len(known.rules.encode()):,} bytes" if known.cut else ""
-            yield Notice(f"instructions: {', '.join(known.sources)} (about {tokens:,} tokens{cut})")
+            cut = f", cut at {len(context.rules.encode()):,} bytes" if context.cut else ""
+            yield Notice(f"instructions: {', '.join(context.sources)} (about {tokens:,} tokens{cut})")
         if found.untrusted:
             yield Notice(found.untrusted_notice(), urgent=True)
         for path, reason in found.problems:
             yield Notice(f"the instructions {path} are left out: {reason}")
-        if known.problem:
-            yield Notice(known.problem)
+        if context.problem:
+            yield Notice(context.problem)
 
 
 def _fenced(facts: tuple[str, ...], marker: str) -> str:

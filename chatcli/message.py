@@ -53,10 +53,7 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class MessageShown:
-    """A message of the past, shown again as it looked: `role` is one of `SPEAKERS`.
-
-    `cited` is None where no documents were used.
-    """
+    """A message of the past as it looked: `role` is one of `SPEAKERS`, `cited` is None if no documents were used."""
 
     role: str
     text: str

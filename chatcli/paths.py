@@ -34,10 +34,7 @@ def state_dir() -> Path:
 
 
 def runtime_dir(*, create: bool = False) -> Path:
-    """Return the private (0700) folder of sockets, which a logout or a restart of the machine removes.
-
-    Raises `OSError` if there is no folder that only this user can use.
-    """
+    """Return the private (0700) folder of sockets. Raises `OSError` if there is none that only this user can use."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR may be unset: platformdirs uses another folder
         return Path(PlatformDirs("chatcli", appauthor=False, ensure_exists=create).user_runtime_dir)

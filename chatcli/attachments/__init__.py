@@ -5,7 +5,6 @@ from chatcli.fences import fenced, new_marker
 MAX_BYTES = 256 * 1024 * 1024
 """The largest file or piped input that is read, in bytes: no model takes more, and it has to fit in memory."""
 STDIN = "-"
-"""The name of standard input on the command line."""
 
 
 def piped_block(text: str) -> str:

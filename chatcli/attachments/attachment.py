@@ -32,7 +32,6 @@ _WESTERN = "cp1252"
 Kind = Literal["text", "image", "pdf", "recalled"]
 
 STDIN_NAME = "stdin"
-"""The name of standard input in a question."""
 _URL = ("http://", "https://")
 _IMAGES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -45,10 +44,7 @@ _PDF_WITHIN = 1024  # bytes: readers accept that many other bytes before the hea
 
 
 def decode(data: bytes) -> tuple[str, str] | None:
-    """Return the text of `data` and its encoding, or None if it is not text.
-
-    Valid UTF-8 and a byte order mark are certain; anything else is a guess.
-    """
+    """Return the text of `data` and its encoding, which may be a guess; None if it is not text."""
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             return data.decode(encoding, errors="replace"), encoding
@@ -180,12 +176,8 @@ def find_mentions(line: str) -> list[str]:
 
     Only files that exist count: `@someone` stays text. Punctuation after a path is not part of it.
     """
-    found: dict[str, None] = {}
-    for quoted, bare in _MENTION.findall(line):
-        source = quoted or _existing(bare)
-        if source and (source.startswith(("http://", "https://")) or _is_file(source)):
-            found[source] = None
-    return list(found)
+    mentioned = (quoted or _existing(bare) for quoted, bare in _MENTION.findall(line))
+    return list(dict.fromkeys(source for source in mentioned if source.startswith(_URL) or _is_file(source)))
 
 
 def find_resources(line: str, servers: Collection[str]) -> list[tuple[str, str]]:
@@ -213,7 +205,7 @@ def missing_mentions(line: str) -> list[str]:
         source = quoted or (_existing(bare) if bare not in found else bare)
         if source in found or not (quoted or _looks_like_path(source)):
             continue
-        if not source.startswith(("http://", "https://")) and not _is_file(source) and not _names_folder(source):
+        if not source.startswith(_URL) and not _is_file(source) and not _names_folder(source):
             found[source] = None
     return list(found)
 

@@ -15,7 +15,6 @@ from chatcli.errors import ContextError, UsageError
 IMAGE_TIMEOUT = 10.0
 """Seconds that a tool may take: the program that the image was copied from may have to convert it first."""
 MAX_IMAGE = 64 * 2**20
-"""The most bytes of an image in the clipboard."""
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _SAVE_IT = "Save the image as a file, and use /file."
 

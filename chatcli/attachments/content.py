@@ -58,10 +58,7 @@ def pixels(name: str, data: bytes) -> tuple[int, int]:
 
 
 def _without_broken_chunks(data: bytes) -> bytes:
-    """Return a PNG without the auxiliary chunks whose checksum is wrong, such as a colour profile; else `data` itself.
-
-    Browsers ignore them, and Pillow refuses the whole image.
-    """
+    """Return a PNG without the auxiliary chunks of a wrong checksum, which browsers ignore and Pillow refuses."""
     if not data.startswith(_PNG):
         return data
     kept, start = [_PNG], len(_PNG)
@@ -135,14 +132,10 @@ def _opened(name: str, data: bytes) -> "Iterator[PdfReader]":
     try:
         yield PdfReader(io.BytesIO(data))
     except Exception as error:  # noqa: BLE001 - the parser may raise anything for a damaged file
-        raise _unreadable(name, error) from None
-
-
-def _unreadable(name: str, error: Exception) -> UsageError:
-    reason = one_line(str(error))[:200] or type(error).__name__
-    return UsageError(
-        f"{name} can't be read as a PDF: {reason}", remedy="Check that it is complete and has no password."
-    )
+        reason = one_line(str(error))[:200] or type(error).__name__
+        raise UsageError(
+            f"{name} can't be read as a PDF: {reason}", remedy="Check that it is complete and has no password."
+        ) from None
 
 
 def message_content(text: str, attachments: Sequence[Attachment], *, takes_pdf: bool) -> str | list[Block]:

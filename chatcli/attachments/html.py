@@ -1,7 +1,4 @@
-"""The visible text of a web page.
-
-A page becomes its text because its markup would take most of a model's context.
-"""
+"""The visible text of a web page: its markup would take most of a model's context."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -40,7 +37,7 @@ def html_text(page: str) -> str:
 
 def join_pieces(pieces: Iterable[str | None]) -> str:
     """Return the text of `pieces` of a page, each a text, or None for the end of a line."""
-    joined = "".join("\n" if piece is None else _words(piece) for piece in pieces)
+    joined = "".join("\n" if piece is None else unescape(piece).replace("\n", " ") for piece in pieces)
     lines = (one_line(line) for line in joined.split("\n"))
     return "\n".join(line for line in lines if line)
 
@@ -70,10 +67,6 @@ def html_pieces(page: str) -> Iterator[tuple[int, int, str]]:
             yield markup.start(), position, markup["end"] + tag
     if not left_out and position < len(page):
         yield position, len(page), ""
-
-
-def _words(text: str) -> str:
-    return " ".join(unescape(text).split("\n"))
 
 
 def _end_of(markup: re.Match[str], page: str) -> int:

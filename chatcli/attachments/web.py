@@ -13,10 +13,8 @@ from chatcli.errors import ContextError, NetworkError, UsageError
 from chatcli.runtime.addresses import is_public, is_this_machine
 from chatcli.runtime.http import document_hooks, origin, within
 
-MAX_DOWNLOAD = 32 * 1024 * 1024
-"""The largest download, in bytes."""
+MAX_DOWNLOAD = 32 * 1024 * 1024  # bytes
 DEFAULT_SECONDS = 30.0
-"""How long a whole fetch may take."""
 _MAX_REDIRECTS = 5
 
 Resolve = Callable[[str, int], list[str]]
@@ -57,7 +55,8 @@ def fetch(
     try:
         return within(seconds, download.read)
     except httpx2.TimeoutException:
-        raise _too_slow(url, seconds) from None
+        reason = f"{url} was not fetched within {seconds:g} seconds"
+        raise NetworkError(reason, remedy="Allow more with --timeout.") from None
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
         raise UsageError(f"{url} is not a URL that can be fetched: {error}") from None
     except httpx2.HTTPError as error:
@@ -195,7 +194,3 @@ def _check_status(url: str, reply: httpx2.Response) -> None:
         raise NetworkError(failure, remedy="Try again later.")
     if not reply.is_success:
         raise UsageError(failure, remedy="Check the address.")
-
-
-def _too_slow(url: str, seconds: float) -> NetworkError:
-    return NetworkError(f"{url} was not fetched within {seconds:g} seconds", remedy="Allow more with --timeout.")

@@ -123,10 +123,7 @@ def _keep_in_keyring(provider: str, key: Secret) -> str:
 
 
 def _keyring() -> "KeyringBackend":
-    """Return the keyring that the user names (PYTHON_KEYRING_BACKEND), else the best of those that encrypt.
-
-    Raises `InitError` if the named one can't be loaded.
-    """
+    """Return the keyring that the user names (PYTHON_KEYRING_BACKEND), else the best of those that encrypt."""
     from keyring import core
     from keyring.errors import InitError
 

@@ -58,10 +58,7 @@ def read_dotenv(folder: Path | None = None) -> Dotenv:
 
 
 def parse_dotenv(content: bytes) -> dict[str, str]:
-    """Return the variables that a `.env` with `content` sets to something. Values are literal: nothing is expanded.
-
-    Raises `ValueError` if it can't be read as one.
-    """
+    """Return the variables of a `.env`; nothing is expanded. Raises `ValueError` if `content` can't be read."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -74,10 +71,7 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
 
 
 def read_config_file() -> dict[str, Any]:
-    """Return the content of config.toml, empty when there is no such file.
-
-    Raises `OSError` if it can't be read, and `ValueError` if it is not TOML.
-    """
+    """Return the content of config.toml, or nothing. Raises `OSError` or `ValueError` if it can't be read."""
     file = paths.config_file()
     if file.is_dir():
         raise UsageError(f"{file} is a folder", remedy="It should be a file.")

@@ -24,7 +24,7 @@ KEYS_A_SERVER = 8
 
 
 class Grants:
-    """What the user granted the thread `thread_id` of a store; both need not exist.
+    """The user's grants for the thread `thread_id` of a store; both need not exist.
 
     `store` is its key (`StoreLocation.key`), empty for a store in memory, whose grants are lost with it.
     """

@@ -88,10 +88,7 @@ class McpServer:
 
 
 def read_tables(tables: Mapping[str, object]) -> dict[str, McpServer]:
-    """Return the servers of the config file's tables `[mcp.NAME]`, by name.
-
-    Raises `ValueError` if one describes no server.
-    """
+    """Return the servers of the tables `[mcp.NAME]`, by name. Raises `ValueError` if one describes no server."""
     servers = {}
     for name, table in tables.items():
         try:

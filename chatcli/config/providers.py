@@ -18,7 +18,6 @@ DATABRICKS = "databricks"
 IBM = "ibm"
 LANGFLOW = "langflow"
 LANGFLOW_URL = "http://localhost:7860"
-"""Where `langflow run` listens."""
 LMSTUDIO = "lmstudio"
 LOCAL = "local"
 OLLAMA = "ollama"
@@ -299,10 +298,8 @@ _PROVIDERS = (
 )
 
 PROVIDERS: Mapping[str, Provider] = {provider.prefix: provider for provider in _PROVIDERS}
-"""Every provider by its prefix."""
 
 OTHER_NAMES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.other_names}
-"""Every other name of a provider, with its prefix."""
 
 KEY_VARIABLES: Mapping[str, str] = {
     variable: provider.prefix for provider in _PROVIDERS for variable in provider.key_variables

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
-"""The text that replaces a secret."""
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"]*(?=@)")
 _KEY_IN_QUERY = re.compile(
     r"([?&;#](?:[\w.%-]{0,40}(?:key|token|secret|passw|passphrase|pwd|signature|credential)[\w.%-]{0,40}"
@@ -27,10 +26,7 @@ _SHORTEST_NAMED = 8
 
 
 class Secret:
-    """A text that no repr, log or traceback shows.
-
-    pydantic has such a type too; importing pydantic takes as long as showing a whole prompt.
-    """
+    """A text that no repr, log or traceback shows. pydantic's type takes as long to import as to show a prompt."""
 
     __slots__ = ("_text",)
 

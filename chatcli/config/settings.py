@@ -192,7 +192,8 @@ class Settings:
         program = program or current_program()
         # A key in it is for a model of `chat`'s own: where a graph answers, it is none of our business.
         found = sources.read_dotenv(folder) if program.graph is None else sources.Dotenv()
-        dotenv = _settable(found.variables) if found.trusted else {}
+        settable = _settable_variables() if found.trusted else set()
+        dotenv = {variable: value for variable, value in found.variables.items() if variable in settable}
         try:
             written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
@@ -317,11 +318,6 @@ def is_address(variable: str) -> bool:
 def is_never_of_a_folder(variable: str) -> bool:
     """Return whether `variable` is one of chatcli's that no `.env` may set."""
     return is_ours(variable) and variable not in _settable_variables()
-
-
-def _settable(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return those of `variables` that a trusted `.env` may set."""
-    return {variable: value for variable, value in variables.items() if variable in _settable_variables()}
 
 
 @cache

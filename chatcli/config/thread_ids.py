@@ -32,10 +32,7 @@ def check_stored_id(thread_id: str) -> str:
 
 
 def check_title(text: str) -> str:
-    """Return `text` as a title, each run of blanks made one space, when it is 1 to 200 printable characters.
-
-    Raises `ValueError` if it is not.
-    """
+    """Return `text` as a title on one line; raise ValueError unless it has 1 to 200 printable characters."""
     title = one_line(text)
     if not 1 <= len(title) <= MAX_ID_LENGTH or not title.isprintable():
         raise ValueError(f"a title has 1 to {MAX_ID_LENGTH} printable characters")

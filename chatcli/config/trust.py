@@ -25,7 +25,6 @@ FILES = (".env", *INSTRUCTIONS)
 """The names of the files that `chat trust` looks at, beside the one that a project's langgraph.json names as `env`."""
 PROJECT_FILE = "langgraph.json"
 MAX_FILE_BYTES = 1_000_000
-"""Bytes of the largest file that can be trusted."""
 RUN_VARIABLE = "CHATCLI_TRUST"
 """In the real environment, it trusts the current folder for one run."""
 

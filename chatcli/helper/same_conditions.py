@@ -31,10 +31,7 @@ def installation() -> list[str]:
 
 
 def process_conditions(pid: int) -> list[object]:
-    """Return the conditions of the process `pid` in the kernel: its rights, limits, priority, signals and namespaces.
-
-    Raises `OSError` if there is none, or it may not be examined.
-    """
+    """Return the kernel's conditions for the process `pid`. Raises `OSError` if it may not be examined."""
     folder = Path("/proc") / str(pid)
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
     seen: list[object] = [status.get(name) for name in _STATUS]

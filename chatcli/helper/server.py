@@ -21,15 +21,11 @@ from chatcli.paths import runtime_dir
 from chatcli.runtime.signals import STOPPING
 
 _STOPPED_CHECK_SECONDS = 0.05
-"""Seconds between two checks whether the client is stopped."""
 _STREAMS_SECONDS = 5.0
-"""Seconds that the client may take to send its streams."""
 _IDLE_SECONDS = 300.0
 """Seconds that a helper stays without a client, unless the environment sets another time."""
 _NEEDED_CHECK_SECONDS = 2.0
-"""Seconds between two checks whether the helper is still needed."""
 _REQUEST_SECONDS = 1.0
-"""Seconds that a client that has connected may take to send its request."""
 _UNFIT = 100
 """Exit code of a child that may not run the request; not an exit code of `chat`."""
 

@@ -27,10 +27,7 @@ def spawn_helper() -> None:
 
 
 def lock_start() -> int:
-    """Return the descriptor of a lock that only one helper holds, also if many one-shots end together.
-
-    Raises `OSError` if another process holds it, or there is no private folder for it.
-    """
+    """Return the descriptor of the lock that only one helper holds. Raises `OSError` if another process holds it."""
     folder = os.open(runtime_dir(create=True), os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,11 +19,9 @@ from chatcli.helper import kernel
 from chatcli.paths import runtime_dir
 
 IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
-"""Sets how long a helper stays without a client."""
 MAX_REQUEST = 1 << 20
 """Bytes of the longest request; the kernel's limit is lower, and a larger request is not sent."""
 MAX_REPLY = 64
-"""Bytes of the longest reply."""
 HEARD, NO, READY, GO = b"heard", b"no", b"ready", b"go"
 
 
@@ -51,19 +49,13 @@ class Request:
 
 
 def socket_path() -> Path:
-    """Return the path of this installation's socket, whose folder may not exist.
-
-    Raises `OSError` if there is no private folder for it.
-    """
+    """Return the path of this installation's socket. Raises `OSError` if it can have no private folder."""
     installation = crc32(f"{__version__} {sys.executable}".encode())
     return runtime_dir() / f"helper-{installation:08x}.sock"
 
 
 def connect(path: Path, timeout: float) -> socket.socket:
-    """Return a connection to the helper at `path`, whose calls take at most `timeout` seconds.
-
-    Raises `OSError` if none listens, or it is another user's.
-    """
+    """Return a connection to the helper at `path`. Raises `OSError` if none listens, or it is another user's."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         connection.settimeout(timeout)

@@ -25,7 +25,6 @@ from chatcli.runtime.sqlite import in_memory
 from chatcli.sanitize import sanitize_line
 
 MAX_FACT = 1000
-"""Characters of the longest fact that is added."""
 MAX_SENT = 2000
 """Characters of facts that go along with a question: all of them while they are fewer."""
 _MAX_BYTES = 10_000_000

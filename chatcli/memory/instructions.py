@@ -65,10 +65,7 @@ def project_root(folder: Path) -> Path | None:
 
 
 def read_instructions(folder: Path) -> Instructions:
-    """Return the instructions of the resolved `folder` and its parents up to the repository's root.
-
-    In no repository, it is those of the folder alone.
-    """
+    """Return the instructions of `folder` and its parents up to the root of its repository, if it is in one."""
     root = project_root(folder)
     folders = [folder] if root is None else [each for each in (folder, *folder.parents) if each.is_relative_to(root)]
     trusted: list[FolderFile] = []
@@ -81,19 +78,14 @@ def read_instructions(folder: Path) -> Instructions:
         try:
             file = read_folder_file(name, each)
             if file is not None:
-                _check_text(file)
+                if b"\0" in file.content or decode(file.content) is None:  # single bytes of another text do no harm
+                    raise ValueError("it is not text in UTF-8")
                 (trusted if is_trusted(file) else untrusted).append(file)
         except OSError as error:
             problems.append((each / name, error.strerror or type(error).__name__))
         except ValueError as error:
             problems.append((each / name, str(error)))
     return Instructions(folder, tuple(trusted), tuple(untrusted), tuple(problems))
-
-
-def _check_text(file: FolderFile) -> None:
-    """Raise ValueError if `file` is not text in UTF-8; single bytes that are none do no harm."""
-    if b"\0" in file.content or decode(file.content) is None:
-        raise ValueError("it is not text in UTF-8")
 
 
 def shown_lines(file: FolderFile) -> list[str]:

@@ -1,13 +1,12 @@
 """Remembered facts for a user's own graph: to be read in its LangGraph store."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 from langgraph.store.base import BaseStore, ListNamespacesOp, Op, PutOp, Result, SearchOp
 from langgraph.store.memory import InMemoryStore
 
-from chatcli.memory.facts import Fact, current_facts, current_project, relevant
+from chatcli.memory.facts import current_facts, current_project, relevant
 
 ROOT = "memories"
 USER = (ROOT, "user")
@@ -65,15 +64,9 @@ def _facts(op: Op) -> InMemoryStore:
     if isinstance(op, SearchOp) and op.query:
         facts = relevant(facts, op.query)
     store = InMemoryStore()
-    for namespace, key, value in _as_items(facts):
-        store.put(namespace, key, value)
-    return store
-
-
-def _as_items(facts: Iterable[Fact]) -> Iterator[tuple[Namespace, str, dict[str, Any]]]:
     for fact in facts:
-        namespace = (ROOT, fact.project) if fact.project else USER
-        yield namespace, str(fact.lines[0]), {"content": fact.text}
+        store.put((ROOT, fact.project) if fact.project else USER, str(fact.lines[0]), {"content": fact.text})
+    return store
 
 
 def _joined(op: Op, first: Result, second: Result) -> Result:

@@ -124,10 +124,7 @@ def _check_cohere_events(client: Any) -> None:
 
 
 async def _check_lines(lines: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Yield `lines` of Cohere's server-sent events; check the data of each event before its last line is passed on.
-
-    Raises `ValueError` if that is not a JSON object.
-    """
+    """Yield `lines` of Cohere's events. Raises `ValueError` before the end of one whose data is no JSON object."""
     data: list[str] = []
     async for line in lines:
         if line.startswith("data:"):
@@ -198,10 +195,7 @@ def _check_nvidia_events(client: Any) -> None:
 
 
 def _require_object(data: str | bytes, *inside: str) -> None:
-    """Raise a `ValueError` unless `data`, an event, is a JSON object, as every event of every protocol is.
-
-    `inside` names objects, each inside the one before, which may be missing.
-    """
+    """Raise ValueError unless `data`, an event, is a JSON object, as is each one `inside` the other that is there."""
     value = read_json(data)
     for name in (*inside, ""):
         if not isinstance(value, dict):

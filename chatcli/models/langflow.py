@@ -98,7 +98,8 @@ class FlowModel(StreamedModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         """Yield the flow's answer to the newest question; `session_id` of `kwargs` names its memory in Langflow."""
         answer = _Answer(self.server, self.flow, str(kwargs["session_id"]))
-        async with aclosing(self._run(_newest_question(messages), answer.session_id)) as events:
+        question = next(str(message.text) for message in reversed(messages) if isinstance(message, HumanMessage))
+        async with aclosing(self._run(question, answer.session_id)) as events:
             async for event, data in events:
                 for text in filter(None, answer.read(event, data)):
                     yield ChatGenerationChunk(message=AIMessageChunk(content=text))
@@ -254,11 +255,6 @@ def _messages(result: Mapping[str, Any]) -> Iterator[_Output]:
         message_id = str(results.get("id") or "") if isinstance(results, Mapping) and len(messages) == 1 else ""
         for message in messages:
             yield _Output(text_of(message.get("message", message.get("text"))), message.get("sender") or "", message_id)
-
-
-def _newest_question(messages: Sequence[BaseMessage]) -> str:
-    """Return the text of the last question, including that of its attachments."""
-    return next(str(message.text) for message in reversed(messages) if isinstance(message, HumanMessage))
 
 
 async def _lines(reply: httpx2.Response) -> AsyncIterator[str]:

@@ -1,7 +1,4 @@
-"""A Langflow server's API: its flows, their fields, and its errors.
-
-https://docs.langflow.org/api-reference-api-examples
-"""
+"""A Langflow server's API (https://docs.langflow.org/api-reference-api-examples): flows, fields and errors."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +17,6 @@ from chatcli.runtime.parse import read_json
 from chatcli.text import one_line
 
 LIST_SECONDS = 5.0
-"""The limit for a server to list its flows."""
 MAX_REASON = 300
 """The most characters of a server's message that an error repeats."""
 _TEXT_KEYS = ("message", "detail", "msg", "error", "text", "reason")

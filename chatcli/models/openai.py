@@ -83,10 +83,7 @@ class WholeChatOpenAI(ChatOpenAI):
 
 
 def _read_usage(usage: Any) -> dict[str, Any]:
-    """Return the counts of a server's `usage` as whole numbers, as langchain needs them.
-
-    Everything else is left out, numbers that nobody can have used too: the store has no room for them.
-    """
+    """Return the possible counts of a server's `usage` as whole numbers, as langchain and the store need them."""
     if not isinstance(usage, dict):
         return {}
     counts: dict[str, Any] = {}

@@ -19,14 +19,12 @@ from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 
 LMSTUDIO_URL = "http://127.0.0.1:1234/v1"
-"""Where LM Studio's server listens."""
 OLLAMA_PORT = 11434
 OLLAMA_WINDOW = 4096
 """Ollama's default window in tokens; with much graphics memory, newer versions take a larger one."""
 WINDOW_SECONDS = 5.0
 """The most seconds that a server may take to say how much a model reads."""
 MOST_MODELS = 200
-"""The most models of a server that are listed."""
 _NAME_LENGTH = 200
 _NOT_FOR_CHATS = ("embedding", "embeddings")
 """The types of LM Studio's models that answer nothing."""
@@ -41,10 +39,7 @@ def ollama_key() -> Secret | None:
 
 
 def ollama_url(named: str | None = None) -> str:
-    """Return the address of Ollama's server: the one that is `named`, or as its own client reads OLLAMA_HOST.
-
-    Raises `ValueError` if it is none.
-    """
+    """Return the address of Ollama's server: `named`, or else OLLAMA_HOST. Raises `ValueError` if it is none."""
     host = named or os.environ.get("OLLAMA_HOST", "")
     scheme, colon, rest = host.partition("://")
     if not colon:
@@ -84,10 +79,7 @@ def _usable_names(names: Any) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class OllamaWindow:
-    """How much of a request a model of Ollama reads, in tokens; None if it is not known.
-
-    Ollama cuts silently what is longer.
-    """
+    """How much a model of Ollama reads, in tokens, None if unknown; Ollama cuts silently what is longer."""
 
     longest: int | None
     """What the model was made for: no request gets more."""

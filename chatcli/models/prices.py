@@ -119,10 +119,7 @@ def cost_of(answer: AnswerUsage) -> float | None:
 
 
 def price(model: "Model", tokens: Tokens) -> float | None:
-    """Return the price of `tokens` of `model` in US dollars; None if it is not known, or nothing was used.
-
-    A server that the user named has no list price.
-    """
+    """Return the list price of `tokens` of `model` in US dollars; None for a server of the user's, or if unknown."""
     if not (tokens.input or tokens.output) or model.custom_server:
         return None
     return list_price(model.name.provider, model.name.model, tokens)
@@ -136,10 +133,7 @@ def has_price(model: "Model") -> bool:
 
 
 def list_price(provider: str, model: str, tokens: Tokens, at: float = 0) -> float | None:
-    """Return the price of `tokens` in US dollars; None if the table does not have the model.
-
-    A cached prompt is priced as such. `at` is the time in seconds since 1970; 0 is now.
-    """
+    """Return the price of `tokens` in US dollars at the time `at`, 0 for now; None if the table lacks the model."""
     found = _look_up(provider, model, tokens, at)
     return None if found is None else float(found.total_price)
 

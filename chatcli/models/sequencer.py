@@ -6,14 +6,10 @@ from dataclasses import replace
 from chatcli.events import TextDelta
 
 SEPARATOR = "\n\n"
-"""The text between two messages of one turn."""
 
 
 class MessageSequencer:
-    """Puts the pieces of a turn's messages into a readable order.
-
-    The first message is shown as it arrives. The pieces of other messages are kept until it has ended.
-    """
+    """Orders the pieces of a turn's messages: the first is shown as it arrives, the others wait until it has ended."""
 
     def __init__(self) -> None:
         self._current = ""

@@ -29,7 +29,6 @@ _RESERVED = "messages"
 """The name of the conversation in the prompt, which no variable may have."""
 SHIPPED = Path(__file__).parent / "shipped"
 MAX_NAME = 64
-"""The longest name of a role, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,7 @@ class Role:
 
 
 def template_variables(template: str) -> tuple[str, ...]:
-    """Return the names in braces in `template`, each once.
-
-    Raises `ValueError` if the braces don't match, or hold something else.
-    """
+    """Return the names in braces in `template`, each once. Raises `ValueError` for other text in braces."""
     try:
         fields = [found[1:] for found in Formatter().parse(template) if found[1] is not None]
     except ValueError as error:

@@ -28,7 +28,6 @@ CHANGES = "chatcli_changes"
 _MATCHED = 1_000_000
 """The most pairs of lines that are compared for a diff: beyond, all old lines stand before all new ones."""
 _CONTEXT = 3
-"""Unchanged lines around a change in a diff."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DRAFT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BOM = "\ufeff"
@@ -66,10 +65,7 @@ class Change:
         return "\n".join([f"--- {heads[0]}", f"+++ {heads[1]}", *_hunks(old, new)])
 
     def write(self) -> None:
-        """Make the change in one step; a kill leaves the old file or the new one.
-
-        Raises `ToolException` if the file has changed since, or can't be written.
-        """
+        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written."""
         if self._is_written_by_editor():
             return
         *folders, name = Path(self.path).parts
@@ -191,10 +187,7 @@ def change_tools(root: Path, editor: EditorFiles | None = None) -> list[Tool]:
 
 
 def plan(tool: Tool, arguments: Arguments) -> Change:
-    """Return the change that a call of `tool`, one of these tools, stands for; nothing is written yet.
-
-    Raises `ToolException` if it can't be made.
-    """
+    """Return the change of a call of `tool`, one of these tools. Raises `ToolException` if it can't be made."""
     try:
         change = tool.runnable.invoke(dict(arguments))
     except ValidationError as error:  # of a call in a foreign store
@@ -253,10 +246,7 @@ def _checked(change: Change) -> Change:
 
 
 def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str, str | None]:
-    """Return the real path of the file, relative to `root`, and its text, None if there is no such file.
-
-    The `editor` may have text that is not saved yet.
-    """
+    """Return the real path of the file in `root`, and its text as the `editor` has it; None if there is none."""
     found = find_inside(root, path)
     if holds_secrets(root, path):
         raise ToolException(f"{shown_path(path)} may hold secrets by its name, and is never written.")
@@ -296,10 +286,7 @@ def _folder(root: Path, names: Sequence[str], *, make: bool = False) -> Iterator
 
 
 def _read(folder: int, name: str, path: str) -> tuple[str | None, os.stat_result | None]:
-    """Return the text of a file that may be replaced, and its status; None twice if there is no such file.
-
-    Raises `OSError` if it can't be read.
-    """
+    """Return the text and the status of a file that may be replaced; None twice if there is no such file."""
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):

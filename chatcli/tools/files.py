@@ -143,10 +143,7 @@ def _relative(root: Path, path: Path) -> tuple[str, ...]:
 
 
 def find_inside(root: Path, path: str) -> Path:
-    """Return the real path of `path` in `root`, after all symbolic links.
-
-    Raises `ToolException` if it is outside of `root`.
-    """
+    """Return the real path of `path`, after all links. Raises `ToolException` if it is outside of `root`."""
     shown = shown_path(path)
     try:
         found = (root / path).resolve()

@@ -8,15 +8,12 @@ from datetime import date, datetime
 from typing import Any, Literal, cast
 
 MAX_FIELDS = 50
-"""The most fields of a form."""
 MAX_CHOICES = 200
-"""The most values to choose from."""
 MAX_LABEL = 300
 """The most characters of a name, a description or a value to choose."""
 MAX_ANSWER = 20_000
 """The most characters of an answer."""
 DECLINE = ("decline", "reject", "refuse", "no", "n")
-"""The words that refuse a form."""
 _ANSWERS = "the answer is a JSON object with the fields, or decline"
 _YES, _NO = ("y", "yes", "true"), ("n", "no", "false")
 _FORMATS = {"email": re.compile(r"[^@\s]+@[^@\s]+"), "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")}
@@ -115,10 +112,7 @@ class FormField:
 
 
 def read_form(schema: Any) -> list[FormField]:
-    """Return the fields of a form; of what the schema says, only what the protocol allows counts.
-
-    Raises `ValueError` if it is no form: a field is nested, or there are too many.
-    """
+    """Return the fields of a form. Raises `ValueError` if it is none: a field is nested, or there are too many."""
     properties = schema.get("properties", {}) if isinstance(schema, Mapping) else None
     if not isinstance(properties, Mapping) or len(properties) > MAX_FIELDS:
         raise ValueError(f"it is no flat form of at most {MAX_FIELDS} fields")

@@ -20,7 +20,6 @@ from chatcli.tools.questions import Inbox, Question, Sampled, new_id, read_conse
 MAX_LOGGED = 200
 """The most lines that a server may log from one call to the next."""
 MAX_LINE = 1000
-"""The most characters of such a line."""
 MAX_MESSAGE = 4000
 """The most characters of a question that a server asks the user."""
 MAX_URL = 2000
@@ -29,10 +28,6 @@ MAX_SAMPLED = 200_000
 """The most characters that a server may send to the model at a time, images included."""
 ASKS_MODEL = "The MCP server gets the model's answer to these messages, and you pay for it."
 _WARNINGS = ("warning", "error", "critical", "alert", "emergency")
-
-
-def _ignore(event: Progress | Notice) -> None:
-    return None
 
 
 class Host:
@@ -45,7 +40,7 @@ class Host:
     def __init__(
         self,
         name: str,
-        announce: Callable[[Progress | Notice], None] = _ignore,
+        announce: Callable[[Progress | Notice], None] = lambda event: None,
         *,
         debug: bool = False,
         can_ask: bool = False,
@@ -145,10 +140,7 @@ def _refusal(reason: str) -> types.ErrorData:
 
 
 def _sampled_messages(params: types.CreateMessageRequestParams) -> list[BaseMessage]:
-    """Return the messages that the model is to be asked.
-
-    Raises `ValueError` if it is too long, or holds more than text and images.
-    """
+    """Return the messages that the model is to be asked. Raises `ValueError` if it can't take them."""
     messages: list[BaseMessage] = [SystemMessage(params.systemPrompt)] if params.systemPrompt else []
     size = len(params.systemPrompt or "")
     for message in params.messages:

@@ -18,11 +18,9 @@ from chatcli.tools.mcp_session import McpSession, Result
 MAX_LISTED = 1000
 """The most resources or prompts of a server that are offered."""
 MAX_PAGES = 20
-"""The most pages of a list that are read."""
 MAX_BYTES = 20_000_000
 """The largest resource, and the largest prompt with all that it holds."""
 MAX_PARTS = 50
-"""The most parts of a resource or of a prompt."""
 MAX_TEXT = 200
 """The most characters of a name or a description in a list."""
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}

@@ -35,11 +35,9 @@ CLOSE_SECONDS = 6.0
 MIN_SECRET = 6
 """Characters; shorter values are not keys, and would be found in any text."""
 CANCEL_SECONDS = 1.0
-"""Time for the message to a server that a call is cancelled."""
 PING_SECONDS = 5.0
 """Time for a server over HTTP to show that it is still there, after a request failed."""
 MAX_REASON = 1000
-"""Characters of the reason why a server can't be used."""
 PROGRESS_SECONDS = 0.1
 """From one report of a call's progress to the next: a server may send thousands."""
 MAX_REQUESTS = 20

@@ -125,10 +125,7 @@ def new_id() -> str:
 
 
 def read_consent(reply: Any) -> bool:
-    """Return whether the user agrees, by a review of the one call that stands for the question.
-
-    Raises `ValueError` if the reply is no decision.
-    """
+    """Return whether the user agrees to the one call of a review. Raises `ValueError` if `reply` is no decision."""
     decisions = reply.get("decisions", [reply]) if isinstance(reply, Mapping) else reply
     [decision] = decisions if isinstance(decisions, list) and len(decisions) == 1 else [None]
     kind = decision.get("type") if isinstance(decision, Mapping) else decision

@@ -41,10 +41,7 @@ def describe_fetch(weights: Weights) -> str:
 
 
 def offer_larger(used: Weights) -> str:
-    """Return the offer of a better model than `used`, or an empty text.
-
-    It is made once, if `local` means `used` and there is room for the better one.
-    """
+    """Return the offer, made once, of a better model than `used` if there is room for it; else an empty text."""
     largest = KNOWN_WEIGHTS[0]
     if used == largest or _read(_MODEL) != used.name or _read(_OFFERED) == largest.name or not _has_room(largest):
         return ""

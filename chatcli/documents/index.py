@@ -38,7 +38,7 @@ from chatcli.documents.index_rows import (
 )
 from chatcli.documents.passage import Found, Passage
 from chatcli.documents.read import DocumentReader
-from chatcli.documents.search import Match, Scope, find_matches
+from chatcli.ranking.search import Match, Scope, find_matches
 
 _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200
@@ -132,7 +132,7 @@ class DocumentIndex:
         return self._guarded(lambda: self._update(sources, progress, stop))
 
     def search(self, words: str, sources: Sequence[str] | None = None, *, limit: int = 10) -> list[Found]:
-        """Return up to `limit` passages that match `words`, the best first; none when nothing is relevant.
+        """Return up to `limit` passages that match `words`, the best first; all are weak when nothing is relevant.
 
         What is returned stands in the files at this moment. A file that changed since the update is read again first.
 
@@ -270,7 +270,7 @@ class DocumentIndex:
         for _ in range(_TRIES):
             with transaction(self._db, write=False):
                 matches = find_matches(self._db, words, self._scope(sources), limit)
-                found = [(path, Found(passage, match.score)) for match in matches for path, passage in self._at(match)]
+                found = [item for match in matches for item in self._at(match)]
             stale = {path for path, _ in found if not self._is_current(path)}
             if not stale:
                 return [passage for _, passage in found]
@@ -278,12 +278,12 @@ class DocumentIndex:
                 self._read_again(path)
         return [passage for path, passage in found if path not in stale]
 
-    def _at(self, match: Match) -> Iterator[tuple[str, Passage]]:
+    def _at(self, match: Match) -> Iterator[tuple[str, Found]]:
         """Yield the passage of `match` with the path of its file."""
         query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
         (path,) = self._db.execute(query, (match.passage,)).fetchone()
         for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
-            yield os.fsdecode(path), passage
+            yield os.fsdecode(path), Found(passage, match.score, match.weak)
 
     def _is_current(self, path: str) -> bool:
         """Return whether the file `path` holds what the index knows of it, at this moment."""

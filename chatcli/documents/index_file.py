@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chatcli import paths
 from chatcli.errors import StoreError
+from chatcli.ranking.words import TABLE
 from chatcli.runtime.sqlite import ForeignSchemaError, SideFileError, check_schema, connect
 
 VERSION = 1
@@ -18,7 +19,7 @@ VERSION = 1
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process that is writing."""
 _APPLICATION = 0x63686478
-_TABLES = """
+_TABLES = f"""
 CREATE TABLE sources (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     source BLOB NOT NULL UNIQUE,
@@ -55,10 +56,7 @@ CREATE TABLE passages (
     text BLOB NOT NULL,       -- compressed, with a checksum
     plain BLOB
 );
--- Without a copy of the text, which `passages` has. Marks (Mn, Mc) are parts of words in the scripts of India, say.
-CREATE VIRTUAL TABLE words USING fts5 (
-    place, text, content = '', tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
-);
+{TABLE};
 """
 _PASSING = ("locked", "full", "readonly", "unable to open", "disk I/O", "interrupted", "syntax error")
 """What SQLite says when the file itself is whole."""

@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 from chatcli.config.secret_files import open_regular
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
-from chatcli.documents.words import index_words
+from chatcli.ranking.words import index_words
 from chatcli.runtime.parse import inflate
 
 UNSETTLED = 2_000_000_000

@@ -1,4 +1,4 @@
-"""A passage: a part of a document with its place, as the index keeps it and a search finds it."""
+"""A passage: a part of a document with its place, as the index keeps it, a search finds it, and programs get it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,14 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage that a search found; a higher `score` is a better match, 1 at most."""
+    """A passage that a search found; a higher `score` is a better match, 1 at most.
+
+    It is `weak` where an answer would say that nothing was found: all that one search finds is weak, or none.
+    """
 
     passage: Passage
     score: float
+    weak: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return it as `chat docs search` and the tool of `chat mcp` print it."""
@@ -45,4 +49,5 @@ class Found:
             "page": passage.page,
             "text": passage.text,
             "score": round(self.score, 4),
+            "weak": self.weak,
         }

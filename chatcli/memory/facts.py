@@ -15,10 +15,10 @@ from pathlib import Path
 from chatcli import paths
 from chatcli.config.entries import find_entry
 from chatcli.config.secrets import holds_secret
-from chatcli.documents.words import index_words, question_terms
 from chatcli.errors import StoreError, UsageError
 from chatcli.events import Event, Listing, Notice
 from chatcli.memory.instructions import project_root
+from chatcli.ranking.words import index_words, question_terms
 from chatcli.runtime.files import only_writer, replace_privately
 from chatcli.runtime.program import command
 from chatcli.runtime.sqlite import in_memory

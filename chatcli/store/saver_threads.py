@@ -1,8 +1,7 @@
 """The threads of a checkpointer that has no index: a graph's own, or a store in memory."""
 
-from collections.abc import Iterator, Sequence
-from operator import itemgetter
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
@@ -13,9 +12,6 @@ from chatcli.store.message_index import UsageReader, usage_of
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
-    LONG,
-    MATCH_END,
-    MATCH_START,
     Match,
     NoJournal,
     NoLocks,
@@ -27,6 +23,9 @@ from chatcli.store.threads import (
     words_in,
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, Write, answers_of, usage_row
+
+if TYPE_CHECKING:
+    from chatcli.store.exchange_search import FoundExchange
 
 
 class ForeignThreads:
@@ -51,28 +50,26 @@ class ForeignThreads:
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages that hold every word of `text`, the best first."""
-        words = text.casefold().split()
-        found = []
-        for summary in self.recent():
-            for message in self._said(summary.thread_id):
-                if words and all(word in message.text.casefold() for word in words):
-                    role = _role(message)
-                    found.append(Match(summary.thread_id, summary.title, role, _marked(message.text, words)))
-        return found[:limit]
+        """Return the messages of the exchanges that match `text`, the best first."""
+        from chatcli.store.exchange_search import as_matches  # late: most turns search nothing
+
+        return as_matches(self._find(text, limit, ""), text, limit)
 
     def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that hold the words of `text`, the best first."""
-        wanted = set(words_in(text))
-        found: list[tuple[int, QuestionAndAnswer]] = []
-        for summary in self.recent():
-            said = self._said(summary.thread_id) if wanted and summary.thread_id != without else []
-            for question, answer in _exchanges(said):
-                if count := len(wanted & set(words_in(f"{question} {answer}"))):
-                    pair = QuestionAndAnswer(summary.thread_id, summary.title, summary.updated_at, question, answer)
-                    found.append((count, pair))
-        whole = [each for each in found if each[0] == len(wanted)]
-        return [pair for _, pair in sorted(whole or found, key=itemgetter(0), reverse=True)][:limit]
+        """Return the questions with their answers that match `text`, the best first."""
+        from chatcli.store.exchange_search import as_exchanges
+
+        return as_exchanges(self._find(text, limit, without))
+
+    def _find(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+        from chatcli.store.exchange_search import Talk, exchanges_of, rank_exchanges
+
+        talks = (
+            Talk(one.thread_id, one.title, one.updated_at, exchanges_of(map(_shown, self._said(one.thread_id))))
+            for one in (self.recent() if words_in(text) else ())
+            if one.thread_id != without
+        )
+        return rank_exchanges(talks, text, limit)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
@@ -211,24 +208,12 @@ class MemoryThreads(ForeignThreads):
         return threads
 
 
-def _exchanges(said: Sequence[HumanMessage | AIMessage]) -> Iterator[tuple[str, str]]:
-    """Yield the text of each question with that of the answer to it."""
-    for index, message in enumerate(said):
-        if _role(message) == "user":
-            following = said[index + 1 : index + 2]
-            answer = next((after.text for after in following if _role(after) == "assistant"), "")
-            yield without_recalled(message.text)[:LONG], answer[:LONG]
+def _shown(message: HumanMessage | AIMessage) -> tuple[str, str]:
+    return _role(message), without_recalled(message.text)
 
 
 def _checkpoint_id(checkpoint: CheckpointTuple) -> str:
     return checkpoint.checkpoint["id"]
-
-
-def _marked(text: str, words: Sequence[str]) -> str:
-    return " ".join(
-        f"{MATCH_START}{word}{MATCH_END}" if any(wanted in word.casefold() for wanted in words) else word
-        for word in text.split()
-    )
 
 
 def _step(checkpoint: CheckpointTuple) -> Step:

@@ -7,9 +7,9 @@ import difflib
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
@@ -28,7 +28,7 @@ MATCH_START, MATCH_END = "\x02", "\x03"
 _MAX_NAMED = 5
 Name = TypeVar("Name", bound=Hashable)
 LONG = 100_000
-"""Characters of a message in an `QuestionAndAnswer`."""
+"""Characters of a message in a `QuestionAndAnswer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,17 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class QuestionAndAnswer:
-    """A question and its answer that a search found, either perhaps empty; the thread's `title` and `updated_at`."""
+    """A question and its answer that a search found; either is empty where the thread has none.
+
+    `title` and `updated_at` are the thread's. It is `weak` where what the search found covers little of the words.
+    """
 
     thread_id: str
     title: str
     updated_at: str
     question: str
     answer: str
+    weak: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +161,15 @@ class Threads(Protocol):
         """Return the threads whose ID begins with `prefix`, the newest first, `limit` of them at most."""
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages that hold every word of `text`, the best first."""
+        """Return the messages of the exchanges that hold every word of `text` in any form, the best first.
+
+        Where no exchange does, those that hold most of them come first.
+        """
 
     def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that hold the words of `text`, the best first, `limit` at most.
+        """Return the questions with their answers that match `text`, the best first, `limit` at most.
 
-        They hold every word, or, where none does, some. The thread `without` is left out. A LangGraph server has none:
-        what it keeps belongs to its app.
+        The thread `without` is left out. A LangGraph server has none: what it keeps belongs to its app.
         """
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
@@ -204,40 +210,24 @@ def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeQueries:
-    """The queries of a database for exchanges.
+    """The queries of a database for messages; numbers are given as a JSON list.
 
     Attributes:
-        hits: Returns the messages that hold some `words`, the best first.
-        following: Returns the role and the text of the message after another one of its thread.
-        asked: Returns the ID and the text of the last question before a message of its thread.
+        holding: Returns the IDs of the newest messages that have a word which begins with `beginning`.
+        threads: Returns of the messages `ids` the ID and the thread.
+        roles: Returns the ID and the role of each message of `thread`, in order.
+        texts: Returns of the messages `ids` the ID and the text.
+        summaries: Returns of the `threads`, a JSON list, the ID, the title and the date.
+        count: Returns how many messages the store has.
 
     """
 
-    hits: str
-    following: str
-    asked: str
-
-
-def find_exchanges(
-    execute: Callable[..., Any], queries: ExchangeQueries, searches: Iterable[str], limit: int, without: str
-) -> list[QuestionAndAnswer]:
-    """Return what the first of `searches` finds that finds anything; see `Threads.exchanges`."""
-    found: dict[int, QuestionAndAnswer] = {}
-    for words in searches:
-        values = {"words": words, "limit": 2 * limit, "without": without, "long": LONG}
-        for number, thread_id, title, updated_at, role, text in execute(queries.hits, values).fetchall():
-            place, question, answer = number, text, ""
-            here = {"thread": thread_id, "id": number, "long": LONG}
-            if role == "user":
-                following = execute(queries.following, here).fetchone()
-                answer = following[1] if following is not None and following[0] == "assistant" else ""
-            else:
-                place, question = execute(queries.asked, here).fetchone() or (number, "")
-                answer = text
-            found.setdefault(place, QuestionAndAnswer(thread_id, title, updated_at, question, answer))
-        if found:
-            break
-    return list(found.values())[:limit]
+    holding: str
+    threads: str
+    roles: str
+    texts: str
+    summaries: str
+    count: str
 
 
 def refuse_taken(thread_id: str, *, taken: bool) -> None:

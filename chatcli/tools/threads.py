@@ -22,6 +22,6 @@ def thread_tool(threads: Threads) -> Tool:
         """
         configurable: dict[str, Any] = config.get("configurable", {})
         found = await asyncio.to_thread(recall, threads, query, without=str(configurable.get("thread_id", "")))
-        return found.text or "Nothing in earlier conversations has these words."
+        return found.text or "Nothing in earlier conversations has enough of these words."
 
     return Tool(StructuredTool.from_function(coroutine=search_threads, parse_docstring=True, handle_tool_error=True))

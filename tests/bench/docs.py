@@ -184,9 +184,10 @@ def measure_set(name: str, questions: Sequence[Question], folder: Path, dense: s
     with DocumentIndex(folder.parent / f"{name}.db") as index:
         index.update([str(folder)])
         (source,) = index.sources()
-        found = [[match.passage for match in index.search(question.text)] for question in questions]
+        hits = [[hit for hit in index.search(question.text) if not hit.weak] for question in questions]
+        found = [[hit.passage for hit in matches] for matches in hits]
         off_topic = [question for question in OFF_TOPIC.split("\n") if question]
-        answered = sum(bool(index.search(question)) for question in off_topic)
+        answered = sum(any(not hit.weak for hit in index.search(question)) for question in off_topic)
         passages = [passage for file in sorted(folder.rglob("*")) for passage in index.passages(file)]
     shown = [passage for matches in found for passage in matches]
     print(f"\n{name}: {len(questions)} questions, {source.files} files, {source.passages} passages")

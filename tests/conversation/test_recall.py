@@ -87,11 +87,21 @@ def test_recall_shows_what_is_found_and_leaves_the_current_thread_out(fake: Fake
     assert notice.text.startswith("sent with the next question: 1 excerpt of past threads, about ")
     assert "thread old (which pump do we take?)" in recalled.text
     assert "AI: We chose the flux pump." in recalled.text
-    assert nothing == [Notice("no other thread has these words")]
+    assert nothing == [Notice("no other thread has enough of these words")]
     assert [type(each) for each in none] == [Notice]
     assert off == [Notice("what was recalled is not sent")]
     assert again == [Notice("nothing recalled is waiting")]
     assert dropped.waiting == ()
+
+
+def test_recall_sends_nothing_that_matches_little(fake: FakeOpenAI) -> None:
+    past(fake)
+    conversation = converse(fake, "new")
+    words = ("what is the plan", "pump prices in Nairobi, Mombasa and Zanzibar", "what was the pump that we choose?")
+    *nothing, found = run(conversation, *(command(conversation, each) for each in words))
+    assert nothing == [[Notice("no other thread has enough of these words")]] * 2
+    assert isinstance(found[-1], Notice)
+    assert found[-1].text.startswith("sent with the next question: 1 excerpt")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +147,7 @@ def test_the_tool_is_offered_by_name_and_asks_once_a_thread(fake: FakeOpenAI) ->
     assert not [event for event in events if isinstance(event, ApprovalRequested)]
     assert "thread old" in fake.requests[-2].results[-1]
     assert "thread new" not in fake.requests[-2].results[-1]
-    assert fake.requests[-1].results[-1] == "Nothing in earlier conversations has these words."
+    assert fake.requests[-1].results[-1] == "Nothing in earlier conversations has enough of these words."
 
 
 def test_without_a_user_to_ask_the_tool_is_refused(fake: FakeOpenAI) -> None:

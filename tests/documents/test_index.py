@@ -223,7 +223,7 @@ def test_a_search_is_restricted_to_sources(index: DocumentIndex, docs: Path) -> 
 
 def test_a_small_source_beside_a_large_one(index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The words are too common in the index to be looked up there, and rare in the small source.
-    monkeypatch.setattr("chatcli.documents.search._MOST_ROWS", 20)
+    monkeypatch.setattr("chatcli.ranking.search._MOST_ROWS", 20)
     for number in range(50):
         write(docs / f"large/{number}.md", "default file value " * 3)
     write(docs / "small/a.md", "The default file has a value.")

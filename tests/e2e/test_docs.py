@@ -159,6 +159,12 @@ def test_index_search_list_and_forget(chat: Chat, home: Home, terminal: OpenTerm
     [one] = found
     assert cited_place(one) == ("docs/setup.md", 1, 3)
     assert one["text"] == "\n".join(SETUP.splitlines()[one["start_line"] - 1 : one["end_line"]])
+    assert not any(one["weak"] for one in found)
+    weak = chat("docs", "search", "frobnicate Zanzibar, Mombasa and Nairobi", "--json").json()
+    assert weak
+    assert all(one["weak"] for one in weak)
+    noted = chat("docs", "search", "frobnicate Zanzibar, Mombasa and Nairobi")
+    assert "note: these passages have little of the question" in noted.stderr
     plain = chat("docs", "search", "how", "to", "frobnicate?").stdout
     assert plain.startswith("docs/setup.md:1-3  0.")
     assert plain.endswith("# Setup\n\nRun `make frobnicate` to begin.\n")

@@ -150,8 +150,30 @@ def test_search_finds_the_messages_that_hold_every_word(run: Run) -> None:
         assert {match.thread_id for match in search("snake_case")} == {"code"}
         assert search("deep")[0].title == "why is the sea so deep?"
         assert len(search("why", limit=1)) == 1
-        for nothing in ("sky deep", "", " ", '"', "sky AND NOT", "' OR 1=1", "text:*"):
+        assert {match.thread_id for match in search("seas") + search("meaning, snakes?")} == {"sea", "code"}
+        assert {match.thread_id for match in search("sky deep")} == {"sky", "sea"}  # no exchange has both
+        assert {match.thread_id for match in search("deep seas of sky blue")} == {"sky", "sea"}
+        for nothing in ("", " ", '"', "AND NOT", "' OR 1=1", "text:*", "zebra"):
             assert search(nothing) == [], nothing
+
+    run(work)
+
+
+def test_the_words_of_a_search_may_be_anywhere_in_one_exchange(run: Run, server: FakeOpenAI) -> None:
+    async def work(bench: Bench) -> None:
+        server.script(Answer("Nightly, by rsync."), Answer("On Mondays."), Answer("By rsync, too."), Answer("No."))
+        for thread_id, text in (("a", "how do the backups run?"), ("a", "when?"), ("b", "how do I copy photos?")):
+            await bench.ask(thread_id, text)
+        await bench.ask("c", "is the backup large?")
+        search = bench.store.threads.search
+        found = [(match.thread_id, match.role, match.snippet) for match in search("rsync backup")]
+        assert found == [
+            ("a", "user", f"how do the {MATCH_START}backups{MATCH_END} run?"),
+            ("a", "assistant", f"Nightly, by {MATCH_START}rsync{MATCH_END}."),
+        ]
+        most = [match.thread_id for match in search("what copies photographs and photos by rsync?")]
+        assert most[0] == "b"
+        assert set(most) == {"a", "b"}
 
     run(work)
 
@@ -173,6 +195,8 @@ def test_exchanges_are_questions_with_their_answers(run: Run, server: FakeOpenAI
         assert found("blue", without="sky") == [("here", "is the beach blue?", "Again Rayleigh.")]
         assert sorted(found("Rayleigh sand")) == sorted(found("beach blue")) == [sea, sky]  # no exchange has both
         assert len(found("Rayleigh sand", limit=1)) == 1
+        assert not any(each.weak for each in bench.store.threads.exchanges("blue sand", 9, "here"))
+        assert all(each.weak for each in bench.store.threads.exchanges("sand zebras lions tigers", 9, "here"))
         assert found("nothing") == found("") == found("' | \" & !") == []
         server.script(Answer("Hm."), Fail(400, {"error": {"message": "no"}}))
         await bench.ask("lost", "the zebra?")

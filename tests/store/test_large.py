@@ -22,22 +22,23 @@ def test_a_large_value_is_compressed_fast_and_a_small_one_well() -> None:
         assert serializer.loads_typed((tag, blob)) == text
 
 
-def test_of_many_messages_with_a_word_the_newest_are_compared(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+def test_of_many_messages_with_a_word_the_newest_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.executescript(f"CREATE TABLE checkpoints (checkpoint_ns); {schema.TABLES} {schema.TRIGGERS}")
-        connection.execute("INSERT INTO threads VALUES ('t', 'title', 'm', 1, '', '')")
         for number in range(30):
-            text = "sky" if number in (3, 25) else f"sky {'and more words ' * number}"
-            connection.execute(schema.ADD_MESSAGE, ("t", str(number), "c", "user", text, False))
+            connection.execute("INSERT INTO threads VALUES (?, 'title', 'm', 1, '', '')", (str(number),))
+            text = "sky" if number in (3, 25) else f"sky {'and more words ' * (number + 1)}"
+            connection.execute(schema.ADD_MESSAGE, (str(number), "m", "c", "user", text, False))
 
-        def snippets(ranked: int) -> list[str]:
-            values = {"words": '"sky"', "limit": 3, "around": 12, "ranked": ranked}
-            return [row[3].translate({2: None, 3: None}) for row in connection.execute(threads.SEARCH, values)]
+    def found(newest: int) -> list[str]:
+        monkeypatch.setattr("chatcli.store.exchange_search.NEWEST", newest)
+        return [match.thread_id for match in threads.SqliteThreads(path).search("sky", limit=3)]
 
-        assert snippets(ranked=30)[:2] == ["sky", "sky"]
-        assert snippets(ranked=10)[0] == "sky"
-        assert snippets(ranked=10)[1] != "sky"
-        assert len(snippets(ranked=10)) == 3
+    assert sorted(found(30)[:2]) == ["25", "3"]
+    assert found(10)[0] == "25"
+    assert "3" not in found(10)
+    assert len(found(10)) == 3
 
 
 def test_the_beginning_of_a_message_is_searched(tmp_path: Path) -> None:

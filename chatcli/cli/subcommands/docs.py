@@ -80,7 +80,8 @@ def index(ctx: typer.Context, paths: Paths) -> None:
 def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 10, as_json: AsJson = False) -> None:
     """Find passages by words, the best first.
 
-    Searched are the documents of --docs, or else all that are in the index. What changed in them is read first.
+    Searched are the documents of --docs, or else all that are in the index. What changed in them is read first. A note
+    says so where the passages have too little of the question for an answer.
     """
     settings = settings_of(ctx).with_options({"docs": docs or None})
     given = list(dict.fromkeys(map(resolve_source, settings.docs)))
@@ -94,6 +95,8 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
     if wants_json(settings, as_json=as_json):
         print_json(settings, [one.as_json() for one in found], as_json=as_json)
         return
+    if found and found[0].weak:
+        print("note: these passages have little of the question: an answer would not use them", file=sys.stderr)
     for number, one in enumerate(found):
         passage = one.passage
         shown = Citation(0, shown_path(passage.path), passage.start_line, passage.end_line, passage.page, "")

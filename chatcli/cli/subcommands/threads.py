@@ -112,13 +112,16 @@ def show(
 @app.command()
 def search(
     ctx: typer.Context,
-    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words that a message contains, all of them.")],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words to look for, in any form.")],
     limit: BestLimit = 50,
     as_json: AsJson = False,
     store: Store = None,
     url: Url = None,
 ) -> None:
-    """Find messages by their words, the best first."""
+    """Find messages by words, the best first.
+
+    The words may be anywhere in a question and its answer. Where no exchange has all of them, those with most follow.
+    """
     settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).search(" ".join(text), limit)
     matches = (MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found)

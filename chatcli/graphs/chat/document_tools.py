@@ -96,11 +96,11 @@ def _never(arguments: Arguments) -> bool:
 
 
 def search_index(words: str, sources: Sequence[str], limit: int) -> list[Found]:
-    """Return the best passages in `sources` for `words`, as the index has them."""
+    """Return the best passages in `sources` for `words`; none if they match little of it."""
     from chatcli.documents.index import DocumentIndex  # late: most turns have no documents
 
     with DocumentIndex() as index:
-        return index.search(words, sources, limit=limit)
+        return [each for each in index.search(words, sources, limit=limit) if not each.weak]
 
 
 def _read(path: str, sources: Sequence[str]) -> list[Passage]:

@@ -23,7 +23,7 @@ from chatcli.graphs.chat.context import request_limit
 from chatcli.graphs.chat.document_tools import search_index
 from chatcli.graphs.chat.passages import as_event, new_retrieval, number_passages
 from chatcli.graphs.chat.receive import receive
-from chatcli.graphs.chat.small_model import closest, is_small, stems
+from chatcli.graphs.chat.small_model import closest, for_readers, is_small, stems
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.store.recall import OPENING
@@ -191,8 +191,10 @@ def fitting(found: Sequence[Found], turn: TurnContext, question: str) -> list[Fo
     free = UNKNOWN_TOKENS if limit is None else (limit - len(question) // CHARACTERS_PER_TOKEN) // SHARE
     room = min(tokens, free) * CHARACTERS_PER_TOKEN
     if is_small(turn.model) and found:  # it takes what matches little for an answer, too
-        near = [each for each in found if each.score >= SMALL_SCORE * found[0].score]
-        found = [near[index] for index in closest([each.passage.plain or each.passage.text for each in near], question)]
+        texts = {each: text for each in found if (text := for_readers(each.passage.plain or each.passage.text))}
+        best = max((each.score for each in texts), default=0.0)
+        near = [each for each in texts if each.score >= SMALL_SCORE * best]
+        found = [near[place] for place in closest([texts[each] for each in near], question)] if near else []
     chosen: list[Found] = []
     for each in found[:count]:
         room -= len(each.passage.plain or each.passage.text)

@@ -11,8 +11,8 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.config.providers import LOCAL
-from chatcli.documents.words import FUNCTION_WORDS
 from chatcli.models.model import Model
+from chatcli.ranking.words import FUNCTION_WORDS
 from chatcli.sessions.found import FoundPassage
 
 NOTHING = "Nothing in your documents matches this."
@@ -25,6 +25,21 @@ MAX_HEADING = 60
 _ENDS = (".", "!", "?", ":", ";", ",", "`")
 STEM = 6
 """The first characters of a word, by which its forms are compared."""
+_ADDRESSING = re.compile(
+    r"""
+    ^\W*(system|assistant|user|human|ai|developer|instructions?)(\s+(prompt|message|note|override)s?)?\s*[:>\]|]
+    | <\|\w+\|> | \[/?INST\] | </?(system|assistant|user|instructions?)\b | ^\#+\s*(system|instructions?|response)\b
+    | \b(ignore|disregard|forget|override)\b.{0,40}
+      \b(instructions?|prompts?|passages?|questions?|rules|above|previous)\b
+    | (^|[.!?:;,]\s*)(and\s+|please\s+|always\s+|just\s+|now\s+|you\s+(must|should|will|have\s+to)\s+(always\s+)?)*
+      (answer|reply|respond|say|output|write|print|repeat)\b.{0,60}\b(only|exactly|nothing|instead|words?|whatever|always)\b
+    | \byou\s+are\s+(now\b|an?\s+(ai|assistant|language\s+model|chatbot))
+    | \b(language\s+models?|chatbots?|llms?|ai\s+assistants?)\b.{0,40}
+      \b(must|should|please|answer|reply|respond|ignore)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What a line has that speaks to a model and not to a reader. A small model obeys it, whatever stands around it."""
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _WORD = re.compile(r"\w+")
 _TASK = (
@@ -65,9 +80,14 @@ def around_question(passages: Sequence[FoundPassage], marker: str, question: str
     """Return the text before and after the question: the passages' best parts, since the model reads slowly."""
     if not passages:
         return "", ""
-    parts = (excerpt(each["plain"] or each["text"], question) for each in passages)
+    parts = (excerpt(for_readers(each["plain"] or each["text"]), question) for each in passages)
     listed = "\n\n".join(f"[{each['number']}] {part}" for each, part in zip(passages, parts, strict=True))
     return f"<{marker}>\n{listed}\n</{marker}>\n\nQuestion: ", ""
+
+
+def for_readers(text: str) -> str:
+    """Return `text` without the lines that address the model."""
+    return "\n".join(line for line in text.split("\n") if not _ADDRESSING.search(line)).strip()
 
 
 def excerpt(text: str, question: str) -> str:

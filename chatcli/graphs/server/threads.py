@@ -29,7 +29,6 @@ from chatcli.store.threads import (
     Step,
     ThreadSummary,
     refuse_taken,
-    snippet,
     words_in,
 )
 from chatcli.store.usage import AnswerUsage
@@ -39,7 +38,6 @@ NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
 """The namespace of the UUIDs of names. It must never change, or threads would be lost."""
 PAGE = 100
 """Threads or states in one request; the server's default is ten."""
-SNIPPET_WORDS = 16
 NAME, TITLE = "chatcli_thread", "chatcli_title"
 """Keys in the metadata of threads; in that of a checkpoint, the second one is the title of its turn."""
 TALK = "chatcli_talk"
@@ -81,19 +79,16 @@ class ServerThreads:
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """See `Threads.search`; the server has no search, so this reads all threads, the newest first."""
-        wanted = set(words_in(text))
-        found: list[Match] = []
+        """See `Threads.search`; the server has no search, so this reads all threads."""
+        from chatcli.store.exchange_search import Talk, as_matches, exchanges_of, rank_exchanges  # late, as in a store
+
+        talks: list[Talk] = []
         with self._client() as client:
-            for row in _rows(client) if wanted else ():
+            for row in _rows(client) if words_in(text) else ():
                 summary = summary_of(row)
-                for shown in shown_in({**values_of(row), **_talk(client, row)}):
-                    if wanted <= set(words_in(shown.text)):
-                        excerpt = snippet(shown.text, wanted, SNIPPET_WORDS)
-                        found.append(Match(summary.thread_id, summary.title, shown.role, excerpt))
-                if len(found) >= limit:
-                    break
-        return found[:limit]
+                said = ((shown.role, shown.text) for shown in shown_in({**values_of(row), **_talk(client, row)}))
+                talks.append(Talk(summary.thread_id, summary.title, summary.updated_at, exchanges_of(said)))
+        return as_matches(rank_exchanges(talks, text, limit), text, limit)
 
     def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
         """Return none: see `Threads.exchanges`."""

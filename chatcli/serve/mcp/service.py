@@ -199,7 +199,7 @@ class McpService:
         return [one.thread_id for one in found]
 
     async def search_threads(self, arguments: dict[str, Any]) -> Result:
-        """Return the messages that hold all words of the text."""
+        """Return the messages of the exchanges that match the text best."""
         limit = arguments.get("limit", 20)
         found = await self._with_threads(lambda threads: threads.search(arguments["text"], limit))
         matches = [dataclasses.asdict(match) for match in found]

@@ -106,10 +106,11 @@ LIST_THREADS = Tool(
 SEARCH_THREADS = Tool(
     "search_threads",
     "Search threads",
-    "Find messages of the stored conversations that hold all of the given words, the best first.",
+    "Find messages of the stored conversations by words in any form, the best first: those of exchanges that have all"
+    " words, or else most of them.",
     _arguments(
         ("text",),
-        text=_text("Words that a message contains.", minLength=1),
+        text=_text("Words to look for.", minLength=1),
         limit=_count("The best N.", 20, MAX_LISTED),
     ),
     _object(
@@ -159,13 +160,17 @@ SEARCH_DOCUMENTS = Tool(
         ("passages",),
         passages=_list_of(
             _object(
-                ("path", "text", "score"),
+                ("path", "text", "score", "weak"),
                 path=_TEXT,
                 start_line=_MAYBE_NUMBER,
                 end_line=_MAYBE_NUMBER,
                 page=_MAYBE_NUMBER,
                 text=_TEXT,
                 score={"type": "number"},
+                weak={
+                    "type": "boolean",
+                    "description": "Whether the passages match little of the text: none may answer.",
+                },
             )
         ),
     ),

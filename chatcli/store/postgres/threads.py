@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -23,16 +23,16 @@ from chatcli.store.threads import (
     Step,
     ThreadSummary,
     branch_to,
-    find_exchanges,
     refuse_taken,
-    snippet,
     words_in,
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
 
+if TYPE_CHECKING:
+    from chatcli.store.exchange_search import FoundExchange
+
 IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
-SNIPPET_WORDS = 12
 
 
 class PostgresThreads:
@@ -86,28 +86,29 @@ class PostgresThreads:
             return [ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages that hold every word of `text`, the best first."""
-        words = words_in(text)
-        with self._use() as connection:
-            if not words or not self._is_set_up(connection):
-                return []
-            values = {"words": " ".join(words), "limit": limit}
-            rows = connection.execute(_SEARCH.format(words=self._words()), values).fetchall()
-        # Not by ts_headline, whose parser takes `file.py` for one word and would not find `file` in it.
-        return [
-            Match(thread_id, title, role, snippet(text, set(words), SNIPPET_WORDS))
-            for thread_id, title, role, text in rows
-        ]
+        """Return the messages of the exchanges that match `text`, the best first."""
+        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
+
+        return as_matches(self._find_exchanges(text, limit, ""), text, limit)
 
     def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that hold the words of `text`, the best first."""
-        words = list(dict.fromkeys(words_in(text)))
-        searches = (" & ".join(words), " | ".join(words))
+        """Return the questions with their answers that match `text`, the best first."""
+        from chatcli.store.exchange_search import as_exchanges
+
+        return as_exchanges(self._find_exchanges(text, limit, without))
+
+    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+        from chatcli.store.exchange_search import find_in_database
+
         with self._use() as connection:
-            if not words or not self._is_set_up(connection):
+            if not words_in(text) or not self._is_set_up(connection):
                 return []
-            queries = replace(_EXCHANGES, hits=_EXCHANGES.hits.format(words=self._words()))
-            return find_exchanges(connection.execute, queries, searches, limit, without)
+            queries = replace(_EXCHANGES, holding=_EXCHANGES.holding.format(words=self._words()))
+
+            def read(query: str, values: dict[str, Any], *kinds: type) -> Iterator[tuple[Any, ...]]:
+                return iter(connection.execute(query, values))  # the server keeps to the types of its columns
+
+            return find_in_database(read, queries, text, limit, without)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
@@ -303,39 +304,26 @@ UPDATE chatcli_threads SET title = %(title)s
 WHERE thread_id = %(thread)s AND (%(old)s::text IS NULL OR title = %(old)s)
 """
 
-# Both searches take the numbers of all messages from the index before they order them: the planner might otherwise go
-# through the messages by number, and cut each into words. Without positions, messages that hold the same words rank the
-# same; so the newest comes first, and of those that hold some of the words, those that hold more.
-_SEARCH = f"""
-WITH found AS MATERIALIZED (
-    SELECT m.id FROM chatcli_messages m WHERE {{words}} @@ plainto_tsquery('simple', %(words)s)
-), best AS (SELECT id FROM found ORDER BY id DESC LIMIT %(limit)s)
-SELECT m.thread_id, t.title, m.role, left(m.text, {SEARCHED})
-FROM best JOIN chatcli_messages m ON m.id = best.id JOIN chatcli_threads t ON t.thread_id = m.thread_id
-ORDER BY m.id DESC
-"""  # noqa: S608 - a constant number
-
-# The words are letters and digits alone, so that they are no operators.
+# The numbers of all messages are taken from the index before they are ordered: the planner might otherwise go through
+# the messages by number, and cut each into words. A beginning is letters and digits alone, so that it is no operator.
 _EXCHANGES = ExchangeQueries(
     """
 WITH found AS MATERIALIZED (
-    SELECT m.id FROM unnest(string_to_array(%(words)s, ' | ')) AS wanted
-    JOIN chatcli_messages m ON {words} @@ to_tsquery('simple', wanted)
-    WHERE m.thread_id != %(without)s AND m.role IN ('user', 'assistant')
-), best AS (SELECT id, count(*) AS held FROM found GROUP BY id ORDER BY held DESC, id DESC LIMIT %(limit)s)
-SELECT m.id, m.thread_id, t.title, to_char(t.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-    m.role, left(m.text, %(long)s)
-FROM best JOIN chatcli_messages m ON m.id = best.id JOIN chatcli_threads t ON t.thread_id = m.thread_id
-ORDER BY best.held DESC, m.id DESC
+    SELECT m.id FROM chatcli_messages m WHERE {words} @@ to_tsquery('simple',
+        %(beginning)s || CASE WHEN octet_length(%(beginning)s) > 2 THEN ':*' ELSE '' END)
+)
+SELECT id FROM found ORDER BY id DESC LIMIT %(newest)s
 """,
+    "SELECT id, thread_id FROM chatcli_messages"
+    " WHERE id = ANY(ARRAY(SELECT json_array_elements_text(%(ids)s)::bigint))",
+    "SELECT id, role FROM chatcli_messages WHERE thread_id = %(thread)s ORDER BY id",
+    f"SELECT id, left(text, {SEARCHED}) FROM chatcli_messages"  # noqa: S608 - a constant number
+    " WHERE id = ANY(ARRAY(SELECT json_array_elements_text(%(ids)s)::bigint))",
     """
-SELECT role, left(text, %(long)s) FROM chatcli_messages
-WHERE thread_id = %(thread)s AND id > %(id)s ORDER BY id LIMIT 1
+SELECT thread_id, title, to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+FROM chatcli_threads WHERE thread_id IN (SELECT json_array_elements_text(%(threads)s))
 """,
-    """
-SELECT id, left(text, %(long)s) FROM chatcli_messages
-WHERE thread_id = %(thread)s AND id < %(id)s AND role = 'user' ORDER BY id DESC LIMIT 1
-""",
+    "SELECT count(*) FROM chatcli_messages",
 )
 
 _SAVE_PARTIAL = """

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from itertools import chain, groupby, islice
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from chatcli import paths
 from chatcli.errors import StoreError
@@ -30,11 +30,13 @@ from chatcli.store.threads import (
     Step,
     ThreadSummary,
     branch_to,
-    find_exchanges,
     refuse_taken,
     words_in,
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
+
+if TYPE_CHECKING:
+    from chatcli.store.exchange_search import FoundExchange
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
@@ -56,11 +58,7 @@ effect. The others bound the write-ahead log, in pages of 8 KB and in bytes: SQL
 """
 MAX_VERSION = 1000
 """No chatcli writes a store with a higher version."""
-SNIPPET_WORDS = 12
-_FIELDS = attrgetter("thread_id", "title", "updated_at", "question", "answer")
 _USAGE_TYPES = (str, str, str, int, str)
-RANKED = 5000
-"""Messages with the words that are compared, the newest; a word may be in all of 100,000 threads."""
 _INDEX = {"threads", "messages", "messages_fts", "journal"}
 """The tables of the index, beside those of LangGraph."""
 _LANGGRAPHS = {"checkpoints", "writes", "store", "store_migrations", "store_vectors", "vector_migrations"}
@@ -95,27 +93,30 @@ class SqliteThreads:
             return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))) if connection else []
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages that hold every word of `text`, the best first."""
-        # Only quoted words: FTS5 would read the user's text as its query language.
-        words = " ".join(f'"{word}"' for word in words_in(text))
-        if not words or not self._path.exists():
+        """Return the messages of the exchanges that match `text`, the best first."""
+        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
+
+        return as_matches(self._find(text, limit, ""), text, limit)
+
+    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
+        """Return the questions with their answers that match `text`, the best first."""
+        from chatcli.store.exchange_search import as_exchanges
+
+        return as_exchanges(self._find(text, limit, without))
+
+    def _find(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+        from chatcli.store.exchange_search import find_in_database
+
+        if not words_in(text) or not self._path.exists():
             return []
         with self._connection() as connection:
             if _is_being_made(connection):
                 return []
-            values = {"words": words, "limit": limit, "around": SNIPPET_WORDS, "ranked": RANKED}
-            rows = connection.execute(SEARCH, values)
-            return [Match(*row) for row in _typed(rows, str, str, str, str)]
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that hold the words of `text`, the best first."""
-        words = [f'"{word}"' for word in words_in(text)]
-        if not words or not self._path.exists():
-            return []
-        searches = (" ".join(words), " OR ".join(words))
-        with self._connection() as connection:
-            found = find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
-            return [QuestionAndAnswer(*row) for row in _typed(map(_FIELDS, found), str, str, str, str, str)]
+            def read(query: str, values: dict[str, Any], *kinds: type) -> Iterator[tuple[Any, ...]]:
+                return _typed(connection.execute(query, values), *kinds)
+
+            return find_in_database(read, _EXCHANGES, text, limit, without)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
@@ -423,32 +424,17 @@ STARTING_WITH = f"{_SUMMARY} WHERE thread_id >= ? AND thread_id < ? ORDER BY upd
 
 _RENAME = "UPDATE threads SET title = :title WHERE thread_id = :thread AND (:old IS NULL OR title = :old)"
 
-# The snippets are made of the best alone.
-SEARCH = """
-WITH newest AS MATERIALIZED (
-    SELECT rowid AS id, rank AS score FROM messages_fts WHERE messages_fts MATCH :words
-    ORDER BY rowid DESC LIMIT :ranked
-), best AS MATERIALIZED (SELECT id, score FROM newest ORDER BY score LIMIT :limit)
-SELECT m.thread_id, t.title, m.role, snippet(messages_fts, 0, char(2), char(3), '...', :around)
-FROM best CROSS JOIN messages_fts ON messages_fts.rowid = best.id CROSS JOIN messages m ON m.id = best.id
-JOIN threads t ON t.thread_id = m.thread_id WHERE messages_fts MATCH :words ORDER BY best.score
-"""
-
 _EXCHANGES = ExchangeQueries(
-    f"""
-WITH newest AS MATERIALIZED (
-    SELECT rowid AS id, rank AS score FROM messages_fts WHERE messages_fts MATCH :words
-    ORDER BY rowid DESC LIMIT {RANKED}
-)
-SELECT m.id, m.thread_id, t.title, t.updated_at, m.role, substr(m.text, 1, :long)
-FROM newest CROSS JOIN messages m ON m.id = newest.id JOIN threads t ON t.thread_id = m.thread_id
-WHERE m.thread_id != :without AND m.role IN ('user', 'assistant') ORDER BY newest.score LIMIT :limit
-""",  # noqa: S608 - a constant number
-    "SELECT role, substr(text, 1, :long) FROM messages WHERE thread_id = :thread AND id > :id ORDER BY id LIMIT 1",
-    """
-SELECT id, substr(text, 1, :long) FROM messages
-WHERE thread_id = :thread AND id < :id AND role = 'user' ORDER BY id DESC LIMIT 1
-""",
+    # Quoted: FTS5 would read the user's text as its query language. Too much begins with one or two letters.
+    "SELECT rowid FROM messages_fts WHERE messages_fts MATCH"
+    """ '"' || :beginning || CASE WHEN length(CAST(:beginning AS BLOB)) > 2 THEN '" *' ELSE '"' END"""
+    " ORDER BY rowid DESC LIMIT :newest",
+    "SELECT id, thread_id FROM messages WHERE id IN (SELECT value FROM json_each(:ids))",
+    "SELECT id, role FROM messages WHERE thread_id = :thread ORDER BY id",
+    f"SELECT id, substr(text, 1, {schema.SEARCHED}) FROM messages"  # noqa: S608 - a constant number
+    " WHERE id IN (SELECT value FROM json_each(:ids))",
+    "SELECT thread_id, title, updated_at FROM threads WHERE thread_id IN (SELECT value FROM json_each(:threads))",
+    "SELECT count(*) FROM messages",
 )
 
 _STEPS = """

@@ -39,7 +39,8 @@ def test_threads_of_other_programs_are_listed_and_found(
     matches = threads.search(f"where {word}")
     assert [(match.thread_id, match.role) for match in matches] == [(thread_id, "user"), (thread_id, "assistant")]
     assert f"\x02{word}\x03" in matches[0].snippet
-    assert threads.search(f"{word} nowhere") == []
+    assert threads.search(f"{word} nowhere") == matches  # no exchange has both
+    assert threads.search("nowhere") == []
 
 
 def test_a_title_and_the_end_of_a_thread_are_the_servers(threads: ServerThreads, other: OtherProgram) -> None:

@@ -1,4 +1,4 @@
-"""Words as the index of documents knows them: of a passage, and of a question."""
+"""Words as an index knows them: of a passage or an exchange, and of a question."""
 
 import re
 from collections.abc import Iterator
@@ -21,6 +21,10 @@ _UNSPACED = re.compile(
     "]+"
 )
 _LONGEST_PHRASE = 6
+TABLE = """CREATE VIRTUAL TABLE words USING fts5 (
+    place, text, content = '', tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
+)"""
+"""The table of words, without a copy of the text. Marks (Mn, Mc) are parts of words in the scripts of India, say."""
 _MARKS = ("Mn", "Mc", "Co")
 
 _OF_FUNCTION = """

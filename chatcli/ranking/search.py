@@ -1,4 +1,7 @@
-"""Finds the passages of an index that match a question: by words, weighed by BM25."""
+"""Finds the passages of an index that match a question: by words, weighed by BM25.
+
+Past threads are searched in the same way: an exchange is a passage.
+"""
 
 import json
 import sqlite3
@@ -8,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import chain, pairwise
-from math import log, log1p, log10
+from math import log, log1p
 
-from chatcli.documents.words import Term, question_terms
+from chatcli.ranking.words import Term, question_terms
 
 _MOST_LETTERS, _MOST_TERMS = 10_000, 40
 """How much of a question is looked at; a longer one is a text that was pasted."""
@@ -24,20 +27,29 @@ _PLACE_WEIGHT = 2.0
 """How much more a word counts in the path and the headings than in the text."""
 _RANKED = 200
 """How many of the best passages are compared together with their neighbours."""
-_NEIGHBOUR = 0.5
-"""How much a word counts that stands in the passage before or behind."""
 _TYPICAL = 50
 """How many passages without a question's words are imagined, so that a word in 2 of 3 passages still counts."""
-_RELEVANT, _RELEVANT_GROWTH = 0.3, 0.05
-"""A passage is relevant if it covers, with its neighbours, this share of the question, measured by the rarity of words.
-
-The share grows with each tenfold of passages, since in a large index more of them have words of any question by chance:
-it is 0.35 in an index of 10 passages, and 0.5 in one of 10,000. A word that no passage has counts most.
-"""
+_DECIDING = 10
+"""How many of the best passages decide whether the question has an answer."""
 _UNKNOWN_PAIR = 0.5
 """How much a pair of characters counts that no passage has: half of all pairs are parts of two words."""
 _FTS5_LEAST, _FTS5_MOST = 1e-6, 2.2
 """FTS5's rarity of a word that is in more than half of all passages, and the most that a word counts beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How passages of one kind are judged.
+
+    Attributes:
+        neighbour: How much a word of the passage before or behind counts, between 0 and 1.
+        answered: The share of the question that one of the best passages covers, with its neighbours, if it has an
+            answer. It is measured by the rarity of words; one that no passage has counts most.
+
+    """
+
+    neighbour: float = 0.5
+    answered: float = 0.37
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class Scope:
 
     Attributes:
         ranges: They as pairs of the first ID and the one behind the last, in ascending order.
-        count: How many they are.
+        count: How many they are; more, where the index has only those that may match.
         indexed: How many the whole index has.
 
     """
@@ -68,10 +80,20 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A passage's ID and how well it matches, 1 at most."""
+    """A passage that matches a question.
+
+    Attributes:
+        passage: Its ID.
+        score: How well it matches, 1 at most.
+        missing: How many words of the question it lacks.
+        weak: Whether the best matches together cover little of the question; the same for all.
+
+    """
 
     passage: int
     score: float
+    missing: int
+    weak: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +105,13 @@ class _Weighed:
     is_name: bool
 
 
-def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int) -> list[Match]:
-    """Return up to `limit` passages in `scope` that match `question`, the best first; none if nothing is relevant."""
+DOCUMENTS = Weights()
+
+
+def find_matches(
+    db: sqlite3.Connection, question: str, scope: Scope, limit: int, weights: Weights = DOCUMENTS
+) -> list[Match]:
+    """Return up to `limit` passages in `scope` that match `question`, the best first."""
     if not scope.count:
         return []
     counts = {term: _count(db, term, scope) for term in question_terms(question[:_MOST_LETTERS])[:_MOST_TERMS]}
@@ -98,11 +125,12 @@ def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int
         terms.append(_Weighed(rarity, _presence(db, word, ranked[:_LOOKED_UP]), word.is_name))
         _add(scores, terms[-1])
     mass = sum(rarity * _demand(term, counts[term]) for term, rarity in (*rare, *common))
-    needed = mass * (_RELEVANT + _RELEVANT_GROWTH * log10(scope.count + 1))
-    relevant = [passage for passage in ranked if _coverage(terms, passage) >= needed]
     most = 2 * (mass + sum(term.rarity for term in terms if term.is_name))
-    matches = [Match(passage, (scores[passage] + _window(terms, passage)) / most) for passage in relevant]
-    return nlargest(limit, matches, key=lambda match: match.score)
+    windows = {passage: scores[passage] + _window(terms, passage, weights.neighbour) for passage in ranked}
+    best = nlargest(max(limit, _DECIDING), windows, key=windows.__getitem__)
+    covered = max((_coverage(terms, passage) for passage in best[:_DECIDING]), default=0.0)
+    weak = covered < weights.answered * mass
+    return [Match(passage, windows[passage] / most, _missing(terms, passage), weak) for passage in best[:limit]]
 
 
 def _add(scores: defaultdict[int, float], term: _Weighed) -> None:
@@ -166,14 +194,14 @@ def _rows(db: sqlite3.Connection, term: Term, scope: Scope, count: int) -> dict[
     return {passage: score * scale for passage, score, place in found if passage < ends[place]}
 
 
-def _window(terms: Sequence[_Weighed], passage: int) -> float:
+def _window(terms: Sequence[_Weighed], passage: int, weight: float) -> float:
     """Return the score of `passage` together with its two neighbours in the document."""
     score = 0.0
     for term in terms:
         rows = term.rows
         missing = 1.0
         for neighbour in (passage - 1, passage + 1):
-            missing *= 1 - _NEIGHBOUR * rows.get(neighbour, 0.0)
+            missing *= 1 - weight * rows.get(neighbour, 0.0)
         score += term.rarity * (1 - missing * (1 - rows.get(passage, 0.0)))
     return score
 
@@ -182,3 +210,7 @@ def _coverage(terms: Sequence[_Weighed], passage: int) -> float:
     """Return the rarity of all words that stand in `passage` or in one of its two neighbours."""
     near = (passage - 1, passage, passage + 1)
     return sum(term.rarity for term in terms if not term.is_name and any(place in term.rows for place in near))
+
+
+def _missing(terms: Sequence[_Weighed], passage: int) -> int:
+    return sum(passage not in term.rows for term in terms if not term.is_name)

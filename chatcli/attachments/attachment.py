@@ -126,7 +126,8 @@ def read_attachment(
             return identify(source, _read_all(source, file))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"{source} can't be attached: {reason}", remedy="Check the path.") from None
+        remedy = f"Answer from a folder's files: --docs {source}" if path.is_dir() else "Check the path."
+        raise UsageError(f"{source} can't be attached: {reason}", remedy=remedy) from None
 
 
 def _read_all(name: str, stream: BinaryIO) -> bytes:

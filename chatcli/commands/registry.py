@@ -107,6 +107,16 @@ class CommandRegistry:
         return next(iter(difflib.get_close_matches(name, self._commands, n=1)), None)
 
 
+_WORDS = {"exit": "exit", "quit": "exit", "help": "help", "?": "help"}
+"""The words that, alone on a line, are commands too: nobody asks a model for them, and who is lost types them."""
+
+
+def parse_word(line: str) -> ParsedCommand | None:
+    """Return the command that the only word of `line` means without a slash; None for everything else."""
+    name = _WORDS.get(line.strip().lower())
+    return None if name is None else ParsedCommand(name, "")
+
+
 def parse_command(line: str) -> ParsedCommand | None:
     """Return the command in `line`; None if it is a question.
 

@@ -26,7 +26,7 @@ from chatcli.events import (
     ScreenCleared,
     ThemeChosen,
 )
-from chatcli.manual import read_page, unfold
+from chatcli.manual import TOPICS, read_page, unfold
 from chatcli.message import MessageShown
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
@@ -56,23 +56,60 @@ KEYS = (
     ("Ctrl-Z", "Suspend; fg in the shell resumes"),
 )
 _BLANK = ("", "")
+ALL, _KEYS = "all", "keys"
+GROUPS = {
+    "Threads": ("new", "threads", "thread", "rename", "recall", "delete"),
+    "Answers": ("retry", "continue", "edit", "undo", "fork", "rewind", "tree", "history"),
+    "Model": ("model", "role", "system", "set", "context", "compact", "cost", "state"),
+    "Files": ("file", "paste", "docs", "copy", "save", "editor"),
+    "Tools": ("tools", "approve", "memory"),
+    "Screen": ("help", "config", "theme", "plain", "clear", "exit"),
+}
+"""The commands as `/help` shows them."""
+_SHORT = (
+    ("!COMMAND", "Run COMMAND in your shell"),
+    ("@PATH", "Attach a file to the question"),
+    ("Keys", "Enter sends, Alt-Enter: new line, Ctrl-C stops, Ctrl-D leaves"),
+    _BLANK,
+    ("/help NAME", "One command, or a page of the manual: /help undo, /help models"),
+    ("/help all", "Every command with what it does; /help keys: every key"),
+)
 
 
 async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show these commands and keys, or a page of the manual."""
-    if arguments:
-        yield MessageShown("assistant", unfold(read_page(arguments)))
-    else:
-        conversation, prompts = context.conversation, []
-        servers = conversation.mcp_servers
-        if servers.names and (starting := await servers.starting()):
-            yield Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
-        for server in servers.names:
-            try:
-                prompts += await servers.prompts(server)
-            except ChatcliError as error:
-                yield Notice(error.message, "warning")
-        yield help_table(context.registry.offered(conversation), prompt_rows(prompts))
+    """Show the commands, or the one (or the page) NAME."""
+    name = arguments.strip().lower().removeprefix("/")
+    command = context.registry.find(name) if name else None
+    if command is not None:
+        yield Notice(f"/{f'{command.name} {command.usage}'.strip()}: {command.help}")
+    if name in TOPICS or (name not in ("", ALL, _KEYS) and command is None):
+        yield MessageShown("assistant", unfold(read_page(name)))
+    if command is not None or name in TOPICS:
+        return
+    if name == _KEYS:
+        yield Listing("", ("key", "what it does"), KEYS)
+        return
+    conversation, prompts = context.conversation, []
+    servers = conversation.mcp_servers
+    if servers.names and (starting := await servers.starting()):
+        yield Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
+    for server in servers.names:
+        try:
+            prompts += await servers.prompts(server)
+        except ChatcliError as error:
+            yield Notice(error.message, "warning")
+    offered = tuple(context.registry.offered(conversation))
+    yield help_table(offered, prompt_rows(prompts)) if name == ALL else help_groups(offered, prompt_rows(prompts))
+
+
+def help_groups(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
+    """Return what fits a small screen: the names of the `commands` by group, and how to see more."""
+    left = {command.name: f"/{command.name}" for command in commands}
+    rows = [(title, " ".join(left.pop(name) for name in names if name in left)) for title, names in GROUPS.items()]
+    rows.append(("Others", " ".join(left.values())))
+    rows.append(("Prompts", " ".join(usage.split()[0] for usage, _ in prompts)))
+    shown = tuple(row for row in rows if row[1])
+    return Listing("", ("type", "commands"), (*shown, _BLANK, *_SHORT))
 
 
 def help_table(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
@@ -208,7 +245,7 @@ COMMANDS = (
     Command("file", "PATH", attach),
     Command("paste", "", paste),
     Command("editor", "[TEXT]", write_in_editor),
-    Command("help", "[TOPIC]", show_help),
+    Command("help", "[NAME]", show_help),
     Command("plain", "", toggle_plain),
     Command("theme", "[NAME]", choose_theme),
     Command("config", "", show_config),

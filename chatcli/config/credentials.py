@@ -185,9 +185,9 @@ class Credentials:
         return self.sets_key(provider) or provider in self._known or provider in kept_keys()
 
     def lacks_key(self, provider: str) -> bool:
-        """Return whether `provider` needs a key and there is none; a server that the user names may need none."""
-        known = PROVIDERS[provider]
-        return not (known.keyless or known.key_optional or self._chosen_url(provider) or self.has_key(provider))
+        """Return whether `provider` needs a key and there is none; a server with OpenAI's protocol may need none."""
+        known, own_server = PROVIDERS[provider], provider == OPENAI and self._chosen_url(provider)
+        return not (known.keyless or known.key_optional or own_server or self.has_key(provider))
 
     def sets_key(self, provider: str) -> bool:
         """Return whether the environment or `.env` sets the key of `provider`."""
@@ -268,7 +268,7 @@ class Credentials:
         key = self._find_key(provider)
         if key is not None and was_sent(url, key):
             return Access(url, _sendable_key(key, provider))
-        finds_key = "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
+        finds_key = key or "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
         if provider not in (OPENAI, LANGFLOW, LMSTUDIO) and finds_key:  # its client would send what it finds
             raise AuthError(
                 f"the key of {row.title} is not sent to {url}, which only the thread names",

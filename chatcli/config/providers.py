@@ -39,6 +39,8 @@ class Provider:
     """The environment variables that point its client at another server."""
     other_names: tuple[str, ...] = ()
     """Other prefixes for it."""
+    host: str = ""
+    """The server that its client asks by itself; empty if that depends on the user's account."""
     default_model: str = ""
     """The model for the prefix alone, and for its key if nothing is chosen; empty if models are the user's own
     deployments."""
@@ -95,7 +97,15 @@ class Provider:
 
 
 _PROVIDERS = (
-    Provider(OPENAI, "OpenAI", "", ("OPENAI_API_KEY",), default_model="gpt-5-mini", price_list="openai"),
+    Provider(
+        OPENAI,
+        "OpenAI",
+        "",
+        ("OPENAI_API_KEY",),
+        host="api.openai.com",
+        default_model="gpt-5-mini",
+        price_list="openai",
+    ),
     Provider(
         "anthropic",
         "Anthropic",
@@ -103,6 +113,7 @@ _PROVIDERS = (
         ("ANTHROPIC_API_KEY",),
         ("ANTHROPIC_API_URL", "ANTHROPIC_BASE_URL"),
         other_names=("claude",),
+        host="api.anthropic.com",
         default_model="claude-sonnet-4-5",
         price_list="anthropic",
     ),
@@ -113,6 +124,7 @@ _PROVIDERS = (
         ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         ("GOOGLE_GEMINI_BASE_URL",),
         other_names=("google", "gemini"),
+        host="generativelanguage.googleapis.com",
         default_model="gemini-2.5-flash",
         price_list="google",
         no_retries={"max_retries": 1},  # counts the first attempt
@@ -156,6 +168,7 @@ _PROVIDERS = (
         "langchain-groq",
         ("GROQ_API_KEY",),
         ("GROQ_API_BASE", "GROQ_BASE_URL"),
+        host="api.groq.com",
         default_model="llama-3.3-70b-versatile",
         price_list="groq",
     ),
@@ -165,6 +178,7 @@ _PROVIDERS = (
         "langchain-cohere",
         ("COHERE_API_KEY", "CO_API_KEY"),
         ("CO_API_URL",),
+        host="api.cohere.com",
         default_model="command-a-03-2025",
         price_list="cohere",
         options={"api_key": "cohere_api_key", "timeout": "timeout_seconds"},
@@ -176,6 +190,7 @@ _PROVIDERS = (
         "langchain-nvidia-ai-endpoints",
         ("NVIDIA_API_KEY",),
         ("NVIDIA_BASE_URL",),
+        host="integrate.api.nvidia.com",
         default_model="meta/llama-3.3-70b-instruct",
         no_retries={},
         environment={"NVIDIA_USAGE_TELEMETRY_ENABLED": "false"},
@@ -186,6 +201,7 @@ _PROVIDERS = (
         "langchain-fireworks",
         ("FIREWORKS_API_KEY",),
         ("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
+        host="api.fireworks.ai",
         default_model="accounts/fireworks/models/gpt-oss-120b",
         price_list="fireworks",
     ),
@@ -196,6 +212,7 @@ _PROVIDERS = (
         ("MISTRAL_API_KEY",),
         ("MISTRAL_BASE_URL",),
         other_names=("mistral",),
+        host="api.mistral.ai",
         default_model="mistral-medium-latest",
         price_list="mistral",
         timeout=ceil,
@@ -206,6 +223,7 @@ _PROVIDERS = (
         "langchain-together",
         ("TOGETHER_API_KEY",),
         ("TOGETHER_API_BASE",),
+        host="api.together.xyz",
         default_model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
         price_list="together",
     ),
@@ -239,6 +257,7 @@ _PROVIDERS = (
         ("XAI_API_KEY",),
         ("XAI_API_BASE",),
         other_names=("grok",),
+        host="api.x.ai",
         default_model="grok-4",
         price_list="x-ai",
     ),
@@ -248,6 +267,7 @@ _PROVIDERS = (
         "langchain-perplexity",
         ("PPLX_API_KEY", "PERPLEXITY_API_KEY"),
         ("PERPLEXITY_BASE_URL",),
+        host="api.perplexity.ai",
         default_model="sonar",
         price_list="perplexity",
         options={"base_url": ""},
@@ -258,6 +278,7 @@ _PROVIDERS = (
         "langchain-deepseek",
         ("DEEPSEEK_API_KEY",),
         ("DEEPSEEK_API_BASE",),
+        host="api.deepseek.com",
         default_model="deepseek-chat",
         price_list="deepseek",
     ),
@@ -265,6 +286,7 @@ _PROVIDERS = (
         OLLAMA,
         "Ollama",
         "langchain-ollama",
+        host="localhost:11434",
         speaks_openai=True,
         own_login=("OLLAMA_API_KEY",),
         options={"max_tokens": "num_predict", "timeout": "client_kwargs"},
@@ -278,6 +300,7 @@ _PROVIDERS = (
         "langchain-openrouter",
         ("OPENROUTER_API_KEY",),
         ("OPENROUTER_API_BASE",),
+        host="openrouter.ai",
         default_model="openrouter/auto",
         price_list="openrouter",
         timeout=lambda seconds: round(1000 * seconds),
@@ -291,9 +314,10 @@ _PROVIDERS = (
         ("LM_API_TOKEN",),
         ("LMSTUDIO_BASE_URL",),
         other_names=("lm-studio",),
+        host="localhost:1234",
         key_optional=True,
     ),
-    Provider(LANGFLOW, "Langflow", "", ("LANGFLOW_API_KEY",), key_optional=True),
+    Provider(LANGFLOW, "Langflow", "", ("LANGFLOW_API_KEY",), host="localhost:7860", key_optional=True),
     Provider(LOCAL, "the local model"),
 )
 

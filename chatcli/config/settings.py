@@ -134,6 +134,7 @@ class Settings:
     notify: Notify = "auto"
     notify_after: Annotated[float, not_negative] = 10.0
     titles: Titles = "auto"
+    greeting: bool = True
     plain: bool = field(default_factory=_is_accessible)
     file: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()
@@ -268,6 +269,11 @@ class Settings:
         from chatcli.config.mcp_servers import read_servers
 
         return self.mcp_servers | read_servers(self.mcp_file)
+
+    @property
+    def greets(self) -> bool:
+        """Whether a conversation begins with a line about who answers."""
+        return self.greeting and not self.quiet and self.format not in ("json", "jsonl")
 
     @property
     def openai_endpoint(self) -> str | None:

@@ -285,10 +285,10 @@ FIND_LOGIN_ERROR: Mapping[str, Callable[[], Exception | None]] = {BEDROCK: _find
 def build_hosted(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of a hosted provider."""
     provider = PROVIDERS[name.provider]
-    if not provider.is_installed:
-        raise _not_installed(provider)
     credentials = settings.credentials.access(provider.prefix)
     _require_credentials(name, provider, credentials)
+    if not provider.is_installed:
+        raise _not_installed(provider)
     base_url = custom_url(settings, provider.prefix)
     endpoint = Endpoint(name, base_url or provider.title, credentials.key, base_url)
     try:
@@ -353,7 +353,7 @@ def _not_installed(provider: Provider) -> UsageError:
 
 
 def _require_credentials(name: ModelName, provider: Provider, credentials: Access) -> None:
-    if credentials.key is None and not provider.keyless and credentials.base_url is None:
+    if credentials.key is None and not provider.keyless:
         raise MissingKeyError(
             f"{name} needs a key, and {provider.key_variables[0]} is not set",
             remedy=f"Set {provider.key_variables[0]}, or keep the key: chat keys set {provider.prefix}",

@@ -124,6 +124,8 @@ class Model:
     limits: Limits
     default_system: str = ""
     """Sent if the thread has no system prompt."""
+    about: str = ""
+    """What the model is and who made it, if it runs on this machine."""
     address: str = ""
     """The server's address, for error messages."""
     key: Secret | None = None

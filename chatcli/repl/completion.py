@@ -14,7 +14,7 @@ from prompt_toolkit.document import Document
 
 from chatcli.commands.all import all_commands
 from chatcli.commands.model import MAX_COST
-from chatcli.commands.registry import CommandRegistry, parse_command
+from chatcli.commands.registry import Command, CommandRegistry, parse_command
 from chatcli.commands.state import WATCH
 from chatcli.commands.tree import LIST, SUMMARY
 from chatcli.config.settings import THEMES, Settings
@@ -38,6 +38,12 @@ _POLL_SECONDS = 0.05
 Offered = TypeVar("Offered")
 
 _BEFORE_PATH = "/docs add "
+_MOST_USED = ("help", "new", "model", "threads", "file", "retry", "undo", "edit", "copy", "save", "docs", "exit")
+"""The commands that are offered first."""
+
+
+def _rank(command: Command) -> int:
+    return _MOST_USED.index(command.name) if command.name in _MOST_USED else len(_MOST_USED)
 
 
 class LineCompleter(Completer):
@@ -78,7 +84,7 @@ class LineCompleter(Completer):
         elif " " in typed:
             yield from self._values(typed)
         else:
-            for command in self._registry.offered(self._conversation()):
+            for command in sorted(self._registry.offered(self._conversation()), key=_rank):
                 if command.name.startswith(typed[1:]):
                     yield Completion(f"/{command.name}", start_position=-len(typed), display_meta=command.help)
             yield from self._prompts(typed)
@@ -150,7 +156,7 @@ def build_completer(
             "model": lambda: _model_choices(settings),
             "role": _role_choices,
             "theme": lambda: [(name, "") for name in THEMES],
-            "help": list_topics,
+            "help": lambda: [*list_topics(), *((command.name, command.help) for command in all_commands())],
             "set": lambda: _graph_fields(conversation()),
             "state": lambda: _state_keys(conversation()),
             "tree": lambda: [(LIST, "print it"), (f"{SUMMARY} ", "of the branch of turn N")],

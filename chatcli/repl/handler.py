@@ -18,6 +18,7 @@ from chatcli.commands.registry import (
     parse_command,
     parse_question,
     parse_shell,
+    parse_word,
     run_command,
 )
 from chatcli.commands.threads import drop_recalled
@@ -47,9 +48,11 @@ from chatcli.events import (
     ToolCallStarted,
     TreeOffered,
     TreeRow,
+    TurnFinished,
     TurnInterrupted,
 )
 from chatcli.message import is_form
+from chatcli.models.local.choice import offer_provider
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
 from chatcli.repl.form import read_form_answer
@@ -146,7 +149,7 @@ class LineHandler:
     async def handle(self, line: str) -> None:
         """Run the command in `line`, or ask the question."""
         self._line = line
-        command, shell_line = parse_command(line), parse_shell(line)
+        command, shell_line = parse_word(line) or parse_command(line), parse_shell(line)
         if (command or shell_line) and holds_folded(line):
             self._prefill(line)
             self._renderer.render(Notice("a folded paste can't be part of a command: look at it by Ctrl-X Ctrl-E"))
@@ -166,7 +169,7 @@ class LineHandler:
 
     async def keep(self, line: str) -> None:
         """Store the question `line` without asking it; do nothing if `line` is a command."""
-        if not parse_command(line) and not parse_shell(line):
+        if not (parse_word(line) or parse_command(line) or parse_shell(line)):
             question = Ask(plain(parse_question(line)), self._context.waiting)
             await self._consume(self.conversation.store_without_asking(question))
 
@@ -293,6 +296,7 @@ class LineHandler:
                     self._renderer.render(ProgramStarting(None))
                 if is_waiting(last):
                     draft.hold()
+                self._offer_provider(last)
                 await self._call_user(last, time.monotonic() - began)
             if isinstance(last, TerminalEvent):
                 await self.conversation.begin_title(last)
@@ -301,6 +305,12 @@ class LineHandler:
         if isinstance(last, TerminalEvent) and not is_waiting(last):
             self._prompt.skip_line_before_next()
         await (self.decide() if is_waiting(last) else self._follow(last))
+
+    def _offer_provider(self, last: Event | None) -> None:
+        if isinstance(last, TurnFinished):
+            offer = offer_provider(self._context.settings, self.conversation.model_name.provider)
+            if offer:
+                self._renderer.render(Notice(offer))
 
     async def _call_user(self, last: Event | None, seconds: float) -> None:
         """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""

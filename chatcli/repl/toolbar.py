@@ -12,11 +12,12 @@ from chatcli.rendering.plain import short_name
 from chatcli.rendering.renderer import Renderer
 from chatcli.sanitize import sanitize_line
 from chatcli.store.location import StoreLocation
+from chatcli.text import truncate
 
 NARROW = 60
 """The least number of columns: a narrower screen shows no toolbar."""
 _TITLE = 30
-"""The most characters of a thread's title."""
+"""The most columns of a thread's title."""
 
 
 class Toolbar:
@@ -96,7 +97,7 @@ class Toolbar:
         thread_id = self._conversation.thread_id
         title = sanitize_line(self._known.get(thread_id) or thread_id)
         model = short_name(str(self._conversation.model_name))
-        parts = [title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…", model]
+        parts = [truncate(title, _TITLE), model]
         used, budget = self._conversation.context_usage
         if used:
             parts.append(f"context {_count(used)}{f'/{_count(budget)}' if budget else ''}")
@@ -106,7 +107,7 @@ class Toolbar:
             parts.append(f"{_count(tokens)} tokens{price} so far")
         if self._conversation.engine.is_opening:
             parts.append("starting")
-        return f" {' · '.join(parts)}"[:columns]
+        return truncate(f" {' · '.join(parts)}", columns)
 
 
 class _Watched:

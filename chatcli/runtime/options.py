@@ -162,7 +162,7 @@ BY_HEADING = {
             kind=list,
         ),
         Option("--yes", "Run all tool calls without asking.", "chat user"),
-        Option("--max-steps N", "How often the model may call tools in one turn.", "model", kind=int),
+        Option("--max-steps N", "How many times the model may call tools in one turn.", "model", kind=int),
         Option("--tool-timeout S", "Give up on a tool call after this many seconds.", "model", kind=float),
     ),
     "Own graphs and servers": (

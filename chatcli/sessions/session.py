@@ -244,7 +244,8 @@ class Session:
                 return
         branch = current_branch(await self.turns())
         if not 1 <= count <= len(branch):
-            raise UsageError(f"there are {len(branch)} turns to undo, not {count}")
+            turns = "is 1 turn" if len(branch) == 1 else f"are {len(branch)} turns"
+            raise UsageError(f"there {turns} to undo, not {count}")
         await self.rewind_before(branch[-count])
 
     async def take_back(self, *, began: bool) -> bool:

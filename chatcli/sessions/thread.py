@@ -27,6 +27,7 @@ from langgraph.types import Overwrite, StateSnapshot
 
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
+from chatcli.fences import question_alone
 from chatcli.models.names import GRAPH
 from chatcli.sessions.history import current_branch, merged, read_turns, whole_history
 from chatcli.sessions.state import StateKey, plain_state, state_keys
@@ -141,7 +142,7 @@ class GraphThread:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
         metadata: dict[str, str | int] = {"chatcli_model": str(model)} if model else {}
         if title:
-            metadata["chatcli_title"] = one_line(without_recalled(title[:TITLE_SOURCE]))[:TITLE_LENGTH]
+            metadata["chatcli_title"] = one_line(without_recalled(question_alone(title[:TITLE_SOURCE])))[:TITLE_LENGTH]
         if turn is not None:
             metadata["chatcli_turn"] = turn
         return {"configurable": {**self.configurable, "thread_id": self.id}, "metadata": metadata}

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def assert_asks_no_more(terminal: OpenTerminal) -> None:
         ("", QUESTION, "ctrl-c", 130),
         ("k", "Provider (", "ctrl-d", 0),
         ("k\r", "Key for OpenAI", "ctrl-c", 130),
-        ("b", "Base URL (", "escape", 0),
+        ("b", "Base URL (", "ctrl-d", 0),
     ],
 )
 def test_one_screen_asks_what_should_answer_and_leaving_changes_nothing(
@@ -80,6 +81,24 @@ def test_one_screen_asks_what_should_answer_and_leaving_changes_nothing(
     assert tty.exit_code() == code
     assert ("Provider (" in tty.text()) == typed.startswith("k")
     assert tty.settings() == tty.settings_before
+    assert own_files(home) == []
+
+
+def _has(words: str, count: int, text: str) -> bool:
+    return text.count(words) == count
+
+
+def test_escape_goes_back_to_the_choice(terminal: OpenTerminal, home: Home) -> None:
+    tty = terminal(size=(80, 24))
+    for number, (typed, step) in enumerate((("k", "Provider ("), ("k\r", "Key for OpenAI"), ("b", "Base URL (")), 1):
+        tty.wait_for(partial(_has, QUESTION, number))
+        before = tty.text().count(step)
+        tty.send(typed)
+        tty.wait_for(partial(_has, step, before + 1))
+        tty.send_key("escape")
+    tty.wait_for(lambda text: text.count(QUESTION) == 4)
+    tty.send_key("escape")
+    assert tty.exit_code() == 0
     assert own_files(home) == []
 
 
@@ -205,9 +224,6 @@ def test_a_download_that_fails_leaves_the_choice(terminal: OpenTerminal, home: H
 
 
 def test_nothing_is_asked_where_a_model_or_a_question_is_there(terminal: OpenTerminal, home: Home) -> None:
-    cache = Path(home.env["XDG_CACHE_HOME"], "chatcli", "models")
-    cache.mkdir(parents=True)
-
     def assert_no_question(tty: Terminal) -> None:
         tty.wait_for_prompt()
         assert QUESTION not in tty.text()
@@ -216,6 +232,14 @@ def test_nothing_is_asked_where_a_model_or_a_question_is_there(terminal: OpenTer
     assert_no_question(terminal(env={"GROQ_API_KEY": SECRET}))
     assert_no_question(terminal(env={"CHATCLI_LOCAL_MODEL": "nowhere.gguf"}))
     assert QUESTION not in terminal("why?").wait_for(f"downloading {QWEN.title}")
+
+
+def test_a_local_model_that_was_never_chosen_is_a_choice(terminal: OpenTerminal, home: Home) -> None:
+    cache = Path(home.env["XDG_CACHE_HOME"], "chatcli", "models")
+    cache.mkdir(parents=True)
     with (cache / QWEN.file_name).open("wb") as weights:
         weights.truncate(QWEN.size)
-    assert_no_question(terminal())
+    tty = terminal()
+    assert "it is on this machine already" in tty.wait_for(QUESTION)
+    tty.send_key("escape")
+    assert tty.exit_code() == 0

@@ -411,12 +411,15 @@ def test_questions_and_answers_look_as_they_are_shown_again(fake: FakeOpenAI, te
     tty.wait_for("Yes.")
     tty.wait_for_prompt()
     usage = r"\n\d+ tokens in.*"
-    shown = re.sub(usage, "", tty.text())
-    assert shown == "> Why is\n  the sky blue?\n\nBecause of Rayleigh.\n\n> Sure?\n\nYes.\n\n>"
-    question = tty.cells()[:2]
+    greeting, _, shown = re.sub(usage, "", tty.text()).partition("Ctrl-D leaves")
+    assert " · thread work\n" in greeting
+    assert shown == "\n> Why is\n  the sky blue?\n\nBecause of Rayleigh.\n\n> Sure?\n\nYes.\n\n>"
+    question = tty.cells()[2:4]
     tty.send_line("/exit")
     assert tty.exit_code() == 0
     again = terminal("-t", "work", "--theme", "dark", size=(80, 24))
     again.wait_for_prompt()
-    assert again.text() == shown.removesuffix(">") + "thread work\n>"
-    assert again.cells()[:2] == question
+    greeting, _, resumed = again.text().partition("Ctrl-D leaves")
+    assert " · thread Why is the sky blue?\n" in greeting
+    assert resumed == shown.removesuffix(">") + "thread work\n>"
+    assert again.cells()[2:4] == question

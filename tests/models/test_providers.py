@@ -282,6 +282,26 @@ def test_a_missing_login_and_a_missing_region_of_bedrock_have_different_errors(
     assert words in failure.message
 
 
+NEED_KEY = [row.prefix for row in PROVIDERS.values() if not (row.keyless or row.key_optional)]
+
+
+@pytest.mark.parametrize("base_url", [None, "http://127.0.0.1:9/v1"])
+@pytest.mark.parametrize("provider", NEED_KEY)
+def test_a_missing_key_is_named_before_anything_else(
+    provider: str, base_url: str | None, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if provider == "openai" and base_url:
+        pytest.skip("a server of one's own with OpenAI's protocol may need no key")
+    for variable in PROVIDERS[provider].key_variables:
+        monkeypatch.delenv(variable, raising=False)
+    settings = Settings.load({"model": f"{provider}:fake", "base_url": base_url})
+    assert settings.credentials.lacks_key(provider)
+    with pytest.raises(ChatcliError) as caught:
+        build_model(ModelName(provider, "fake"), settings, lambda event: None)
+    assert caught.value.exit_code == ExitCode.AUTH
+    assert PROVIDERS[provider].key_variables[0] in caught.value.message
+
+
 def _failure(case: Case, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> ChatcliError:
     """Return the error of a turn, whether the client can't be made or its request fails."""
     try:

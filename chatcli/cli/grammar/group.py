@@ -27,6 +27,8 @@ EXAMPLES = (
     ("chat --thread work", "Talk in a thread that is kept."),
     ("chat -c --json hello | jq .content", "Continue the last thread, in a script."),
 )
+_COLUMN, _EXAMPLE = 24, 36
+"""The width of the first column of `--help`, and of its examples."""
 EXIT_CODES = (
     ("0", "Done."),
     ("1", "A failure of chatcli."),
@@ -54,18 +56,16 @@ class Subcommand(TyperCommand):
 
 
 SUBCOMMANDS = (
-    Subcommand("threads", "chatcli.cli.subcommands.threads", "List, show, search, change, export and import threads."),
+    Subcommand("threads", "chatcli.cli.subcommands.threads", "List, show, search, change and export threads."),
     Subcommand("models", "chatcli.cli.subcommands.models", "List models, and choose the default."),
     Subcommand("roles", "chatcli.cli.subcommands.roles", "Named system prompts with variables."),
-    Subcommand(
-        "keys", "chatcli.cli.subcommands.keys", "Keep the keys of providers: in the system keyring, or a private file."
-    ),
+    Subcommand("keys", "chatcli.cli.subcommands.keys", "Keep providers' keys: in the keyring, or a file."),
     Subcommand("config", "chatcli.cli.subcommands.config", "Show and edit settings; print JSON Schemas."),
-    Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
+    Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder; list what is trusted."),
     Subcommand("docs", "chatcli.cli.subcommands.docs", "Index, search, list and forget documents."),
     Subcommand("memory", "chatcli.cli.subcommands.memory", "List, add, edit and forget remembered facts."),
-    Subcommand("mcp", "chatcli.cli.subcommands.mcp", "Serve other programs by the Model Context Protocol."),
-    Subcommand("usage", "chatcli.cli.subcommands.usage", "Sum the tokens and costs of the stored threads, by model."),
+    Subcommand("mcp", "chatcli.cli.subcommands.mcp", "Serve other programs by MCP."),
+    Subcommand("usage", "chatcli.cli.subcommands.usage", "Sum the tokens and costs of threads, by model."),
     Subcommand("acp", "chatcli.cli.subcommands.acp", "Answer an editor by the Agent Client Protocol."),
     Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Check what is installed, configured and reachable."),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
@@ -105,7 +105,11 @@ class PromptGroup(TyperGroup):
         return words
 
     def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # typer's own
-        """Write the options under their headings, then the sub-commands."""
+        """Write the sub-commands and examples, then the options under their headings."""
+        _write_section(formatter, "Commands", [(name, command.help or "") for name, command in self.commands.items()])
+        name = current_program().name
+        examples = [(re.sub(rf"\b{CHAT.name}\b", name, line), meaning) for line, meaning in EXAMPLES]
+        _write_section(formatter, "Examples", examples, width=_EXAMPLE)
         rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in BY_HEADING}
         for option in self.get_params(ctx):
             if (row := option.get_help_record(ctx)) is not None:
@@ -113,13 +117,9 @@ class PromptGroup(TyperGroup):
         for heading, found in rows.items():
             if found:  # a builder's program does not have them all
                 _write_section(formatter, heading, found)
-        self.format_commands(ctx, formatter)
 
     def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # typer's own
-        """Write the examples and the exit codes, a line each."""
-        name = current_program().name
-        examples = [(re.sub(rf"\b{CHAT.name}\b", name, line), meaning) for line, meaning in EXAMPLES]
-        _write_section(formatter, "Examples", examples)
+        """Write the exit codes, a line each."""
         _write_section(formatter, "Exit codes", EXIT_CODES)
 
     def _first_word(self, ctx: typer.Context, args: list[str]) -> int | None:
@@ -175,9 +175,10 @@ def _actions(command: Any) -> Collection[str]:
     return getattr(get_command(import_module(command.module).app), "commands", {}).keys()
 
 
-def _write_section(formatter: Any, heading: str, rows: Sequence[tuple[str, str]]) -> None:
+def _write_section(formatter: Any, heading: str, rows: Sequence[tuple[str, str]], width: int = _COLUMN) -> None:
+    """Write `rows` under `heading`; their first column is `width` wide, as in other sections."""
     with formatter.section(heading):
-        formatter.write_dl(rows, col_max=40)
+        formatter.write_dl([(first.ljust(width), second) for first, second in rows], col_max=width)
 
 
 def skip_pydantic_coercion() -> None:

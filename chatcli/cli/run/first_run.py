@@ -32,7 +32,6 @@ from chatcli.config.values import http_url
 from chatcli.errors import AuthError, ChatcliError, ExitCode, NetworkError, UsageError
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.fetch import fetch
-from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.usable import SERVER_SECONDS, served_names
 from chatcli.rendering.build import build_renderer
 from chatcli.repl.prompt import ask_line
@@ -54,9 +53,6 @@ def choose_first(settings: Settings) -> Settings | ExitCode:
     """
     if settings.role and find_role(settings.role).model:
         return settings
-    if any(weights.is_fetched for weights in KNOWN_WEIGHTS):
-        _remember_local()
-        return settings
     leave_signals_to_python()
     try:
         return asyncio.run(_FirstRun(settings).run())
@@ -71,6 +67,10 @@ def _remember_local() -> None:
         paths.private_dir(paths.state_dir())
         with open(paths.local_mark(), "ab", opener=paths.private_opener):
             pass
+
+
+class _BackError(Exception):
+    """The user goes back to the choice."""
 
 
 class _FirstRun:
@@ -96,23 +96,21 @@ class _FirstRun:
             termios.tcflush(self._input.fileno(), termios.TCIFLUSH)  # a key typed before the question is no answer
             self._show_choices()
             while True:
-                match await self._ask("Enter, l, k or b (Esc leaves): ", keys=_choice_keys()):
-                    case "key":
-                        done = await self._use_key()
-                    case "base URL":
-                        done = await self._use_server()
-                    case _:
-                        done = await self._use_local()
-                if done is not None:
-                    return done
+                chosen = await self._ask("Enter, l, k or b (Esc leaves): ", keys=_choice_keys())
+                with suppress(_BackError):
+                    return await {"key": self._use_key, "base URL": self._use_server}.get(chosen, self._use_local)()
 
     async def _ask(self, question: str, *, keys: KeyBindings | None = None, **options: Any) -> str:
-        return await ask_line(question, self._input, self._output, key_bindings=keys or _leaving_keys(), **options)
+        return await ask_line(
+            question, self._input, self._output, key_bindings=keys or _escape_keys(_BackError), **options
+        )
 
     def _show_choices(self) -> None:
         weights = default_weights()
         minutes = max(1, round(weights.size * 8 / (_MEGABITS * 1e6) / 60))
         size = f"{weights.size / 1e6:,.0f} MB are fetched once: about {minutes} min at {_MEGABITS} Mbit/s"
+        if weights.is_fetched:
+            size = "it is on this machine already"
         rows = [
             ("l", f"the local model {weights.title}: free, and nothing leaves this machine"),
             ("", _missing_runtime() or size),
@@ -125,10 +123,10 @@ class _FirstRun:
             text += [("bold", f"  {key or ' '}  "), ("", "\n     ".join(lines)), ("", "\n")]
         print_formatted_text(FormattedText(text), output=self._output)
 
-    async def _use_local(self) -> Settings | None:
+    async def _use_local(self) -> Settings:
         if missing := _missing_runtime():
             self._report(f"The local model can't answer: {missing}")
-            return None
+            raise _BackError
         renderer = build_renderer(self._settings)
         stopped = threading.Event()
         _remember_local()  # if they stop the download, the first question goes on with it
@@ -140,7 +138,7 @@ class _FirstRun:
             with suppress(OSError):
                 paths.local_mark().unlink()
             self._report_error(error)
-            return None
+            raise _BackError from None
         except asyncio.CancelledError:
             stopped.set()
             renderer.close()
@@ -150,11 +148,11 @@ class _FirstRun:
         renderer.close()
         return self._settings
 
-    async def _use_key(self) -> Settings | None:
+    async def _use_key(self) -> Settings:
         provider = await self._choose_provider()
         key = await self._ask_key(f"Key for {provider.title}")
         if key is None:
-            return None
+            raise _BackError
         self._save_key(provider, key)
         return self._settings
 
@@ -200,11 +198,11 @@ class _FirstRun:
             self._report("The key is used for this conversation only.")
         self._settings.credentials.use_key(provider.prefix, key)
 
-    async def _use_server(self) -> Settings | None:
+    async def _use_server(self) -> Settings:
         while True:
             text = await self._ask("Base URL (empty: go back): ")
             if not text:
-                return None
+                raise _BackError
             key: Secret | None = None
             try:
                 url = http_url(text)
@@ -302,25 +300,25 @@ async def _served(url: str, key: Secret | None) -> list[str]:
         models = []
     if not models:
         raise UsageError(
-            f"{shown} lists no models (status {response.status_code})", remedy="Many a base URL ends with /v1."
+            f"{shown} lists no models (status {response.status_code})", remedy="Most base URLs end in /v1."
         )
     return models
 
 
-def _leaving_keys() -> KeyBindings:
-    """Return the binding of Esc, which leaves; Ctrl-C and Ctrl-D on an empty line do so anyway."""
+def _escape_keys(exception: type[Exception]) -> KeyBindings:
+    """Return the binding of Esc, which raises `exception`; Ctrl-C and Ctrl-D on an empty line leave anyway."""
     keys = KeyBindings()
 
     @keys.add("escape", eager=True)
-    def _leave(event: KeyPressEvent) -> None:
-        event.app.exit(exception=EOFError)
+    def _escape(event: KeyPressEvent) -> None:
+        event.app.exit(exception=exception)
 
     return keys
 
 
 def _choice_keys() -> KeyBindings:
     """Return the bindings of the choices, one key each; others do nothing."""
-    keys = _leaving_keys()
+    keys = _escape_keys(EOFError)
 
     def bind(choice: str, *names: str) -> None:
         def choose(event: KeyPressEvent) -> None:

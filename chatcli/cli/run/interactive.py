@@ -4,6 +4,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from chatcli.cli.run.greeting import print_greeting
 from chatcli.cli.run.request import Request
 from chatcli.conversation.backend import Backend
 from chatcli.conversation.compose import Composition
@@ -30,6 +31,9 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     past = backend.threads().newest_messages(composed.thread_id, PAST_MESSAGES) if resumes else []
     begin = partial(composed.conversation, schema=request.schema, can_ask=True)
     repl = build_repl(settings, backend, begin, renderer, request.attachments)
+    if settings.greets:
+        thread = "" if request.resume else (_title(backend, composed.thread_id) if past else composed.thread_id)
+        print_greeting(composed, thread)
     try:
         if current_program().eager:
             await (await repl.handler()).conversation.open()
@@ -48,6 +52,11 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
 
         print(resume_hint(settings, backend, conversation.thread_id), file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
+
+
+def _title(backend: Backend, thread_id: str) -> str:
+    found = backend.threads().find(thread_id)
+    return found.title if found is not None and found.title else thread_id
 
 
 def _offer_threads(backend: Backend) -> "ChoicesOffered":

@@ -14,8 +14,9 @@ from chatcli.cli.run.resuming import print_stopped_hint, print_waiting_hint
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ExitCode, InternalError, StoppedGraphError, UnansweredRequestError, UsageError
-from chatcli.events import STOPPED, WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.events import STOPPED, WAITING, ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.message import MessageShown, is_form
+from chatcli.models.local.choice import offer_provider
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions
 from chatcli.repl.form import read_form_answer
@@ -62,7 +63,10 @@ async def _answer(settings: Settings, conversation: Conversation, renderer: Rend
         if not has_user(settings):
             return await consume(events, renderer)
         last = await consume(events, renderer, hides=is_decided_by_key)
-        return await answer_waiting(conversation, renderer, last)
+        last = await answer_waiting(conversation, renderer, last)
+        if isinstance(last, TurnFinished) and (offer := offer_provider(settings, conversation.model_name.provider)):
+            renderer.render(Notice(offer))
+        return last
     finally:
         await conversation.close()
 

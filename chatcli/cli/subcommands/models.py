@@ -26,7 +26,7 @@ from chatcli.models.local.pulled import (
 )
 from chatcli.models.local.runtime import Runtime, is_taken
 from chatcli.models.local.weights import KNOWN_WEIGHTS
-from chatcli.models.names import ModelName, check_alias, resolve_model
+from chatcli.models.names import LOCAL_MODELS, ModelName, check_alias, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
 from chatcli.rendering.build import build_renderer
 from chatcli.rendering.renderer import Renderer
@@ -122,7 +122,11 @@ def pull(
         return
     name = resolve_model(model, settings)
     if name.provider != LOCAL:
-        raise typer.BadParameter(f"only local models can be fetched, not {name}")
+        known = ", ".join(LOCAL_MODELS)
+        raise UsageError(
+            f"only local models can be fetched, not {name}",
+            remedy=f"Known ones: {known}. From the hub: hf:OWNER/REPO/FILE.gguf",
+        )
     renderer = build_renderer(settings)
     try:
         pull_local_model(name, settings, renderer)

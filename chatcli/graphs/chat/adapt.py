@@ -7,6 +7,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, merge_message_runs
 from langgraph.runtime import Runtime
 
+from chatcli.fences import in_words
+from chatcli.graphs.chat.small_model import is_small
 from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.model import FileKind, Model, takes
 
@@ -22,9 +24,18 @@ def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMe
     # results as a message of the user: not every provider takes them inside.
     adapted = without_files([_without_foreign_blocks(message, model) for message in messages], model)
     adapted = _with_images_behind(adapted)
+    if is_small(model):
+        adapted = [_with_words(message) for message in adapted]
     if not takes_tools(model):
         adapted = merge_message_runs([_without_tools(message) for message in adapted])
     return adapted
+
+
+def _with_words(message: BaseMessage) -> BaseMessage:
+    if not isinstance(message, HumanMessage) or not isinstance(message.content, str):
+        return message
+    worded = in_words(message.content)
+    return message if worded == message.content else message.model_copy(update={"content": worded})
 
 
 def takes_tools(model: Model) -> bool:

@@ -4,14 +4,20 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chatcli import paths
+from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.models.local.memory import available_memory
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 from chatcli.runtime.files import replace_privately
 
+if TYPE_CHECKING:
+    from chatcli.config.settings import Settings
+
 _MODEL = "model"
 _OFFERED = "offered"
+_PROVIDER = "provider-offered"
 
 
 def default_weights() -> Weights:
@@ -49,6 +55,24 @@ def offer_larger(used: Weights) -> str:
     return (
         f"{used.title} answers. {largest.title} is right more often, and this machine has room for it"
         f" ({largest.megabytes} MB): chat models default local:{largest.name}"
+    )
+
+
+def offer_provider(settings: "Settings", provider: str) -> str:
+    """Return the offer of a provider's models after an answer of `provider`, or an empty text.
+
+    It is made once, if the local model answered, and there is no key yet.
+    """
+    told = _file(_PROVIDER)
+    if provider != LOCAL or settings.quiet or told.exists() or any(map(settings.credentials.has_key, PROVIDERS)):
+        return ""
+    try:
+        paths.private_dir(told.parent)
+        replace_privately(told, [""])
+    except OSError:  # it would be made every time
+        return ""
+    return (
+        "The local model is small. With a provider's key, larger ones answer: chat keys set openai (or anthropic, ...)"
     )
 
 

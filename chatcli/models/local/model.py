@@ -58,6 +58,7 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
         client,
         Limits(window=weights.window, answer=answer, history=min(HISTORY, weights.window // 2)),
         default_system=SYSTEM if known else "",
+        about=weights.about,
         address="the local model",
         tokenizer=embedded_tokenizer(http),
         close=http.aclose,

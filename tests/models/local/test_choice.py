@@ -8,7 +8,9 @@ import psutil
 import pytest
 
 from chatcli import paths
-from chatcli.models.local.choice import default_weights, describe_fetch, offer_larger, remember_choice
+from chatcli.config.providers import KEY_VARIABLES
+from chatcli.config.settings import Settings
+from chatcli.models.local.choice import default_weights, describe_fetch, offer_larger, offer_provider, remember_choice
 from chatcli.models.local.weights import KNOWN_WEIGHTS, QWEN, QWEN_LARGE, SMOLLM, Weights
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -121,3 +123,17 @@ def test_nothing_is_offered_for_a_model_that_was_named(machine: Machine) -> None
     remember_choice(QWEN_LARGE)
     assert offer_larger(QWEN) == ""
     assert offer_larger(QWEN_LARGE) == ""
+
+
+def test_a_provider_is_offered_once_after_a_local_answer_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in KEY_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    assert offer_provider(Settings(), "openai") == ""
+    assert offer_provider(Settings(quiet=True), "local") == ""
+    assert "chat keys set" in offer_provider(Settings(), "local")
+    assert offer_provider(Settings(), "local") == ""
+
+
+def test_a_provider_is_not_offered_where_there_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "key-3f0a9c51e7")
+    assert offer_provider(Settings(), "local") == ""

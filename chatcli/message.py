@@ -107,14 +107,15 @@ def is_form(payload: object) -> bool:
 
 DECISIONS = ("approve", "edit", "reject")
 """The decisions on a call that is reviewed, unless its request allows others."""
-SCOPE_KEYS = {"t": "thread", "a": "always"}
-"""The keys that approve a call and all calls like it, with how long that holds."""
+SCOPE_KEYS = {"t": "thread", "a": "always", "o": "outside"}
+"""The keys that approve a call in another way than once, with its scope: how long that holds for all calls like it, or
+that this one runs outside of the sandbox."""
 
 
 def decision_keys(action: Mapping[str, Any]) -> dict[str, str]:
     """Return the keys that decide on `action`, one of `reviewed_actions`, each with what it means."""
     allowed, scopes = action.get("allowed") or DECISIONS, action.get("scopes") or ()
-    words = {"thread": "for the thread", "always": "always"}
+    words = {"thread": "for the thread", "always": "always", "outside": "once outside"}
     keys = {"y": "once", **{key: words[scope] for key, scope in SCOPE_KEYS.items() if scope in scopes}}
     keys = keys if "approve" in allowed else {}
     return keys | ({"e": "edit"} if "edit" in allowed else {}) | ({"n": "no"} if "reject" in allowed else {})

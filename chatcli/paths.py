@@ -40,9 +40,14 @@ def runtime_dir(*, create: bool = False) -> Path:
         return Path(PlatformDirs("chatcli", appauthor=False, ensure_exists=create).user_runtime_dir)
 
 
+def own_folders() -> list[Path]:
+    """Return chatcli's own folders, whether they exist or not."""
+    return [config_dir(), data_dir(), state_dir(), cache_dir(), runtime_dir()]
+
+
 def is_own(path: Path) -> bool:
     """Return whether the resolved `path` is one of chatcli's own folders or in one, by whatever name."""
-    own = [folder().resolve() for folder in (config_dir, data_dir, state_dir, cache_dir, runtime_dir)]
+    own = [folder.resolve() for folder in own_folders()]
     plain = Path(str(path).casefold())  # some file systems ignore case
     if any(plain.is_relative_to(str(folder).casefold()) for folder in own):
         return True

@@ -161,6 +161,8 @@ class Settings:
     allow: Annotated[tuple[str, ...], tool_rules] = ()
     recall: bool = False
     yes: bool = False
+    auto: bool = False
+    sandbox: bool = True
     max_steps: Annotated[int, positive] = 25
     tool_timeout: Annotated[float, positive] | None = None
     helper: bool = True

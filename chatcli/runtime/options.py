@@ -162,6 +162,12 @@ BY_HEADING = {
             kind=list,
         ),
         Option("--yes", "Run all tool calls without asking.", "chat user"),
+        Option(
+            "--auto",
+            "Run confined commands, and edits in this folder, without asking.",
+            "model user",
+        ),
+        Option("--sandbox/--no-sandbox", "Confine the commands of the model, or do not.", "model user"),
         Option("--max-steps N", "How many times the model may call tools in one turn.", "model", kind=int),
         Option("--tool-timeout S", "Give up on a tool call after this many seconds.", "model", kind=float),
     ),

@@ -14,6 +14,7 @@ from langchain_core.tools import StructuredTool, ToolException
 from pydantic import ValidationError
 
 from chatcli import paths
+from chatcli.config.trust import FILES, PROJECT_FILE
 from chatcli.runtime.files import write_to_disk
 from chatcli.sanitize import reveal
 from chatcli.text import format_size, one_line
@@ -28,6 +29,7 @@ CHANGES = "chatcli_changes"
 _MATCHED = 1_000_000
 """The most pairs of lines that are compared for a diff: beyond, all old lines stand before all new ones."""
 _CONTEXT = 3
+_TRUSTED = frozenset(name.casefold() for name in (*FILES, PROJECT_FILE, ".mcp.json"))
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DRAFT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BOM = "\ufeff"
@@ -183,7 +185,14 @@ def change_tools(root: Path, editor: EditorFiles | None = None) -> list[Tool]:
     def subject(arguments: Arguments) -> str:
         return file_of(root, arguments)
 
-    return [Tool(_tool(each), subject=subject, changes=True) for each in (write_file, edit_file)]
+    def is_harmless(arguments: Arguments) -> bool:
+        """Return whether the file is an ordinary one: nothing that git runs, or that tells `chat` what to do."""
+        parts = [part.casefold() for part in Path(file_of(root, arguments)).parts]
+        return ".git" not in parts and not _TRUSTED.intersection(parts)
+
+    return [
+        Tool(_tool(each), subject=subject, changes=True, is_harmless=is_harmless) for each in (write_file, edit_file)
+    ]
 
 
 def plan(tool: Tool, arguments: Arguments) -> Change:

@@ -14,6 +14,7 @@ from langchain_core.tools import StructuredTool, ToolException
 
 import chatcli
 from chatcli.config.secret_files import is_in_private_folder, is_secret_path, open_regular
+from chatcli.tools.leash import leashed
 from chatcli.tools.shell import run_process
 from chatcli.tools.tool import Arguments, Tool
 from chatcli.tools.workspace import EditorFiles
@@ -217,7 +218,7 @@ def _raise(error: OSError) -> None:
 
 async def _search(wanted: dict[str, str], root: Path, seconds: float) -> str:
     command = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _GREP, _PACKAGES, json.dumps(wanted)]
-    finished = await run_process(command, cwd=root, env={}, seconds=seconds)
+    finished = await run_process(leashed(command), cwd=root, env={}, seconds=seconds)
     if finished.exit_code is None:
         raise ToolException(f"the search took longer than {seconds:g} seconds; try a simpler pattern or fewer files")
     if finished.exit_code != 0:

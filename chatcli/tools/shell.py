@@ -6,15 +6,16 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
 
 from langchain_core.tools import StructuredTool, ToolException
 
-from chatcli.tools.leash import leashed
-from chatcli.tools.tool import Arguments, Tool
-from chatcli.tools.workspace import KEPT, EditorTerminal, Finished
+from chatcli.tools.sandbox.confinement import Sandbox
+from chatcli.tools.tool import Arguments, Tool, asked_access
+from chatcli.tools.workspace import ACCESS, KEPT, Access, EditorTerminal, Finished
 
 DRAIN = 0.1
 """Seconds to read the rest of the pipe after the command ends; a process that it left behind may hold the pipe open."""
@@ -78,7 +79,8 @@ def _is_inherited(name: str, value: str) -> bool:
 async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> Finished:
     """Run `command` to its end, or for `seconds`; at the end, its whole process group is killed.
 
-    It has no standard input; its standard output and error are joined.
+    The command should be leashed, so that it ends with this process. It has no standard input; its standard output and
+    error are joined.
 
     Raises:
         OSError: It can't be started.
@@ -87,7 +89,7 @@ async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, st
     loop = asyncio.get_running_loop()
     transport, output = await loop.subprocess_exec(
         _Output,
-        *leashed(command),
+        *command,
         cwd=cwd,
         env=env,
         stdin=asyncio.subprocess.DEVNULL,
@@ -140,19 +142,29 @@ class _Output(asyncio.SubprocessProtocol):
         return note + kept.decode("utf-8", "replace")
 
 
-def shell_tool(root: Path, seconds: float, terminal: EditorTerminal | None = None) -> Tool:
-    """Return the tool that runs commands in `root`, each for at most `seconds`, in the editor's `terminal` if any."""
+def shell_tool(sandbox: Sandbox, seconds: float, terminal: EditorTerminal | None = None) -> Tool:
+    """Return the tool that runs commands in the folder of `sandbox`, each for at most `seconds`.
+
+    They run in the editor's `terminal` if there is one.
+    """
+    root = sandbox.folder
 
     async def run(command: Sequence[str]) -> Finished:
         env = inherited_environment()
-        finished = None if terminal is None else await terminal.run(command, cwd=root, env=env, seconds=seconds)
-        return finished or await run_process(command, cwd=root, env=env, seconds=seconds)
+        if terminal is not None:
+            with sandbox.launch(command, ACCESS.get(), leashed=False) as confined:
+                if finished := await terminal.run(confined, cwd=root, env=env, seconds=seconds):
+                    return finished
+        with sandbox.launch(command, ACCESS.get()) as confined:
+            return await run_process(confined, cwd=root, env=env, seconds=seconds)
 
-    async def run_shell(command: str) -> str:
+    async def run_shell(command: str, access: Access = "confined") -> str:
         """Run a command in the user's shell, in the current folder, without a keyboard.
 
         Args:
             command: One line or more for the shell.
+            access: Commands may be confined: they write in the current folder only, and have no network. If that is not
+                enough, ask the user for "network", or for "outside" of the sandbox.
         """
         shell = shutil.which("bash") or "/bin/sh"
         finished = await run([shell, "-c", command])
@@ -160,11 +172,16 @@ def shell_tool(root: Path, seconds: float, terminal: EditorTerminal | None = Non
         if finished.exit_code is None:
             raise ToolException(f"{output}\n[killed after {seconds:g} seconds]".lstrip())
         if finished.exit_code != 0:
-            raise ToolException(f"{output}\n[exit code {finished.exit_code}]".lstrip())
+            refused = sandbox.refusals(output, ACCESS.get())
+            lines = [*(f"[the sandbox refused {each}]" for each in refused), output]
+            raise ToolException("\n".join([*filter(None, lines), f"[exit code {finished.exit_code}]"]))
         return output or "[no output]"
 
     runnable = StructuredTool.from_function(coroutine=run_shell, parse_docstring=True, handle_tool_error=True)
-    return Tool(runnable, subject=_command, matches=_matches, suggest=_suggest)
+    tool = Tool(runnable, subject=_command, matches=_matches, suggest=_suggest, sandbox=sandbox)
+    return replace(
+        tool, is_harmless=lambda given: sandbox.strength == "full" and asked_access(tool, given) == "confined"
+    )
 
 
 def is_simple(command: str) -> bool:

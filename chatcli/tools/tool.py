@@ -5,13 +5,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.tools import BaseTool
 
 from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.runtime.parse import read_json
+from chatcli.tools.workspace import ACCESSES, Access
+
+if TYPE_CHECKING:
+    from chatcli.tools.sandbox.confinement import Sandbox
 
 Arguments = Mapping[str, Any]
 RESERVED = frozenset(
@@ -27,6 +31,10 @@ _IN_OWNER = str.maketrans({"%": "%25", "/": "%2F", ":": "%3A"})
 
 def _always(arguments: Arguments) -> bool:
     return True
+
+
+def _never(arguments: Arguments) -> bool:
+    return False
 
 
 def _as_json(arguments: Arguments) -> str:
@@ -59,6 +67,11 @@ class Tool:
     changes: bool = False
     """Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The change
     is shown as a diff, and no rule allows it."""
+    is_harmless: Callable[[Arguments], bool] = _never
+    """Returns whether --auto lets a call run: all that it can change is in the current folder."""
+    sandbox: "Sandbox | None" = None
+    """What confines the calls of a tool that runs commands. The argument `access` asks for more, and a rule may end in
+    such an access."""
 
     @property
     def name(self) -> str:
@@ -77,28 +90,52 @@ class Tool:
 
 
 class Rules:
-    """The calls that the user allowed beforehand: permanently, and for this run by rules `given`, or `everything`."""
+    """The calls that the user allowed beforehand: permanently, and for this run by rules `given`, or `everything`.
 
-    def __init__(self, given: Iterable[str] = (), *, everything: bool = False) -> None:
+    With `auto`, harmless calls run without approval.
+    """
+
+    def __init__(self, given: Iterable[str] = (), *, everything: bool = False, auto: bool = False) -> None:
         self.given = tuple(given)
         self.everything = everything
+        self.auto = auto
 
     def allows(self, tool: Tool, arguments: Arguments, more: Iterable[str] = ()) -> bool:
-        """Return whether a call of `tool` runs without approval; `more` are the thread's rules.
+        """Return whether a call of `tool` runs without approval; `more` are the thread's rules."""
+        return self.access(tool, arguments, more) is not None
 
-        A change of a file runs so only where everything does: a rule can't say what is written.
+    def access(self, tool: Tool, arguments: Arguments, more: Iterable[str] = ()) -> Access | None:
+        """Return how far a call of `tool` may reach without approval, None if it needs approval.
+
+        A change of a file needs none only where nothing does, or all harmless calls: a rule can't say what is written.
         """
+        asked = asked_access(tool, arguments)
         if tool.always_asks:
-            return False
-        if self.everything or not tool.asks(arguments):
-            return True
-        return tool.takes_rules and any(_matches(rule, tool, arguments) for rule in (*self.given, *kept_rules(), *more))
+            return None
+        if self.everything or not tool.asks(arguments) or (self.auto and tool.is_harmless(arguments)):
+            return asked
+        rules = (*self.given, *kept_rules(), *more) if tool.takes_rules else ()
+        granted = [access for rule in rules if (access := _granted(rule, tool, arguments)) is not None]
+        return max((access for access in granted if _rank(access) >= _rank(asked)), key=_rank, default=None)
+
+    def is_wide(self) -> bool:
+        """Return whether any command at all runs without approval."""
+        return self.everything or any(rule in ("run_shell", "run_shell:*") for rule in (*self.given, *kept_rules()))
+
+
+def asked_access(tool: Tool, arguments: Arguments) -> Access:
+    """Return how far the model wants a call of `tool` to reach."""
+    return next((each for each in ACCESSES if tool.sandbox and arguments.get("access") == each), "confined")
 
 
 def suggest_rule(tool: Tool, arguments: Arguments) -> str:
     """Return the rule for calls like this one."""
-    name, pattern = escape(tool.full_name), tool.suggest(arguments)
-    return name if pattern is None else f"{name}:{pattern}"
+    name, pattern, asked = escape(tool.full_name), tool.suggest(arguments), asked_access(tool, arguments)
+    if pattern is None:
+        return name
+    # A command that ends in one of these words would make a rule for another one.
+    is_named = tool.sandbox is not None and (asked != "confined" or pattern.rpartition(" ")[2] in ACCESSES)
+    return f"{name}:{pattern} {asked}" if is_named else f"{name}:{pattern}"
 
 
 def kept_rules() -> list[str]:
@@ -124,6 +161,19 @@ def keep_rule(rule: str) -> None:
             file.write(f"{line}\n")
     except OSError as error:
         raise StoreError(f"the rule {rule} can't be kept in {path}: {error}") from None
+
+
+def _rank(access: Access) -> int:
+    return ACCESSES.index(access)
+
+
+def _granted(rule: str, tool: Tool, arguments: Arguments) -> Access | None:
+    """Return how far `rule` lets a call reach, None if it does not match the call."""
+    rest, _, word = rule.rpartition(" ")
+    named = next((access for access in ACCESSES if tool.sandbox and access == word), None)
+    if named is not None and _matches(rest, tool, arguments):
+        return named
+    return "confined" if _matches(rule, tool, arguments) else None
 
 
 def _matches(rule: str, tool: Tool, arguments: Arguments) -> bool:

@@ -22,7 +22,7 @@ from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.store.threads import Threads
-from chatcli.tools.tool import RESERVED, Arguments, Rules, Tool
+from chatcli.tools.tool import RESERVED, Arguments, Rules, Tool, asked_access
 
 if TYPE_CHECKING:
     from chatcli.tools.mcp_session import McpSession
@@ -32,9 +32,10 @@ from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
 from chatcli.tools.questions import ServedCall
 from chatcli.tools.remember import remember_tool
+from chatcli.tools.sandbox.confinement import Sandbox
 from chatcli.tools.shell import shell_tool
 from chatcli.tools.threads import thread_tool
-from chatcli.tools.workspace import Workspace
+from chatcli.tools.workspace import Access, Workspace
 
 MAX_STEPS = 25
 START_SECONDS = 30.0
@@ -59,6 +60,7 @@ class Toolbox:
         announce: Shows an event to the user, in the running turn or the next one.
         debug: Whether the user sees what MCP servers log.
         workspace: Where the built-in tools work; by default in the current folder.
+        sandbox: Whether commands are confined, where the system can do that.
 
     """
 
@@ -77,6 +79,7 @@ class Toolbox:
         announce: Callable[[Progress | Notice], None] = lambda event: None,
         debug: bool = False,
         workspace: Workspace | None = None,
+        sandbox: bool = True,
     ) -> None:
         self.workspace = workspace or Workspace(Path.cwd())
         self.rules = rules or Rules()
@@ -88,13 +91,17 @@ class Toolbox:
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
         self._builtin = (
-            builtin_tools(self.workspace, seconds, allow_private=allow_private, remembers=remembers) if builtin else []
+            builtin_tools(self.workspace, seconds, allow_private=allow_private, remembers=remembers, confines=sandbox)
+            if builtin
+            else []
         )
         self._builtin += named
         self._replies: dict[str, list[str]] = {}
         """The calls that each signed reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
         """The approved calls, each with the digest of the file that it was shown to change."""
+        self._outside: set[str] = set()
+        """Those of them that run outside of the sandbox."""
         self._announce = announce
         self._debug = debug
         self._calls: dict[str, ServedCall] = {}
@@ -150,7 +157,10 @@ class Toolbox:
         return [] if self._opening is not None and self._opening.done() else list(self._servers)
 
     def problems(self) -> Iterator[str]:
-        """Yield a line for each server that is left out."""
+        """Yield a line for each server that is left out, and for commands that run unasked and not confined."""
+        sandboxes = [tool.sandbox for tool in self._builtin if tool.sandbox is not None and tool.sandbox.is_on]
+        if sandboxes and self.rules.is_wide() and not sandboxes[0].confines:
+            yield "commands run without asking, and nothing confines them here: `chat doctor` says why"
         if self._servers and not _is_installed():
             yield f"MCP servers need the extra mcp: {install_command('mcp')}"
         for session in self.sessions:
@@ -178,20 +188,29 @@ class Toolbox:
             raise ValueError("what was shown is not what would be done now")
         return signed["reply"]
 
-    def approve(self, call: ToolCall, file_digest: str | None = None) -> None:
-        """Remember that the user approved `call`, as a change of the file of that digest if it changes one."""
+    def approve(self, call: ToolCall, file_digest: str | None = None, *, outside: bool = False) -> None:
+        """Remember that the user approved `call`, as a change of the file of that digest if it changes one.
+
+        A command runs `outside` of the sandbox if the user says so.
+        """
         self._approved[_fingerprint(call)] = file_digest
+        if outside:
+            self._outside.add(_fingerprint(call))
 
     def approved_file(self, call: ToolCall) -> str | None:
         """Return the digest of the file that `call` was shown to change; None if it was not shown."""
         return self._approved.get(_fingerprint(call))
 
-    def may_run(self, tool: Tool, call: ToolCall, more: Iterable[str]) -> bool:
-        """Return whether `call`, of `tool`, runs now: a rule allows it, or the user approved it in this process.
+    def access(self, tool: Tool, call: ToolCall, more: Iterable[str]) -> Access | None:
+        """Return how far `call`, of `tool`, may reach now: by a rule, or since the user approved it in this process.
 
-        The thread alone proves nothing: the store may come from another person.
+        It is None for a call that may not run. The thread alone proves nothing: the store may come from another person.
         """
-        return _fingerprint(call) in self._approved or self.rules.allows(tool, call["args"], more)
+        if _fingerprint(call) in self._outside:
+            return "outside"
+        if _fingerprint(call) in self._approved:
+            return asked_access(tool, call["args"])
+        return self.rules.access(tool, call["args"], more)
 
     def begin_served(self, place: str, server: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> ServedCall:
         """Return the call at `place`, a task of the graph, of a tool of `server`: begun now if it does not run yet."""
@@ -260,7 +279,7 @@ def build_toolbox(
     """
     return Toolbox(
         {} if settings.tools is False else settings.servers(),
-        Rules(settings.allow, everything=settings.yes),
+        Rules(settings.allow, everything=settings.yes, auto=settings.auto),
         builtin=settings.tools is True,
         named=[thread_tool(threads)] if settings.recall and settings.tools is not False else [],
         can_ask=can_ask,
@@ -271,6 +290,7 @@ def build_toolbox(
         announce=announce,
         debug=settings.debug,
         workspace=workspace,
+        sandbox=settings.sandbox,
     )
 
 
@@ -331,9 +351,15 @@ def _session_maker() -> "Callable[..., McpSession]":
     return make
 
 
-def builtin_tools(workspace: Workspace, seconds: float, *, allow_private: bool, remembers: bool) -> list[Tool]:
-    """Return the tools that work in `workspace`; each call takes at most `seconds`."""
+def builtin_tools(
+    workspace: Workspace, seconds: float, *, allow_private: bool, remembers: bool, confines: bool = True
+) -> list[Tool]:
+    """Return the tools that work in `workspace`; each call takes at most `seconds`.
+
+    What the model runs is confined if `confines` is set and the system can do it.
+    """
     root, editor = workspace.root, workspace.files
+    sandbox = Sandbox(root, is_on=confines)
     files = [*file_tools(root, seconds, editor), *change_tools(root, editor)]
-    others = [fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds, workspace.terminal)]
+    others = [fetch_tool(seconds, allow_private=allow_private), shell_tool(sandbox, seconds, workspace.terminal)]
     return [*files, *others, *([remember_tool(root)] if remembers else [])]

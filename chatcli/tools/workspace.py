@@ -4,12 +4,18 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 KEPT = 200_000
 """Bytes that are kept of the end of a command's output."""
 CALL_ID: ContextVar[str] = ContextVar("call_id", default="")
 """The tool call that runs."""
+Access = Literal["confined", "network", "outside"]
+"""How far a command reaches: confined by the sandbox, confined but with the network, or outside of the sandbox."""
+ACCESSES: tuple[Access, ...] = ("confined", "network", "outside")
+"""All of them, from least to most."""
+ACCESS: ContextVar[Access] = ContextVar("access", default="confined")
+"""How far the tool call that runs may reach."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def act(request: Request) -> object:
     return Answer(f"So: {request.last}") if request.messages[-1][0] == "tool" else call("run_shell", command="pwd -P")
 
 
-KEYS = "y once, t for the thread, a always, e edit, n no"
+KEYS = "y once, t for the thread, a always, o once outside, e edit, n no"
 
 
 def test_the_repl_asks_for_a_key_runs_and_remembers_for_the_thread(
@@ -77,7 +77,7 @@ def test_no_other_key_and_nothing_that_was_typed_before_approves(
         chat.send_key(key)
     chat.send("\x1b[I\x1b[O")
     chat.paste("y")
-    chat.wait_for("nothing has run yet. Answer: approve, approve always")
+    chat.wait_for("nothing has run yet. Answer: approve, approve outside, approve always")
     chat.wait_for("  yy")  # what was typed before, then the paste
     chat.send_key("ctrl-c")
     chat.wait_for_prompt()

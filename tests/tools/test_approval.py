@@ -21,6 +21,7 @@ from chatcli.graphs.chat.graph import build_graph
 from chatcli.sessions.requests import Ask, Resume, Retry
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
+from chatcli.tools.sandbox.confinement import find_strength
 from chatcli.tools.tool import keep_rule
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
@@ -28,7 +29,9 @@ from tests.fakes.steps import Answer, Calls, call
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     monkeypatch.setattr(paths, "config_dir", lambda: tmp_path / "config")
     monkeypatch.setattr(paths, "state_dir", lambda: tmp_path / "state")
     with FakeOpenAI() as server:
@@ -402,3 +405,24 @@ def test_a_change_that_could_not_be_shown_is_not_made_when_it_becomes_possible(f
     asyncio.run(run())
     assert "does not contain old_text" in fake.requests[1].results[0]
     assert text_of("a.txt") == "two\n"
+
+
+@pytest.mark.linux
+@pytest.mark.skipif(find_strength() == "none", reason="nothing confines commands here")
+def test_a_command_leaves_the_sandbox_only_if_the_user_says_so(fake: FakeOpenAI) -> None:
+    command = {"command": "echo x > ../outside"}
+    fake.script(*[step for _ in range(2) for step in (Calls([("run_shell", command)]), Answer("done"))])
+
+    async def work() -> None:
+        async with process(fake) as conversation:
+            payload = requested(await ask(conversation))
+            assert payload["review_configs"][0]["scopes"] == ["thread", "always", "outside"]
+            assert payload["action_requests"][0]["description"].startswith("confined")
+            await answer(conversation, "approve")
+            assert not exists("../outside")
+            assert "[the sandbox refused to write ../outside]" in fake.requests[1].results[0]
+            requested(await ask(conversation))
+            await answer(conversation, {"type": "approve", "scope": "outside"})
+            assert exists("../outside")
+
+    asyncio.run(work())

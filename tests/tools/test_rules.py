@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli import paths
-from chatcli.tools.tool import Rules, keep_rule, kept_rules, suggest_rule
-from chatcli.tools.toolbox import builtin_tools
-from chatcli.tools.workspace import Workspace
+from chatcli.tools.sandbox.confinement import Sandbox, Strength
+from chatcli.tools.shell import shell_tool
+from chatcli.tools.tool import Rules, Tool, keep_rule, kept_rules, suggest_rule
+from chatcli.tools.toolbox import Toolbox, builtin_tools
+from chatcli.tools.workspace import Access, Workspace
 
 TOOLS = {tool.name: tool for tool in builtin_tools(Workspace(Path()), 1, allow_private=False, remembers=True)}
 
@@ -293,3 +295,97 @@ def test_a_rule_of_several_lines_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     keep_rule("fetch_url")
     assert kept_rules() == [f"run_shell:{command}", "fetch_url"]
     assert Rules().allows(TOOLS["run_shell"], {"command": command})
+
+
+def run_shell(strength: Strength | None = "full", *, is_on: bool = True) -> Tool:
+    return shell_tool(Sandbox(Path(), is_on, strength), 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "command", "asked", "reach"),
+    [
+        ("run_shell:npm install network", "npm install", "confined", "network"),
+        ("run_shell:npm install network", "npm install", "network", "network"),
+        ("run_shell:npm install network", "npm install", "outside", None),
+        ("run_shell:npm install network", "npm test", "confined", None),
+        ("run_shell:npm install outside", "npm install", "network", "outside"),
+        ("run_shell:npm install", "npm install", "network", None),
+        ("run_shell:npm install", "npm install", "confined", "confined"),
+        ("run_shell:ls * outside", "ls -l", "outside", "outside"),
+        ("run_shell:ls * outside", "ls; rm x", "outside", None),
+        ("run_shell:* network", "a | b", "confined", "network"),
+        ("run_shell", "ls", "outside", None),
+        ("run_shell:*", "ls", "network", None),
+        ("run_shell:docker rm network", "docker rm network", "confined", "confined"),
+        ("run_shell:echo outside confined", "echo", "outside", None),
+        ("fetch_url:https://a.example/ outside", "ls", "confined", None),
+    ],
+)
+def test_a_rule_may_end_in_how_far_a_command_reaches(rule: str, command: str, asked: str, reach: str | None) -> None:
+    assert Rules([rule]).access(run_shell(), {"command": command, "access": asked}) == reach
+
+
+@pytest.mark.parametrize("asked", ["confined", "network", "outside"])
+@pytest.mark.parametrize("command", ["ls", "echo outside", "rm network", "echo confined", "a; b outside", "x *"])
+def test_a_rule_that_is_offered_reaches_no_further_than_the_call(command: str, asked: str) -> None:
+    tool, call = run_shell(), {"command": command, "access": asked}
+    rules = Rules([suggest_rule(tool, call)])
+    assert rules.access(tool, call) == asked
+    for other in ("ls", "echo", "rm", "a; b", "x"):
+        reach = rules.access(tool, {"command": other})
+        assert reach in (None, asked) if other == command else reach in (None, "confined", asked)
+        assert reach in (None, "confined") or asked != "confined"
+
+
+def test_auto_runs_confined_commands_and_edits_in_the_folder_and_asks_for_the_rest(tmp_path: Path) -> None:
+    rules = Rules(auto=True)
+    assert rules.access(run_shell(), {"command": "rm -r ."}) == "confined"
+    assert rules.access(run_shell(), {"command": "ls", "access": "network"}) is None
+    assert rules.access(run_shell(), {"command": "ls", "access": "outside"}) is None
+    assert rules.access(run_shell("partial"), {"command": "ls"}) is None
+    assert rules.access(run_shell("none"), {"command": "ls"}) is None
+    assert rules.access(run_shell(is_on=False), {"command": "ls"}) is None
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "link").symlink_to(".git")
+    tools = builtin_tools(Workspace(tmp_path), 1, allow_private=False, remembers=True)
+    write = next(tool for tool in tools if tool.name == "write_file")
+    assert rules.allows(write, {"path": "src/a.py", "content": "x"})
+    for path in (
+        ".git/hooks/pre-commit",
+        "link/config",
+        "AGENTS.md",
+        "sub/.mcp.json",
+        ".ENV",
+        "langgraph.json",
+    ):
+        assert not rules.allows(write, {"path": path, "content": "x"}), path
+    others = [tool for tool in tools if tool.name in ("fetch_url", "remember")]
+    assert not any(rules.allows(tool, {"url": "https://a.example/", "fact": "x"}) for tool in others)
+
+
+@pytest.mark.parametrize(
+    ("strength", "rules", "warns"),
+    [
+        ("none", Rules(everything=True), True),
+        ("none", Rules(["run_shell:*"]), True),
+        ("none", Rules(["run_shell:ls *"]), False),
+        ("full", Rules(everything=True), False),
+    ],
+)
+def test_wide_rules_warn_where_nothing_confines(strength: Strength, rules: Rules, *, warns: bool) -> None:
+    box = Toolbox(rules=rules, named=[run_shell(strength)])
+    assert any("nothing confines them" in line for line in box.problems()) is warns
+
+
+@pytest.mark.parametrize(
+    ("tool", "access", "shown"),
+    [
+        (run_shell(), "confined", "confined"),
+        (run_shell(), "network", "confined, but asks for the network"),
+        (run_shell(), "outside", "asks to run outside of the sandbox"),
+        (run_shell("none"), "confined", "not confined: this system can't do that (`chat doctor` says more)"),
+    ],
+)
+def test_the_question_says_how_a_command_is_confined(tool: Tool, access: Access, shown: str) -> None:
+    assert tool.sandbox is not None
+    assert tool.sandbox.describe(access) == shown

@@ -59,7 +59,7 @@ def call(name: str = "weigh", **more: Any) -> ToolCall:
 def test_only_a_tool_that_reads_its_servers_own_data_runs_unasked(hints: Any, *, asks: bool) -> None:
     [tool] = served(Served("s", [runnable("look", hints)])).values()
     assert tool.asks({}) is asks
-    assert Toolbox().may_run(tool, call("look"), []) is not asks
+    assert (Toolbox().access(tool, call("look"), []) is None) is asks
     assert Rules().allows(tool, {}) is not asks
 
 
@@ -74,15 +74,15 @@ def test_a_servers_tool_has_a_name_that_providers_take_and_no_other_has() -> Non
 def test_an_approval_is_of_one_call() -> None:
     toolbox, tool = Toolbox(), Tool(runnable("weigh"))
     toolbox.approve(call(), "digest")
-    assert toolbox.may_run(tool, call(), [])
-    assert toolbox.may_run(tool, call(id="2"), [])
+    assert toolbox.access(tool, call(), []) is not None
+    assert toolbox.access(tool, call(id="2"), []) is not None
     assert toolbox.approved_file(call()) == "digest"
     for other in (call("look"), call(args={"what": "a dog"}), call(args={})):
-        assert not toolbox.may_run(tool, other, [])
+        assert toolbox.access(tool, other, []) is None
         assert toolbox.approved_file(other) is None
-    assert not Toolbox().may_run(tool, call(), [])  # nor does it hold in another process
-    assert toolbox.may_run(tool, call("other"), ["weigh"])  # by a rule of the thread
-    assert Toolbox(rules=Rules(["weigh"])).may_run(tool, call(), [])
+    assert Toolbox().access(tool, call(), []) is None  # nor does it hold in another process
+    assert toolbox.access(tool, call("other"), ["weigh"]) is not None  # by a rule of the thread
+    assert Toolbox(rules=Rules(["weigh"])).access(tool, call(), []) is not None
 
 
 REQUEST = {"action_requests": [{"name": "weigh", "args": {"what": "a cat"}, "diff": "d", "file_sha256": "f"}]}

@@ -34,6 +34,7 @@ from chatcli.models.local.choice import default_weights
 from chatcli.models.names import choose_model
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.sanitize import sanitize_line
+from chatcli.tools.sandbox.confinement import describe_sandbox
 
 _PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "prompt_toolkit", "rich", "typer")
 _REACH_SECONDS = 3.0
@@ -111,6 +112,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _model(settings)
     yield _local_runtime(settings)
     yield _helper(settings)
+    yield _sandbox(settings)
     yield from _mcp_servers(settings)
 
 
@@ -241,6 +243,12 @@ def _helper(settings: Settings) -> Finding:
         return Finding("helper", "problem", f"process {helper.pid} does not answer", f"kill {helper.pid}")
     detail = f"process {helper.pid} makes one-shots start faster; it holds {helper.memory / 1e6:.0f} MB"
     return Finding("helper", "ok", f"{detail}, and leaves after some idle minutes")
+
+
+def _sandbox(settings: Settings) -> Finding:
+    if not settings.sandbox:
+        return Finding("sandbox", "ok", "off: commands of the model can do all that you can")
+    return Finding("sandbox", "ok", describe_sandbox())
 
 
 def _mcp_servers(settings: Settings) -> Iterator[Finding]:

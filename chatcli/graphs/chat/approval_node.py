@@ -22,11 +22,13 @@ from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.message_calls import REFUSED, calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
 from chatcli.tools.changes import plan
-from chatcli.tools.tool import Tool, keep_rule, suggest_rule
+from chatcli.tools.tool import Tool, asked_access, keep_rule, suggest_rule
 
 APPROVE_NODE = "approve"
 _SCOPES = ("thread", "always")
 """The scopes of an approval other than `once`."""
+_OUTSIDE = "outside"
+"""The scope of an approval for once, and outside of the sandbox."""
 _DECISIONS = ("approve", "edit", "reject")
 
 
@@ -34,7 +36,7 @@ class Decision(TypedDict, total=False):
     """The user's decision about a call."""
 
     type: Literal["approve", "edit", "reject"]
-    scope: Literal["once", "thread", "always"]
+    scope: Literal["once", "thread", "always", "outside"]
     edited_action: dict[str, Any]
     message: str
 
@@ -145,9 +147,16 @@ def _unfit_change(tool: Tool, arguments: Mapping[str, Any], changed: set[str]) -
 def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
     actions = [_action(call, tools.get(call["name"])) for call in calls]
     names = dict.fromkeys(call["name"] for call in calls)
-    scopes = {name: list(_SCOPES) if name not in tools or tools[name].takes_rules else [] for name in names}
+    scopes = {name: _scopes(tools.get(name)) for name in names}
     reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": scopes[name]} for name in names]
     return {"action_requests": actions, "review_configs": reviews}
+
+
+def _scopes(tool: Tool | None) -> list[str]:
+    if tool is None:
+        return list(_SCOPES)
+    confined = tool.sandbox is not None and tool.sandbox.confines
+    return [*(_SCOPES if tool.takes_rules else ()), *([_OUTSIDE] if confined else ())]
 
 
 def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
@@ -165,6 +174,8 @@ def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
         return {**action, "description": tool.runnable.description.partition("\n")[0]}
     if tool.server:
         action["description"] = f"A tool of the MCP server {tool.server}."
+    if tool.sandbox is not None and tool.sandbox.is_on:
+        action["description"] = tool.sandbox.describe(asked_access(tool, call["args"]))
     return {**action, "rule": suggest_rule(tool, call["args"])}
 
 
@@ -182,8 +193,8 @@ def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
     read: dict[str, Any] = {"type": decision.strip().lower()} if isinstance(decision, str) else dict(decision or {})
     if read.get("type") not in _DECISIONS:
         raise ValueError(f"a decision is one of {', '.join(_DECISIONS)}")
-    if read.setdefault("scope", "once") not in ("once", *_SCOPES):
-        raise ValueError(f"the scope of an approval is once, {' or '.join(_SCOPES)}")
+    if read.setdefault("scope", "once") not in ("once", *_SCOPES, _OUTSIDE):
+        raise ValueError(f"the scope of an approval is once, {', '.join(_SCOPES)} or {_OUTSIDE}")
     if read["type"] == "edit":
         edited = read.get("edited_action")
         if not isinstance(edited, Mapping) or not isinstance(edited.get("args"), Mapping):
@@ -213,7 +224,7 @@ def _apply(
             edited[str(call["id"])] = mine = _edited(call, decision)
             turn.toolbox.approve(mine)
         else:
-            turn.toolbox.approve(call, action.get("file_sha256"))
+            turn.toolbox.approve(call, action.get("file_sha256"), outside=decision["scope"] == _OUTSIDE)
             if "rule" in action:
                 _keep(action["rule"], decision["scope"], turn)
     return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[])

@@ -39,7 +39,7 @@ from chatcli.tools.changes import CHANGES, plan
 from chatcli.tools.questions import Question, Sampled
 from chatcli.tools.tool import Tool
 from chatcli.tools.toolbox import Toolbox
-from chatcli.tools.workspace import CALL_ID
+from chatcli.tools.workspace import ACCESS, CALL_ID
 
 TOOLS_NODE = "tools"
 MAX_RESULT = 40_000
@@ -90,9 +90,11 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
     tool = (await turn_tools(runtime, state.get("marker", ""))).get(call["name"])
     if tool is None:
         return ChatState(messages=[result_of(call, f"There is no tool {call['name']} now.")])
-    if not toolbox.may_run(tool, call, runtime.context.grants.rules):
+    access = toolbox.access(tool, call, runtime.context.grants.rules)
+    if access is None:
         return ChatState(messages=[result_of(call, "The call needs the user's approval, which it did not get here.")])
     CALL_ID.set(str(call["id"]))
+    ACCESS.set(access)
     if tool.changes:
         return ChatState(messages=[await asyncio.to_thread(_change, tool, call, toolbox)])
     try:

@@ -1,0 +1,97 @@
+"""Which places a confined command may read, and which are kept from it."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from chatcli import paths
+from chatcli.config.secret_files import is_in_private_folder, is_secret_path
+
+_OF_SETTINGS = (
+    ".",
+    ".config",
+    ".local",
+    ".local/share",
+    ".local/state",
+    ".cache",
+    "Library",
+    "Library/Application Support",
+)
+"""The folders of a home in which programs keep their secrets, under names that say so."""
+_OF_SYSTEM = (
+    *("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssl/private", "/etc/sudoers", "/dev"),
+    *("/run/user", "/run/secrets", "/run/credentials", "/var/lib/private", "/lost+found"),
+)
+"""What only root or one session may read; and devices, which are also the disk."""
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
+_GIT = ("hooks", "config")
+"""What git runs, or names a program that it runs: later, and not confined."""
+
+
+def withheld() -> frozenset[str]:
+    """Return the places that no confined command reads: the secrets of the user, the system and `chat`."""
+    secret = [place for folder in _OF_SETTINGS for place in _secrets_in(Path.home() / folder)]
+    all_places: list[str | Path] = [*paths.own_folders(), *secret, *_OF_SYSTEM]
+    return frozenset(os.path.realpath(place) for place in all_places)
+
+
+def is_writable(folder: Path, kept: Iterable[str]) -> bool:
+    """Return whether a command may write in `folder`: not if a place `kept` from it is in there, or around."""
+    if is_in_private_folder(folder.parts):
+        return False
+    return not any(folder.is_relative_to(place) or Path(place).is_relative_to(folder) for place in kept)
+
+
+def readable(kept: frozenset[str]) -> Iterator[str]:
+    """Yield files and folders that hold, together, everything but what is `kept` from the command."""
+    around = {str(parent) for place in kept for parent in Path(place).parents}
+    yield from _beside("/", kept, around)
+
+
+def secrets_in(folder: Path) -> list[str]:
+    """Return the files at the top of `folder` whose names say that they hold secrets."""
+    return [str(place) for place in _secrets_in(folder) if place.is_file()]
+
+
+def git_folders(folders: Iterable[Path]) -> list[Path]:
+    """Return git's folders in `folders`; a command can't move them away where they are mounts."""
+    found = (folder / ".git" for folder in folders)
+    return [git for git in found if git.is_dir() and not git.is_symlink()]
+
+
+def guarded_in(git: Iterable[Path]) -> list[Path]:
+    """Return what a command may read but not write in the folders `git`, though it may write beside it."""
+    return [folder / name for folder in git for name in _GIT if (folder / name).exists()]
+
+
+def _secrets_in(folder: Path) -> Iterator[Path]:
+    try:
+        yield from [place for place in folder.iterdir() if _is_secret(place.name)]
+    except OSError:
+        return
+
+
+@lru_cache(maxsize=4096)
+def _is_secret(name: str) -> bool:
+    return is_secret_path((name,))
+
+
+def _beside(folder: str, kept: frozenset[str], around: set[str]) -> Iterator[str]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.path in kept or entry.is_symlink():  # a link is judged by where it leads
+            continue
+        if entry.path in around:
+            yield from _beside(entry.path, kept, around)
+        else:
+            yield entry.path
+
+
+def machine() -> str:
+    """Return the machine's name, as the kernel has it; empty if this Python has the numbers of another one."""
+    return os.uname().machine if sys.maxsize > 2**32 else ""

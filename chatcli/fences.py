@@ -23,8 +23,10 @@ def fenced(parts: Iterable[tuple[str, str]], marker: str, end: str) -> str:
 
     Each text is below a line with `marker` and its heading; below the last is a line with `marker` and `end`.
     """
-    lines = (f"{marker} {heading}\n{text}{'' if text.endswith(chr(10)) else chr(10)}" for heading, text in parts)
-    return f"{''.join(lines)}{marker} {end}"
+    pieces: list[str] = []
+    for heading, text in parts:  # joined in one go: a text may have 50 MB
+        pieces += (marker, " ", heading, "\n", text, "" if text.endswith("\n") else "\n")
+    return "".join((*pieces, marker, " ", end))
 
 
 def unmarked(text: str) -> str:

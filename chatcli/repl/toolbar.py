@@ -11,7 +11,6 @@ from chatcli.models.prices import dollars, spent
 from chatcli.rendering.plain import short_name
 from chatcli.rendering.renderer import Renderer
 from chatcli.sanitize import sanitize_line
-from chatcli.store.location import StoreLocation
 from chatcli.text import truncate
 
 NARROW = 60
@@ -128,8 +127,8 @@ class _Watched:
 
 
 def thread_titles(backend: Backend) -> dict[str, str]:
-    """Return the titles of the stored threads by ID, the newest first; none if the store can't be read."""
-    if not isinstance(backend, StoreLocation) or backend.path is None or not backend.path.exists():
+    """Return the titles of the threads in a store's file by ID, the newest first; none if it can't be read."""
+    if not backend.size:
         return {}
     try:
         return {thread.thread_id: thread.title for thread in backend.threads().recent()}

@@ -34,7 +34,7 @@ def test_the_key_is_sent_and_never_shown(at_server: Chat) -> None:
     assert at_server("threads", env={"LANGGRAPH_API_KEY": "lg-test-0c9e71"}).returncode == 0
     refused = at_server("threads", env={"LANGSMITH_API_KEY": "lg-wrong-77aa"})
     assert refused.returncode == 3
-    assert_one_failure(refused, "refuses the key")
+    assert_one_failure(refused, "does not accept the key")
     shown = at_server("--debug", "config", env={"LANGGRAPH_API_KEY": "lg-wrong-77aa"})
     assert "lg-wrong" not in refused.stderr + shown.stdout + shown.stderr
 

@@ -92,7 +92,7 @@ graph = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")
 def test_an_answer_of_a_user_graph_survives_a_kill(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "asking.py").write_text(ASKING)
     fake.script(Stall("the beginning of an answer"))
-    running = chat.start("--graph", "asking.py:graph", "-t", "abc", "why?")
+    running = chat.start("--graph", "asking.py:graph", "--node", "ask", "-t", "abc", "why?")
     running.wait_for_output("the beginning of an answer")
     wait_for_journal(chat)
     running.process.kill()

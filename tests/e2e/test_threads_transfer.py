@@ -246,15 +246,14 @@ def test_titles_come_with_the_threads_or_not_at_all(chat: Chat, home: Home) -> N
     chat("threads", "import", "-", input=GOOD)
     store = home.root / ".local/share/chatcli/threads.db"
     with closing(sqlite3.connect(store)) as connection:
-        connection.execute(
-            "CREATE TRIGGER refuse BEFORE UPDATE OF title ON threads WHEN NEW.title = 'Mine'"
-            " BEGIN SELECT RAISE(ABORT, 'no'); END"
-        )
+        connection.execute("UPDATE threads SET title = 'Mine'")
+        connection.execute("CREATE UNIQUE INDEX refuse ON threads (title)")
+        connection.commit()
     titled = GOOD.replace('"thread_id": "good"', '"thread_id": "titled", "title": "Mine"')
     assert_reported(chat("threads", "import", "-", input=titled), 5)
     assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["good"]
     with closing(sqlite3.connect(store)) as connection:
-        connection.execute("DROP TRIGGER refuse")
+        connection.execute("DROP INDEX refuse")
     chat("threads", "import", "-", input=titled)
     newest = chat("threads", "list", "--json").json()[0]
     assert (newest["thread_id"], newest["title"], newest["turns"]) == ("titled", "Mine", 1)

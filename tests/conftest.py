@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -69,8 +70,16 @@ _LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "t
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of the weekly run."""
+    """Add the options of the weekly run, and of several machines."""
     parser.addoption("--weekly", action="store_true", help="run the long tests too, and properties with many examples")
+    parser.addoption("--shard", type=_shard, default=(1, 1), metavar="N/OF", help="run only part N of OF equal parts")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, of = map(int, text.split("/"))
+    if not 1 <= part <= of:
+        raise ValueError(text)
+    return part, of
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -100,12 +109,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark the tests that take most of the time, and start the longest first: no process works on alone at the end.
 
     `pytest -m "not e2e"` leaves out the marked ones, and answers while one thinks. Skip what only Linux can do, and
-    leave the long tests to the weekly run.
+    leave the long tests to the weekly run, and those of other shards to other machines.
     """
+    part, of = config.getoption("shard")
+    # By the name of a test, so that each machine leaves out the same ones, and a new test moves no other.
+    left_out = {item for item in items if crc32(item.nodeid.encode()) % of != part - 1}
     if not config.getoption("weekly"):
-        long = {item for item in items if item.get_closest_marker("weekly")}
-        config.hook.pytest_deselected(items=list(long))
-        items[:] = [item for item in items if item not in long]
+        left_out |= {item for item in items if item.get_closest_marker("weekly")}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         if (_is_linux_only(item) and sys.platform != "linux") or (item.path.parent == _HELPER and not is_supported()):
             item.add_marker(pytest.mark.skip(reason="only Linux has what it needs"))

@@ -4,6 +4,8 @@ import sqlite3
 import sys
 from pathlib import Path
 
+import pytest
+
 from chatcli.config.installation import install_command
 from tests.conftest import KEY
 from tests.e2e.program import Chat
@@ -39,6 +41,20 @@ def test_each_problem_has_a_remedy(chat: Chat, fake: FakeOpenAI) -> None:
     assert {"store", "model", "endpoint"} <= set(problems)
     assert install_command("databricks").removeprefix(f"{sys.executable} -m ") in problems["model"]["remedy"]
     assert all(problem["remedy"] for problem in problems.values())
+
+
+@pytest.mark.executable
+def test_what_is_optional_and_missing_is_no_failure(chat: Chat, fake: FakeOpenAI) -> None:
+    hidden = chat.home.root / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'xllamacpp' else find(name, *more)\n"
+    )
+    result = chat("doctor", "--json", env={"PYTHONPATH": str(hidden)})
+    assert result.returncode == 0, result
+    [local] = [finding for finding in result.json() if finding["subject"] == "local model"]
+    assert local["detail"].startswith("not installed, optional; to add it: ")
 
 
 def test_a_config_file_that_cannot_be_read_is_a_finding(chat: Chat, fake: FakeOpenAI) -> None:

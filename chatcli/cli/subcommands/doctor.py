@@ -215,7 +215,8 @@ def _local_runtime(settings: Settings) -> Finding:
     if importlib.util.find_spec("xllamacpp") is None:
         if not is_local_possible():
             return Finding("local model", "ok", "its runtime is not available for this system and processor")
-        return Finding("local model", "problem", "its runtime is not installed", install_command(LOCAL))
+        # Where the local model is what answers, `_model` has reported the problem.
+        return Finding("local model", "ok", f"not installed, optional; to add it: {install_command(LOCAL)}")
     if (problem := find_problem()) is not None:
         return Finding("local model", "problem", problem.message, problem.remedy)
     if settings.local_model is not None:

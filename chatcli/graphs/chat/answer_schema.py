@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
@@ -29,6 +29,8 @@ MAX_REASON = 300
 """Characters of a validator's message that an error repeats."""
 MAX_SECONDS = 5
 """The time limit for checking a schema or an answer: a pattern or nested references may never end."""
+_FORMATS = FormatChecker(["regex"])
+"""The only format of the metaschemas that is checked without optional packages: what is found depends on none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +93,14 @@ def _validator(schema: dict[str, Any]) -> Validator:
     """Return a validator for `schema` after checking the schema itself; raise any exception if it is invalid."""
     if not isinstance(schema.get("$schema", ""), str):
         raise ValueError("$schema is not a string")
-    kind = validator_for(schema, default=Draft202012Validator)
+    kind: Any = validator_for(schema, default=Draft202012Validator)  # the protocol's `check_schema` takes no checker
     try:
-        kind.check_schema(schema)
+        kind.check_schema(schema, format_checker=_FORMATS)
     except SchemaError as error:
         raise ValueError(f"{one_line(error.message, MAX_REASON)} (at {error.json_path})") from None
     _check_references(schema, kind.META_SCHEMA)
     # An empty registry fetches nothing: no reference leads to the network or to a file.
-    validator = kind(schema, registry=Registry())
+    validator: Validator = kind(schema, registry=Registry())
     any(validator.iter_errors(None))  # a schema that never ends shows that here
     return validator
 

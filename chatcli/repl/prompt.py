@@ -13,8 +13,8 @@ from typing import Any
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.completion import CompleteEvent, Completer, get_common_complete_suffix
-from prompt_toolkit.filters import Condition, has_completions, vi_navigation_mode
+from prompt_toolkit.completion import Completer
+from prompt_toolkit.filters import vi_navigation_mode
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
@@ -48,7 +48,6 @@ GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}
 """The colour of the glyph in each theme, as that of a past question; in others it is the terminal's own cyan."""
 _ESCAPE_SECONDS = 0.1
 """How long an Escape may be the beginning of another key."""
-_NO_NAME = re.compile(r"^//|[\s:]")
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
 
 
@@ -108,16 +107,6 @@ def hold(keys: list[KeyPress]) -> list[KeyPress]:
     while keys and keys[-1].key is Keys.ControlM:
         keys = keys[:-1]
     return [KeyPress(Keys.ControlJ) if press.key is Keys.ControlM else press for press in keys]
-
-
-def _complete_name(event: KeyPressEvent) -> None:
-    """Complete the name of a command at once: prompt-toolkit drops a Tab while the menu is about to open."""
-    buffer = event.current_buffer
-    found = list(buffer.completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
-    if len(found) == 1:
-        buffer.apply_completion(found[0])
-    else:
-        buffer.insert_text(get_common_complete_suffix(buffer.document, found))
 
 
 async def ask_line(question: str, source: Input, output: Output, *, hidden: bool = False, **options: Any) -> str:
@@ -222,14 +211,13 @@ class Prompt:
         """What of it begins the next line."""
         keys = line_keys(self._hint, self.pastes, self.focus)
         keys.add("c-z")(self._suspend_line)
-        keys.add("tab", filter=Condition(self._names_command) & ~has_completions)(_complete_name)
         self._session: PromptSession[str] = PromptSession(
             GLYPH,
             multiline=True,
             vi_mode=vi,
             key_bindings=keys,
             completer=completer,
-            complete_while_typing=Condition(self._names_command),
+            complete_while_typing=False,
             complete_in_thread=True,  # a list of models may ask servers for theirs
             complete_style=CompleteStyle.READLINE_LIKE if plain else CompleteStyle.COLUMN,
             auto_suggest=None if plain else AutoSuggestFromHistory(),
@@ -246,15 +234,6 @@ class Prompt:
         self._session.app.before_render += lambda _: self._choose_toolbar()
         self._session.default_buffer.on_text_changed += lambda _: setattr(self._hint, "armed", False)
         self._session.default_buffer.on_text_changed += lambda _: self.on_typing()
-
-    def _names_command(self) -> bool:
-        """Return whether the line is the beginning of a command's name, whose menu opens by itself.
-
-        A colon follows the name of an MCP server, which would be started.
-        """
-        return self._session.default_buffer.text.startswith("/") and not _NO_NAME.search(
-            self._session.default_buffer.text
-        )
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -225,7 +225,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 def test_a_run_whose_connection_breaks_is_joined_again(langgraph_server: str) -> None:
-    async def go() -> None:
+    async def go() -> bool:
         road = Road(langgraph_server)
         async with road as url, open_engine(url, None) as engine:
             session = await engine.session(f"thread-{secrets.token_hex(4)}", FIRST)
@@ -238,11 +238,11 @@ def test_a_run_whose_connection_breaks_is_joined_again(langgraph_server: str) ->
             assert isinstance(end, TurnFinished), end
             said = "You said: Count up to the end (message 1, somebody)"
             assert end.content == "".join(each.text for each in events if isinstance(each, TextDelta)) == said
-            assert "the connection to the server broke; joining the run again" in [
-                each.text for each in events if isinstance(each, Notice)
-            ]
+            broke = "the connection to the server broke; joining the run again"
+            return broke in [each.text for each in events if isinstance(each, Notice)]
 
-    asyncio.run(go())
+    # All may have arrived before the connection is cut.
+    assert any(asyncio.run(go()) for _ in range(20))
 
 
 def test_a_thread_keeps_its_assistant(langgraph_server: str, other: OtherProgram) -> None:

@@ -67,7 +67,7 @@ def test_undoing_every_turn_leaves_an_empty_thread(fake: FakeOpenAI, terminal: O
     tty.wait_for_prompt()
     assert sent(fake.requests[-1]) == ["three"]
     tty.send_line("/undo 5")
-    tty.wait_for("there are 1 turns to undo, not 5")
+    tty.wait_for("there is 1 turn to undo, not 5")
     assert "three" in history(tty)
 
 

@@ -77,17 +77,3 @@ def test_a_word_shows_the_commands(fake: FakeOpenAI, terminal: OpenTerminal, wor
     tty.send_line("exit now")
     tty.wait_for("You said: exit now")
     assert len(fake.requests) == 2
-
-
-def test_a_slash_opens_the_menu_with_the_most_used_first(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
-    tty = terminal(size=(80, 24))
-    tty.wait_for_prompt()
-    tty.send("/")
-    tty.wait_for("/undo ")
-    menu = [line.split()[0] for line in tty.lines() if line.startswith("  ")]
-    assert menu[:4] == ["/help", "/new", "/model", "/threads"]
-    assert "Begin a new thread" in tty.text()
-    tty.send("hel\t")
-    tty.wait_for_prompt("/help")
-    tty.send_line(" undo")
-    tty.wait_for("/undo [N]: Go back one turn")

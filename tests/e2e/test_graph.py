@@ -268,9 +268,9 @@ def test_the_dialogue_of_an_approval(chat: Chat, terminal: OpenTerminal) -> None
 def test_the_help_lists_what_works_with_a_graph(terminal: OpenTerminal) -> None:
     tty = terminal(*spec("graph"))
     tty.wait_for_prompt()
-    tty.send_line("/help")
+    tty.send_line("/help all")
     tty.wait_for("/retry")
-    tty.wait_for("Ctrl-Z")
+    tty.wait_for_prompt()
     listed = {line.split()[0] for line in tty.text().splitlines() if line.strip()}
     assert {"/continue", "/state", "/set", "/retry"} <= listed
     assert not {"/model", "/role", "/system", "/context", "/compact", "/tools"} & listed

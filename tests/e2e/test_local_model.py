@@ -103,6 +103,9 @@ def test_a_server_killed_in_mid_answer_costs_the_rest_of_that_answer_only(local:
 
 
 def test_the_conversation_works_in_a_terminal_without_any_key(local: Chat) -> None:
+    mark = Path(local.home.env["XDG_STATE_HOME"]) / "chatcli" / "local-chosen"
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()  # as after the first start
     tty = Terminal(
         ["chat", "-t", "tty", "--temperature", "0"],
         env=local.home.env,

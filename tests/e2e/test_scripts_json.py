@@ -169,6 +169,9 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
     assert {name: (one["value"], one["source"]) for name, one in shown.items() if one != default} == {
         "no_save": (False, "default"),
         "node": ([], "default"),
+        "auto": (False, "default"),
+        "greeting": (True, "default"),
+        "sandbox": (True, "default"),
         "header": ({}, "default"),
         "model": ("openai:gpt-5-mini", "default"),
         "aliases": ({"monkey": "local"}, "config file"),

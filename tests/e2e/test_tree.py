@@ -127,7 +127,8 @@ def test_a_branch_is_taken_over_as_a_summary(chat: Chat, fake: FakeOpenAI, termi
     assert users(fake) == ["one?", "four?", "five?", "seven?"]
     tty.send_line("/rewind 6")
     tty.wait_for_prompt()
-    assert [m["role"] for m in chat.messages("abc")][-3:] == ["summary", "user", "assistant"]
+    ask(tty, fake, "eight?", "The eighth.")
+    assert [m["role"] for m in chat.messages("abc")][-5:] == ["summary", *("user", "assistant") * 2]
 
 
 def test_the_tree_is_printed_in_plain_text(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:

@@ -55,6 +55,8 @@ class Terminal:
     ) -> None:
         self._master, self._slave = pty.openpty()
         self._screen = pyte.HistoryScreen(*size, history=10_000)
+        self._asked: list[str] = []
+        self._screen.write_process_input = self._asked.append  # type: ignore[method-assign, assignment]
         self._stream = pyte.ByteStream(self._screen)
         self._changed = Condition()
         self._stopping = Event()
@@ -121,6 +123,8 @@ class Terminal:
     def answer_positions(self) -> None:
         """Report the position of the cursor whenever the program asks for it, as real terminals do."""
         self._screen.write_process_input = self.send  # type: ignore[method-assign, assignment]
+        for reply in self._asked:  # the program may have asked already
+            self.send(reply)
 
     def lines(self) -> list[str]:
         """Give the scrollback and the screen, without trailing spaces and empty lines at the end."""

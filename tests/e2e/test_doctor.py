@@ -55,6 +55,9 @@ def test_what_is_optional_and_missing_is_no_failure(chat: Chat, fake: FakeOpenAI
     assert result.returncode == 0, result
     [local] = [finding for finding in result.json() if finding["subject"] == "local model"]
     assert local["detail"].startswith("not installed, optional; to add it: ")
+    answering = chat("doctor", "--json", env={"PYTHONPATH": str(hidden), "CHATCLI_MODEL": "local"})
+    [model] = [finding for finding in answering.json() if finding["subject"] == "model"]
+    assert (answering.returncode, model["state"], "[local]" in model["remedy"]) == (1, "problem", True), answering
 
 
 def test_a_config_file_that_cannot_be_read_is_a_finding(chat: Chat, fake: FakeOpenAI) -> None:

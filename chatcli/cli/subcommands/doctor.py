@@ -176,6 +176,9 @@ def _model(settings: Settings) -> Iterator[Finding]:
     if name.provider == LOCAL and not is_local_possible():
         remedy = "Keep a provider's key: chat keys set PROVIDER; or name a server with --base-url."
         yield Finding("model", "problem", f"{answers}, and it does not run on this machine", remedy)
+    elif name.provider == LOCAL and importlib.util.find_spec("xllamacpp") is None:
+        remedy = f"{install_command(LOCAL)}, or keep a provider's key: chat keys set PROVIDER"
+        yield Finding("model", "problem", f"{answers}, and its runtime is not installed", remedy)
     elif provider is not None and not provider.is_installed:
         remedy = f"{install_command(provider.extra)}, or name another model: chat models default local"
         yield Finding("model", "problem", f"{answers}, and its package is missing", remedy)

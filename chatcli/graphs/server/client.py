@@ -12,7 +12,7 @@ from chatcli.text import one_line
 
 if TYPE_CHECKING:
     from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
-    from langgraph_sdk.schema import Assistant, RunCreateMetadata
+    from langgraph_sdk.schema import Assistant, RunCreateMetadata, StreamPart
 
 SERVER = "langgraph"
 """The provider in the name of a server's assistant: `langgraph:NAME`."""
@@ -26,6 +26,8 @@ MOST_ASSISTANTS = 1000
 """The number of assistants that are read: a server lists at most this many at once."""
 MESSAGE_LENGTH = 300
 """Characters of a server's message that are shown."""
+_BEFORE_ALL = "0-0"
+"""An ID, in the server's form, that is smaller than that of every event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,28 @@ def check_server(server: ServerAddress) -> None:
 
 @dataclass(slots=True)
 class StartedRun:
-    """A run that a stream has begun: its ID, and that of the newest event that has arrived of it."""
+    """A run that a stream has begun: its ID, and its newest events that have arrived."""
 
+    # LangGraph's development server gives the events of one millisecond the same ID. A stream that is joined after that
+    # ID would skip the rest of them. So it is joined after the ID before, and what has arrived since is left out.
     id: str = ""
-    newest_event: str | None = None
+    join_after: str | None = None
+    """The newest ID but one; None if no event with an ID has arrived."""
+    newest: list["StreamPart"] = field(default_factory=list)
+    """The events that have arrived with the newest ID."""
 
     def __call__(self, created: "RunCreateMetadata") -> None:
         """Take what the server says about the run that it created."""
         self.id = created["run_id"]
+
+    def note(self, part: "StreamPart") -> None:
+        """Take a new event."""
+        if not part.id:
+            return
+        if not self.newest or part.id != self.newest[0].id:
+            self.join_after = self.newest[0].id if self.newest else _BEFORE_ALL
+            self.newest = []
+        self.newest.append(part)
 
 
 def build_client(server: ServerAddress) -> "LangGraphClient":
@@ -97,7 +113,7 @@ def build_client(server: ServerAddress) -> "LangGraphClient":
         response.headers.pop("location", None)
 
     class Runs(RunsClient):
-        """Notes the newest event of a run where the callback `on_run_created` is a `StartedRun`."""
+        """Notes the newest events of a run where the callback `on_run_created` is a `StartedRun`."""
 
         def stream(self, *args: Any, on_run_created: Any = None, **options: Any) -> AsyncIterator[Any]:
             parts = super().stream(*args, on_run_created=on_run_created, **options)
@@ -117,11 +133,15 @@ def build_client(server: ServerAddress) -> "LangGraphClient":
     return client
 
 
-async def noted(parts: AsyncIterator[Any], run: StartedRun) -> AsyncIterator[Any]:
-    """Yield the stream's `parts` of `run`, and note there the newest one."""
+async def noted(parts: "AsyncIterator[StreamPart]", run: StartedRun) -> "AsyncIterator[StreamPart]":
+    """Yield those of the stream's `parts` of `run` that have not arrived before, and note them there."""
+    repeated = [*run.newest]
     async for part in parts:
-        run.newest_event = part.id or run.newest_event
-        yield part
+        if part in repeated:
+            repeated.remove(part)
+        else:
+            run.note(part)
+            yield part
 
 
 def build_sync_client(server: ServerAddress) -> "SyncLangGraphClient":
@@ -208,7 +228,7 @@ def _refused(server: ServerAddress, status: int, reason: str) -> ChatcliError:
 
 
 def _server_message(response: Any, said: str = "") -> str:
-    """Return what the server says about a request that it rejects, `said` by its JSON; else its status in words."""
+    """Return the server's reason for rejecting a request: `said`, from its JSON, or else its status in words."""
     wanted = response.headers.get("www-authenticate", "")
     words = said or f"status {response.status_code} {response.reason_phrase}".rstrip()
     return f"{words} (it takes {wanted})" if wanted else words

@@ -75,7 +75,7 @@ class ServerSchemas:
         raise wrong_value(kind, key, readings[0], _type_name(fields[key]))
 
     def run(self, values: GraphValues) -> RunValues:
-        """Return what a run gets of `values`: a context or what is configurable, which the server copies over."""
+        """Return the values for a run: the context or the configurable ones, which the server copies over."""
         if not values.configurable:
             return RunValues(dict(values.context) or None)
         for key in values.context.keys() & values.configurable.keys():
@@ -112,7 +112,7 @@ class ServerSchemas:
 
 
 def find_shape(name: str, schemas: Mapping[str, Any], values: GraphValues) -> GraphShape | None:
-    """Return what the app `name` takes and gives; None for messages alone, or where the server can't describe it."""
+    """Return the shape of the app `name`; None if it takes messages alone, or if the server can't describe it."""
     taken, given, state = (_resolved(schemas.get(f"{part}_schema")) for part in ("input", "output", "state"))
     required = taken.get("required") or ()
     if _RETURNED in (state.get("properties") or {}):

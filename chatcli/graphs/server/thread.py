@@ -155,7 +155,7 @@ class ServerThread(GraphThread):
         *more: Literal["values"],
         question: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Yield what `stream` does, with the parts of the modes `more`; keep `question` in the server's store."""
+        """Yield the parts of `stream`, and those of the modes `more`; keep `question` in the server's store."""
         run = StartedRun()
         modes: list[StreamMode] = [*STREAM_MODES, *more]
         if await self._prepare(question):
@@ -215,9 +215,9 @@ class ServerThread(GraphThread):
             parts = self._join(run, modes)
 
     async def _join(self, run: StartedRun, modes: Sequence[str]) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Yield what the server has of `run` after the newest event that has arrived."""
+        """Yield the events of `run` that have not arrived."""
         # Without modes, which would leave out the messages of those that were streamed before.
-        stream = self.graph.api.runs.join_stream(self.uuid, run.id, last_event_id=run.newest_event)
+        stream = self.graph.api.runs.join_stream(self.uuid, run.id, last_event_id=run.join_after)
         async for part in noted(stream, run):
             mode, *namespace = part.event.split("|")
             if mode == "error":

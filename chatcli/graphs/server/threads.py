@@ -79,7 +79,7 @@ class ServerThreads:
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """See `Threads.search`; the server has no search, so this reads all threads."""
+        """See `Threads.search`. A server can't search messages, so this downloads every thread."""
         from chatcli.store.exchange_search import Talk, as_matches, exchanges_of, rank_exchanges  # late, as in a store
 
         talks: list[Talk] = []
@@ -254,7 +254,7 @@ def _namespace(uuid: str) -> list[str]:
 
 
 def talk_of(row: Row) -> Row:
-    """Return what the metadata of the thread `row` says of its turns in the store; empty if there are none."""
+    """Return the turns that the metadata of the thread `row` lists; empty if there are none."""
     return metadata_of(row).get(TALK) or {}
 
 

@@ -1,15 +1,19 @@
 """Which server is meant, and what one that can't be used comes to."""
 
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph_sdk.schema import StreamPart
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend, ServerBackend, choose_backend
 from chatcli.errors import AuthError, ChatcliError, NetworkError, UsageError
-from chatcli.graphs.server.client import ServerAddress, app_schemas, assistants, check_server
+from chatcli.graphs.server.client import ServerAddress, StartedRun, app_schemas, assistants, check_server, noted
 from tests.fakes.web import FakeWeb
 
 URL = "http://127.0.0.1:2024"
@@ -108,3 +112,28 @@ def test_a_server_that_leads_elsewhere_gets_no_key() -> None:
         with pytest.raises(UsageError, match=f"it redirects to {other.url}/ok"):
             check_server(ServerAddress(web.url, Secret("lg-key-77")))
         assert other.hosts == []
+
+
+IDS = ["1-0", "1-0", "2-0", "2-0", "2-0", "2-0", "3-0", "4-0", "4-0"]
+SENT = [StreamPart("messages", {"text": text}, given) for text, given in zip("abccdefgg", IDS, strict=True)]
+"""As LangGraph's development server sends them: the events of a millisecond have the same ID."""
+
+
+@pytest.mark.parametrize("cuts", [*itertools.combinations(range(len(SENT)), 2)])
+def test_a_run_that_is_joined_again_loses_no_event_and_repeats_none(cuts: tuple[int, int]) -> None:
+    async def stream(run: StartedRun, end: int) -> AsyncIterator[StreamPart]:
+        for part in SENT[:end]:
+            if run.join_after is None or str(part.id) > run.join_after:
+                yield part
+
+    async def go() -> list[StreamPart]:
+        run = StartedRun()
+        return [part for end in (*cuts, len(SENT)) async for part in noted(stream(run, end), run)]
+
+    assert asyncio.run(go()) == SENT
+
+
+def test_a_run_whose_events_have_no_ids_is_joined_where_it_is() -> None:
+    run = StartedRun()
+    run.note(StreamPart("messages", {"text": "a"}, None))
+    assert run.join_after is None

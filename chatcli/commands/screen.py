@@ -103,7 +103,7 @@ async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Ev
 
 
 def help_groups(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
-    """Return what fits a small screen: the names of the `commands` by group, and how to see more."""
+    """Return the names of the `commands` by group, short enough for a small screen, and how to see more."""
     left = {command.name: f"/{command.name}" for command in commands}
     rows = [(title, " ".join(left.pop(name) for name in names if name in left)) for title, names in GROUPS.items()]
     rows.append(("Others", " ".join(left.values())))

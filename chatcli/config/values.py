@@ -259,7 +259,7 @@ def _table(value: object) -> dict[str, Any]:
 
 
 def _typed_table(value: object) -> ValueTable:
-    """Read what `_table` does; the value of a `KEY=VALUE` is JSON or else text."""
+    """Read a table as `_table` does; the value of a `KEY=VALUE` is JSON or else text."""
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         value = [value]
     if isinstance(value, list | tuple):
@@ -274,7 +274,7 @@ def _typed_table(value: object) -> ValueTable:
 
 
 def _headers(value: object) -> HeaderTable:
-    """Read what `_table` does; no message repeats a text of it, which may be a key."""
+    """Read a table as `_table` does; no message repeats its texts, since one may be a key."""
     if isinstance(value, str):
         try:
             value = read_json(value) if value.lstrip().startswith("{") else [value]

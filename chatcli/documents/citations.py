@@ -30,7 +30,7 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|mailto:", re.IGNORECASE)
 
 
 def cite(answer: str, found: Iterable[Citation]) -> Cited:
-    """Return what `answer`, Markdown, cites of the passages `found`, and the numbers in it that are none of theirs."""
+    """Return the citations of the passages `found` in `answer`, Markdown, and its numbers that name no passage."""
     known = {citation.number: citation for citation in found}
     numbers = sorted(set(cited_numbers(answer)))
     return Cited(
@@ -40,7 +40,7 @@ def cite(answer: str, found: Iterable[Citation]) -> Cited:
 
 
 def cited_in(metadata: Mapping[str, Any]) -> Cited | None:
-    """Return what the answer with this `metadata` cites; None where no documents were used, or it can't be read."""
+    """Return the citations of the answer with this `metadata`; None if it used no documents or can't be read."""
     if CITED not in metadata:
         return None
     from pydantic import TypeAdapter, ValidationError  # late: most threads have no documents

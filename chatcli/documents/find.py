@@ -55,7 +55,7 @@ class Decisions:
     """The files of rules, and the state in which they were read; `.git` stands for the rules in it."""
 
     def to_json(self) -> str:
-        """Return what `from_json` reads."""
+        """Return the text that `from_json` reads."""
         return json.dumps([_FORMAT, sorted(self.folders), sorted(self.left_out), self.rules], separators=(",", ":"))
 
     @classmethod
@@ -305,7 +305,7 @@ class _Walk:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return what is in `folder` by name; nothing if it can't be read."""
+    """Return the entries of `folder` by name; none if it can't be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=attrgetter("name"))

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from chatcli import paths
@@ -104,7 +103,7 @@ class DocumentIndex:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -149,7 +148,7 @@ class DocumentIndex:
         return self._guarded(lambda: self._passages(path))
 
     def sources(self) -> list[IndexedSource]:
-        """Return what has been indexed, by name."""
+        """Return the indexed sources, by name."""
         return self._guarded(self._sources)
 
     def forget(self, source: str) -> int:
@@ -161,7 +160,7 @@ class DocumentIndex:
         return self._guarded(lambda: self._forget(source))
 
     def _guarded(self, work: Callable[[], _T]) -> _T:
-        """Return what `work` returns; if the file is damaged, build it again from its sources and do the work then."""
+        """Return the result of `work`; if the file is damaged, build it again from its sources first."""
         with self._lock:
             try:
                 try:

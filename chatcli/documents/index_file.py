@@ -1,6 +1,5 @@
 """The file of the index of documents: its tables, and how it is opened, rebuilt and read when something is wrong."""
 
-import fcntl
 import json
 import os
 import sqlite3
@@ -12,6 +11,7 @@ from pathlib import Path
 from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.ranking.words import TABLE
+from chatcli.runtime.files import lock_folder
 from chatcli.runtime.sqlite import ForeignSchemaError, SideFileError, check_schema, connect
 
 VERSION = 1
@@ -74,7 +74,7 @@ def open_index(file: Path) -> tuple[sqlite3.Connection, str]:
     """
     try:
         folder = paths.private_dir(file.parent)
-        with _alone(folder):
+        with lock_folder(folder):
             return _open(file)
     except (OSError, sqlite3.Error) as error:
         raise as_store_error(error, file) from error
@@ -92,7 +92,7 @@ def rebuild_index(file: Path, broken: sqlite3.Connection) -> sqlite3.Connection:
         sources = _sources(broken)
         with suppress(sqlite3.Error):
             broken.close()
-        with _alone(file.parent):
+        with lock_folder(file.parent):
             if seen is not None and _identity(file) == seen:  # else another process has replaced it
                 _remove(file)
             db = _open(file)[0]
@@ -226,14 +226,3 @@ def _identity(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Block every other process that creates or replaces an index in `folder`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -67,7 +67,7 @@ def state_of(status: os.stat_result) -> State:
 
 
 def read_content(path: str, known: KnownFile | None, reader: DocumentReader) -> Content:
-    """Return what the file `path` holds now; its passages only if its content is not the `known` one.
+    """Return the content of the file `path` now; its passages only if the content is not the `known` one.
 
     Raises:
         OSError: It can't be read now, or is no regular file any more.

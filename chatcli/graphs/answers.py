@@ -20,8 +20,8 @@ _OBJECTS = ("structured_response", "responses")
 
 def read_answer(value: Any) -> Answer:
     """Return the answer that is in `value`, whatever a graph, an entrypoint or a Runnable has returned."""
-    # Text, and the text of messages, is the answer as it is. Of an object it is the field with a usual name, the only
-    # text, or the newest message; where there is none of these, the whole as JSON.
+    # Text, and the text of messages, is the answer as it is. An object's answer is the field with a usual name, its
+    # only text, or its newest message. If it has none of these, the whole object is the answer, as JSON.
     held = as_fields(value)
     if held is None:
         text = _text(value)

@@ -118,7 +118,7 @@ class LineCompleter(Completer):
                     yield Completion(prompt.name, start_position=-len(begun), display_meta=about)
 
     def _ask_server(self, ask: Callable[[Conversation], Coroutine[Any, Any, list[Offered]]]) -> list[Offered]:
-        """Return what `ask` gets from an MCP server, in the conversation's own thread; nothing if that takes too long.
+        """Return the offers that `ask` gets from an MCP server, in the conversation's thread; none if it is too slow.
 
         This thread waits for the conversation to begin: Tab may be the first key.
         """

@@ -25,7 +25,7 @@ class Keyboard(Protocol):
         """Read single keys in a `with` block. What was typed before it is none of them."""
 
     async def keys(self) -> str:
-        """Return what is typed next, often one key; nothing if the user is to be asked no more.
+        """Return the next input, often one key; nothing if the user is to be asked no more.
 
         A pasted text stands between newlines, so that it is never one key.
         """

@@ -178,7 +178,7 @@ class LineHandler:
         self._prompt.prefill(self._prompt.pastes.fold_again(line), optional=optional)
 
     async def _choose_pasted(self, question: str) -> Mentioned | None:
-        """Return what pasted parts of `question` mention and the user wants to be attached; None to send nothing."""
+        """Ask which files named in pasted parts of `question` to attach; return them, or None to send nothing."""
         pasted = await asyncio.to_thread(find_pasted, question, self.conversation.mcp_servers.names)
         rows = await asyncio.to_thread(pasted.described)
         if not rows:
@@ -220,7 +220,7 @@ class LineHandler:
         return await picker.pick()
 
     async def _walk(self, rows: Sequence[TreeRow]) -> ParsedCommand | None:
-        """Return what the user chooses in the tree of `rows`; in plain text, it is printed."""
+        """Return the user's choice in the tree of `rows`; in plain text, print the tree."""
         if self._prompt.plain:
             return ParsedCommand("tree", LIST)
         session = await self.conversation.session()

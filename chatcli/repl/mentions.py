@@ -12,7 +12,7 @@ from chatcli.sanitize import reveal
 from chatcli.text import format_size
 
 MAX_PASTED = 20
-"""The most mentions of a paste that the user is asked about; no others are attached."""
+"""The most mentions in a paste that `chat` asks about. It never attaches the others."""
 _MAX_COUNTED = 1000
 
 
@@ -32,7 +32,7 @@ class Mentioned:
 
 
 def find_mentioned(text: str, servers: Collection[str]) -> Mentioned:
-    """Return what `text` mentions; `servers` are the names of MCP servers."""
+    """Return the mentions in `text`; `servers` are the names of MCP servers."""
     if "@" not in text:
         return Mentioned()
     resources = tuple(find_resources(text, servers))
@@ -40,7 +40,7 @@ def find_mentioned(text: str, servers: Collection[str]) -> Mentioned:
 
 
 def find_pasted(line: str, servers: Collection[str]) -> Mentioned:
-    """Return what the marked `line` mentions in its pasted parts alone, up to `MAX_PASTED`."""
+    """Return the mentions in the pasted parts alone of the marked `line`, up to `MAX_PASTED`."""
     whole, typed = find_mentioned(plain(line), servers), find_mentioned(typed_mentions(line), servers)
     files = [each for each in whole.files if each not in typed.files][:MAX_PASTED]
     folders = [each for each in whole.folders if each not in typed.folders][: MAX_PASTED - len(files)]

@@ -24,7 +24,7 @@ def is_waiting(last: Event | None) -> bool:
 
 
 def news(last: Event | None, seconds: float, after: float) -> str:
-    """Return what a user who looks elsewhere wants to know, empty for nothing.
+    """Return the news for a user who looks elsewhere, empty for none.
 
     Args:
         last: The last event of a line.

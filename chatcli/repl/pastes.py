@@ -80,7 +80,7 @@ class Pastes:
         self._texts: dict[str, str] = {}
 
     def fold(self, text: str) -> str:
-        """Return what to insert for the pasted `text`: the marked text, or a short sign for it.
+        """Return the text to insert for the pasted `text`: the text with its marks, or a short sign.
 
         One line that hides nothing is marked only where it names files.
         """
@@ -94,7 +94,10 @@ class Pastes:
         return text.translate(_MARK_LINE if reveal(line) == line else _MARK)
 
     def pieces(self, text: str) -> Sequence[str]:
-        """Return what to insert for the pasted `text`, piece by piece: a dumb terminal shows the end of each."""
+        """Return the parts to insert, one after the other, for the pasted `text`.
+
+        A dumb terminal shows only the end of what is inserted at once, so it gets a character at a time.
+        """
         folded = self.fold(text)
         return folded if self._folds_all else (folded,)
 

@@ -87,7 +87,7 @@ class RowList(ABC, Generic[T]):
 
     @abstractmethod
     def _line(self, row: T, width: int) -> str:
-        """Return what is shown of `row` in `width` columns, after the margin."""
+        """Return `row` cut to `width` columns, after the margin."""
 
     def _height(self) -> int:
         """Return how many rows are shown; it does not change while the user types."""
@@ -154,7 +154,7 @@ class Picker(RowList[Choice]):
         self._app.layout = Layout(HSplit([line, self._window()], align=VerticalAlign.TOP))
 
     async def pick(self) -> Choice | None:
-        """Return what the user picks; None if they leave it."""
+        """Return the row that the user picks; None if they leave the list."""
         picked: Choice | None = await self._app.run_async()
         return picked
 

@@ -110,7 +110,7 @@ def hold(keys: list[KeyPress]) -> list[KeyPress]:
 
 
 async def ask_line(question: str, source: Input, output: Output, *, hidden: bool = False, **options: Any) -> str:
-    """Return what the user types after `question`, without blanks around it; it is not shown if `hidden`.
+    """Return the user's reply to `question`, without blanks around it; it is not shown if `hidden`.
 
     Args:
         question: Stands before the line.
@@ -357,7 +357,7 @@ class Prompt:
             store_typeahead(self.input, [*early, *(hold(late) if early else late)])
 
     async def keys(self) -> str:
-        """Return what is typed next, often one key; nothing if the prompt is left by a signal.
+        """Return the next input, often one key; nothing if a signal ends the prompt.
 
         A pasted text stands between newlines.
         """

@@ -65,7 +65,7 @@ class Toolbar:
                 pass
 
     def learn_cost(self) -> None:
-        """Read what the current thread has used in earlier runs, too, once the engine is open."""
+        """Add the usage of the current thread in earlier runs, after the engine is open."""
         self._adding = asyncio.get_running_loop().create_task(self._read_cost())
 
     async def _read_cost(self) -> None:

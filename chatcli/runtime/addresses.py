@@ -32,6 +32,7 @@ def is_public(text: str) -> bool:
     """Return whether the IP address `text` is one host's on the public internet."""
     # An address that leads to an IPv4 address (mapped, NAT64, 6to4, ISATAP) is as public as that one. These are not:
     # addresses of this machine, of a private network or a link, of a group of hosts, and reserved ones.
+    # Python 3.11's `is_global` takes groups, fec0::/10, 3fff::/20 and private addresses in NAT64 or 6to4 for public.
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv4Address):
         first, last = _UNICAST_4

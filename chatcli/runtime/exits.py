@@ -55,7 +55,7 @@ class _Contained(Coroutine[Any, Any, Any]):
     def __getattr__(self, name: str) -> Any:
         return getattr(self._work, name)
 
-    def __await__(self) -> Iterator[Any]:  # type: ignore[override]  # a task takes one step after the other
+    def __await__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator in typeshed; any iterator will do
         return self
 
     def __iter__(self) -> Iterator[Any]:

@@ -70,7 +70,7 @@ def _new_draft(folder: Path, beginning: str) -> tuple[Path, TextIO]:
 def _remove_drafts(folder: Path, beginning: str) -> None:
     """Remove the drafts whose names have this `beginning` and whose writers were killed: nobody holds their locks."""
     with suppress(OSError):  # it may be a folder where files can be written, not listed
-        for name in os.listdir(folder):  # noqa: PTH208 - half as long as with Path
+        for name in os.listdir(folder):  # noqa: PTH208 - Path.iterdir takes twice as long
             if not (name.startswith(beginning) and _DRAFT.fullmatch(name, len(beginning))):
                 continue
             with suppress(OSError):

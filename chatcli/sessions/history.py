@@ -99,7 +99,7 @@ def end_after(turn: Turn, turns: Sequence[Turn]) -> Turn:
 
 
 def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[int, Said]:
-    """Return what is said in the turns of `branch` by number; `messages` are those at its end."""
+    """Return the texts of the turns of `branch` by number; `messages` are those at its end."""
     # A graph may have removed the oldest of them: then those turns are left out.
     begins = [index for index, message in enumerate(messages) if is_question(message)]
     found: dict[int, Said] = {}
@@ -115,7 +115,7 @@ def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[i
 async def said_in(
     turns: Sequence[Turn], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
 ) -> AsyncIterator[dict[int, Said]]:
-    """Yield what is said in `turns` by number, the current branch first; `read` takes a checkpoint, "" for now."""
+    """Yield the texts of `turns` by number, the current branch first; `read` takes a checkpoint, "" for now."""
     known = set[int]()
     for end in branch_ends(turns):
         found = read_said(branch_to(end, turns), await read("" if end.current else end.end))
@@ -126,7 +126,7 @@ async def said_in(
 async def said_around(
     number: int, turns: Sequence[Turn], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
 ) -> dict[int, Said]:
-    """Return what is said in the turns of a branch that the turn `number` is on; for `read` see `said_in`."""
+    """Return the texts of the turns on a branch with the turn `number`; for `read` see `said_in`."""
     turn = turns[number - 1]
     if turn.current:
         return read_said(current_branch(turns), await read(""))

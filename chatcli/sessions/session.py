@@ -227,12 +227,12 @@ class Session:
         return read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
 
     async def said(self) -> AsyncIterator[dict[int, Said]]:
-        """Yield what is said in the turns by their numbers, a branch at a time, the current one first."""
+        """Yield the texts of the turns by number, a branch at a time, the current one first."""
         async for found in said_in(await self.turns(), self._thread.messages):
             yield found
 
     async def said_around(self, number: int) -> dict[int, Said]:
-        """Return what is said in the turns of a branch that the turn `number` is on, by their numbers."""
+        """Return the texts of the turns on a branch with the turn `number`, by their numbers."""
         return await said_around(number, await self.turns(), self._thread.messages)
 
     async def undo(self, count: int = 1) -> None:

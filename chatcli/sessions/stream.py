@@ -212,7 +212,7 @@ class AnswerReader:
         yield from self._sequencer.end_all()
 
     def complete(self) -> Iterator[StreamEvent]:
-        """Yield what is no part of the answer after all; the graph has ended as it should."""
+        """Yield the events that take text out of the answer again; the graph has ended as it should."""
         if self._nodes:
             return
         for streamed in self._streamed.values():
@@ -368,7 +368,7 @@ class AnswerReader:
         """Read a message that a node wrote as plain data, which does not come as a message."""
         try:
             [made] = convert_to_messages([message])
-        except (ValueError, LookupError, TypeError, NotImplementedError):  # none after all: the state's own affair
+        except (ValueError, LookupError, TypeError, NotImplementedError):  # no message: other data in the state
             return
         if isinstance(made, AIMessage):
             made.id = made.id or f"{node} {len(self._streamed)}"
@@ -468,7 +468,7 @@ def _path(node: Node) -> list[str]:
 
 
 def _label(node: Node) -> str:
-    """Return what a node is called."""
+    """Return the name of a node."""
     return "/".join(_path(node))
 
 

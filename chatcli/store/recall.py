@@ -47,7 +47,7 @@ class Recalled:
 
 
 def recall(threads: Threads, words: str, *, without: str, characters: int = MAX_CHARACTERS) -> Recalled:
-    """Return what the threads say about `words`, except the thread `without`, in at most `characters`.
+    """Return excerpts about `words` from the threads, except the thread `without`, in at most `characters`.
 
     Nothing is returned where the best exchanges cover little of `words`.
 

@@ -91,7 +91,7 @@ class ForeignThreads:
         self._copy([known[name] for name in branch], new_id)
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """Return what the stored answers of one thread or of all used."""
+        """Return the usage of the stored answers of one thread or of all."""
         if thread_id is None:
             return []
         kept = []
@@ -170,7 +170,7 @@ class MemoryThreads(ForeignThreads):
         return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """Return what the stored answers of one thread or of all used; what was read once is not read again."""
+        """Return the usage of the stored answers of one thread or of all; no answer is read twice."""
         kept = []
         for (owner, namespace, checkpoint_id), writes in list(self._memory.writes.items()):
             if namespace or thread_id not in (None, owner):

@@ -182,7 +182,7 @@ class Threads(Protocol):
         """Make `new_id`, which must not exist, of the branch that ends at `checkpoint_id`, or of the current one."""
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """Return what the answers of one thread or of all used, also on branches that were left; none for a server."""
+        """Return the usage of the answers of one thread or of all, also on abandoned branches; none for a server."""
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the thread's current branch, the oldest first."""

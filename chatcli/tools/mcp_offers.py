@@ -92,7 +92,7 @@ async def read_prompt(
 
 
 async def _all_pages(session: McpSession, kind: Literal["resources", "prompts"]) -> list[Any]:
-    """Return what the server lists of a `kind`; nothing if it has none."""
+    """Return the server's list of a `kind`; empty if it has none."""
 
     async def page(cursor: str | None, connection: ClientSession) -> tuple[Sequence[Any], str | None]:
         if getattr(connection.get_server_capabilities(), kind, None) is None:

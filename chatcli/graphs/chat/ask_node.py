@@ -112,7 +112,7 @@ def rules_tokens(known: PromptContext, turn: TurnContext) -> int:
 
 def _with_request(answer: AIMessage, turn: TurnContext, known: PromptContext) -> AIMessage:
     """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it."""
-    # Of a project's instructions, it notes their names and digests.
+    # The note names the files of a project's instructions, with their digests.
     noted = note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)
     if known.rules:
         noted[INSTRUCTIONS] = known.sources

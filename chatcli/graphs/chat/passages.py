@@ -1,7 +1,8 @@
 """The passages that a turn found in the documents: as the model gets them, and as it cites them."""
 
-# They stand in the request alone, in the message of the newest question: before the question, between lines that begin
-# with a random marker. What stands there is data from anybody, so the model is told to follow nothing in it.
+# The passages are only in the request, not in the thread. In the message with the newest question, they come before the
+# question, between lines that begin with a random marker. Anybody may have written them, so the request tells the model
+# to follow nothing that they say.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a small local model is asked about documents: by an example, and with a grammar that makes it cite."""
+"""Asks a small local model about documents: with an example, and with a grammar that makes it cite."""
 
 # A model of half a billion parameters forgets to cite in one of three answers, whatever it is told. So its server lets
 # no sentence end without the number of a passage, and lets the answer begin with a fixed sentence where nothing was

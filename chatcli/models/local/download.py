@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import quote
 
 import httpx2
@@ -264,9 +263,7 @@ class _Reader:
         threading.Thread(target=self._run, name="chatcli-hub", daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._abandoned.set()
 
     def next(self, transfer: Transfer, limit: float) -> httpx2.Response | bytes | None:

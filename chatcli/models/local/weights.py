@@ -38,7 +38,7 @@ class Weights:
     file_name: str
     size: int
     sha256: str
-    """Of the whole file; for the user's own file something that identifies it."""
+    """The digest of the whole file; for the user's own file, a text that identifies it."""
     hub_repository: str = ""
     hub_revision: str = ""
     """The commit in `hub_repository`."""

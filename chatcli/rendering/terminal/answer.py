@@ -30,7 +30,7 @@ class Answer(ABC):
     def feed(self, text: str) -> None:
         """Show the next piece of the answer, which has no control characters except newline and tab."""
 
-    def suspend(self) -> None:  # noqa: B027 - where no line is open, or the tail removes it, there is nothing to do
+    def suspend(self) -> None:  # noqa: B027 - optional: the tail removes the open line of TextLines
         """Make room for other output: the cursor goes to the start of an empty line."""
 
     def resume(self) -> None:  # noqa: B027 - likewise

@@ -135,7 +135,7 @@ class PostgresThreads:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """Return what the stored answers of one thread or of all used."""
+        """Return the usage of the stored answers of one thread or of all."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []

@@ -149,7 +149,7 @@ class SqliteThreads:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """Return what the stored answers of one thread or of all used."""
+        """Return the usage of the stored answers of one thread or of all."""
         if not self._path.exists():
             return []
         with self._connection() as connection:

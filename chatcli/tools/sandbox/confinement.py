@@ -61,7 +61,7 @@ class Sandbox:
         return self.strength != "none"
 
     def describe(self, access: Access) -> str:
-        """Return what the user is told of a command that asks for `access`."""
+        """Return the words for the user about a command that asks for `access`."""
         if not self.confines:
             return "not confined: this system can't do that (`chat doctor` says more)"
         if access == "outside":
@@ -97,7 +97,7 @@ class Sandbox:
             yield [sys.executable, "-I", "-S", launcher.__file__, str(root / _PLAN), *command]
 
     def _plan(self, root: Path, *, network: bool, parent: int) -> dict[str, object]:
-        """Return what the launcher does; see its `main`."""
+        """Return the launcher's plan; see its `main`."""
         abi, kept = landlock.version(), places.withheld()
         folder = Path(os.path.realpath(self.folder))
         # Beside the temporary folders of other commands, a command could change what these may do.
@@ -122,14 +122,14 @@ class Sandbox:
         }
 
     def _mounts(self, root: Path, writable: Sequence[Path]) -> list[tuple[str, str]]:
-        """Return what is mounted where: folders and files on themselves, secrets hidden, a private `_SHARED`."""
+        """Return the mounts: folders and files on themselves, secrets hidden, a private `_SHARED`."""
         git = places.git_folders(writable)
         own = [str(path) for path in (*writable, *git, *places.guarded_in(git))]
         hidden = [(str(root / _NOTHING), path) for folder in writable for path in places.secrets_in(folder)]
         return [*zip(own, own, strict=True), (str(root / _SHM), _SHARED), *hidden]
 
     def refusals(self, output: str, access: Access) -> list[str]:
-        """Return what the sandbox refused a command with `access`, as far as its `output` says so."""
+        """Return the refusals of the sandbox to a command with `access`, as far as its `output` names them."""
         if not self.confines or access == "outside":
             return []
         kept = places.withheld()

@@ -62,7 +62,7 @@ def git_folders(folders: Iterable[Path]) -> list[Path]:
 
 
 def guarded_in(git: Iterable[Path]) -> list[Path]:
-    """Return what a command may read but not write in the folders `git`, though it may write beside it."""
+    """Return the paths in the folders `git` that a command may read but not write, though it may write beside them."""
     return [folder / name for folder in git for name in _GIT if (folder / name).exists()]
 
 

@@ -11,6 +11,7 @@ from chatcli.config.files import DOTENV, Dotenv
 from chatcli.config.secrets import names_secret, redact
 from chatcli.config.settings import Settings, is_address, is_never_of_a_folder, is_ours
 from chatcli.runtime.signals import leave_signals_to_python
+from chatcli.sanitize import reveal
 from chatcli.text import one_line
 
 _SHOWN_NAMES = 10
@@ -46,7 +47,7 @@ def report_dotenv(dotenv: Dotenv) -> None:
     ours = [name for name in dotenv.variables if is_ours(name)]
     never = [name for name in ours if is_never_of_a_folder(name)]
     if dotenv.problem:
-        print(f"note: the {DOTENV} of this folder is left out: {_line(dotenv.problem)}", file=sys.stderr)
+        print(f"note: the {DOTENV} of this folder is left out: {reveal(dotenv.problem)}", file=sys.stderr)
     elif ours and not dotenv.trusted and dotenv.file is not None:
         print(
             f"note: the {DOTENV} of this folder is not trusted and sets nothing: {_names(ours)}."
@@ -67,15 +68,15 @@ def shown_settings(variables: Mapping[str, str], *, for_graphs: bool = False) ->
     """
     rows = []
     for name, value in variables.items():
-        shown = "***" if names_secret(name) else one_line(_line(redact(value[:_READ_OF_VALUE], [])), _SHOWN_VALUE)
+        shown = "***" if names_secret(name) else one_line(reveal(redact(value[:_READ_OF_VALUE], [])), _SHOWN_VALUE)
         if not is_ours(name):
             for_whom = (shown, "for the project's graphs") if for_graphs else ("", "not read by chat")
-            rows.append((_line(name), *for_whom))
+            rows.append((reveal(name), *for_whom))
         elif is_never_of_a_folder(name):
-            rows.append((_line(name), shown, "left out: no file of a folder sets it"))
+            rows.append((reveal(name), shown, "left out: no file of a folder sets it"))
         else:
             rows.append(
-                (_line(name), shown, "your questions, and your key for it, go there" if is_address(name) else "")
+                (reveal(name), shown, "your questions, and your key for it, go there" if is_address(name) else "")
             )
     return rows
 
@@ -105,7 +106,7 @@ def _ask_instructions() -> None:
     except (OSError, ValueError):
         return
     for file in files:
-        print(f"{_line(str(file.folder / file.name))} is not trusted. It would tell the model:", file=sys.stderr)
+        print(f"{reveal(str(file.folder / file.name))} is not trusted. It would tell the model:", file=sys.stderr)
         lines = shown_lines(file)
         for line in lines[:_SHOWN_ROWS]:
             print(f"  {line}", file=sys.stderr)
@@ -136,7 +137,7 @@ def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
     assert file is not None
     if trust.is_declined(file):
         return settings
-    print(f"{_line(str(file.folder / DOTENV))} is not trusted. It would set:", file=sys.stderr)
+    print(f"{reveal(str(file.folder / DOTENV))} is not trusted. It would set:", file=sys.stderr)
     ours = {name: value for name, value in settings.folder.variables.items() if is_ours(name)}
     # Settings that count come first: a long file must not push them off the screen.
     rows = shown_settings(dict(sorted(ours.items(), key=lambda item: is_never_of_a_folder(item[0]))))
@@ -153,10 +154,4 @@ def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
 
 def _names(names: list[str]) -> str:
     more = len(names) - _SHOWN_NAMES
-    return ", ".join(map(_line, names[:_SHOWN_NAMES])) + (f" and {more} more" if more > 0 else "")
-
-
-def _line(text: str) -> str:
-    from chatcli.sanitize import reveal
-
-    return reveal(text)
+    return ", ".join(map(reveal, names[:_SHOWN_NAMES])) + (f" and {more} more" if more > 0 else "")

@@ -42,9 +42,14 @@ _OTHER_NAMES = {
 """The distributions that are not called as the modules that they bring."""
 
 
+def is_local_installed() -> bool:
+    """Return whether the local model's runtime is installed; this does not import it."""
+    return find_spec("xllamacpp") is not None
+
+
 def is_local_possible(system: str = sys.platform, machine: str = "") -> bool:
     """Return whether the local model's runtime is installed, or the extra `local` would install it."""
-    return find_spec("xllamacpp") is not None or (system, machine or os.uname().machine) in LOCAL_MACHINES
+    return is_local_installed() or (system, machine or os.uname().machine) in LOCAL_MACHINES
 
 
 def install_command(extra: str) -> str:

@@ -8,7 +8,6 @@ import textwrap
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import Any
 
 import httpx2
@@ -24,7 +23,7 @@ from chatcli import paths
 from chatcli.cli.subcommands.keys import check_key, report_place
 from chatcli.config.credentials import save_key
 from chatcli.config.files import set_value
-from chatcli.config.installation import install_command, is_local_possible
+from chatcli.config.installation import install_command, is_local_installed, is_local_possible
 from chatcli.config.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS, Provider
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import Settings
@@ -265,7 +264,7 @@ def _find_provider(name: str, rows: Sequence[Provider]) -> Provider | None:
 
 def _missing_runtime() -> str:
     """Return why the local model can't answer; an empty text if it can."""
-    if find_spec("xllamacpp") is not None:
+    if is_local_installed():
         return ""
     if not is_local_possible():
         return "it is not available for this system and processor"

@@ -20,7 +20,7 @@ from chatcli.cli.subcommands.output import (
     show_or_print_json,
 )
 from chatcli.config.credentials import kept_keys
-from chatcli.config.installation import install_command, is_local_possible
+from chatcli.config.installation import install_command, is_local_installed, is_local_possible
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.secrets import redact
@@ -176,7 +176,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
     if name.provider == LOCAL and not is_local_possible():
         remedy = "Keep a provider's key: chat keys set PROVIDER; or name a server with --base-url."
         yield Finding("model", "problem", f"{answers}, and it does not run on this machine", remedy)
-    elif name.provider == LOCAL and importlib.util.find_spec("xllamacpp") is None:
+    elif name.provider == LOCAL and not is_local_installed():
         remedy = f"{install_command(LOCAL)}, or keep a provider's key: chat keys set PROVIDER"
         yield Finding("model", "problem", f"{answers}, and its runtime is not installed", remedy)
     elif provider is not None and not provider.is_installed:
@@ -215,7 +215,7 @@ def _reach(subject: str, url: str, path: str, setter: str) -> Finding:
 def _local_runtime(settings: Settings) -> Finding:
     from chatcli.models.local.client import find_problem  # late: it imports the HTTP client
 
-    if importlib.util.find_spec("xllamacpp") is None:
+    if not is_local_installed():
         if not is_local_possible():
             return Finding("local model", "ok", "its runtime is not available for this system and processor")
         # Where the local model is what answers, `_model` has reported the problem.

@@ -1,7 +1,6 @@
 """Finds or starts the embedded model's server, explains why it died, and sends HTTP requests to it."""
 
 import asyncio
-import importlib.util
 import os
 import re
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 import httpx2
 
 from chatcli import paths
-from chatcli.config.installation import install_command, is_local_possible
+from chatcli.config.installation import install_command, is_local_installed, is_local_possible
 from chatcli.config.providers import LOCAL
 from chatcli.errors import ChatcliError, InternalError, StoreError, UsageError
 from chatcli.events import Notice, Progress
@@ -60,7 +59,7 @@ def require_runtime() -> None:
             "The embedded local model does not run on this system and processor",
             remedy="Set a provider's key, or name a server with --base-url: see `chat help platforms`.",
         )
-    if importlib.util.find_spec("xllamacpp") is None:
+    if not is_local_installed():
         raise UsageError(
             "The embedded local model is not installed",
             remedy=f"Run `{install_command(LOCAL)}`, or set a provider's key, or name a server with --base-url.",

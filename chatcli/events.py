@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from chatcli.errors import ChatcliError
-from chatcli.message import Cited, MessageShown
+from chatcli.message import Cited, FoundPassage, MessageShown
 
 INTERRUPTED = "interrupted"
 """The finish reason of a partial answer."""
@@ -53,24 +53,12 @@ class TurnStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class PassageFound:
-    """A passage that the model may cite by its `number`; it has lines, counted from 1, or a page."""
-
-    number: int
-    path: str
-    start_line: int | None
-    end_line: int | None
-    page: int | None
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class DocumentsFound:
     """The thread's documents were searched for the words `query`; without `passages`, nothing relevant was found."""
 
     type: ClassVar[Literal["documents_found"]] = "documents_found"
     query: str
-    passages: tuple[PassageFound, ...] = ()
+    passages: tuple[FoundPassage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -35,7 +35,7 @@ from chatcli.documents.index_rows import (
     state_of,
     write_content,
 )
-from chatcli.documents.passage import Found, Passage
+from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
 from chatcli.ranking.search import Match, Scope, find_matches
 
@@ -130,7 +130,7 @@ class DocumentIndex:
         """
         return self._guarded(lambda: self._update(sources, progress, stop))
 
-    def search(self, words: str, sources: Sequence[str] | None = None, *, limit: int = 10) -> list[Found]:
+    def search(self, words: str, sources: Sequence[str] | None = None, *, limit: int = 10) -> list[Passage]:
         """Return up to `limit` passages that match `words`, the best first; all are weak when nothing is relevant.
 
         What is returned stands in the files at this moment. A file that changed since the update is read again first.
@@ -265,7 +265,7 @@ class DocumentIndex:
             remove_files(db, unused)
         return len(unused)
 
-    def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Found]:
+    def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Passage]:
         for _ in range(_TRIES):
             with transaction(self._db, write=False):
                 matches = find_matches(self._db, words, self._scope(sources), limit)
@@ -277,12 +277,12 @@ class DocumentIndex:
                 self._read_again(path)
         return [passage for path, passage in found if path not in stale]
 
-    def _at(self, match: Match) -> Iterator[tuple[str, Found]]:
+    def _at(self, match: Match) -> Iterator[tuple[str, Passage]]:
         """Yield the passage of `match` with the path of its file."""
         query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
         (path,) = self._db.execute(query, (match.passage,)).fetchone()
         for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
-            yield os.fsdecode(path), Found(passage, match.score, match.weak)
+            yield os.fsdecode(path), replace(passage, score=match.score, weak=match.weak)
 
     def _is_current(self, path: str) -> bool:
         """Return whether the file `path` holds what the index knows of it, at this moment."""

@@ -231,8 +231,8 @@ class Updates:
         self._searches += 1
         locations = []
         for each in event.passages:
-            location: Fields = {"path": absolute_path(each.path)}
-            locations.append(location if each.start_line is None else {**location, "line": each.start_line})
+            location: Fields = {"path": absolute_path(each["path"])}
+            locations.append(location if each["start_line"] is None else {**location, "line": each["start_line"]})
         return {
             "sessionUpdate": "tool_call",
             "toolCallId": f"documents-{id(self):x}-{self._searches}",

@@ -225,7 +225,10 @@ class ChatSession(Session):
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         shown = {request.interrupt_id: request.payload for request in await self._thread.pending()}
         return await super()._answer(
-            {key: self.toolbox.sign(reply, shown[key]) if key in shown else reply for key, reply in answers.items()}
+            {
+                key: self.toolbox.register_reply(reply, shown[key]) if key in shown else reply
+                for key, reply in answers.items()
+            }
         )
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:

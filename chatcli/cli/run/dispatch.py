@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 from chatcli import paths
@@ -54,10 +55,8 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
     if request.stays:
         from chatcli.cli.run.interactive import run_interactive
 
-        try:
+        with closing(renderer):
             return asyncio.run(run_interactive(composed, renderer, request))
-        finally:
-            renderer.close()
     from chatcli.cli.run.one_shot import has_user, run_once
 
     conversation = composed.conversation(schema=request.schema, can_ask=has_user(settings))

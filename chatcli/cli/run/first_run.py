@@ -7,7 +7,7 @@ import termios
 import textwrap
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import httpx2
@@ -126,25 +126,22 @@ class _FirstRun:
         if missing := _missing_runtime():
             self._report(f"The local model can't answer: {missing}")
             raise _BackError
-        renderer = build_renderer(self._settings)
         stopped = threading.Event()
         _remember_local()  # if they stop the download, the first question goes on with it
         try:
-            with self._input.cooked_mode():  # Ctrl-C is a signal
+            # In the cooked mode, Ctrl-C is a signal.
+            with closing(build_renderer(self._settings)) as renderer, self._input.cooked_mode():
                 await asyncio.to_thread(fetch, default_weights(), on_progress=renderer.render, cancel=stopped)
         except ChatcliError as error:
-            renderer.close()
             with suppress(OSError):
                 paths.local_mark().unlink()
             self._report_error(error)
             raise _BackError from None
         except asyncio.CancelledError:
             stopped.set()
-            renderer.close()
             print(file=sys.stderr)  # behind the ^C
             self._report("What has arrived is kept: the first question to the local model fetches the rest.")
             raise
-        renderer.close()
         return self._settings
 
     async def _use_key(self) -> Settings:

@@ -232,10 +232,6 @@ class LineHandler:
         """Stop what is running."""
         self._interrupt()
 
-    async def close(self) -> None:
-        """Stop what is running, and close the conversation."""
-        await self.conversation.close()
-
     async def _ask(self, question: str, pasted: Mentioned, *, typed: bool = True) -> AsyncGenerator[Event, None]:
         """Ask `question`, which is marked, with the files that it mentions as `@path`, and use its folders `@DIR/`.
 

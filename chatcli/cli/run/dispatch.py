@@ -110,7 +110,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     provider = PROVIDERS[name.provider]
     if not settings.credentials.lacks_key(provider.prefix) or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    from chatcli.cli.subcommands.keys import ask_key, report_place
+    from chatcli.cli.subcommands.keys import ask_key, report_storage
 
     leave_signals_to_python()
     print(f"{name} needs a key, and {provider.key_variables[0]} is not set.", file=sys.stderr)
@@ -120,7 +120,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     settings.credentials.use_key(provider.prefix, key)
     print("Keep the key for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
-        report_place(provider, save_key(provider.prefix, key))
+        report_storage(provider, save_key(provider.prefix, key))
 
 
 def start(

@@ -232,10 +232,6 @@ class LineHandler:
         """Stop what is running."""
         self._interrupt()
 
-    async def close(self) -> None:
-        """Stop what is running, and close the conversation."""
-        await self.conversation.close()
-
     async def _ask(self, question: str, pasted: Mentioned, *, typed: bool = True) -> AsyncGenerator[Event, None]:
         """Ask `question`, which is marked, with the files that it mentions as `@path`, and use its folders `@DIR/`.
 
@@ -267,15 +263,12 @@ class LineHandler:
             async for event in events:
                 yield event
                 begun |= isinstance(event, TextDelta | ToolCallStarted)
-        if self._is_unanswered(event, begun=begun) and await self.conversation.take_back():
+        unanswered = self._stopped and not begun and isinstance(event, TurnInterrupted) and not event.content
+        if unanswered and await self.conversation.take_back():
             self._context.waiting = waiting
             self._prefill(self._line)
             self._prompt.skip_line_before_next()
             yield Notice("no answer had begun: your question is in the input line again")
-
-    def _is_unanswered(self, last: Event, *, begun: bool) -> bool:
-        """Return whether Ctrl-C stopped the turn that ended with `last`, before an answer had `begun`."""
-        return self._stopped and not begun and isinstance(last, TurnInterrupted) and not last.content
 
     async def _consume(self, events: AsyncIterator[Event], interrupt: Callable[[], None] | None = None) -> None:
         loop, began = asyncio.get_running_loop(), time.monotonic()
@@ -296,7 +289,9 @@ class LineHandler:
                     self._renderer.render(ProgramStarting(None))
                 if is_waiting(last):
                     draft.hold()
-                self._offer_provider(last)
+                provider = self.conversation.model_name.provider
+                if isinstance(last, TurnFinished) and (offer := offer_provider(self._context.settings, provider)):
+                    self._renderer.render(Notice(offer))
                 await self._call_user(last, time.monotonic() - began)
             if isinstance(last, TerminalEvent):
                 await self.conversation.begin_title(last)
@@ -305,12 +300,6 @@ class LineHandler:
         if isinstance(last, TerminalEvent) and not is_waiting(last):
             self._prompt.skip_line_before_next()
         await (self.decide() if is_waiting(last) else self._follow(last))
-
-    def _offer_provider(self, last: Event | None) -> None:
-        if isinstance(last, TurnFinished):
-            offer = offer_provider(self._context.settings, self.conversation.model_name.provider)
-            if offer:
-                self._renderer.render(Notice(offer))
 
     async def _call_user(self, last: Event | None, seconds: float) -> None:
         """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""

@@ -141,7 +141,7 @@ class Repl:
     async def close(self) -> None:
         """Stop what is running, and close the handler if it was opened."""
         if self._opening is not None:
-            await (await self.handler()).close()
+            await (await self.handler()).conversation.close()
 
     def _stop(self) -> None:
         silence_dead_terminal()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from chatcli.attachments import MAX_BYTES, STDIN, piped_block
+from chatcli.attachments import STDIN, piped_block, read_all
 from chatcli.config.settings import Settings
-from chatcli.errors import ContextError, UsageError
+from chatcli.errors import UsageError
 from chatcli.runtime.program import command, current_program
 
 if TYPE_CHECKING:
@@ -115,13 +115,7 @@ def read_text(stream: BinaryIO, *, quiet: bool) -> str:
 
     Undecodable bytes are replaced, and reported on stderr unless `quiet`.
     """
-    data = stream.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ContextError(
-            f"the input takes more than {MAX_BYTES // 4} tokens ({MAX_BYTES // 2**20} MiB),"
-            " and the limit of every model is lower",
-            remedy="Send a part of it.",
-        )
+    data = read_all("the input", stream)
     text = data.decode("utf-8", errors="replace")
     lost = text.count("\N{REPLACEMENT CHARACTER}") - data.count("\N{REPLACEMENT CHARACTER}".encode())
     if lost and not quiet:

@@ -13,12 +13,13 @@ from typing import Annotated, Any
 import typer
 
 from chatcli.cli.grammar.completion import offer
+from chatcli.cli.subcommands.output import show
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing, Notice
 from chatcli.manual import list_topics, read_page, unfold
 from chatcli.message import MessageShown
-from chatcli.rendering.build import build_renderer, wants_color
+from chatcli.rendering.build import wants_color
 from chatcli.runtime.program import CHAT, command, current_program
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -36,11 +37,9 @@ def show_manual(ctx: typer.Context, topic: Topic = None) -> None:
     """Show a page of the manual, or list its topics."""
     settings = _read_settings(ctx.find_object(dict) or {})
     if topic is None:
-        renderer = build_renderer(settings)
         topics = [row for row in list_topics() if current_program() is CHAT or row[0] in _OF_GRAPHS]
-        renderer.render(Listing("Manual", ("topic", "what it is about"), tuple(topics)))
-        renderer.render(Notice(f"{command('help TOPIC')} shows a page"))
-        renderer.close()
+        table = Listing("Manual", ("topic", "what it is about"), tuple(topics))
+        show(settings, table, Notice(f"{command('help TOPIC')} shows a page"))
         return
     page = read_page(topic)
     if current_program() is not CHAT:

@@ -46,9 +46,7 @@ ANSWERS: dict[str, str] = {
     "Summarise this": "Restart the worker if the queue is too long, and tell #ops.",
     "default": "The default port is 8080 [1].",
     "do if the queue": "Restart the worker with `make restart-worker`, then write to #ops [1].",
-    "Review this change": Answer(
-        "mean.py:3: an empty list now returns 0, which hides bugs in callers. Raise an error."
-    ),
+    "Review this change": "mean.py:3: an empty list now returns 0, which hides bugs in callers. Raise an error.",
     "Which exception": "ValueError, with the text `mean of no values`.",
     "commit message": "Return 0 as the mean of an empty list",
     "List the bugs": '{"findings": [{"line": 3, "problem": "An empty list returns 0."}]}',

@@ -1,8 +1,8 @@
 """The quickstart and the guides of the manual: every command runs, and prints what the page shows.
 
-A page is run from its beginning to its end in one folder. What stands in a block `sh` is run. In a block `console`,
-each line after `$ ` is run at a terminal and has to print the lines below it; a line `...` stands for any lines. Where
-these lines begin with `> `, the command is a conversation in which they are typed; the last one leaves.
+A page is run from its beginning to its end in one folder. Blocks `sh` are run. In a block `console`, each command after
+`$ ` is run at a terminal and has to print the lines below it; a line `...` means any lines. If lines below a command
+begin with `> `, the command is a conversation in which they are typed; the last of them leaves.
 """
 
 import re
@@ -82,7 +82,7 @@ def constant(text: str) -> str:
 
 
 def check(shown: str, wanted: list[str], command: str) -> None:
-    """Check that `shown` is the lines `wanted`, in which `...` stands for any lines."""
+    """Check that `shown` is the lines `wanted`, in which `...` means any lines."""
     parts = "\n".join(["", *wanted]).split("\n...\n")
     pattern = ".*".join(re.escape(constant(part)) for part in parts)
     assert re.fullmatch(pattern, constant(shown), re.DOTALL), f"{command}\n\nprints:\n{shown}"

@@ -99,13 +99,14 @@ def run(chat: Chat, command: str) -> str:
 
 def converse(chat: Chat, command: str, wanted: list[str]) -> str:
     """Return what a conversation shows in which the lines of `wanted` after `> ` are typed."""
-    typed = [line.removeprefix("> ") for line in wanted if line.startswith("> ")]
+    _, *turns = re.split(r"^> ", "\n".join(wanted), flags=re.MULTILINE)
     argv = [str(EXECUTABLE), *shlex.split(command)[1:]]
     with closing(Terminal(argv, env=chat.home.env, cwd=chat.home.work, size=SIZE, forks=chat.forks)) as tty:
-        for line in typed:
+        for line, _, output in (turn.partition("\n") for turn in turns):
             tty.wait_for_prompt()
             tty.send_line(line)
-            tty.wait_for(f"> {line}")
+            last = constant(output.strip().rpartition("\n")[2])
+            tty.wait_for(lambda shown, line=line, last=last: last in constant(shown.partition(f"> {line}\n")[2]))  # type: ignore[misc]
         tty.exit_code()
         return tty.text()
 

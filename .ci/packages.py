@@ -89,7 +89,7 @@ def main(distribution: Path, folder: Path) -> None:
         "repository": repository,
         "authors": [author["name"] for author in project["authors"]],
         "license": project["license"],
-        "distribution": {"uvx": {"package": f"{project['name']}[acp]=={version}", "cmd": "chat", "args": ["acp"]}},
+        "distribution": {"uvx": {"package": f"{project['name']}[acp]=={version}", "args": ["acp"]}},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "threadchat.rb").write_text(_FORMULA.substitute(values), "utf-8")

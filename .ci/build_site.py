@@ -15,15 +15,16 @@ from chatcli import manual
 
 _ROOT = Path(__file__).parents[1]
 _PICTURE = re.compile(r"\]\(\.\./\.\./tests/pictures/([\w.-]+)\)")
+# Not in a block of code, where the backquotes are missing.
 _HELP = re.compile(r"`chat help ([\w-]+)`")
 _TITLE = re.compile(r"# (.+)")
-_LIST_ITEM = re.compile(r"(- |\d+\. )")
 
 
 def main(folder: Path) -> None:
     """Write the site below `folder`: its `site` is what a server needs."""
     pages = folder / "pages"
     shutil.copytree(_ROOT / "tests" / "pictures", pages / "pictures", ignore=shutil.ignore_patterns("*.py"))
+    shutil.copy(_ROOT / "docs" / "site" / "table.css", pages)
     for topic in manual.TOPICS:
         (pages / _file(topic)).write_text(_site_page(topic), encoding="utf-8")
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))
@@ -58,24 +59,8 @@ def _title(topic: str) -> str:
 
 
 def _site_page(topic: str) -> str:
-    """Return the page with links to others, and a blank line before each list, which the generator wants."""
-    lines: list[str] = []
-    in_code = False
-    for line in manual.read_page(topic).split("\n"):
-        if not in_code and lines and _LIST_ITEM.match(line) and lines[-1] and not _begun(lines):
-            lines.append("")
-        if line.startswith("```"):
-            in_code = not in_code
-        lines.append(line if in_code else _HELP.sub(_link, _PICTURE.sub(r"](pictures/\1)", line)))
-    return "\n".join(lines)
-
-
-def _begun(lines: list[str]) -> bool:
-    """Return whether the last paragraph of `lines` is a list already."""
-    first = len(lines)
-    while first and lines[first - 1]:
-        first -= 1
-    return bool(_LIST_ITEM.match(lines[first]))
+    """Return the page with links to the others and to the site's pictures."""
+    return _HELP.sub(_link, _PICTURE.sub(r"](pictures/\1)", manual.read_page(topic)))
 
 
 def _link(found: re.Match[str]) -> str:

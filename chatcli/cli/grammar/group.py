@@ -77,7 +77,7 @@ SUBCOMMANDS = (
 
 OF_GRAPHS = ("threads", "config", "acp", "mcp", "doctor", "help")
 """The sub-commands that a builder's program has."""
-_OF_CHAT = {"mcp": ("add", "list", "remove")}
+_OF_CHAT = {"mcp": ("add", "list", "remove", "login", "logout")}
 """What of them it does not have: its graph brings its own tools."""
 
 

@@ -19,7 +19,7 @@ from chatcli.cli.load_settings import report_servers
 from chatcli.cli.subcommands.output import AsJson, settings_of, show_or_print_json
 from chatcli.config.entries import find_entry
 from chatcli.config.installation import install_command
-from chatcli.config.mcp_servers import read_servers
+from chatcli.config.mcp_servers import McpServer, read_servers
 from chatcli.config.settings import Settings
 from chatcli.config.trust import MCP_FILE
 from chatcli.conversation.backend import choose_backend
@@ -28,6 +28,7 @@ from chatcli.errors import ExitCode, UsageError
 from chatcli.events import Listing
 from chatcli.runtime.options import scoped
 from chatcli.runtime.program import command
+from chatcli.sanitize import reveal
 
 if TYPE_CHECKING:
     from chatcli.serve.mcp.service import McpService
@@ -63,13 +64,16 @@ Headers = Annotated[
 ]
 
 
+Browser = Annotated[bool, typer.Option("--browser", help="Open the address in a browser here.")]
+
+
 @app.callback()
 @takes_options(SERVED, http=Http)
 def mcp(ctx: typer.Context, http: int | None, **options: Any) -> None:
     """Serve other programs by the Model Context Protocol: an editor, Claude Desktop, another chat.
 
-    They ask, and list, search and read threads and documents. The commands `add`, `list` and `remove` are about the
-    servers whose tools `chat` itself uses.
+    They ask, and list, search and read threads and documents. The commands `add`, `list`, `remove`, `login` and
+    `logout` are about the servers whose tools `chat` itself uses.
     """
     ctx.obj = settings_of(ctx).with_options(given_settings(options))
     if ctx.invoked_subcommand is None:
@@ -143,6 +147,49 @@ def remove(name: Name) -> None:
     print(f"the MCP server {name} is removed from {paths.config_file()}", file=sys.stderr)
 
 
+@app.command()
+def login(ctx: typer.Context, name: Name, browser: Browser = False) -> None:
+    """Log in to a server that asks for it (OAuth); the tokens are kept as keys are."""
+    from chatcli.tools.mcp_login import log_in
+
+    def show(address: str) -> None:
+        print(f"Open this address to log in to {reveal(name)}:\n\n{reveal(address)}\n", file=sys.stderr)
+        print("Waiting for the browser. If it runs elsewhere, paste the address that it ends at.", file=sys.stderr)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    logging.getLogger("mcp").addHandler(logging.NullHandler())  # the SDK logs tracebacks
+    logging.getLogger("mcp").propagate = False
+    asyncio.run(log_in(_server(ctx, name), show))
+    print(f"logged in to the MCP server {name}", file=sys.stderr)
+
+
+@app.command()
+def logout(ctx: typer.Context, name: Name) -> None:
+    """Delete the tokens of a server."""
+    from chatcli.tools.mcp_login import log_out
+
+    if not log_out(_server(ctx, name)):
+        raise UsageError(f"you are not logged in to the MCP server {name}", remedy="Nothing was changed.")
+    print(f"the tokens of the MCP server {name} are deleted", file=sys.stderr)
+
+
+def _server(ctx: typer.Context, name: str) -> McpServer:
+    """Return the server `name`, with the environment's values in it."""
+    _need_extra("mcp login")
+    servers = settings_of(ctx).servers()
+    if name not in servers:
+        raise UsageError(f"there is no MCP server {name}", remedy=f"See `{command('mcp list')}`.")
+    return servers[name].filled()
+
+
+def _need_extra(words: str) -> None:
+    if find_spec("mcp") is None:
+        raise UsageError(f"`{command(words)}` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
+
+
 def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
     """Return the values that `option` gives, by name."""
     pairs = {}
@@ -159,8 +206,7 @@ def _start(settings: Settings, http: int | None) -> None:
     settings.refuse_options(scoped("question"), f"`{command('mcp')}`: the other program asks")
     if settings.system is not None and settings.is_option("system") and settings.is_option("role"):
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
-    if find_spec("mcp") is None:
-        raise UsageError(f"`{command('mcp')}` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
+    _need_extra("mcp")
     report_servers(settings)  # and refuse an unreadable file of MCP servers now
     token = _token() if http is not None else ""
     raise typer.Exit(_serve(settings, http, token))

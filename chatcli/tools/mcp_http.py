@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from mcp.client.auth import OAuthFlowError
 
 from chatcli.runtime.http import LimitError, async_hooks
 from chatcli.runtime.parse import read_json
+from chatcli.text import one_line
 
 if TYPE_CHECKING:
     from chatcli.tools.mcp_login import ServerLogin
@@ -19,8 +21,13 @@ _TIMEOUT = httpx.Timeout(30, read=300)
 _EVENTS = "text/event-stream"
 _RESUMES = "last-event-id"
 _EVENT_ID = re.compile(rb"[\r\n]id:[ ]?[^\r\n ]")
+MAX_REASON = 1000
 FAILED = -32000
 """JSON-RPC's code for errors of the implementation; here a request that came to nothing."""
+
+
+class LoginNeededError(httpx.TransportError):
+    """The server takes only tokens that the user can get, by `chat mcp login`."""
 
 
 class AnsweringClient(httpx.AsyncClient):
@@ -54,13 +61,9 @@ class AnsweringClient(httpx.AsyncClient):
         return httpx.Response(response.status_code, headers=headers, stream=_Answer(response, number), request=request)
 
     async def _send_with_login(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Return the answer to `request`. Raises `TransportError` if the server wants the user to log in again."""
+        """Return the answer to `request`. Raises `LoginNeededError` if only a new login would help."""
         if self._login is None:
             return await super().send(request, **options)
-        from mcp.client.auth import OAuthFlowError
-
-        from chatcli.tools.mcp_login import LoginNeededError
-
         try:
             try:
                 return await super().send(request, **options)
@@ -68,7 +71,7 @@ class AnsweringClient(httpx.AsyncClient):
                 self._login.expire()  # it refused tokens that seemed valid, or another process has newer ones
                 return await super().send(request, **options)
         except (LoginNeededError, OAuthFlowError, ValueError) as error:
-            raise httpx.TransportError(f"{error}{self._remedy}") from None
+            raise LoginNeededError(f"{error}{self._remedy}") from None
 
 
 class _Answer(httpx.AsyncByteStream):
@@ -127,6 +130,8 @@ def _instead(request: httpx.Request, number: RequestId | None, error: Exception)
 
 
 def _transport_reason(error: Exception) -> str:
+    if isinstance(error, LoginNeededError):
+        return one_line(str(error), MAX_REASON)
     return f"the connection to the server failed: {' '.join(str(error).split()) or type(error).__name__}"
 
 

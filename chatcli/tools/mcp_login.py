@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+from mcp import ClientSession, McpError
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import (
     OAuthClientInformationFull,
     OAuthClientMetadata,
@@ -25,26 +26,15 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.config.secrets import Secret
 from chatcli.errors import AuthError, UsageError
 from chatcli.runtime.addresses import is_this_machine
-from chatcli.runtime.http import LimitError, async_hooks
 from chatcli.runtime.parse import read_json
 from chatcli.text import one_line
+from chatcli.tools.mcp_http import AnsweringClient, LoginNeededError
 
 HOST = "127.0.0.1"
 _SECONDS = 30.0
 _PAGE = "<!doctype html><title>chat</title><p>{}</p>"
 _REASON = 300
 """The most characters of what a server says about a refusal."""
-_INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "chatcli", "version": "1"}},
-}
-_HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
-
-
-class LoginNeededError(httpx.TransportError):
-    """Only the user can get new tokens: by `chat mcp login`."""
 
 
 class _Storage:
@@ -166,19 +156,22 @@ async def log_in(server: McpServer, show: Callable[[str], None]) -> None:
 
     login = ServerLogin(url, f"http://{HOST}:{port}/callback", open_address, callback.wait)
     login.context.storage.get_tokens = _nothing  # type: ignore[method-assign]  # a new login begins without the old one
-    try:
-        async with (
-            listening,
-            httpx.AsyncClient(
-                auth=login, timeout=_SECONDS, headers=server.headers, event_hooks=async_hooks()
-            ) as client,
-            client.stream("POST", url, json=_INITIALIZE, headers=_HEADERS) as response,
-        ):
-            status = response.status_code
-    except (OAuthFlowError, ValidationError, httpx.HTTPError, LimitError) as error:
-        raise AuthError(f"the login failed: {one_line(str(error), _REASON)}") from None
+    problem = ""
+    async with (
+        listening,
+        AnsweringClient(server.headers, login) as client,
+        streamable_http_client(url, http_client=client) as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        try:
+            await session.initialize()
+            await session.list_tools()  # some servers let everybody begin a session
+        except McpError as error:
+            problem = one_line(str(error), _REASON)
     if not login.saved:
-        raise UsageError(f"the server asks for no login: it answered {status}")
+        if problem:
+            raise AuthError(f"the login failed: {problem}")
+        raise UsageError("the server asks for no login", remedy="Use it as it is.")
 
 
 async def _nothing() -> None:

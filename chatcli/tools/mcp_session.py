@@ -23,7 +23,7 @@ from chatcli.runtime.program import command
 from chatcli.text import one_line
 from chatcli.tools.leash import leashed
 from chatcli.tools.mcp_host import Host
-from chatcli.tools.mcp_http import FAILED, AnsweringClient
+from chatcli.tools.mcp_http import FAILED, MAX_REASON, AnsweringClient
 from chatcli.tools.mcp_login import ServerLogin, has_login
 from chatcli.tools.shell import inherited_environment
 
@@ -40,7 +40,6 @@ MIN_SECRET = 6
 CANCEL_SECONDS = 1.0
 PING_SECONDS = 5.0
 """Time for a server over HTTP to show that it is still there, after a request failed."""
-MAX_REASON = 1000
 PROGRESS_SECONDS = 0.1
 """From one report of a call's progress to the next: a server may send thousands."""
 MAX_REQUESTS = 20

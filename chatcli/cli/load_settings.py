@@ -21,6 +21,8 @@ _SHOWN_NAMES = 10
 """Maximum number of names in a note."""
 _SHOWN_ROWS = 100
 """Maximum number of lines of a question; more than there are settings."""
+_SHOWN_SERVERS = 1500
+"""The most characters of servers in a question: all of them stay on the screen."""
 _SHOWN_VALUE = 80
 """Characters of a value that are shown."""
 _READ_OF_VALUE = 2000
@@ -149,9 +151,12 @@ def _ask_servers(settings: Settings) -> None:
     project = settings.project_servers()
     if project is None or project.file is None or project.trusted or trust.is_declined(project.file):
         return
+    shown = "\n".join(described_servers(project.servers))
+    if len(shown) > _SHOWN_SERVERS:
+        return  # a line says so, and `chat trust` shows them
     path = reveal(str(project.file.folder / project.file.name))
     print(f"{path} is not trusted. Its MCP servers would be started and connected to:", file=sys.stderr)
-    print("\n".join(described_servers(project.servers)), file=sys.stderr)
+    print(shown, file=sys.stderr)
     _ask_about(project.file)
 
 

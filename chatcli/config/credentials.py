@@ -62,19 +62,18 @@ def read_key(provider: str) -> Secret | None:
     from keyring.errors import KeyringError
 
     known = PROVIDERS.get(provider)
-    instead = f", or set {known.key_variables[0]}" if known else ""
-    again = f", or keep the key again: chat keys set {provider}" if known else ""
+    variable = known.key_variables[0] if known else ""
     try:
         key = _keyring().get_password(SERVICE, provider)
     except KeyringError as error:
         raise AuthError(
             f"the key of {provider} is in the system keyring, which can't be read: {error}",
-            remedy=f"Unlock it{instead}.",
+            remedy=f"Unlock it, or set {variable}." if known else "Unlock it.",
         ) from None
     if key is None:
         raise AuthError(
             f"the key of {provider} is not in the system keyring, where it was put",
-            remedy=f"{instead.removeprefix(', or ').capitalize()}{again}" if known else "Log in again.",
+            remedy=f"Set {variable}, or keep the key again: chat keys set {provider}" if known else "Log in again.",
         )
     return Secret(key)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from mcp.client.auth import OAuthFlowError
 
+from chatcli.errors import ChatcliError
 from chatcli.runtime.http import LimitError, async_hooks
 from chatcli.runtime.parse import read_json
 from chatcli.text import one_line
@@ -70,7 +71,9 @@ class AnsweringClient(httpx.AsyncClient):
             except LoginNeededError:
                 self._login.expire()  # it refused tokens that seemed valid, or another process has newer ones
                 return await super().send(request, **options)
-        except (LoginNeededError, OAuthFlowError, ValueError) as error:
+        except ValueError:  # its text may hold tokens
+            raise LoginNeededError(f"the server's answer is not valid OAuth{self._remedy}") from None
+        except (LoginNeededError, OAuthFlowError, ChatcliError) as error:
             raise LoginNeededError(f"{error}{self._remedy}") from None
 
 

@@ -148,10 +148,12 @@ async def log_in(server: McpServer, show: Callable[[str], None]) -> None:
     port = listening.sockets[0].getsockname()[1]
 
     async def open_address(address: str) -> None:
-        parts = urlsplit(address)
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(parts.hostname or "")):
-            raise OAuthFlowError("the address to log in at is not encrypted (https)")
-        callback.expect(parse_qs(parts.query)["state"][0])
+        server = login.context.oauth_metadata
+        for each in (address, str(server.token_endpoint) if server is not None else url):
+            parts = urlsplit(each)
+            if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(parts.hostname or "")):
+                raise OAuthFlowError("an address of its login is not encrypted (https)")
+        callback.expect(parse_qs(urlsplit(address).query)["state"][0])
         show(address)
 
     login = ServerLogin(url, f"http://{HOST}:{port}/callback", open_address, callback.wait)

@@ -62,8 +62,6 @@ Headers = Annotated[
     list[str] | None,
     typer.Option("--header", metavar="NAME=VALUE", help="Send this header to its URL; '${NAME}' is filled in later."),
 ]
-
-
 Browser = Annotated[bool, typer.Option("--browser", help="Open the address in a browser here.")]
 
 

@@ -21,7 +21,9 @@ from chatcli.sanitize import sanitize_line
 
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md")
 """The files of a project's instructions; in each folder the first that is there is read."""
-FILES = (".env", *INSTRUCTIONS)
+MCP_FILE = ".mcp.json"
+"""The name of the file of a project's MCP servers, as other clients have it."""
+FILES = (".env", *INSTRUCTIONS, MCP_FILE)
 """The names of the files that `chat trust` looks at, beside the one that a project's langgraph.json names as `env`."""
 PROJECT_FILE = "langgraph.json"
 MAX_FILE_BYTES = 1_000_000

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from chatcli.attachments import STDIN, piped_block, read_all
+from chatcli.cli.load_settings import report_servers
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.runtime.program import command, current_program
@@ -50,7 +51,7 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
     """
     if settings.file.count(STDIN) + (settings.script == STDIN) + from_stdin > 1:
         raise UsageError("standard input can be read once only", remedy='Give "-" once.')
-    settings.servers()  # refuse an unreadable file of MCP servers now, not with the first question
+    report_servers(settings)  # and refuse an unreadable file of MCP servers now, not with the first question
     schema = None
     if settings.schema_file is not None:
         from chatcli.graphs.chat.answer_schema import load_schema

@@ -298,7 +298,7 @@ async def fail(args, state):
     raise KeyError("no such list")
 def show(event):
     if isinstance(event, chatcli.Notice) and event.data["step"] == 1:
-        return "# The first step"
+        return "The **first** step"
     raise ValueError("not this one")
 commands = [chatcli.SlashCommand("todo", "Show the list.", show_todo), chatcli.SlashCommand("fail", "Fail.", fail)]
 """
@@ -319,7 +319,7 @@ def test_a_program_has_commands_and_ways_to_show_things(programs: Programs) -> N
     chat.wait_for("step: 2")
     chat.wait_for("planned")
     chat.wait_for_prompt()
-    assert "# The first step" not in chat.text()
+    assert "**" not in chat.text()
     assert "step: 1" not in chat.text()
     chat.send_line("/todo")
     chat.wait_for("buy milk of 2")
@@ -334,7 +334,7 @@ def test_a_program_has_commands_and_ways_to_show_things(programs: Programs) -> N
 def test_what_a_program_shows_in_a_pipe_is_no_part_of_the_answer(programs: Programs) -> None:
     result = programs.python(f"{OWN_COMMANDS}sys.exit(chatcli.run(graph, commands=commands, show=show))", piped="go")
     assert (result.returncode, result.stdout) == (0, "planned\n")
-    assert "# The first step" in result.stderr
+    assert "The **first** step" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,16 @@ class Notice:
     level: Literal["info", "warning", "error"] = "info"
     passing: bool = False
     urgent: bool = False
+    data: Any = None
+    """What a node of a user graph reported by LangGraph's stream writer, as it gave it; None for other notices."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkdownShown:
+    """Markdown in place of the line of the call `call_id`, or of a notice if that is empty; not part of the answer."""
+
+    text: str
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,7 +501,16 @@ AnswerEvent = (
 )
 TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
 TextEvent = (
-    Notice | ImageAttached | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished
+    Notice
+    | MarkdownShown
+    | ImageAttached
+    | Progress
+    | Listing
+    | DiffShown
+    | MessageShown
+    | MatchShown
+    | ShellOutput
+    | ShellFinished
 )
 """Something to show that is no part of an answer."""
 ScreenEvent = (

@@ -237,7 +237,7 @@ class AnswerReader:
             self.output = data.output
             return
         if self._named:
-            yield Notice(_in_words(data))
+            yield Notice(_in_words(data), data=data)
             return
         if not isinstance(data, Mapping):
             return

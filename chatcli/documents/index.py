@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from chatcli import paths
-from chatcli.documents.find import Decisions, find_files
+from chatcli.documents.find import WalkCache, find_files
 from chatcli.documents.index_file import (
     DAMAGE,
     DAMAGED,
@@ -178,11 +178,11 @@ class DocumentIndex:
         self, sources: Sequence[str], progress: Callable[[int, int], None] | None, stop: Callable[[], bool] | None
     ) -> Updated:
         ids = self._source_ids(sources)
-        look = self._look(ids)
-        removed = self._follow(look)
-        batch = _Batch(self._db, look.members)
+        scan = self._scan_sources(ids)
+        removed = self._update_membership(scan)
+        batch = _Batch(self._db, scan.members)
         failed: list[tuple[Path, str]] = []
-        to_read = [path for path, state in look.states.items() if not look.is_known(path, state)]
+        to_read = [path for path, state in scan.states.items() if not scan.is_known(path, state)]
         stopped = False
         with DocumentReader() as reader:
             for place, path in enumerate(to_read):
@@ -190,7 +190,7 @@ class DocumentIndex:
                     stopped = True
                     break
                 try:
-                    batch.add(read_content(path, look.known.get(path), reader))
+                    batch.add(read_content(path, scan.known.get(path), reader))
                 except FileNotFoundError:
                     continue  # the next update removes it
                 except OSError as error:  # perhaps of the moment, so it is not remembered
@@ -226,42 +226,42 @@ class DocumentIndex:
             found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
         return {source: row[0] for source, row in found.items()}
 
-    def _look(self, sources: Mapping[str, int]) -> "_Look":
+    def _scan_sources(self, sources: Mapping[str, int]) -> "_SourceScan":
         """Look at the files of `sources`, and at what the index knows of them."""
-        look = _Look()
+        scan = _SourceScan()
         for source, number in sources.items():
             known = files_of_source(self._db, number)
             (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
-            decisions = Decisions.from_json(text, known)
+            decisions = WalkCache.from_json(text, known)
             here = {path: state_of(status) for path, status in find_files([source], decisions)}
-            look.states |= here
-            look.known |= known
+            scan.states |= here
+            scan.known |= known
             for path in here:
-                look.members.setdefault(path, []).append(number)
+                scan.members.setdefault(path, []).append(number)
             for path in here.keys() - known.keys():
                 if (file := known_file(self._db, path)) is not None:
-                    look.known[path] = file
-                    look.joined.append((number, file.id))
-            look.left += [(number, known[path].id) for path in known.keys() - here.keys()]
+                    scan.known[path] = file
+                    scan.joined.append((number, file.id))
+            scan.left += [(number, known[path].id) for path in known.keys() - here.keys()]
             if (decided := decisions.to_json()) != text:
-                look.decided.append((decided, number))
-        return look
+                scan.decided.append((decided, number))
+        return scan
 
-    def _follow(self, look: "_Look") -> int:
+    def _update_membership(self, scan: "_SourceScan") -> int:
         """Write which files belong to which source; return how many leave the index because they belong to none."""
-        if not (look.joined or look.left or look.decided):
+        if not (scan.joined or scan.left or scan.decided):
             return 0
         db = self._db
         with transaction(db, write=True):
-            db.executemany("UPDATE sources SET decisions = ? WHERE id = ?", look.decided)
-            db.executemany("DELETE FROM members WHERE source = ? AND file = ?", look.left)
+            db.executemany("UPDATE sources SET decisions = ? WHERE id = ?", scan.decided)
+            db.executemany("DELETE FROM members WHERE source = ? AND file = ?", scan.left)
             # Another process may have removed one or the other.
             query = (
                 "INSERT OR IGNORE INTO members SELECT s.id, f.id FROM sources s, files f WHERE s.id = ? AND f.id = ?"
             )
-            db.executemany(query, look.joined)
+            db.executemany(query, scan.joined)
             query = "SELECT 1 FROM members WHERE file = ?"
-            unused = [file for _, file in look.left if db.execute(query, (file,)).fetchone() is None]
+            unused = [file for _, file in scan.left if db.execute(query, (file,)).fetchone() is None]
             remove_files(db, unused)
         return len(unused)
 
@@ -399,7 +399,7 @@ def _own_file() -> Path:
 
 
 @dataclass(slots=True)
-class _Look:
+class _SourceScan:
     """The files of some sources as they are now, beside what the index knows of them."""
 
     states: dict[str, State] = field(default_factory=dict)

@@ -242,6 +242,7 @@ async def _warm_up(repl: Repl, prompt: Prompt) -> None:
     handler = await repl.handler()
     # Here, not in the thread that built it: prompt-toolkit fails when the line ends at the same moment.
     prompt.refresh()
+    prompt.offer_commands()
     await asyncio.to_thread(import_module, _RENDERER)
 
     def on_end() -> None:

@@ -249,6 +249,8 @@ class Session:
                 return
         branch = current_branch(await self.turns())
         if not 1 <= count <= len(branch):
+            if not branch:
+                raise UsageError("there is no turn to undo")
             turns = "is 1 turn" if len(branch) == 1 else f"are {len(branch)} turns"
             raise UsageError(f"there {turns} to undo, not {count}")
         await self.rewind_before(branch[-count])

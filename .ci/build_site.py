@@ -46,7 +46,8 @@ def _navigation() -> str:
     """Return the pages in the manual's order, as TOML."""
     pages = {topic: f"{{ {json.dumps(_title(topic))} = {json.dumps(_file(topic))} }}" for topic in manual.TOPICS}
     sections = (
-        f"{{ {json.dumps(name)} = [{', '.join(pages[topic] for topic in group)}] }}" for name, group in manual.GROUPS.items()
+        f"{{ {json.dumps(name)} = [{', '.join(pages[topic] for topic in group)}] }}"
+        for name, group in manual.GROUPS.items()
     )
     return f"[{', '.join(sections)}]"
 

@@ -486,3 +486,9 @@ def test_the_start_of_the_program_is_not_shown_where_lines_stay() -> None:
     terminal = Terminal()
     renderer(terminal, markdown=False).render(ProgramStarting(2.0))
     assert terminal.lines() == []
+
+
+def test_an_empty_list_says_that_it_is_empty() -> None:
+    terminal = Terminal(80, 24)
+    renderer(terminal).render(Listing("Keys", ("provider", "place"), ()))
+    assert terminal.lines() == ["Keys", "none"]

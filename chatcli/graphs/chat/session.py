@@ -214,7 +214,7 @@ class ChatSession(Session):
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
         """Return the question; one that the model can't take is refused here, since in the thread it would stay."""
         question = await asyncio.to_thread(build_question, text, attachments, self.model)
-        turn, _ = await with_known({"messages": [question]}, self._turn_context())
+        turn, _ = await with_known({"messages": [question]}, self._turn_context(), ahead=True)
         await refuse_oversized(question, self.setup.template or self.setup.system, turn)
         return question
 

@@ -28,8 +28,9 @@ from tests.postgres import Postgres, running_postgres
 KEY = "sk-test-5fe2c0b49d7a41e8"
 MCP_SERVER = str(Path(__file__).parent / "fakes" / "mcp_server.py")
 
-# Under nohup, all that the tests start would ignore hang-ups.
+# Under nohup, all that the tests start would ignore hang-ups, and in a shell's background interrupts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # At a desk and in the weekly run the examples are other ones in each run, and one that fails is printed with the
 # decorator that repeats it. CI tries the same ones until the test changes, so that it judges a change by that change.

@@ -122,6 +122,8 @@ def read_servers(path: Path) -> dict[str, McpServer]:
         content = read_file(path.expanduser(), pipe=True)
     except OSError as error:
         raise UsageError(f"the MCP servers in {path} can't be read: {(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:
+        raise UsageError(f"the MCP servers in {path} can't be read: {error}") from None
     return parse_servers(content, path)
 
 

@@ -136,7 +136,7 @@ def test_going_back_and_branching(run: Run) -> None:
         assert await questions(session) == ["Eins?"]
         await session.undo()
         assert await questions(session) == []
-        with pytest.raises(UsageError, match="0 turns"):
+        with pytest.raises(UsageError, match="no turn to undo"):
             await session.undo()
 
     run(work)

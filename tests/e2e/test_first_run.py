@@ -114,9 +114,10 @@ def test_a_key_is_typed_hidden_and_kept_and_its_provider_answers(
     tty.send_line("azure")
     tty.wait_for("Azure OpenAI needs more")
     tty.send_line("anth")  # the beginning of one name
-    tty.wait_for("Key for Anthropic")
+    tty.wait_for(lambda _: tty.cursor_line().startswith("Key for Anthropic"))
     tty.send_line("no key\N{SNOWMAN}")
     tty.wait_for("characters that no key has")
+    tty.wait_for(lambda _: tty.cursor_line().startswith("Key for Anthropic"))
     tty.send_line(SECRET)
     tty.wait_for_prompt()
     assert SECRET not in tty.text()
@@ -171,7 +172,8 @@ def test_a_server_that_wants_a_key_is_given_one(terminal: OpenTerminal, home: Ho
     for key, message in (("sk-wrong", "refused the key"), (SECRET, "gpt-fake answers there")):
         tty.wait_for("Base URL (")
         tty.send_line(server.base_url)
-        tty.wait_for("wants a key")
+        # What is typed before this question is shown would be echoed.
+        tty.wait_for(lambda _: tty.cursor_line().startswith("Key for this server"))
         tty.send_line(key)
         tty.wait_for(message)
     tty.wait_for_prompt()
@@ -185,7 +187,7 @@ def test_what_cannot_be_kept_is_used_for_one_conversation(terminal: OpenTerminal
     tty.wait_for(QUESTION)
     tty.send("b")
     tty.send_line(server.base_url)
-    tty.wait_for("wants a key")
+    tty.wait_for(lambda _: tty.cursor_line().startswith("Key for this server"))
     tty.send_line(SECRET)
     tty.wait_for("The server is used for this conversation only.")
     tty.wait_for("The key is used for this conversation only.")

@@ -7,6 +7,8 @@ import io
 import re
 import sys
 import tempfile
+import time
+from difflib import unified_diff
 from itertools import groupby
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from tests.fakes.steps import Answer, Calls
 
 FOLDER = Path(__file__).parent / "pictures"
 WIDTH = 84
+QUIET_SECONDS = 0.5
+"""How long a screen shows nothing new before it is drawn."""
 CONSTANTS = (
     (r"\d+\.\d s", "0.8 s"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d", "2026-01-01 12:00"),
@@ -54,8 +58,10 @@ def main() -> int:
         if "--check" not in sys.argv:
             FOLDER.mkdir(exist_ok=True)
             path.write_text(picture)
-        elif not path.exists() or path.read_text() != picture:
+        elif (old := path.read_text() if path.exists() else "") != picture:
             stale.append(str(path.relative_to(FOLDER.parent)))
+            changes = unified_diff(old.splitlines(), picture.splitlines(), "stored", "drawn", n=0, lineterm="")
+            print(*changes, sep="\n", file=sys.stderr)
     if stale:
         print(f"not current: {', '.join(stale)}; run python -m tests.pictures", file=sys.stderr)
     return 1 if stale else 0
@@ -173,6 +179,9 @@ def open_chat(home: Home, thread: str, *options: str) -> Terminal:
 
 def picture(tty: Terminal, title: str) -> str:
     """Return what the screen of `tty` shows as SVG; what differs from run to run is made the same."""
+    drawn = -1  # the last rows may still be on their way through the terminal
+    while drawn < (drawn := len(tty.raw)):
+        time.sleep(QUIET_SECONDS)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     rows = [styled(row) for row in tty.cells()]
     while rows and not rows[-1].plain.strip():

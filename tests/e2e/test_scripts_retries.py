@@ -29,12 +29,10 @@ def test_a_date_in_retry_after_is_waited_for(chat: Chat, fake: FakeOpenAI) -> No
 
 def test_a_wait_beyond_the_time_limit_is_not_begun(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = rate_limited("3600")
-    started = time.monotonic()
     told = chat("hello")
     assert_reported(told, 75)
     assert "3600 seconds" in told.stderr
-    assert_reported(chat("--timeout", "2", "hello"), 75)
-    assert time.monotonic() - started < 3600
+    assert_reported(chat("--timeout", "30", "hello"), 75)
     assert len(fake.requests) == 2
 
 

@@ -120,7 +120,7 @@ def test_what_fails_is_one_failure(at_server: Chat, thread: str) -> None:
     failed = at_server("-t", thread, "--json", "Please fail")
     assert (failed.returncode, failed.json()["error"]["code"]) == (1, "internal")
     assert "ValueError: the app can't answer that" in failed.stderr
-    dead = at_server("--url", "http://127.0.0.1:9", "--json", "Hello?", timeout=20)
+    dead = at_server("--url", "http://127.0.0.1:9", "--json", "Hello?")
     assert (dead.returncode, dead.json()["error"]["retryable"]) == (75, True)
     assert "can't be reached" in dead.stderr
     assert len(dead.stderr.splitlines()) <= 2

@@ -25,7 +25,7 @@ def test_threads_are_managed_on_the_server(at_server: Chat, other: OtherProgram,
 
 
 def test_a_dead_server_is_reported_at_once(chat: Chat) -> None:
-    result = chat("--url", "http://127.0.0.1:9", "threads", "list", timeout=15)
+    result = chat("--url", "http://127.0.0.1:9", "threads", "list")
     assert (result.returncode, result.stdout) == (75, "")
     assert_one_failure(result, "can't be reached")
 

@@ -4,9 +4,10 @@ import random
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
-from tests.e2e.program import Chat
+from tests.e2e.program import Chat, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Request, Stall
 
@@ -108,13 +109,11 @@ def test_an_answer_of_a_user_graph_survives_a_kill(chat: Chat, fake: FakeOpenAI)
 
 
 def wait_for_journal(chat: Chat) -> None:
-    """Wait for what must happen within a second."""
+    """Wait until the answer that is on its way stands in the journal."""
     database = Path(chat.home.env["XDG_DATA_HOME"]) / "chatcli" / "threads.db"
-    for _ in range(100):
-        connection = sqlite3.connect(database)
-        rows = connection.execute("SELECT text FROM journal").fetchall()
-        connection.close()
-        if rows:
-            return
-        time.sleep(0.01)
-    raise AssertionError("nothing in the journal after a second")
+
+    def is_written() -> bool:
+        with closing(sqlite3.connect(database)) as connection:
+            return connection.execute("SELECT text FROM journal").fetchone() is not None
+
+    wait_until(is_written)

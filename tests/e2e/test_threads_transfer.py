@@ -6,7 +6,6 @@ import re
 import signal
 import sqlite3
 import stat
-import time
 from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Chat, Home
+from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
 from tests.transfer.test_foreign import archive, conversation, llm_log, said
@@ -232,12 +231,13 @@ def test_an_import_is_killed_and_leaves_the_store_as_it_was(chat: Chat, fake: Fa
     (home.work / "file").write_text(_long_thread(2_000))
     running = chat.start("threads", "import", "file")
     folder = home.root / ".local/share/chatcli"
-    deadline = time.monotonic() + 30
-    while not list(folder.glob(".import-*/threads.db-wal")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.5)
-    assert running.process.poll() is None
-    running.close()
+
+    def is_begun() -> bool:
+        return any(store.stat().st_size > 200_000 for store in folder.glob(".import-*/threads.db"))  # of ten megabytes
+
+    wait_until(is_begun)
+    running.process.kill()
+    assert running.finish().returncode == -signal.SIGKILL  # it had not ended yet
     assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["mine"]
     assert len(chat.messages("mine")) == 2
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from threading import Event
@@ -17,7 +16,7 @@ from chatcli.store.postgres.schema import VERSION
 from chatcli.store.postgres.threads import _EXCHANGES, PostgresThreads
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial
 from tests.e2e.checks import assert_reported
-from tests.e2e.program import Chat
+from tests.e2e.program import Chat, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob
 from tests.postgres import PASSWORD, Postgres
@@ -178,10 +177,7 @@ def test_an_answer_on_its_way_survives_a_kill(
     fake.script(Stall("the beginning of an answer"))
     running = chat.start("-t", "abc", "why?")
     running.wait_for_output("the beginning of an answer")
-    deadline = time.monotonic() + 2
-    while threads.journal.read("abc") is None:
-        assert time.monotonic() < deadline, "nothing in the journal"
-        time.sleep(0.02)
+    wait_until(lambda: threads.journal.read("abc") is not None)
     running.process.kill()
     running.finish()
     assert [(message["content"], message["interrupted"]) for message in chat.messages("abc")] == [

@@ -17,6 +17,7 @@ from chatcli.events import (
     Choice,
     ChoicesOffered,
     ClipboardFilled,
+    ConfirmationRequested,
     EditorRequested,
     Event,
     ExitRequested,
@@ -37,6 +38,8 @@ _THEMES = {
     "mono": "no colours",
 }
 _PAGES = (".md", ".json", ".jsonl", ".html")
+_YES = " yes"
+"""Follows the name of a file that `/save` may overwrite: a name that ends so has none of the endings of `_PAGES`."""
 
 LINES = (
     ("!COMMAND", "Run COMMAND in your shell, and show its output"),
@@ -183,7 +186,11 @@ async def copy(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
 
 async def save(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Save this thread as FILE: .md, .json, .jsonl or .html."""
-    path = await asyncio.to_thread(_new_file, arguments)
+    name = arguments.removesuffix(_YES)
+    path, exists = await asyncio.to_thread(_find_page, name)
+    if exists and name == arguments:
+        yield ConfirmationRequested(f"{path} exists. Overwrite it?", f"/save {name}{_YES}")
+        return
     try:
         document = await context.conversation.document()
         await asyncio.to_thread(write_file, path, thread_lines(document, format_of(path) or ExportFormat.MD))
@@ -230,13 +237,12 @@ async def write_in_editor(context: CommandContext, arguments: str) -> AsyncItera
     yield EditorRequested(arguments)
 
 
-def _new_file(name: str) -> Path:
+def _find_page(name: str) -> tuple[Path, bool]:
+    """Return the path of the file `name` and whether it exists, if its ending is one of `_PAGES`."""
     path = Path(name).expanduser()
     if path.suffix not in _PAGES:
         raise UsageError(f"/save takes a file name that ends in {', '.join(_PAGES)}")
-    if path.exists():
-        raise UsageError(f"{path} exists", remedy="Name another file.")
-    return path
+    return path, path.exists() and not path.is_dir()
 
 
 COMMANDS = (

@@ -11,7 +11,7 @@ from chatcli.attachments.clipboard import read_image
 from chatcli.commands.mcp_prompts import prompt_rows
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.settings import THEMES
-from chatcli.conversation.effective_settings import Effective, effective_settings
+from chatcli.conversation.effective_settings import Effective, effective_settings, show_settings
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
     Choice,
@@ -146,12 +146,14 @@ async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator
 
 
 async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show the settings, and where each comes from."""
+    """Show the settings that were set, or all, and their sources."""
+    if arguments not in ("", ALL):
+        raise UsageError(f"/config takes `{ALL}` or nothing")
     found = effective_settings(context.settings)
     here = {"thread": context.conversation.thread_id, "model": str(context.conversation.model_name)}
     changed = {name: Effective(text, "this conversation") for name, text in here.items() if found[name].value != text}
-    rows = tuple((name, str(one), one.source) for name, one in (found | changed).items())
-    yield Listing("Settings", ("setting", "value", "from"), rows)
+    for event in show_settings(found | changed, f"/config {ALL}", show_all=arguments == ALL):
+        yield event
 
 
 async def clear_screen(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -254,7 +256,7 @@ COMMANDS = (
     Command("help", "[NAME]", show_help),
     Command("plain", "", toggle_plain),
     Command("theme", "[NAME]", choose_theme),
-    Command("config", "", show_config),
+    Command("config", "[all]", show_config),
     Command("clear", "", clear_screen),
     Command("exit", "", leave, aliases=("quit",)),
 )

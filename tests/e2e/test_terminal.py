@@ -356,7 +356,12 @@ def test_plain_theme_and_config(fake: FakeOpenAI, terminal: OpenTerminal) -> Non
     tty.wait_for("unknown theme 'pink'")
     tty.wait_for_prompt()
     tty.send_line("/config")
-    text = tty.wait_for("openai_api_key")
+    text = tty.wait_for("/config all")
+    tty.wait_for_prompt()
+    assert "notify_after" not in text
+    assert "other settings have their defaults; `/config all` shows them, too" in text
+    tty.send_line("/config all")
+    text = tty.wait_for("notify_after")
     tty.wait_for_prompt()
     assert "sk-test" not in text
     assert "hunter2" not in text

@@ -380,6 +380,22 @@ def test_the_toolbar_shows_the_thread_and_goes_on_narrow_screens(
     tty.wait_for(lambda _: "tokens so far" not in tty.screen())
 
 
+def test_the_mode_of_vi_is_shown(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    del home.env["PROMPT_TOOLKIT_NO_CPR"]  # a toolbar needs to know where the cursor is
+    tty = terminal("-t", "work", env={"CHATCLI_EDITING_MODE": "vi"}, size=(80, 24))
+    tty.answer_positions()
+    tty.wait_for(" vi: insert · work · openai")
+    tty.send("ward")
+    tty.wait_for_prompt("ward")
+    tty.send_key("escape")
+    tty.wait_for(" vi: commands · work · openai")
+    tty.send("0ito")
+    tty.wait_for_prompt("toward")
+    tty.wait_for(lambda _: " vi: insert ·" in tty.screen())
+    tty.resize(50, 24)
+    tty.wait_for(lambda _: tty.screen().endswith(" vi: insert"))
+
+
 def test_the_terminal_is_asked_for_its_background(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.default = Answer("some `code`")
     tty = terminal()

@@ -22,6 +22,7 @@ from chatcli.events import (
     Progress,
     ReasoningDelta,
     ScreenCleared,
+    ScreenResumed,
     TextDelta,
     ThreadChanged,
     TurnFailed,
@@ -118,6 +119,16 @@ def test_what_is_typed_meanwhile_leaves_no_trace(text: str, sizes: list[int], dr
     if height == 30 or "|" not in text:  # a table higher than what is left of the screen is laid out otherwise
         assert terminal.lines() == reference.lines()
     assert terminal.cursor()[0] == 0
+
+
+def test_a_draft_is_folded_again_on_a_narrower_screen() -> None:
+    terminal = Terminal(30, 10)
+    screen = renderer(terminal)
+    screen.render(TextDelta("An answer."))
+    screen.render(DraftChanged(("typed meanwhile",)))
+    terminal.resize(14, 10)
+    screen.render(ScreenResumed())
+    assert terminal.lines()[-3:] == ["An answer.", "> typed meanw", "hile"]
 
 
 @pytest.mark.parametrize("opening", ["```python\n", "- item\n  ```\n", "> "])

@@ -21,7 +21,6 @@ from chatcli.rendering.plain import (
 )
 from chatcli.rendering.terminal.activity import ProgressLine, ToolLines, Waiting
 from chatcli.rendering.terminal.clipboard import fill_clipboard
-from chatcli.rendering.terminal.painter import draft_lines
 from chatcli.rendering.terminal.screen import Screen
 from chatcli.rendering.theme import CODE_THEME, TERMINAL, Theme
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
@@ -264,8 +263,7 @@ class TerminalRenderer:
     @_show.register
     def _(self, event: events.DraftChanged) -> None:
         if self._screen.has_live_lines:
-            console = self._screen.console
-            self._screen.tail.show_draft(draft_lines(event.texts, console.width, console.height))
+            self._screen.tail.show_draft(event.texts)
 
     @_show.register
     def _(self, event: events.ProgramStarting) -> None:

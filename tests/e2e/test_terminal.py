@@ -380,6 +380,16 @@ def test_the_toolbar_shows_the_thread_and_goes_on_narrow_screens(
     tty.wait_for(lambda _: "tokens so far" not in tty.screen())
 
 
+def test_the_toolbar_shows_the_title_of_a_resumed_thread(
+    home: Home, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    chat("-t", "work", "the question")
+    del home.env["PROMPT_TOOLKIT_NO_CPR"]  # a toolbar needs to know where the cursor is
+    tty = terminal("-t", "work")
+    tty.answer_positions()
+    tty.wait_for("\n the question · openai:gpt-fake · 18 tokens so far")
+
+
 def test_the_mode_of_vi_is_shown(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     del home.env["PROMPT_TOOLKIT_NO_CPR"]  # a toolbar needs to know where the cursor is
     tty = terminal("-t", "work", env={"CHATCLI_EDITING_MODE": "vi"}, size=(80, 24))

@@ -492,12 +492,16 @@ class Prompt:
             self._begun, self.when_shown = asyncio.ensure_future(self.when_shown()), None
 
     def _choose_toolbar(self) -> None:
-        mode = ""
-        if self._session.app.editing_mode is EditingMode.VI and not self.plain:
+        columns = self.output.get_size().columns
+        if self._hint.armed:
+            text = "press Ctrl-C again to leave"
+        elif self._session.app.editing_mode is EditingMode.VI and not self.plain:
             mode = f" vi: {'commands' if vi_navigation_mode() else 'insert'}"
-        hint = "press Ctrl-C again to leave" if self._hint.armed else ""
-        text = hint or self.toolbar(self.output.get_size().columns - len(f"{mode} ·"))
-        self._session.bottom_toolbar = " ·".join(filter(None, (mode, text))) or None
+            state = self.toolbar(columns - len(f"{mode} ·"))
+            text = f"{mode} ·{state}" if state else mode
+        else:
+            text = self.toolbar(columns)
+        self._session.bottom_toolbar = text or None
 
     def _wait_for_keys(self) -> None:
         """Wait a moment only for what may follow an Escape, longer for the rest of a command such as `gg`."""

@@ -404,6 +404,10 @@ def test_the_mode_of_vi_is_shown(home: Home, fake: FakeOpenAI, terminal: OpenTer
     tty.wait_for(lambda _: " vi: insert ·" in tty.screen())
     tty.resize(50, 24)
     tty.wait_for(lambda _: tty.screen().endswith(" vi: insert"))
+    tty.send_key("ctrl-c")
+    tty.wait_for_prompt()
+    tty.send_key("ctrl-c")
+    tty.wait_for(lambda _: tty.screen().endswith("\npress Ctrl-C again to leave"))
 
 
 def test_the_terminal_is_asked_for_its_background(fake: FakeOpenAI, terminal: OpenTerminal) -> None:

@@ -92,6 +92,8 @@ def command_group(description: str, default: str = "list") -> typer.Typer:
     """Return an app for the commands of a sub-command; the command `default` runs where none is named."""
 
     class Group(TyperGroup):
+        """Takes the options of the command `default` without its name."""
+
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             own = {name for param in self.get_params(ctx) for name in param.opts}
             others = [word for word in args if word not in own]

@@ -353,9 +353,8 @@ class TerminalRenderer:
 
     def _print_usage(self, turns: list[events.TurnFinished]) -> None:
         """Print what the `turns` of one question used; those before the last one waited for the user."""
-        sent, received = (
-            sum(getattr(turn.usage, side) for turn in turns) for side in ("input_tokens", "output_tokens")
-        )
+        sent = sum(turn.usage.input_tokens for turn in turns)
+        received = sum(turn.usage.output_tokens for turn in turns)
         if self._quiet or not sent + received:
             return
         costs = [turn.cost_usd for turn in turns if turn.cost_usd is not None]

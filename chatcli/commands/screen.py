@@ -11,12 +11,13 @@ from chatcli.attachments.clipboard import read_image
 from chatcli.commands.mcp_prompts import prompt_rows
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.settings import THEMES
-from chatcli.conversation.effective_settings import Effective, effective_settings
+from chatcli.conversation.effective_settings import Effective, effective_settings, show_settings
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
     Choice,
     ChoicesOffered,
     ClipboardFilled,
+    ConfirmationRequested,
     EditorRequested,
     Event,
     ExitRequested,
@@ -37,6 +38,8 @@ _THEMES = {
     "mono": "no colours",
 }
 _PAGES = (".md", ".json", ".jsonl", ".html")
+_YES = " yes"
+"""Follows the name of a file that `/save` may overwrite: a name that ends so has none of the endings of `_PAGES`."""
 
 LINES = (
     ("!COMMAND", "Run COMMAND in your shell, and show its output"),
@@ -143,12 +146,14 @@ async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator
 
 
 async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show the settings, and where each comes from."""
+    """Show the settings that were set, or all, and their sources."""
+    if arguments not in ("", ALL):
+        raise UsageError(f"/config takes `{ALL}` or nothing")
     found = effective_settings(context.settings)
     here = {"thread": context.conversation.thread_id, "model": str(context.conversation.model_name)}
     changed = {name: Effective(text, "this conversation") for name, text in here.items() if found[name].value != text}
-    rows = tuple((name, str(one), one.source) for name, one in (found | changed).items())
-    yield Listing("Settings", ("setting", "value", "from"), rows)
+    for event in show_settings(found | changed, f"/config {ALL}", show_all=arguments == ALL):
+        yield event
 
 
 async def clear_screen(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -183,7 +188,11 @@ async def copy(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
 
 async def save(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Save this thread as FILE: .md, .json, .jsonl or .html."""
-    path = await asyncio.to_thread(_new_file, arguments)
+    name = arguments.removesuffix(_YES)
+    path, exists = await asyncio.to_thread(_find_page, name)
+    if exists and name == arguments:
+        yield ConfirmationRequested(f"{path} exists. Overwrite it?", f"/save {name}{_YES}")
+        return
     try:
         document = await context.conversation.document()
         await asyncio.to_thread(write_file, path, thread_lines(document, format_of(path) or ExportFormat.MD))
@@ -230,13 +239,12 @@ async def write_in_editor(context: CommandContext, arguments: str) -> AsyncItera
     yield EditorRequested(arguments)
 
 
-def _new_file(name: str) -> Path:
+def _find_page(name: str) -> tuple[Path, bool]:
+    """Return the path of the file `name` and whether it exists, if its ending is one of `_PAGES`."""
     path = Path(name).expanduser()
     if path.suffix not in _PAGES:
         raise UsageError(f"/save takes a file name that ends in {', '.join(_PAGES)}")
-    if path.exists():
-        raise UsageError(f"{path} exists", remedy="Name another file.")
-    return path
+    return path, path.exists() and not path.is_dir()
 
 
 COMMANDS = (
@@ -248,7 +256,7 @@ COMMANDS = (
     Command("help", "[NAME]", show_help),
     Command("plain", "", toggle_plain),
     Command("theme", "[NAME]", choose_theme),
-    Command("config", "", show_config),
+    Command("config", "[all]", show_config),
     Command("clear", "", clear_screen),
     Command("exit", "", leave, aliases=("quit",)),
 )

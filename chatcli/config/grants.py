@@ -176,6 +176,11 @@ def check_named(url: str) -> None:
         )
 
 
+def has_named_servers() -> bool:
+    """Return whether the user has named any server on this machine; without one, no thread can go to any."""
+    return bool(_read())
+
+
 def was_sent(url: str, key: Secret) -> bool:
     """Return whether `key` went to the server at `url` when the user named it."""
     return _digest_of_key(url, key) in _read().get(url, [])

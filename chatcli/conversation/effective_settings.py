@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from chatcli.config.settings import ANSWER_SECONDS, DEFAULT, LOCAL_ANSWER_SECOND
 from chatcli.conversation.backend import choose_backend
 from chatcli.conversation.compose import answering_model
 from chatcli.errors import ChatcliError
+from chatcli.events import Event, Listing, Notice
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model
@@ -44,6 +45,19 @@ def effective_settings(settings: Settings) -> dict[str, Effective]:
                 value, source = resolve(settings, value, source)
         found[user_name(name)] = Effective(_shown(value, settings.credentials.redact), source)
     return found
+
+
+def show_settings(found: Mapping[str, Effective], all_command: str, *, show_all: bool) -> Iterator[Event]:
+    """Yield the table of the settings that were set, and with `show_all` of the others.
+
+    Without `show_all`, say that `all_command` shows the others.
+    """
+    chosen = {name: one for name, one in found.items() if one.source != DEFAULT}
+    shown = {**chosen, **found} if show_all else chosen
+    rows = tuple((name, str(one), one.source) for name, one in shown.items())
+    yield Listing("Settings", ("setting", "value", "from"), rows)
+    if not show_all:
+        yield Notice(f"{len(found) - len(chosen)} other settings have their defaults; `{all_command}` shows them, too")
 
 
 def _words(value: Any) -> Iterator[str]:

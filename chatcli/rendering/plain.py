@@ -233,6 +233,8 @@ class PlainRenderer:
                     self._print(line)
             case events.Listing():
                 self._show("".join(f"{line}\n" for line in listing_lines(event)))
+                if not event.rows:
+                    self._print(f"{sanitize_line(event.title)}: none")
             case MessageShown() | events.MatchShown():
                 self._show(message_block(event) if isinstance(event, MessageShown) else match_block(event))
             case events.ThreadChanged():

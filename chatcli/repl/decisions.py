@@ -13,6 +13,15 @@ from chatcli.rendering.plain import answer_forms
 from chatcli.sessions.interrupt_answers import decide, read_answer
 
 DECIDED = {"y": "approved", "n": "refused", **{key: f"approved, {scope}" for key, scope in SCOPE_KEYS.items()}}
+_QUESTIONS = {
+    "run_shell": "Run it?",
+    "write_file": "Write the file?",
+    "edit_file": "Change the file?",
+    "read_file": "Read the file?",
+    "fetch_url": "Fetch the page?",
+    "remember": "Remember it?",
+}
+"""What yes means for a call of a built-in tool, short enough for a line of 80 columns with all keys."""
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O?.)", re.DOTALL)
 """What terminals send for a key that has no character, or that is pressed with Alt."""
 _INTERRUPT, _END, _ESCAPE = "\x03", "\x04", "\x1b"
@@ -67,9 +76,10 @@ async def _read_decision(
     keyboard: Keyboard, show: Callable[[Event], None], asked: DecisionRequested
 ) -> dict[str, Any] | None:
     keys = decision_keys(asked.action)
+    question = _QUESTIONS.get(str(asked.action.get("name")), "Call the tool?")
     while True:
         show(asked)
-        key = await read_key(keyboard, show, KeysOffered(keys)) if keys else ""
+        key = await read_key(keyboard, show, KeysOffered(keys, question)) if keys else ""
         if key == "e":
             if (edited := await _read_edit(keyboard, show, asked.action)) is not None:
                 return edited

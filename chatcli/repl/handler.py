@@ -435,7 +435,7 @@ def build_handler(
     # The local model's server ends what it reads before it begins the question that is typed now.
     prompt.on_typing = conversation.title_writer.stop
     if toolbar:
-        handler.on_open = state.learn_cost
+        handler.on_open = state.learn_thread
         conversation.title_writer.on_end = state.learn_titles
     return handler
 

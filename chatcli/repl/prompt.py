@@ -15,6 +15,7 @@ from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.buffer import CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer
+from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import vi_navigation_mode
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input, create_input
@@ -49,6 +50,8 @@ GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}
 """The colour of the glyph in each theme, as that of a past question; in others it is the terminal's own cyan."""
 _ESCAPE_SECONDS = 0.1
 """How long an Escape may be the beginning of another key."""
+_COMMAND_SECONDS = 1.0
+"""How long the first key of a command of vi waits for the next."""
 _COMMAND_BEGUN = re.compile(r"/[\w-]*")
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
 
@@ -235,6 +238,9 @@ class Prompt:
         )
         self._session.app.after_render += lambda _: self._begin()
         self._session.app.before_render += lambda _: self._choose_toolbar()
+        if vi:
+            self._session.app.ttimeoutlen = _ESCAPE_SECONDS
+            self._session.app.key_processor.after_key_press += lambda _: self._wait_for_keys()
         self._session.default_buffer.on_text_changed += lambda _: setattr(self._hint, "armed", False)
         self._session.default_buffer.on_text_changed += lambda _: self.on_typing()
         self._session.default_buffer.on_text_insert += lambda _: self._show_commands()
@@ -486,6 +492,19 @@ class Prompt:
             self._begun, self.when_shown = asyncio.ensure_future(self.when_shown()), None
 
     def _choose_toolbar(self) -> None:
-        hint = "press Ctrl-C again to leave" if self._hint.armed else ""
-        mode = "vi: commands" if vi_navigation_mode() else ""
-        self._session.bottom_toolbar = hint or mode or self.toolbar(self.output.get_size().columns) or None
+        columns = self.output.get_size().columns
+        if self._hint.armed:
+            text = "press Ctrl-C again to leave"
+        elif self._session.app.editing_mode is EditingMode.VI and not self.plain:
+            mode = f" vi: {'commands' if vi_navigation_mode() else 'insert'}"
+            state = self.toolbar(columns - len(f"{mode} ·"))
+            text = f"{mode} ·{state}" if state else mode
+        else:
+            text = self.toolbar(columns)
+        self._session.bottom_toolbar = text or None
+
+    def _wait_for_keys(self) -> None:
+        """Wait a moment only for what may follow an Escape, longer for the rest of a command such as `gg`."""
+        begun = self._session.app.key_processor.key_buffer
+        escaped = bool(begun) and begun[0].key is Keys.Escape
+        self._session.app.timeoutlen = _ESCAPE_SECONDS if escaped else _COMMAND_SECONDS

@@ -55,8 +55,7 @@ class Toolbar:
                 self._finished += 1
                 self.learn_titles()
             case ThreadChanged():
-                self.learn_titles()
-                self.learn_cost()
+                self.learn_thread()
             case ThemeChosen(name):
                 self.on_theme(name)
             case Notice():  # for example the notice of /rename
@@ -64,8 +63,9 @@ class Toolbar:
             case _:
                 pass
 
-    def learn_cost(self) -> None:
-        """Add the usage of the current thread in earlier runs, after the engine is open."""
+    def learn_thread(self) -> None:
+        """Read the titles, and the usage of the current thread in earlier runs, after the engine is open."""
+        self.learn_titles()
         self._adding = asyncio.get_running_loop().create_task(self._read_cost())
 
     async def _read_cost(self) -> None:

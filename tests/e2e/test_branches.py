@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Chat
+from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Request, Stall
@@ -203,10 +203,32 @@ def test_a_thread_in_memory_is_saved_to_a_file(chat: Chat, fake: FakeOpenAI, ter
     tty.send_line("/save talk.md")
     tty.wait_for("saved to talk.md")
     assert "You said: one" in (chat.home.work / "talk.md").read_text()
-    tty.send_line("/save talk.md")
-    tty.wait_for("talk.md exists")
     tty.send_line("/save talk.doc")
     tty.wait_for("ends in .md")
+
+
+def test_save_asks_before_it_overwrites_a_file(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    file = home.work / "my talk.md"
+    file.write_text("older")
+    tty = terminal()
+    tty.wait_for_prompt()
+    ask(tty, fake, "one")
+    tty.wait_for_prompt()
+    tty.send_line("/save my talk.md")
+    tty.wait_for("my talk.md exists. Overwrite it? [y/N]")
+    tty.send_line("")
+    tty.wait_for("nothing was changed")
+    tty.wait_for_prompt()
+    assert file.read_text() == "older"
+    tty.send_line("/save my talk.md")
+    tty.wait_for(lambda text: text.count("Overwrite it? [y/N]") == 2)
+    tty.send_line("y")
+    tty.wait_for("saved to my talk.md")
+    assert "You said: one" in file.read_text()
+    file.with_name("folder.md").mkdir()
+    tty.wait_for_prompt()
+    tty.send_line("/save folder.md")
+    tty.wait_for("folder.md was not written: folder.md is a folder")
 
 
 def test_a_stopped_answer_belongs_to_its_turn(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:

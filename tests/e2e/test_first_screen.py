@@ -1,5 +1,8 @@
 """The first screen: who answers, where, on which thread; and the words that newcomers type."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from chatcli import __version__
@@ -38,12 +41,43 @@ def test_a_resumed_thread_has_its_title_and_what_answered_it(
 ) -> None:
     chat("-t", "work", "-m", "openai:other", "hello")
     chat("threads", "rename", "work", "🍔 日本語のとても長い題名です、まだまだ続きます")
-    tty = terminal("-t", "work", size=(60, 24))
+    tty = terminal("-t", "work", size=(80, 24))
     tty.wait_for_prompt()
     line = tty.lines()[0].replace(" ", "")
-    assert line.startswith(f"chat{__version__}·openai:other·thread🍔日本語の")
+    assert line.startswith(f"chat{__version__}·openai:otherat{host(fake)}·thread🍔日本語の")
     assert line.endswith("...")
     assert tty.lines()[1] == HELP
+
+
+def test_a_resumed_thread_has_the_server_that_it_remembers(
+    home: Home, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    chat("-t", "there", "--base-url", fake.base_url, "-m", "openai:other", "hello", env={"OPENAI_BASE_URL": ""})
+    tty = terminal("-t", "there", env={"OPENAI_BASE_URL": ""})
+    tty.wait_for_prompt()
+    assert tty.lines()[0] == f"chat {__version__} · openai:other at {host(fake)} · thread hello"
+
+
+def test_a_resumed_thread_is_at_its_provider_where_no_server_was_named(
+    home: Home, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    chat("-t", "work", "-m", "openai:other", "hello")
+    (home.root / ".local/state/chatcli/endpoints.json").unlink(missing_ok=True)
+    tty = terminal("-t", "work", env={"OPENAI_BASE_URL": ""})
+    tty.wait_for_prompt()
+    assert tty.lines()[0] == f"chat {__version__} · openai:other at api.openai.com · thread hello"
+
+
+def test_a_base_url_takes_the_place_of_the_local_model_of_a_thread(
+    home: Home, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    chat("-t", "work", "hello")
+    with closing(sqlite3.connect(home.root / ".local/share/chatcli/threads.db")) as store, store:
+        store.execute("UPDATE threads SET model = 'local:smollm2-135m'")
+    tty = terminal("-t", "work", "--base-url", f"{fake.base_url}/", env={"OPENAI_BASE_URL": ""})
+    tty.wait_for_prompt()
+    assert f" at {host(fake)} · thread hello" in tty.lines()[0]
+    assert "on this machine" not in tty.text()
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_the_dialogue_of_an_approval(chat: Chat, terminal: OpenTerminal) -> None
     tty = terminal(*spec("reviewing"), "-t", "t")
     tty.wait_for_prompt()
     tty.send_line("go")
-    tty.wait_for('weigh(what="a cat")\n  Weighing is costly.\ny once, e edit, n no')
+    tty.wait_for('weigh(what="a cat")\n  Weighing is costly.\nCall the tool? y once, e edit, n no')
     tty.send_line("perhaps")
     tty.wait_for("Answer: approve, edit {new arguments as JSON}, reject [reason].")
     tty.wait_for("'perhaps' is no decision here")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from chatcli.errors import ExitCode
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, TokenCount, server_error, unauthorized
@@ -58,6 +59,12 @@ def test_nothing_to_ask_is_a_usage_error(
     assert result.stdout == ""
     assert result.stderr != ""
     assert fake.requests == []
+
+
+def test_resuming_without_a_terminal_says_how_to_name_the_thread(chat: Chat, fake: FakeOpenAI) -> None:
+    refused = chat("--resume", input="")
+    assert_reported(refused, 2)
+    assert "or name the thread: chat --thread ID" in refused.stderr
 
 
 def test_an_empty_pipe_does_not_spoil_a_question(chat: Chat, fake: FakeOpenAI) -> None:

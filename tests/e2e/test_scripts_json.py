@@ -212,7 +212,8 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
         "local_model": (f"{chat.home.env['XDG_CACHE_HOME']}/chatcli/models/{QWEN.file_name}", "default"),
         "openai_api_key": ("***", "environment OPENAI_API_KEY"),
     }
-    words = {line.split()[0]: line.split(None, 1)[1] for line in chat("config", env=env).stdout.splitlines()[1:]}
+    lines = chat("config", "--all", env=env).stdout.splitlines()[1:]
+    words = {line.split()[0]: line.split(None, 1)[1] for line in lines}
     rows = {name: " ".join(words[name].split()) for name in ("tools", "file", "thread", "var", "quiet", "timeout")}
     assert rows == {
         "tools": "off environment CHATCLI_TOOLS",
@@ -222,6 +223,14 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
         "quiet": "on config file",
         "timeout": "120 default",
     }
+    chosen = chat("config", env=env)
+    set_lines = [line for line in lines if not line.endswith(" default")]
+    assert [line.split() for line in chosen.stdout.splitlines()[1:]] == [line.split() for line in set_lines]
+    assert lines[: len(set_lines)] == set_lines
+    told = chat("config", env={**env, "CHATCLI_QUIET": "0"}).stderr
+    assert f"{len(lines) - len(set_lines)} other settings have their defaults; `chat config --all`" in told
+    assert chat("config", "show", "--all", env=env).stdout.splitlines()[1:] == lines
+    assert chat("config", "--all", "--json", env=env).json() == chat("config", "show", "--json", env=env).json()
 
 
 def _fetch_small_weights(chat: Chat) -> None:

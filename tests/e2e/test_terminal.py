@@ -356,7 +356,12 @@ def test_plain_theme_and_config(fake: FakeOpenAI, terminal: OpenTerminal) -> Non
     tty.wait_for("unknown theme 'pink'")
     tty.wait_for_prompt()
     tty.send_line("/config")
-    text = tty.wait_for("openai_api_key")
+    text = tty.wait_for("/config all")
+    tty.wait_for_prompt()
+    assert "notify_after" not in text
+    assert "other settings have their defaults; `/config all` shows them, too" in text
+    tty.send_line("/config all")
+    text = tty.wait_for("notify_after")
     tty.wait_for_prompt()
     assert "sk-test" not in text
     assert "hunter2" not in text
@@ -373,6 +378,36 @@ def test_the_toolbar_shows_the_thread_and_goes_on_narrow_screens(
     tty.wait_for("the question · openai:gpt-fake · context 7/9.0k · 18 tokens so far")
     tty.resize(50, 30)
     tty.wait_for(lambda _: "tokens so far" not in tty.screen())
+
+
+def test_the_toolbar_shows_the_title_of_a_resumed_thread(
+    home: Home, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    chat("-t", "work", "the question")
+    del home.env["PROMPT_TOOLKIT_NO_CPR"]  # a toolbar needs to know where the cursor is
+    tty = terminal("-t", "work")
+    tty.answer_positions()
+    tty.wait_for("\n the question · openai:gpt-fake · 18 tokens so far")
+
+
+def test_the_mode_of_vi_is_shown(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    del home.env["PROMPT_TOOLKIT_NO_CPR"]  # a toolbar needs to know where the cursor is
+    tty = terminal("-t", "work", env={"CHATCLI_EDITING_MODE": "vi"}, size=(80, 24))
+    tty.answer_positions()
+    tty.wait_for(" vi: insert · work · openai")
+    tty.send("ward")
+    tty.wait_for_prompt("ward")
+    tty.send_key("escape")
+    tty.wait_for(" vi: commands · work · openai")
+    tty.send("0ito")
+    tty.wait_for_prompt("toward")
+    tty.wait_for(lambda _: " vi: insert ·" in tty.screen())
+    tty.resize(50, 24)
+    tty.wait_for(lambda _: tty.screen().endswith(" vi: insert"))
+    tty.send_key("ctrl-c")
+    tty.wait_for_prompt()
+    tty.send_key("ctrl-c")
+    tty.wait_for(lambda _: tty.screen().endswith("\npress Ctrl-C again to leave"))
 
 
 def test_the_terminal_is_asked_for_its_background(fake: FakeOpenAI, terminal: OpenTerminal) -> None:

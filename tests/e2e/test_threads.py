@@ -129,8 +129,35 @@ def test_on_a_terminal_each_thread_is_on_one_line(chat: Chat, fake: FakeOpenAI, 
 
 def test_an_empty_list_is_no_error(chat: Chat) -> None:
     listed = chat("threads", "list", "--json")
-    assert (listed.returncode, listed.json()) == (0, [])
-    assert chat("threads", "list").returncode == 0
+    assert (listed.returncode, listed.json(), listed.stderr) == (0, [], "")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("threads list", "Threads: none"),
+        ("threads search words", "no message has these words"),
+        ("docs list", "Documents: none"),
+        ("docs search words", "note: no documents are in the index; name some: --docs PATH"),
+        ("docs search words --docs file.txt", "note: no passage has these words"),
+        ("memory list", "nothing is remembered yet: chat memory add TEXT"),
+        ("trust --list", "Trusted: none"),
+        ("keys list", "Keys: none"),
+    ],
+)
+def test_an_empty_list_says_so(command: str, told: str, chat: Chat, home: Home) -> None:
+    (home.work / "file.txt").write_text("something else")
+    listed = chat(*command.split())
+    assert (listed.returncode, listed.stderr) == (0, f"{told}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"), [("threads list", "Threads\nnone"), ("threads search words", "no message has these words")]
+)
+def test_an_empty_list_says_so_at_a_terminal(command: str, told: str, terminal: OpenTerminal) -> None:
+    shown = terminal(*command.split())
+    assert shown.exit_code() == 0
+    assert shown.text() == told
 
 
 def test_no_save_leaves_nothing_behind(chat: Chat, fake: FakeOpenAI, home: Home) -> None:

@@ -17,7 +17,7 @@ def act(request: Request) -> object:
     return Answer(f"So: {request.last}") if request.messages[-1][0] == "tool" else call("run_shell", command="pwd -P")
 
 
-KEYS = "y once, t for the thread, a always, o once outside, e edit, n no"
+KEYS = "Run it? y once, t for the thread, a always, o once outside, e edit, n no"
 
 
 def test_the_repl_asks_for_a_key_runs_and_remembers_for_the_thread(
@@ -31,8 +31,9 @@ def test_the_repl_asks_for_a_key_runs_and_remembers_for_the_thread(
     assert shown.count("run_shell(command=") == 1
     assert "to-its-very-end" in shown.replace("\n", "")
     assert not list(home.work.iterdir())
+    assert "tokens in" not in shown
     chat.send("y")
-    chat.wait_for("done")
+    chat.wait_for("done\n22 tokens in, 14 out, ")
     assert len(list(home.work.iterdir())) == 1
     fake.default = act  # type: ignore[assignment]
     chat.wait_for_prompt()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.rendering import theme
-from chatcli.rendering.terminal.painter import SYNC_BEGIN, SYNC_END, Painter
+from chatcli.rendering.terminal.painter import SYNC_BEGIN, SYNC_END, Painter, wraps_old_lines_again
 from chatcli.rendering.theme import EMPTY, Line, Run
 from tests.rendering.screen import Terminal, WrappingTerminal
 
@@ -142,3 +142,38 @@ def test_a_screen_that_joins_its_rows_when_it_gets_wider_loses_nothing() -> None
     painter.update(folded("other"))
     # The long line and "open" take two rows now.
     assert terminal.bytes.getvalue()[before:] == f"{SYNC_BEGIN}\x1b[1A\r\x1b[Jother{SYNC_END}"
+
+
+def test_a_screen_that_wraps_its_rows_again_when_it_gets_narrower_keeps_none_twice() -> None:
+    terminal = Terminal(20, 10)
+    painter = Painter(terminal.console, wraps_again=True)
+    painter.update([*folded("kept", ALPHABET[:40]), *lines("x" * 18, "open")], 1)
+    before = terminal.bytes.tell()
+    terminal.resize(15, 10)
+    painter.update(folded("other"))
+    # The long line takes three rows now, and the next one two.
+    assert terminal.bytes.getvalue()[before:] == f"{SYNC_BEGIN}\x1b[5A\x1b[2G\x1b[J\r\x1b[Kother{SYNC_END}"
+
+
+def test_only_whole_lines_are_drawn_again_that_are_on_the_narrower_screen() -> None:
+    terminal = Terminal(20, 4)
+    painter = Painter(terminal.console, wraps_again=True)
+    painter.update(lines("a" * 18, "b" * 18, "c" * 18, "open"))
+    before = terminal.bytes.tell()
+    terminal.resize(10, 4)
+    painter.update(lines("a", "b", "c", "open"))
+    assert terminal.bytes.getvalue()[before:] == f"{SYNC_BEGIN}\x1b[2A\x1b[2G\x1b[J\r\x1b[Kc\nopen{SYNC_END}"
+
+
+@pytest.mark.parametrize(
+    ("environment", "wraps"),
+    [
+        ({}, False),
+        ({"VTE_VERSION": "7600"}, True),
+        ({"VTE_VERSION": "7600", "XTERM_VERSION": "XTerm(390)"}, False),
+        ({"KITTY_WINDOW_ID": "1", "STY": "1.pts-0"}, False),
+        ({"XTERM_VERSION": "XTerm(390)", "TMUX": "/tmp/tmux,1,0"}, True),
+    ],
+)
+def test_terminals_that_wrap_old_lines_again_are_known(environment: dict[str, str], wraps: bool) -> None:
+    assert wraps_old_lines_again(environment) is wraps

@@ -2,6 +2,7 @@ import asyncio
 import io
 import selectors
 from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from chatcli.errors import AuthError
 from chatcli.events import (
+    WAITING,
     DraftChanged,
     ExitRequested,
     Listing,
@@ -20,6 +22,7 @@ from chatcli.events import (
     Progress,
     ReasoningDelta,
     ScreenCleared,
+    ScreenResumed,
     TextDelta,
     ThreadChanged,
     TurnFailed,
@@ -116,6 +119,16 @@ def test_what_is_typed_meanwhile_leaves_no_trace(text: str, sizes: list[int], dr
     if height == 30 or "|" not in text:  # a table higher than what is left of the screen is laid out otherwise
         assert terminal.lines() == reference.lines()
     assert terminal.cursor()[0] == 0
+
+
+def test_a_draft_is_folded_again_on_a_narrower_screen() -> None:
+    terminal = Terminal(30, 10)
+    screen = renderer(terminal)
+    screen.render(TextDelta("An answer."))
+    screen.render(DraftChanged(("typed meanwhile",)))
+    terminal.resize(14, 10)
+    screen.render(ScreenResumed())
+    assert terminal.lines()[-3:] == ["An answer.", "> typed meanw", "hile"]
 
 
 @pytest.mark.parametrize("opening", ["```python\n", "- item\n  ```\n", "> "])
@@ -320,6 +333,23 @@ def test_an_answer_that_did_not_stream_is_rendered() -> None:
     terminal = Terminal()
     renderer(terminal).render(finished("# All *at* once", Usage(10, 20, 30)))
     assert terminal.lines() == ["# All at once", "10 tokens in, 20 out, 0.8 s"]
+
+
+def test_the_usage_of_a_question_follows_its_last_turn() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal)
+    waits = replace(finished("", Usage(10, 20, 30)), finish_reason=WAITING, cost_usd=0.25)
+    screen.render(waits)
+    assert terminal.lines() == []
+    screen.render(replace(finished("Done.", Usage(1, 2, 3)), cost_usd=0.5))
+    assert terminal.lines() == ["Done.", "11 tokens in, 22 out, 1.6 s, $0.7500"]
+    screen.render(waits)
+    screen.render(replace(finished("Elsewhere.", Usage(1, 2, 3)), thread_id="t2"))
+    screen.render(waits)
+    screen.render(TurnInterrupted("t1", "c1", "fake:model", "", 5))
+    screen.render(finished("Again.", Usage(4, 5, 9)))
+    usage = [line for line in terminal.lines() if "tokens in" in line]
+    assert usage[1:] == ["1 tokens in, 2 out, 0.8 s", "4 tokens in, 5 out, 0.8 s"]
 
 
 def test_quiet_is_the_answer_only() -> None:

@@ -137,7 +137,7 @@ def start(
     With `from_stdin`, the prompt is read from standard input, even from a terminal. `continue_` goes on with the thread
     used last, `resume` lets the user choose one, and `interactive` stays in the conversation after the answer.
     """
-    request = read_request(settings, words, from_stdin=from_stdin)
+    request = read_request(settings, words, from_stdin=from_stdin, resume=resume)
     request = replace(request, resume=resume, stays=interactive or resume or not request.asks)
     if request.stays and request.script:
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")

@@ -33,7 +33,7 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     repl = build_repl(settings, backend, begin, renderer, request.attachments)
     if settings.greets:
         thread = "" if request.resume else (_title(backend, composed.thread_id) if past else composed.thread_id)
-        print_greeting(composed, thread)
+        await print_greeting(composed, thread)
     try:
         if current_program().eager:
             await (await repl.handler()).conversation.open()

@@ -44,10 +44,11 @@ class Request:
         return bool(self.prompt or self.script or self.answer is not None)
 
 
-def read_request(settings: Settings, words: list[str], *, from_stdin: bool = False) -> Request:
+def read_request(settings: Settings, words: list[str], *, from_stdin: bool = False, resume: bool = False) -> Request:
     """Return the request of the command line; read all that it names before anything is opened or sent.
 
-    With `from_stdin`, the prompt is read from standard input, even when that is a terminal.
+    With `from_stdin`, the prompt is read from standard input, even when that is a terminal. With `resume`, the user
+    picks a thread first.
     """
     if settings.file.count(STDIN) + (settings.script == STDIN) + from_stdin > 1:
         raise UsageError("standard input can be read once only", remedy='Give "-" once.')
@@ -78,18 +79,26 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
         print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
     resources = _find_resources(settings, " ".join(words))
     asks = bool(words) or from_stdin or piped is not None or STDIN in settings.file
-    prompt = prompt_text(words, piped) if asks else None
+    prompt = prompt_text(words, piped, resume=resume) if asks else None
     return Request(prompt, attachments, resources, schema=schema)
 
 
-def prompt_text(words: list[str], piped: str | None) -> str:
-    """Return the prompt: the words of the command line, then the piped text in a labelled block."""
+def prompt_text(words: list[str], piped: str | None, *, resume: bool = False) -> str:
+    """Return the prompt: the words of the command line, then the piped text in a labelled block.
+
+    Raises:
+        UsageError: There is neither. With `resume`, the remedy says how to pick or name a thread.
+
+    """
     prompt = " ".join(words).strip()
     text = piped if piped is not None and piped.strip() else None
     if prompt and text:
         return f"{prompt}\n\n{piped_block(text)}"
     if text:
         return text
+    if not prompt and resume:
+        remedy = f'Run it without the pipe, or name the thread: {command("--thread ID")} "your question"'
+        raise UsageError("--resume picks a thread at a terminal, and standard input is none", remedy=remedy)
     if not prompt:
         example = f'Give one: {command()} "why is the sky blue?"'
         raise UsageError("the prompt is empty", remedy=example if current_program().name else "")

@@ -23,18 +23,20 @@ from chatcli.config.entries import Entry, find_entry, find_written
 from chatcli.config.secrets import redact
 from chatcli.config.settings import DEFAULT, Settings
 from chatcli.conversation.backend import choose_backend
-from chatcli.conversation.effective_settings import effective_settings
+from chatcli.conversation.effective_settings import effective_settings, show_settings
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import Listing
 from chatcli.message import MessageShown
 from chatcli.models.names import check_alias, resolve_model
 from chatcli.roles import find_role
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.files import replace_privately
+from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.text import one_line
 
 app = command_group("Show, set and edit settings; print JSON Schemas.", default="show")
+
+ShowAll = Annotated[bool, typer.Option("--all", help="Show those that have their defaults, too.")]
 
 _SHOWN_VALUE = 80
 """Characters of a value that are shown."""
@@ -54,17 +56,16 @@ _FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat help s
 
 
 @app.command()
-def show(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the settings and where each comes from.
+def show(ctx: typer.Context, show_all: ShowAll = False, as_json: AsJson = False) -> None:
+    """Show the settings that were set, and where each comes from.
 
-    Of a key, only the fact that it is set is shown.
+    JSON has all settings. Keys are shown as `***`.
     """
     settings = load_settings(options_of(ctx))
     found = effective_settings(settings)
-    rows = tuple((name, str(one), one.source) for name, one in found.items())
-    table = Listing("Settings", ("setting", "value", "from"), rows)
+    table = show_settings(found, command("config --all"), show_all=show_all)
     preview = [MessageShown("assistant", _PREVIEW)] if sys.stdout.isatty() and not settings.plain else []
-    show_or_print_json(settings, {name: asdict(one) for name, one in found.items()}, table, *preview, as_json=as_json)
+    show_or_print_json(settings, {name: asdict(one) for name, one in found.items()}, *table, *preview, as_json=as_json)
 
 
 @app.command()

@@ -95,7 +95,9 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
     if wants_json(settings, as_json=as_json):
         print_json(settings, [one.as_json() for one in found], as_json=as_json)
         return
-    if found and found[0].weak:
+    if sources and not found:
+        print("note: no passage has these words", file=sys.stderr)
+    elif found and found[0].weak:
         print("note: these passages have little of the question: an answer would not use them", file=sys.stderr)
     for number, one in enumerate(found):
         place = place_of(shown_path(one.path), one.start_line, one.end_line, one.page)

@@ -90,7 +90,20 @@ def print_json(settings: Settings, value: Any, *, as_json: bool = False) -> None
 
 def command_group(description: str, default: str = "list") -> typer.Typer:
     """Return an app for the commands of a sub-command; the command `default` runs where none is named."""
-    app = typer.Typer(help=description, invoke_without_command=True, rich_markup_mode=None, add_completion=False)
+
+    class Group(TyperGroup):
+        """Takes the options of the command `default` without its name."""
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            own = {name for param in self.get_params(ctx) for name in param.opts}
+            others = [word for word in args if word not in own]
+            if others and others[0].startswith("-") and others[0] != "--":  # it is an option of the command `default`
+                args.insert(args.index(others[0]), default)
+            return super().parse_args(ctx, args)
+
+    app = typer.Typer(
+        cls=Group, help=description, invoke_without_command=True, rich_markup_mode=None, add_completion=False
+    )
 
     @app.callback()
     def run_default(ctx: typer.Context, as_json: AsJson = False) -> None:

@@ -125,7 +125,8 @@ def search(
     settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).search(" ".join(text), limit)
     matches = (MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found)
-    common.show_or_print_json(settings, [_match_as_json(match) for match in found], *matches, as_json=as_json)
+    shown: list[MatchShown | Notice] = [*matches] or [Notice("no message has these words")]
+    common.show_or_print_json(settings, [_match_as_json(match) for match in found], *shown, as_json=as_json)
 
 
 def _listing(threads: list[ThreadSummary], *, costs: Sequence[str] = (), wide: bool = False) -> Listing:

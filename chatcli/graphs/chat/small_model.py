@@ -65,7 +65,8 @@ _ABOUT = re.compile(
     r"\b(?:who|name|called|made|maker|built|created?|creator|developed?|developer|company|model|run|running|where|cloud"
     r"|servers?|internet|online|offline|private|privacy|data|leaves?|sen[dt]|sees?|stored?|share[ds]?|upload(?:ed)?"
     r"|browse|openai|(?:chat)?gpt(?:-\w+)?|google|gemini|anthropic|claude|qwen|alibaba|big|size|parameters|local(?:ly)?"
-    r"|human|person|bot|ai|llm|trained|introduce|safe|free)\b",
+    r"|human|person|bot|ai|llm|trained|introduce|safe|free|what (?:\w+ )?are (?:you|u)|about you(?:rself)?"
+    r"|describe yourself)\b",
     re.IGNORECASE,
 )
 _ABOUT_SYSTEM = (
@@ -78,6 +79,7 @@ _ANSWERS = (
     ("Are you running in the cloud?", "No. I run on your own computer, inside the program chat."),
     ("Can you browse the web?", "No. I can't use the internet, and need none."),
     ("Is this conversation private?", "Yes, it is private. Nothing that you type leaves your computer."),
+    ("Do you send my files to OpenAI or Google?", "No. Your files stay on your computer, and so does what you type."),
     ("Who can read or see my messages?", "Only people who use this computer. No company and no server gets them."),
 )
 

@@ -1,7 +1,8 @@
 """Draw the lines at the end of the output again when they change, as long as they are on the screen."""
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from rich.cells import cell_len
@@ -24,6 +25,11 @@ _WRAP_OFF = "\x1b[?7l"
 _WRAP_ON = "\x1b[?7h"
 _ERASE_LINE = "\x1b[K"
 _ERASE_BELOW = "\x1b[J"
+_WRAP_AGAIN = (
+    *("ALACRITTY_WINDOW_ID", "GHOSTTY_RESOURCES_DIR", "ITERM_SESSION_ID", "KITTY_WINDOW_ID", "KONSOLE_VERSION"),
+    *("VTE_VERSION", "WEZTERM_PANE", "WT_SESSION"),
+)
+"""Set by terminals that wrap old lines again when they get narrower."""
 _SYSTEMS = {
     "standard": ColorSystem.STANDARD,
     "256": ColorSystem.EIGHT_BIT,
@@ -42,11 +48,13 @@ class Painter:
 
     Lines that have scrolled off the screen stay as they are, since a terminal's scrollback can't be changed.
     Each update is one write. If it moves the cursor up, it is wrapped in synchronized output, so that a
-    half-finished update is never visible.
+    half-finished update is never visible. `wraps_again` says whether the terminal wraps old lines again when it gets
+    narrower, None to find out; where that is wrong, finished lines would be erased.
     """
 
-    def __init__(self, console: Console, theme: Theme = TERMINAL) -> None:
+    def __init__(self, console: Console, theme: Theme = TERMINAL, *, wraps_again: bool | None = None) -> None:
         self._console = console
+        self._wraps_again = wraps_old_lines_again() if wraps_again is None else wraps_again
         self._encoder = Encoder(console, theme)
         self._shown: list[Line] = []  # the lines that are not finished; the cursor is in the last one
         self._lost = 0  # how many of them have scrolled off the screen
@@ -96,6 +104,8 @@ class Painter:
         self._moved = False
         if self._console.width > self._width:
             self._row -= self._joined_rows()
+        elif self._console.width < self._width and self._wraps_again:
+            self._add_wrapped_rows()
         # Lines further above the cursor than the height of the screen can't be reached.
         self._lost = max(self._lost, self._row - max(self._console.height, 1) + 1)
 
@@ -112,6 +122,21 @@ class Painter:
             if joined and -(-cells // self._console.width) == -(-before // self._console.width):
                 rows -= 1
         return max(self._row + 1 - self._lost - rows, 0) if self._row < len(self._shown) else 0
+
+    def _add_wrapped_rows(self) -> None:
+        """Find the first shown line that is on the screen, and the cursor's distance from it, after more wrapping."""
+        width, last, starts = self._console.width, -1, {}
+        cells = first = 0
+        for index in range(self._lost, self._row + 1 if self._row < len(self._shown) else 0):
+            joined = index > self._lost and self._is_joined(self._shown, index)
+            cells, first = (cells, first) if joined else (0, last + 1)
+            if cells % width == 0:  # else the end of another line is in the same row
+                starts[index] = first + cells // width
+            cells += width_of(self._shown[index])
+            last = first + max(-(-cells // width), 1) - 1
+        top = last - max(self._console.height, 1) + 1
+        index, start = next(((index, start) for index, start in starts.items() if start >= top), (self._row, last))
+        self._lost, self._row = index, index + last - start
 
     def _draw_changes(self, lines: Sequence[Line]) -> None:
         for index, (old, new) in enumerate(zip_longest(self._shown, lines)):
@@ -205,7 +230,8 @@ class Painter:
 
     def _erase_from(self, index: int) -> None:
         self._go(index)
-        self._parts.append("\r" + _ERASE_BELOW)
+        # From the first cell of the screen, tmux would keep what is erased in its scrollback.
+        self._parts.append(f"\x1b[2G{_ERASE_BELOW}\r{_ERASE_LINE}" if self._wraps_again else f"\r{_ERASE_BELOW}")
         self._moved = True
         self._column, self._at_end, self._wraps = 0, False, False
 
@@ -290,6 +316,15 @@ class Encoder:
         return before, after
 
 
+def wraps_old_lines_again(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the terminal is known to wrap the lines that it shows again when it gets narrower."""
+    if environment.get("TMUX"):
+        return True
+    if environment.get("XTERM_VERSION") or environment.get("STY"):  # started from another terminal, perhaps
+        return False
+    return any(map(environment.get, _WRAP_AGAIN))
+
+
 class Tail:
     """The end of the output, where one thing at a time is shown in progress.
 
@@ -302,7 +337,11 @@ class Tail:
         self._painter = Painter(console, theme)
         self._lines: list[Line] = []
         self._status: list[Line] = []
-        self._draft: list[Line] = []
+        self._typed: Sequence[str] = ()
+
+    @property
+    def _draft(self) -> list[Line]:
+        return draft_lines(self._typed, self.console.width, self.console.height) if self._typed else []
 
     @property
     def width(self) -> int:
@@ -324,9 +363,9 @@ class Tail:
         self._status = [line] if line else []
         self.restore()
 
-    def show_draft(self, lines: Sequence[Line]) -> None:
-        """Show `lines` as the draft, with the cursor after them."""
-        self._draft = list(lines)
+    def show_draft(self, texts: Sequence[str]) -> None:
+        """Show `texts` as the draft, with the cursor after them."""
+        self._typed = texts
         self.restore()
 
     def clear(self) -> None:
@@ -345,10 +384,11 @@ class Tail:
 
     def _paint(self, lines: Sequence[Line], finished: int) -> None:
         # Lines that may still change must not scroll off, where nothing can change them: the last that fit are shown.
-        room = max(self.console.height - len(self._status) - len(self._draft), 1)
+        draft = self._draft
+        room = max(self.console.height - len(self._status) - len(draft), 1)
         lines = [*lines[:finished], *lines[finished:][-room:]]
-        column = width_of(self._draft[-1]) if self._draft else None
-        self._painter.update([*lines, *self._status, *self._draft], finished, column)
+        column = width_of(draft[-1]) if draft else None
+        self._painter.update([*lines, *self._status, *draft], finished, column)
 
 
 def draft_lines(texts: Sequence[str], width: int, height: int) -> list[Line]:

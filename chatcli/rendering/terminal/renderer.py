@@ -21,7 +21,6 @@ from chatcli.rendering.plain import (
 )
 from chatcli.rendering.terminal.activity import ProgressLine, ToolLines, Waiting
 from chatcli.rendering.terminal.clipboard import fill_clipboard
-from chatcli.rendering.terminal.painter import draft_lines
 from chatcli.rendering.terminal.screen import Screen
 from chatcli.rendering.theme import CODE_THEME, TERMINAL, Theme
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
@@ -72,6 +71,8 @@ class TerminalRenderer:
         """The calls whose lines are not shown while they run."""
         self._answered = False
         """Whether a part of the turn's answer was shown."""
+        self._waited: list[events.TurnFinished] = []
+        """The turns of the open question that ended with a request to the user."""
         self._node = ""
         self._draft = ""
         """The open line of an intermediate text."""
@@ -178,19 +179,22 @@ class TerminalRenderer:
     def _(self, event: events.TurnFinished) -> None:
         # The calls of a turn that waits are shown whole next, when the user decides on them.
         self._end_turn(event, "" if event.finish_reason == events.WAITING else "has no result")
-        usage = event.usage
-        if usage.total_tokens and not self._quiet:
-            price = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
-            counts = f"{usage.input_tokens} tokens in, {usage.output_tokens} out"
-            self._screen.print_note(f"{counts}, {event.elapsed_ms / 1000:.1f} s{price}", "dim")
+        turns = [*(turn for turn in self._waited if turn.thread_id == event.thread_id), event]
+        if event.finish_reason == events.WAITING:
+            self._waited = turns
+        else:
+            self._waited = []
+            self._print_usage(turns)
 
     @_show.register
     def _(self, event: events.TurnInterrupted) -> None:
+        self._waited = []
         self._end_turn(event, "was interrupted")
         self._screen.print_note("[interrupted]", "dim")
 
     @_show.register
     def _(self, event: events.TurnFailed) -> None:
+        self._waited = []
         self._end_turn(event, "was interrupted")
         message, *remedy = error_lines(event.error)
         self._screen.print_note(message, "red")
@@ -259,8 +263,7 @@ class TerminalRenderer:
     @_show.register
     def _(self, event: events.DraftChanged) -> None:
         if self._screen.has_live_lines:
-            console = self._screen.console
-            self._screen.tail.show_draft(draft_lines(event.texts, console.width, console.height))
+            self._screen.tail.show_draft(event.texts)
 
     @_show.register
     def _(self, event: events.ProgramStarting) -> None:
@@ -347,6 +350,17 @@ class TerminalRenderer:
         self._end_answer(event.content)
         self._screen.print_sources(event.cited)
         self._answered, self._node = False, ""
+
+    def _print_usage(self, turns: list[events.TurnFinished]) -> None:
+        """Print what the `turns` of one question used; those before the last one waited for the user."""
+        sent = sum(turn.usage.input_tokens for turn in turns)
+        received = sum(turn.usage.output_tokens for turn in turns)
+        if self._quiet or not sent + received:
+            return
+        costs = [turn.cost_usd for turn in turns if turn.cost_usd is not None]
+        price = f", ${sum(costs):.4f}" if len(costs) == len(turns) else ""
+        seconds = sum(turn.elapsed_ms for turn in turns) / 1000
+        self._screen.print_note(f"{sent} tokens in, {received} out, {seconds:.1f} s{price}", "dim")
 
     def _end_calls(self, note: str) -> None:
         self._tool_lines.end(note)

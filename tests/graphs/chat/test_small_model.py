@@ -1,10 +1,13 @@
 """What a small local model gets of a passage."""
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import HumanMessage
 
 from chatcli.graphs.chat.small_model import (
     MAX_EXCERPT,
     MAX_PARAGRAPH,
+    about_itself,
     around_question,
     citing_options,
     closest,
@@ -12,6 +15,8 @@ from chatcli.graphs.chat.small_model import (
     for_readers,
 )
 from chatcli.message import FoundPassage
+from chatcli.models.model import Limits, Model
+from chatcli.models.names import ModelName
 
 TEXT = f"""# Installing Larkspur
 
@@ -105,3 +110,24 @@ def test_a_line_that_addresses_the_model_is_left_out(line: str) -> None:
 )
 def test_a_line_for_readers_stays(line: str) -> None:
     assert for_readers(line) == line
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("Who are you?", True),
+        ("What are you?", True),
+        ("what exactly are you", True),
+        ("Tell me about yourself.", True),
+        ("Describe yourself in a sentence.", True),
+        ("Do you send my files to OpenAI?", True),
+        ("What are prime numbers?", False),
+        ("Tell me about yoga.", False),
+    ],
+)
+def test_a_question_about_the_model_is_asked_with_what_it_is(question: str, told: bool) -> None:
+    model = Model(ModelName("local", "x"), FakeListChatModel(responses=[]), Limits(), about="X, made by Y")
+    sent = about_itself({"messages": [HumanMessage(question)]}, model)
+    assert ("X, made by Y" in sent.get("system", "")) is told
+    assert (len(sent["messages"]) > 1) is told
+    assert sent["messages"][-1].text == question

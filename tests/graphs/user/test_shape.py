@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from chatcli.errors import UsageError
 from chatcli.graphs.answers import read_answer
 from chatcli.graphs.shape import GraphShape
-from chatcli.graphs.user.shape import find_shape
+from chatcli.graphs.user.schemas import find_shape
 from chatcli.graphs.values import GraphValues
 
 

@@ -19,7 +19,6 @@ from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import SessionRequest
 from chatcli.errors import UsageError
 from chatcli.events import Said
-from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.server.answer_thread import ServerAnswerThread
 from chatcli.graphs.server.client import (
     SERVER,
@@ -40,7 +39,7 @@ from chatcli.models.names import ModelName
 from chatcli.roles import Setup
 from chatcli.sessions.history import Turn, as_shown, current_branch, read_said, read_turns
 from chatcli.sessions.session import Session
-from chatcli.sessions.state import plain_state
+from chatcli.sessions.state import MESSAGES, plain_state
 from chatcli.store.threads import ThreadSummary, find_thread
 
 if TYPE_CHECKING:

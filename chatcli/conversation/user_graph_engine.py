@@ -20,7 +20,6 @@ from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import LocalEngine, SessionRequest
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
-from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
 from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph, running_failure
 from chatcli.graphs.user.project import enter_project, item_options, own_store, stored_types
@@ -35,6 +34,7 @@ from chatcli.roles import Setup
 from chatcli.runtime.tracing import watch_tracing
 from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.session import Session
+from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.checkpoint_ids import with_ordered_ids
 from chatcli.store.items import ItemStore

@@ -37,9 +37,6 @@ from chatcli.store.errors import as_store_error
 from chatcli.text import one_line
 
 MAX_REASON = 300
-_CONFIG: Mapping[str, Any] = {"configurable": {}, "metadata": {}}
-
-
 """Characters of an exception's message that are shown."""
 MAX_NODE = 80
 _TASK = re.compile(r"During task with name '(.+)' and id '")
@@ -57,6 +54,8 @@ AnyPregel = Pregel[Any, Any, Any, Any]
 _importing = threading.RLock()
 _imported: dict[Path, tuple[tuple[int, int], ModuleType]] = {}
 """The files that were run, each with its time and size then."""
+_CONFIG: Mapping[str, Any] = {"configurable": {}, "metadata": {}}
+"""What a factory gets as the config of a run."""
 
 
 def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:

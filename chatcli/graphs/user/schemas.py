@@ -15,13 +15,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chatcli.config.values import TypedText
 from chatcli.errors import MissingFieldError, UsageError
-from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.shape import GraphShape, listed, shape_of_entrypoint, shape_of_state
 from chatcli.graphs.user.load import AnyPregel, describe
 from chatcli.graphs.values import KINDS, GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.graphs.values_session import RunValues
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_qualifier
+from chatcli.sessions.state import MESSAGES
 
 if TYPE_CHECKING:
     from langgraph.channels.base import BaseChannel

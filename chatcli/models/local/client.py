@@ -19,10 +19,9 @@ from chatcli.config.installation import install_command, is_local_installed, is_
 from chatcli.config.providers import LOCAL
 from chatcli.errors import ChatcliError, InternalError, StoreError, UsageError
 from chatcli.events import Notice, Progress
-from chatcli.models.local.choice import describe_fetch, offer_larger
+from chatcli.models.local.choice import available_memory, describe_fetch, offer_larger
 from chatcli.models.local.download import ProgressCallback
 from chatcli.models.local.fetch import fetch
-from chatcli.models.local.memory import available_memory
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 from chatcli.paths import private_opener

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from acp import RequestError, text_block
 
+from chatcli.tools.sandbox.confinement import find_strength
 from tests.attachments.samples import picture
 from tests.conftest import KEY
 from tests.e2e.program import Chat
@@ -260,9 +261,9 @@ def test_a_graphs_own_review_is_a_permission_request(chat: Chat) -> None:
     run(work())
 
 
-def test_calls_are_allowed_once_or_always_or_rejected(chat: Chat, fake: FakeOpenAI) -> None:
-    fake.default = lambda request: Answer("done") if request.results else call("run_shell", command="touch a b")
-    choices = iter(["reject", "once", "always"])
+def test_calls_are_allowed_once_or_in_the_thread_or_rejected(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = lambda request: call("run_shell", command="touch a b") if request.last == "go" else Answer("done")
+    choices = iter(["reject", "once", "thread", "reject"])
     editor = Editor(choose=lambda asked, options: next(choices))
     made = chat.home.work / "a"
 
@@ -271,23 +272,54 @@ def test_calls_are_allowed_once_or_always_or_rejected(chat: Chat, fake: FakeOpen
             session = await at.new()
             assert await at.ask(session, "go") == "end_turn"
             assert not made.exists()
-            [update] = [one for one in editor.of(session, "tool_call_update") if one.get("status") == "failed"]
+            [update] = editor.of(session, "tool_call_update")
+            assert update["status"] == "failed"
             assert "refused" in json.dumps(update)
-            for expected in (1, 2, 2, 2):
-                fresh = await at.new()
-                await at.ask(fresh, "go")
+            for asked_in_all in (2, 3, 3):
+                await at.ask(session, "go")
                 assert made.exists()
                 made.unlink()
-                assert len(editor.asked) == expected + 1
+                assert len(editor.asked) == asked_in_all
+            statuses = [update["status"] for update in editor.of(session, "tool_call_update")]
+            assert statuses == ["failed", *["in_progress", "completed"] * 3]
+            await at.ask(await at.new(), "go")
+            assert len(editor.asked) == 4  # the rule is the thread's
         start, *_ = editor.of(session, "tool_call")
+        assert {begun["status"] for begun in editor.of(session, "tool_call")} == {"pending"}
         assert (start["title"], start["kind"]) == ("touch a b", "execute")
         asked, options = editor.asked[0]
         assert asked["toolCallId"] == start["toolCallId"]
-        assert [option["kind"] for option in options] == ["allow_once", "allow_always", "allow_always", "reject_once"]
+        # Editors bind keys to kinds: each has one.
+        kinds = [option["kind"] for option in options if option["optionId"] != "ask outside"]
+        assert kinds == ["allow_once", "allow_always", "reject_once"]
+        assert options[1]["name"] == "Allow in this thread: run_shell:touch a b"
 
     run(work())
-    rules = Path(chat.home.env["XDG_CONFIG_HOME"]) / "chatcli" / "allowed.txt"
-    assert rules.read_text() == "run_shell:touch a b\n"
+    assert not (Path(chat.home.env["XDG_CONFIG_HOME"]) / "chatcli" / "allowed.txt").exists()
+
+
+@pytest.mark.skipif(find_strength() == "none", reason="nothing confines commands here")
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_command_runs_once_outside_of_the_sandbox_after_a_second_question(
+    chat: Chat, fake: FakeOpenAI, leaves: bool
+) -> None:
+    made = chat.home.root / "made"
+    fake.script(call("run_shell", command=f"touch {made}"), Answer("done"))
+    answers = iter(["ask outside", "outside" if leaves else "reject"])
+    editor = Editor(choose=lambda asked, options: next(answers))
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            assert await at.ask(session, "go") == "end_turn"
+            (first, offered), (second, options) = editor.asked
+            assert len({option["kind"] for option in offered}) == len(offered) == 4
+            assert [option["kind"] for option in options] == ["allow_once", "reject_once"]
+            assert second["toolCallId"] == first["toolCallId"]
+            assert "all that you can" in json.dumps(second["content"])
+            assert made.exists() is leaves
+
+    run(work())
 
 
 def test_in_the_mode_auto_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> None:

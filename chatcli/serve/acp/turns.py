@@ -365,14 +365,17 @@ class Turns:
             self._updates.hidden.add(event.call_id)
             await self._update(plan_of(todos))
             return
+        chat = None if self.conversation.has_own_graph else await self.conversation.chat_session()
+        tool = chat.toolbox.tools.get(event.name) if chat is not None else None
         content: list[Fields] = []
-        toolbox = await self._toolbox()
-        tool = toolbox.tools.get(event.name) if toolbox is not None else None
         if tool is not None and tool.changes:
             with suppress(ToolException):  # it is not run either
                 change = await asyncio.to_thread(plan, tool, event.arguments)
                 content = [diff(str(self._updates.root / change.path), change.before, change.after or "")]
         await self._update(self._updates.start(event.call_id, event.name, event.arguments, content))
+        rules = await chat.allowed() if chat is not None else []
+        if chat is None or tool is None or chat.toolbox.rules.allows(tool, event.arguments, rules):
+            await self._update(self._updates.running(self._updates.shown[event.call_id]))
 
     async def _show_usage(self, event: TurnFinished) -> None:
         if event.context_budget is None:

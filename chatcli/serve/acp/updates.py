@@ -163,21 +163,14 @@ class Updates:
             case _:
                 yield from self._aside(event)
 
-    def start(
-        self, call_id: str, name: str, arguments: Mapping[str, Any], content: Sequence[Fields] = (), **more: Any
-    ) -> Fields:
-        """Return the update that shows a call that begins."""
+    def start(self, call_id: str, name: str, arguments: Mapping[str, Any], content: Sequence[Fields] = ()) -> Fields:
+        """Return the update that shows a new call, which does not run yet."""
         content = [*(content or diff_of(name, arguments, self.root))]
         shown = f"{call_id}-{len(self.shown_ids)}" if call_id in self.shown_ids else call_id
         self.shown_ids.add(shown)
         self.shown[call_id] = shown
         self.calls[shown] = OpenCall(shown, name, arguments, has_diff=bool(content))
-        return {
-            "sessionUpdate": "tool_call",
-            **self.call(self.calls[shown], content),
-            "status": "in_progress",
-            **more,
-        }
+        return {"sessionUpdate": "tool_call", **self.call(self.calls[shown], content), "status": "pending"}
 
     def call(self, call: OpenCall, content: Sequence[Fields] = ()) -> Fields:
         """Return the fields that describe `call`."""
@@ -189,6 +182,10 @@ class Updates:
             "locations": locations_of(call.arguments, self.root),
             **({"content": list(content)} if content else {}),
         }
+
+    def running(self, call_id: str) -> Fields:
+        """Return the update that says that the call shown as `call_id` runs."""
+        return {"sessionUpdate": "tool_call_update", "toolCallId": call_id, "status": "in_progress"}
 
     def end_calls(self) -> Iterator[Fields]:
         """Yield the end of the calls that were cut short."""

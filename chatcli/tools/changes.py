@@ -50,7 +50,7 @@ class Change:
     after: str | None
     """Its text after the change; None if it is deleted."""
     editor: EditorFiles | None = field(default=None, compare=False, repr=False)
-    """The editor that has the file, and writes it."""
+    """The editor that gave `before`, or would have the new file, and writes it."""
 
     @property
     def digest(self) -> str:
@@ -67,8 +67,11 @@ class Change:
         return "\n".join([f"--- {heads[0]}", f"+++ {heads[1]}", *_hunks(old, new)])
 
     def write(self) -> None:
-        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written."""
-        if self._is_written_by_editor():
+        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written.
+
+        An editor is not asked again for the text that it gave: it was planned only a moment ago.
+        """
+        if self.editor is not None and self.after is not None and self.editor.write(self.root / self.path, self.after):
             return
         *folders, name = Path(self.path).parts
         try:
@@ -76,18 +79,6 @@ class Change:
                 self._replace(folder, name)
         except OSError as error:
             raise ToolException(f"{shown_path(self.path)} can't be written: {error.strerror}") from None
-
-    def _is_written_by_editor(self) -> bool:
-        """Let the editor write the file, if it has it as it was; return whether it did."""
-        if self.editor is None or self.after is None:
-            return False
-        file = self.root / self.path
-        shown = self.editor.read(file)
-        if shown is None and self.before is not None:
-            return False
-        if shown is not None and shown != self.before:
-            raise self.outdated()
-        return self.editor.write(file, self.after)
 
     def take_back(self) -> str:
         """Make the change, and return the result in words."""
@@ -210,7 +201,7 @@ def _tool(function: Callable[..., Change]) -> StructuredTool:
 
 
 def _written(root: Path, path: str, content: str, editor: EditorFiles | None) -> Change:
-    inside, before = _find(root, path, editor)
+    inside, before, editor = _find(root, path, editor)
     if before is not None:
         content = _as_in(before, content)
         if before.startswith(_BOM) and not content.startswith(_BOM):
@@ -219,7 +210,7 @@ def _written(root: Path, path: str, content: str, editor: EditorFiles | None) ->
 
 
 def _edited(root: Path, path: str, old: str, new: str, editor: EditorFiles | None) -> Change:
-    inside, before = _find(root, path, editor)
+    inside, before, editor = _find(root, path, editor)
     shown = shown_path(path)
     if before is None:
         raise ToolException(f"There is no file {shown}.")
@@ -254,8 +245,12 @@ def _checked(change: Change) -> Change:
     return change
 
 
-def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str, str | None]:
-    """Return the real path of the file in `root`, and its text as the `editor` has it; None if there is none."""
+def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str, str | None, EditorFiles | None]:
+    """Return the real path of the file in `root`, its text, and the editor that is to write it.
+
+    The text is that of the `editor` if it gives one, and None if there is no such file. Of a file that is on the disk
+    alone, the editor is None.
+    """
     found = find_inside(root, path)
     if holds_secrets(root, path):
         raise ToolException(f"{shown_path(path)} may hold secrets by its name, and is never written.")
@@ -274,7 +269,10 @@ def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str
     except OSError as error:
         raise ToolException(f"{shown_path(path)} can't be written: {error.strerror}") from None
     unsaved = None if editor is None else editor.read(found)
-    return str(found.relative_to(root)), text if unsaved is None else unsaved
+    if unsaved == "" and text is None:  # some editors give this for a file that does not exist
+        unsaved = None
+    has_file = unsaved is not None or text is None
+    return str(found.relative_to(root)), text if unsaved is None else unsaved, editor if has_file else None
 
 
 @contextmanager
@@ -350,7 +348,7 @@ def reverts(root: Path, records: Sequence[object]) -> tuple[list[Change], list[s
             continue
         try:
             if path not in now:
-                inside, text = _find(root, path)
+                inside, text, _ = _find(root, path)
                 if str(root / inside) != path:
                     raise ToolException(f"{path} is a link now")
                 now[path] = then[path] = text

@@ -22,7 +22,7 @@ from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.store.threads import Threads
-from chatcli.tools.changes import change_tools
+from chatcli.tools.changes import Change, change_tools, plan
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
 from chatcli.tools.questions import ServedCall
@@ -101,6 +101,8 @@ class Toolbox:
         """The approved calls, each with the digest of the file that it was shown to change."""
         self._outside: set[str] = set()
         """Those of them that run outside of the sandbox."""
+        self._plans: dict[str, Change] = {}
+        """The changes that the calls of the newest answer stand for, until the user replies."""
         self._announce = announce
         self._debug = debug
         self._calls: dict[str, ServedCall] = {}
@@ -168,6 +170,7 @@ class Toolbox:
 
     def register_reply(self, reply: Any, request: object) -> dict[str, Any]:
         """Return `reply`, which the user gives to `request` as it was shown, in the form that `read` takes."""
+        self._plans.clear()  # the files may have changed while the user was thinking
         token = secrets.token_hex(16)
         self._replies[token] = _fingerprints(request)
         return {"reply": reply, "token": token}
@@ -195,6 +198,20 @@ class Toolbox:
         self._approved[_fingerprint(call)] = file_digest
         if outside:
             self._outside.add(_fingerprint(call))
+
+    def begin_answer(self) -> None:
+        """Note that the model has answered: its calls are planned with the files as they are now."""
+        self._plans.clear()
+
+    def plan(self, tool: Tool, arguments: Arguments) -> Change:
+        """Return the change of a file that a call of `tool` stands for; see `changes.plan`.
+
+        It is the same one until the user replies, so that an editor is not asked for the file again.
+        """
+        key = _fingerprint({"name": tool.name, "args": arguments})
+        if key not in self._plans:
+            self._plans[key] = plan(tool, arguments)
+        return self._plans[key]
 
     def approved_file(self, call: ToolCall) -> str | None:
         """Return the digest of the file that `call` was shown to change; None if it was not shown."""

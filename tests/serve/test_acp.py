@@ -398,6 +398,39 @@ def test_a_file_is_changed_as_it_stands_in_the_editor(chat: Chat, fake: FakeOpen
     run(work())
 
 
+@pytest.mark.parametrize(("options", "reads"), [((), 2), (("--yes",), 1)])
+def test_the_editor_is_asked_for_a_file_once_to_show_its_change_and_once_after_the_answer(
+    chat: Chat, fake: FakeOpenAI, options: tuple[str, ...], reads: int
+) -> None:
+    file = chat.home.work / "notes.txt"
+    fake.script(call("write_file", path="notes.txt", content="mine\n"), Answer("done"))
+    editor = Editor(FILES, choose=lambda asked, options: "once", buffers={str(file): "old\n"})
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, *options, editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "go")
+            assert editor.buffers[str(file)] == "mine\n"
+            assert editor.reads == [str(file)] * reads
+            assert fake.requests[1].results == ["Changed notes.txt."]
+
+    run(work())
+
+
+def test_a_file_that_an_editor_calls_empty_but_does_not_exist_is_new(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(call("write_file", path="new.txt", content="mine\n"), Answer("done"))
+    editor = Editor(FILES, choose=lambda asked, options: "once", missing="")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            await at.ask(await at.new(), "go")
+            assert fake.requests[1].results == ["Wrote new.txt."]
+            [(asked, _)] = editor.asked
+            assert "oldText" not in asked["content"][0]
+
+    run(work())
+
+
 def test_a_change_of_a_buffer_that_has_changed_is_shown_again(chat: Chat, fake: FakeOpenAI) -> None:
     file = chat.home.work / "notes.txt"
     fake.script(call("write_file", path="notes.txt", content="mine\n"), Answer("done"))

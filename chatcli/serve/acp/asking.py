@@ -21,7 +21,6 @@ from chatcli.serve.acp.updates import Updates, diff, shown_text, text_chunk
 from chatcli.sessions.interrupt_answers import decide, read_answer
 from chatcli.sessions.state import as_json, in_full, in_one_line
 from chatcli.text import one_line
-from chatcli.tools.changes import plan
 from chatcli.tools.toolbox import Toolbox
 
 MAX_CHOICES = 20
@@ -142,9 +141,9 @@ class Asker:
     ) -> list[Fields]:
         """Return the parts of a call that the user has to see: its change of a file, or its server's description."""
         tool = toolbox.tools.get(name) if toolbox is not None else None
-        if tool is not None and tool.changes and action.get("diff"):
+        if toolbox is not None and tool is not None and tool.changes and action.get("diff"):
             # The tool runs only if the file is as it is now: see `Toolbox.approve`.
-            change = await asyncio.to_thread(plan, tool, arguments)
+            change = await asyncio.to_thread(toolbox.plan, tool, arguments)
             if (
                 change.digest == action.get("file_sha256")
                 and change.diff() == action["diff"]

@@ -40,7 +40,6 @@ from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.requests import Ask, Continue, Resume
 from chatcli.sessions.stream import read_todos
-from chatcli.tools.changes import plan
 from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -368,9 +367,9 @@ class Turns:
         chat = None if self.conversation.has_own_graph else await self.conversation.chat_session()
         tool = chat.toolbox.tools.get(event.name) if chat is not None else None
         content: list[Fields] = []
-        if tool is not None and tool.changes:
+        if chat is not None and tool is not None and tool.changes:
             with suppress(ToolException):  # it is not run either
-                change = await asyncio.to_thread(plan, tool, event.arguments)
+                change = await asyncio.to_thread(chat.toolbox.plan, tool, event.arguments)
                 content = [diff(str(self._updates.root / change.path), change.before, change.after or "")]
         await self._update(self._updates.start(event.call_id, event.name, event.arguments, content))
         rules = await chat.allowed() if chat is not None else []

@@ -195,7 +195,8 @@ def test_a_decision_is_of_each_call_or_of_all(reply: Any, decision: dict[str, An
 def test_a_change_that_could_not_be_shown_is_not_made_when_it_becomes_possible(tmp_path: Path) -> None:
     made = call(1, "edit_file", path="a", old_text="one", new_text="1")
     tool = next(tool for tool in change_tools(tmp_path) if tool.name == "edit_file")
-    toolbox, action = Toolbox(), _action(made, tool)
+    toolbox = Toolbox()
+    action = _action(made, tool, toolbox)
     assert "It can't be done now: There is no file a." in action["description"]
     toolbox.approve(made, action.get("file_sha256"))
     (tmp_path / "a").write_text("one\n")

@@ -84,9 +84,9 @@ def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None) ->
         return escape(subject(arguments))
 
     return [
-        Tool(_tool(read_file), asks=reads_secrets, subject=subject, suggest=this_file),
-        Tool(_tool(list_files), asks=lists_secrets, subject=subject, suggest=this_file),
-        Tool(_tool(search_files), asks=reads_secrets, subject=subject, suggest=this_file),
+        Tool(_tool(read_file), asks=reads_secrets, subject=subject, suggest=this_file, reads_only=True),
+        Tool(_tool(list_files), asks=lists_secrets, subject=subject, suggest=this_file, reads_only=True),
+        Tool(_tool(search_files), asks=reads_secrets, subject=subject, suggest=this_file, reads_only=True),
     ]
 
 

@@ -274,7 +274,9 @@ class Toolbox:
             for tool in session.tools:
                 name = _free(tool.name, of_server)
                 tool.name = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
-                yield Tool(tool, asks=partial(_asks, tool), server=session.name, served_name=name)
+                reads_only = (tool.metadata or {}).get("readOnlyHint") is True
+                asks = partial(_asks, tool)
+                yield Tool(tool, asks=asks, reads_only=reads_only, server=session.name, served_name=name)
 
 
 def build_toolbox(
@@ -295,7 +297,7 @@ def build_toolbox(
     """
     return Toolbox(
         {} if settings.tools is False else settings.servers(),
-        Rules(settings.allow, everything=settings.yes, auto=settings.auto),
+        Rules(settings.allow, settings.tool_mode),
         builtin=settings.tools is True,
         named=[thread_tool(threads)] if settings.recall and settings.tools is not False else [],
         can_ask=can_ask,

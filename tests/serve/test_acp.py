@@ -322,24 +322,105 @@ def test_a_command_runs_once_outside_of_the_sandbox_after_a_second_question(
     run(work())
 
 
-def test_in_the_mode_auto_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> None:
+def test_in_the_mode_yes_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(call("run_shell", command="touch a"), Answer("done"))
 
     async def work() -> None:
         async with connected(chat, *TOOLS) as at:
             opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
             assert opened.modes.current_mode_id == "ask"
-            await at.agent.set_session_mode(session_id=opened.session_id, mode_id="auto")
+            await at.agent.set_session_mode(session_id=opened.session_id, mode_id="yes")
             await at.ask(opened.session_id, "go")
             assert (chat.home.work / "a").exists()
             assert not at.editor.asked
             assert (
-                at.editor.of(opened.session_id, "config_option_update")[0]["configOptions"][0]["currentValue"] == "auto"
+                at.editor.of(opened.session_id, "config_option_update")[0]["configOptions"][0]["currentValue"] == "yes"
             )
             await at.agent.set_config_option(session_id=opened.session_id, config_id="mode", value="ask")
             assert at.editor.of(opened.session_id, "current_mode_update")[0]["currentModeId"] == "ask"
             with pytest.raises(RequestError, match="there is no mode"):
                 await at.agent.set_session_mode(session_id=opened.session_id, mode_id="none")
+
+    run(work())
+
+
+CHANGES = {
+    "write": call("write_file", path="made", content="x"),
+    "guide": call("write_file", path="AGENTS.md", content="x"),
+    "command": call("run_shell", command="touch made"),
+    "network": call("run_shell", command="touch made", access="network"),
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "made", "asks"),
+    [
+        ("edit", "write", False),
+        ("edit", "guide", True),
+        ("edit", "command", True),
+        ("auto", "write", False),
+        ("auto", "guide", True),
+        pytest.param(
+            *("auto", "command", False), marks=pytest.mark.skipif(find_strength() != "full", reason="not confined")
+        ),
+        ("auto", "network", True),
+        ("ask", "write", True),
+    ],
+)
+def test_modes_say_which_calls_ask(chat: Chat, fake: FakeOpenAI, mode: str, made: str, *, asks: bool) -> None:
+    fake.script(CHANGES[made], Answer("done"))
+    editor = Editor(choose=lambda asked, options: "reject")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            await at.agent.set_session_mode(session_id=session, mode_id=mode)
+            assert await at.ask(session, "go") == "end_turn"
+            assert bool(editor.asked) is asks
+            assert (chat.home.work / "made").exists() is not asks
+
+    run(work())
+
+
+def test_in_the_mode_plan_only_tools_that_read_are_there(chat: Chat, fake: FakeOpenAI) -> None:
+    editor = Editor(choose=lambda asked, options: "once")
+
+    def plans(request: Request) -> Calls:
+        gate.wait(30)
+        return call("write_file", path="made", content="x")
+
+    gate = Event()
+    fake.script(Answer("read"), plans, Answer("done"))
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, "--yes", editor=editor) as at:
+            opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
+            session = opened.session_id
+            assert opened.modes.current_mode_id == "yes"
+            await at.agent.set_session_mode(session_id=session, mode_id="plan")
+            await at.ask(session, "go")
+            assert set(fake.requests[-1].tools) == {"read_file", "list_files", "search_files", "fetch_url"}
+            # A call that the model could make before the mode was chosen is refused, too.
+            await at.agent.set_session_mode(session_id=session, mode_id="yes")
+            running = asyncio.create_task(at.ask(session, "go on"))
+            await asyncio.to_thread(fake.wait_for_requests, 2)
+            assert "write_file" in fake.requests[-1].tools
+            await at.agent.set_session_mode(session_id=session, mode_id="plan")
+            gate.set()
+            assert await running == "end_turn"
+            assert "only tools that read" in fake.requests[-1].results[0]
+            assert not editor.asked
+            assert not (chat.home.work / "made").exists()
+
+    run(work())
+
+
+def test_the_option_auto_is_the_first_mode(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work() -> None:
+        async with connected(chat, *TOOLS, "--auto") as at:
+            opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
+            assert opened.modes.current_mode_id == "auto"
+            assert [mode.id for mode in opened.modes.available_modes] == ["plan", "ask", "edit", "auto", "yes"]
 
     run(work())
 
@@ -357,7 +438,7 @@ def test_the_mode_ask_holds_in_the_prompt_that_runs(chat: Chat, fake: FakeOpenAI
     async def work() -> None:
         async with connected(chat, *TOOLS, editor=editor) as at:
             session = await at.new()
-            await at.agent.set_session_mode(session_id=session, mode_id="auto")
+            await at.agent.set_session_mode(session_id=session, mode_id="yes")
             running = asyncio.create_task(at.ask(session, "go"))
             await asyncio.to_thread(fake.wait_for_requests, 1)
             await at.agent.set_session_mode(session_id=session, mode_id="ask")

@@ -253,7 +253,7 @@ def test_a_file_that_changes_while_it_is_written_stays(
 def test_no_rule_allows_a_change_and_only_yes_runs_it_unasked(root: Path) -> None:
     for each in change_tools(root):
         assert not Rules(["*", each.name, f"{each.name}:*"]).allows(each, {"path": "x"}, ["*"])
-        assert Rules(everything=True).allows(each, {"path": "x"})
+        assert Rules(mode="yes").allows(each, {"path": "x"})
 
 
 def test_what_was_written_is_taken_back_unless_the_file_has_changed_since(root: Path) -> None:

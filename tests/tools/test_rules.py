@@ -338,7 +338,7 @@ def test_a_rule_that_is_offered_reaches_no_further_than_the_call(command: str, a
 
 
 def test_auto_runs_confined_commands_and_edits_in_the_folder_and_asks_for_the_rest(tmp_path: Path) -> None:
-    rules = Rules(auto=True)
+    rules = Rules(mode="auto")
     assert rules.access(run_shell(), {"command": "rm -r ."}) == "confined"
     assert rules.access(run_shell(), {"command": "ls", "access": "network"}) is None
     assert rules.access(run_shell(), {"command": "ls", "access": "outside"}) is None
@@ -366,10 +366,10 @@ def test_auto_runs_confined_commands_and_edits_in_the_folder_and_asks_for_the_re
 @pytest.mark.parametrize(
     ("strength", "rules", "warns"),
     [
-        ("none", Rules(everything=True), True),
+        ("none", Rules(mode="yes"), True),
         ("none", Rules(["run_shell:*"]), True),
         ("none", Rules(["run_shell:ls *"]), False),
-        ("full", Rules(everything=True), False),
+        ("full", Rules(mode="yes"), False),
     ],
 )
 def test_wide_rules_warn_where_nothing_confines(strength: Strength, rules: Rules, *, warns: bool) -> None:

@@ -148,7 +148,7 @@ def test_the_settings_switch_tools_on(
     toolbox = build_toolbox(Settings(**options), threads, lambda event: None, can_ask=True)
     assert bool(toolbox._builtin) is tools
     assert toolbox.starting == (["s"] if servers else [])
-    assert toolbox.rules.everything is everything
+    assert (toolbox.rules.mode == "yes") is everything
 
 
 def _write(path: str) -> str:
@@ -187,13 +187,13 @@ def test_a_call_is_allowed_by_a_rule_by_yes_or_since_it_is_harmless(
 ) -> None:
     monkeypatch.setattr(paths, "config_dir", lambda: tmp_path)
     arguments = {"what": "a cat"}
-    assert Rules(rules, everything=everything).allows(tool, arguments) is allowed
-    assert Rules(everything=everything).allows(tool, arguments, rules) is allowed
+    assert Rules(rules, mode="yes" if everything else "ask").allows(tool, arguments) is allowed
+    assert Rules(mode="yes" if everything else "ask").allows(tool, arguments, rules) is allowed
     for rule in rules:
         keep_rule(rule)
         keep_rule(rule)
     assert kept_rules() == rules
-    assert Rules(everything=everything).allows(tool, arguments) is allowed
+    assert Rules(mode="yes" if everything else "ask").allows(tool, arguments) is allowed
 
 
 def test_comments_and_blank_lines_are_no_rules(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

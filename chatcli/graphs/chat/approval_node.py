@@ -60,6 +60,8 @@ def review_calls(
     for call in calls:
         tool = tools.get(call["name"])
         reason = _impossible(call, answer, tool, steps, toolbox.max_steps)
+        if not reason and tool is not None and toolbox.rules.refuses(tool):
+            reason = "Not run: only tools that read may run now. Say what you would do."
         if not reason and tool is not None and tool.changes:
             reason = _unfit_change(tool, call["args"], changed, toolbox)
         if reason:

@@ -15,6 +15,7 @@ from chatcli.commands.registry import CommandContext, ParsedCommand, parse_comma
 from chatcli.commands.threads import drop_recalled
 from chatcli.commands.tree import LIST
 from chatcli.config.providers import PROVIDERS
+from chatcli.config.settings import ToolMode
 from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
 from chatcli.events import (
     STOPPED,
@@ -122,7 +123,7 @@ class Turns:
         if self._asking is not None:
             self._asking.cancel()
 
-    async def run(self, blocks: Any, stop: asyncio.Event, mode: str | None) -> Fields:
+    async def run(self, blocks: Any, stop: asyncio.Event, mode: ToolMode | None) -> Fields:
         """Run the prompt `blocks` until `stop` is set, and return why it ended.
 
         The `mode` decides which calls of tools run unasked; it is None where there are no tools.
@@ -143,7 +144,7 @@ class Turns:
         spending = Spending()
         self._check_stop()
         if mode is not None:
-            (await self.conversation.chat_session()).toolbox.rules.everything = mode == "auto"
+            (await self.conversation.chat_session()).toolbox.rules.mode = mode
         try:
             command = parse_command(text)
             found = None if command is None else self._context.registry.find(command.name)

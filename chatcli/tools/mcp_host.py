@@ -15,7 +15,7 @@ from chatcli.events import Notice, Progress
 from chatcli.message import FORM
 from chatcli.text import format_size, one_line
 from chatcli.tools.forms import form_schema, read_form, read_reply
-from chatcli.tools.questions import Inbox, Question, Sampled, new_id, read_consent
+from chatcli.tools.questions import ANSWER_SECONDS, Inbox, Question, Sampled, new_id, read_consent
 
 MAX_LOGGED = 200
 """The most lines that a server may log from one call to the next."""
@@ -95,7 +95,11 @@ class Host:
             return types.ElicitResult(action="decline")
         schema = form_schema(fields)
         request |= {"requested_schema": schema, "id": new_id()}
-        reply = await self.inbox.ask(Question(request, partial(read_reply, fields), schema))
+        try:
+            reply = await self.inbox.ask(Question(request, partial(read_reply, fields), schema))
+        except TimeoutError:
+            self._announce_silence("a form")
+            return types.ElicitResult(action="cancel")
         if reply is None:
             return types.ElicitResult(action="decline")
         content = None if "url" in request else reply.get("content")
@@ -119,7 +123,11 @@ class Host:
         action = {"name": name, "args": {"messages": shown}, "description": ASKS_MODEL}
         review = {"action_name": name, "allowed_decisions": ["approve", "reject"], "scopes": []}
         request = {"action_requests": [action], "review_configs": [review], "id": new_id()}
-        reply = await self.inbox.ask(Question(request, read_consent, prompt=prompt))
+        try:
+            reply = await self.inbox.ask(Question(request, read_consent, prompt=prompt))
+        except TimeoutError:
+            self._announce_silence("a question to the model")
+            reply = "the user did not answer"
         if not isinstance(reply, Sampled):
             return _refusal(reply if isinstance(reply, str) else "the user refused")
         return types.CreateMessageResult(
@@ -127,6 +135,12 @@ class Host:
             content=types.TextContent(type="text", text=reply.text),
             model=reply.model,
             stopReason="endTurn",
+        )
+
+    def _announce_silence(self, what: str) -> None:
+        limit = f"within {ANSWER_SECONDS / 60:g} minutes"
+        self.announce(
+            Notice(f"{what} of the MCP server {self.name} was not answered {limit}: it was cancelled", "warning")
         )
 
     async def list_roots(self, context: Any) -> types.ListRootsResult:

@@ -1,7 +1,7 @@
 """What MCP servers offer beside tools: resources, which are attached like files, and prompts, which are commands."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chatcli.errors import UsageError
@@ -60,5 +60,22 @@ class ServedPrompt:
             raise UsageError(f"/{self.command} needs {', '.join(missing)}", remedy=self._form())
         return given
 
+    def argument_at_end(self, text: str) -> tuple[str, str]:
+        """Return the name of the argument that the last word of `text` gives, and its beginning.
+
+        The name is empty if the prompt takes no more arguments.
+        """
+        before, _, word = text.rpartition(" ")
+        given = [name if equals and name in self.arguments else "" for name, equals, _ in _parts(before.split())]
+        free = [name for name in self.arguments if name not in given]
+        [(name, equals, begun)] = _parts([word])
+        if equals and name in free:
+            return name, begun
+        return (free[min(given.count(""), len(free) - 1)], word) if free else ("", word)
+
     def _form(self) -> str:
         return f"Type: /{self.command} {self.usage}".rstrip()
+
+
+def _parts(words: Sequence[str]) -> list[tuple[str, str, str]]:
+    return [word.partition("=") for word in words]

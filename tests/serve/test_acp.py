@@ -95,6 +95,54 @@ def test_a_session_is_a_thread(chat: Chat, fake: FakeOpenAI) -> None:
     run(go_on())
 
 
+def test_usage_is_shown_after_a_prompt_and_when_a_session_is_loaded(chat: Chat, fake: FakeOpenAI) -> None:
+    options = (*MODEL, "--context-tokens", "5000")
+
+    async def work() -> str:
+        async with connected(chat, *options) as at:
+            session = await at.new()
+            await at.ask(session, "hello")
+            [usage] = at.editor.of(session, "usage_update")
+            assert (usage["size"], usage["used"] > 0) == (5000, True)
+            assert "cost" not in usage  # the price of this model is not known
+            return session
+
+    session = run(work())
+
+    async def load() -> None:
+        async with connected(chat, *options) as at:
+            await at.agent.load_session(cwd=at.cwd, session_id=session, mcp_servers=[])
+            await at.editor.until(lambda: bool(at.editor.of(session, "usage_update")))
+            assert at.editor.of(session, "usage_update")[0]["size"] == 5000
+
+    run(load())
+
+
+def test_prompts_that_arrive_while_one_runs_wait_their_turn(chat: Chat, fake: FakeOpenAI) -> None:
+    gate = Event()
+
+    def first(request: Request) -> Answer:
+        gate.wait(30)
+        return Answer("one")
+
+    fake.script(first, Answer("two"), Answer("three"))
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            session = await at.new()
+            running = asyncio.create_task(at.ask(session, "first"))
+            await asyncio.to_thread(fake.wait_for_requests, 1)
+            waiting = [asyncio.create_task(at.ask(session, text)) for text in ("second", "third")]
+            await at.agent.list_sessions()  # answered after the prompts have arrived
+            assert len(fake.requests) == 1
+            gate.set()
+            assert await asyncio.gather(running, *waiting) == ["end_turn"] * 3
+            said = ["first", "one", "second", "two", "third"]
+            assert [text for _, text in fake.requests[-1].messages] == said
+
+    run(work())
+
+
 def test_what_is_said_of_the_agent_is_what_it_can_do(chat: Chat) -> None:
     async def work() -> None:
         async with connected(chat, "-m", "openai:gpt-fake") as at:

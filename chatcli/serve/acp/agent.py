@@ -193,7 +193,7 @@ class Agent:
         session = await self._open(_text(params, "sessionId"), params, stored=True)
         if replays:
             await session.replay()
-        self._run_after_response(session.announce(), session.show_open_requests())
+        self._run_after_response(session.announce(), session.show_open_requests(), session.show_usage())
         return session.state()
 
     async def _fork(self, params: Mapping[str, Any]) -> Fields:
@@ -211,7 +211,7 @@ class Agent:
         elif origin not in self._sessions:  # in an open session, nothing was asked yet
             raise unknown_session(origin)
         session = await self._open(new, params, stored=stored)
-        self._run_after_response(session.announce(), session.show_open_requests())
+        self._run_after_response(session.announce(), session.show_open_requests(), session.show_usage())
         return {"sessionId": new, **session.state()}
 
     async def _list(self, params: Mapping[str, Any]) -> Fields:

@@ -72,6 +72,11 @@ class EditorSession:
         async with self._lock:
             await (await self.turns()).show_open_requests()
 
+    async def show_usage(self) -> None:
+        """Show how much of the model's window the thread takes, and what it has cost."""
+        async with self._lock:
+            await (await self.turns()).show_usage()
+
     async def use_mode(self, mode: str) -> None:
         """Let the mode `mode` decide which calls of tools run unasked."""
         await self._choose_mode(mode)

@@ -106,6 +106,12 @@ class Turns:
                 self._in_words.add(request.interrupt_id)
             await self._asker.show(request)
 
+    async def show_usage(self) -> None:
+        """Show how much of the model's window the thread takes, and what it has cost."""
+        if not self.conversation.has_own_graph:
+            fitted = await (await self.conversation.chat_session()).context()
+            await self._send_usage(fitted.tokens, fitted.budget)
+
     async def replay(self) -> None:
         """Show the thread's messages again, and its list of what is to be done."""
         session = await self.conversation.session()
@@ -351,7 +357,7 @@ class Turns:
                         await self._update(update)
                 if isinstance(event, TurnFinished):
                     spending.add(event.usage)
-                    await self._show_usage(event)
+                    await self._send_usage(event.context_tokens, event.context_budget)
                     if event.finish_reason == STOPPED and (
                         notice := await (await self.conversation.session()).stopped_notice()
                     ):
@@ -377,13 +383,13 @@ class Turns:
         if chat is None or tool is None or chat.toolbox.rules.allows(tool, event.arguments, rules):
             await self._update(self._updates.running(self._updates.shown[event.call_id]))
 
-    async def _show_usage(self, event: TurnFinished) -> None:
-        if event.context_budget is None:
+    async def _send_usage(self, used: int, size: int | None) -> None:
+        """Send how many tokens of the model's window are used, and what the thread has cost, if that is known."""
+        if size is None:  # the protocol has no update without it
             return
-        update: Fields = {"sessionUpdate": "usage_update", "used": event.context_tokens, "size": event.context_budget}
-        if event.cost_usd is not None:
-            answers = await self.conversation.answered()
-            paid = await asyncio.to_thread(spent, answers)
+        update: Fields = {"sessionUpdate": "usage_update", "used": used, "size": size}
+        paid = await asyncio.to_thread(spent, await self.conversation.answered())
+        if paid.complete or paid.cost_usd:
             update["cost"] = {"amount": paid.cost_usd, "currency": "USD"}
         await self._update(update)
 

@@ -1,7 +1,7 @@
 """What MCP servers offer beside tools: resources, which are attached like files, and prompts, which are commands."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chatcli.errors import UsageError
@@ -65,17 +65,13 @@ class ServedPrompt:
 
         The name is empty if the prompt takes no more arguments.
         """
-        before, _, word = text.rpartition(" ")
-        given = [name if equals and name in self.arguments else "" for name, equals, _ in _parts(before.split())]
-        free = [name for name in self.arguments if name not in given]
-        [(name, equals, begun)] = _parts([word])
+        *before, word = text.split(" ")
+        free = [name for name in self.arguments if not any(each.startswith(f"{name}=") for each in before)]
+        name, equals, begun = word.partition("=")
         if equals and name in free:
             return name, begun
-        return (free[min(given.count(""), len(free) - 1)], word) if free else ("", word)
+        loose = len([*filter(None, before)]) - (len(self.arguments) - len(free))
+        return (free[min(loose, len(free) - 1)], word) if free else ("", word)
 
     def _form(self) -> str:
         return f"Type: /{self.command} {self.usage}".rstrip()
-
-
-def _parts(words: Sequence[str]) -> list[tuple[str, str, str]]:
-    return [word.partition("=") for word in words]

@@ -124,7 +124,7 @@ def test_a_form_is_asked_for_until_it_fits_while_other_calls_of_the_server_go_on
                 messages=[types.SamplingMessage(role="user", content=types.TextContent(type="text", text="Why?"))],
                 maxTokens=10,
             ),
-            types.ErrorData(code=-1, message="the user did not answer"),
+            types.ErrorData(code=-1, message="the user refused"),
             "a question to the model",
         ),
     ],

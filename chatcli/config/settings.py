@@ -49,8 +49,8 @@ EditingMode = Literal["emacs", "vi"]
 Notify = Literal["auto", "bell", "off"]
 Titles = Literal["auto", "model", "question"]
 ToolMode = Literal["plan", "ask", "edit", "auto", "yes"]
-"""Which calls of tools run without a question: those that only read are the only ones at all (`plan`), none but those
-that a rule allows (`ask`), edits in the folder, too (`edit`), and confined commands (`auto`), or all (`yes`)."""
+"""Which calls of tools run without a question: those that a rule allows (`ask`), edits in the folder, too (`edit`), and
+confined commands (`auto`), or all (`yes`). In `plan`, only tools that read run at all."""
 ANSWER_SECONDS = 120.0
 """Seconds that a model may send nothing, retries included, unless --timeout is given."""
 KEPT_ALIVE_SECONDS = 600.0

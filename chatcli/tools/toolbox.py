@@ -376,8 +376,12 @@ def builtin_tools(
 
     What the model runs is confined if `confines` is set and the system can do it.
     """
-    root, editor = workspace.root, workspace.files
-    sandbox = Sandbox(root, is_on=confines)
-    files = [*file_tools(root, seconds, editor), *change_tools(root, editor)]
-    others = [fetch_tool(seconds, allow_private=allow_private), shell_tool(sandbox, seconds, workspace.terminal)]
-    return [*files, *others, *([remember_tool(root)] if remembers else [])]
+    root, editor, more = workspace.root, workspace.files, workspace.more
+    sandbox = Sandbox(root, is_on=confines, more=more)
+    files = [*file_tools(root, seconds, editor, more), *change_tools(root, editor, more)]
+    shell = shell_tool(sandbox, seconds, workspace.terminal)
+    for tool in [*files, shell] if more else ():
+        named = ", ".join(map(str, more))
+        tool.runnable.description += f"\n\nThese folders may be used like the current one, by absolute paths: {named}"
+    fetch = fetch_tool(seconds, allow_private=allow_private)
+    return [*files, fetch, shell, *([remember_tool(root)] if remembers else [])]

@@ -95,6 +95,79 @@ def test_a_session_is_a_thread(chat: Chat, fake: FakeOpenAI) -> None:
     run(go_on())
 
 
+def test_more_folders_of_a_session_are_used_like_its_own(chat: Chat, fake: FakeOpenAI) -> None:
+    shared, other = chat.home.root / "shared", chat.home.root / "other"
+    for folder in (shared, other):
+        folder.mkdir()
+        (folder / "notes.txt").write_text(f"{folder.name}\n")
+    link = chat.home.work / "link"
+    link.symlink_to(shared)
+    fake.script(
+        Calls(
+            [
+                ("read_file", {"path": str(shared / "notes.txt")}),
+                ("read_file", {"path": "../shared/notes.txt"}),
+                ("read_file", {"path": "link/notes.txt"}),
+                ("read_file", {"path": str(other / "notes.txt")}),
+                ("list_files", {"path": str(shared)}),
+                ("search_files", {"pattern": "sha", "path": str(shared)}),
+                ("read_file", {"path": str(shared / ".env")}),
+            ]
+        ),
+        Calls(
+            [
+                ("edit_file", {"path": str(shared / "edited.txt"), "old_text": "old", "new_text": "better"}),
+                ("write_file", {"path": str(other / "notes.txt"), "content": "x"}),
+            ]
+        ),
+        Answer("done"),
+    )
+    (shared / ".env").write_text("KEY=secret")
+    (shared / "edited.txt").write_text("old\n")
+    editor = Editor(choose=lambda asked, options: "reject" if ".env" in asked["title"] else "once")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            able = (await at.agent.initialize(protocol_version=1)).agent_capabilities.session_capabilities
+            assert able.additional_directories is not None
+            for wrong in (["shared"], [str(chat.home.root / "none")], [5], "text"):
+                with pytest.raises(RequestError, match="additionalDirectories"):
+                    await at.call("session/new", cwd=at.cwd, mcpServers=[], additionalDirectories=wrong)
+            session = await at.new(additional_directories=[str(shared)])
+            await at.ask(session, "go")
+            assert f"by absolute paths: {shared}" in json.dumps(fake.requests[0].body["tools"])
+            *read, refused, listed, searched, secret, edited, unwritten = fake.requests[2].results
+            assert read == ["shared\n"] * 3
+            assert "outside of the current folder" in refused
+            assert listed == "../shared/.env\n../shared/edited.txt\n../shared/notes.txt"
+            assert searched == "../shared/notes.txt:1: shared\n"
+            assert "refused" in secret
+            assert edited == f"Changed {shared / 'edited.txt'}."
+            assert "outside of the current folder" in unwritten
+            [asked] = [asked for asked, _ in editor.asked if asked["kind"] == "edit"]
+            assert asked["content"][0]["path"] == str(shared / "edited.txt")
+
+    run(work())
+    assert (shared / "edited.txt").read_text() == "better\n"
+
+
+@pytest.mark.skipif(find_strength() == "none", reason="nothing confines commands here")
+def test_commands_write_in_the_folders_of_a_session_alone(chat: Chat, fake: FakeOpenAI) -> None:
+    shared, other = chat.home.root / "shared", chat.home.root / "other"
+    shared.mkdir()
+    other.mkdir()
+    fake.script(call("run_shell", command=f"touch {shared}/made; touch {other}/made"), Answer("done"))
+    editor = Editor(choose=lambda asked, options: "once")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            await at.ask(await at.new(additional_directories=[str(shared)]), "go")
+
+    run(work())
+    assert (shared / "made").exists()
+    assert not (other / "made").exists()
+
+
 def test_usage_is_shown_after_a_prompt_and_when_a_session_is_loaded(chat: Chat, fake: FakeOpenAI) -> None:
     options = (*MODEL, "--context-tokens", "5000")
 

@@ -138,7 +138,7 @@ def _unfit_arguments(tool: Tool, arguments: Mapping[str, Any]) -> str:
 def _unfit_change(tool: Tool, arguments: Mapping[str, Any], changed: set[str], toolbox: Toolbox) -> str:
     """Return why the change of a file can't be made, empty if it can; `changed` gets the file."""
     try:
-        path = toolbox.plan(tool, arguments).path
+        path = str(toolbox.plan(tool, arguments).file)
     except ToolException as error:
         return str(error)
     if path in changed:  # it would be shown as a change of a file that is another by then

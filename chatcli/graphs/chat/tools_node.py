@@ -179,7 +179,7 @@ def _change(tool: Tool, call: ToolCall, toolbox: Toolbox) -> ToolMessage:
         change.write()
     except ToolException as error:
         return result_of(call, str(error))
-    text = f"{'Wrote' if change.before is None else 'Changed'} {change.path}."
+    text = f"{'Wrote' if change.before is None else 'Changed'} {change.shown}."
     return result_of(call, text, status="success", artifact={CHANGES: [change.record()]})
 
 

@@ -149,7 +149,7 @@ class Asker:
                 and change.diff() == action["diff"]
                 and change.after is not None
             ):
-                return [diff(str(change.root / change.path), change.before, change.after)]
+                return [diff(str(change.file), change.before, change.after)]
             shown = "\n".join(line for line, _ in diff_lines(str(action["diff"])))
             return [shown_text(f"```diff\n{shown}\n```")]
         description = "\n".join(reveal_lines(str(action.get("description") or "")))

@@ -67,15 +67,10 @@ class EditorSession:
         async with self._lock:
             await (await self.turns()).replay()
 
-    async def show_open_requests(self) -> None:
-        """Show what the thread waits for, so that the next prompt can answer it."""
+    async def show_state(self) -> None:
+        """Show what the thread waits for, so that the next prompt can answer it, and how long it is."""
         async with self._lock:
-            await (await self.turns()).show_open_requests()
-
-    async def show_usage(self) -> None:
-        """Show how much of the model's window the thread takes, and what it has cost."""
-        async with self._lock:
-            await (await self.turns()).show_usage()
+            await (await self.turns()).show_state()
 
     async def use_mode(self, mode: str) -> None:
         """Let the mode `mode` decide which calls of tools run unasked."""

@@ -99,15 +99,12 @@ class Turns:
         self._title = ""
         self._context = CommandContext(self.conversation, session.commands, self.settings, folder=self._workspace.root)
 
-    async def show_open_requests(self) -> None:
-        """Show what the thread waits for, so that the next prompt can answer it."""
+    async def show_state(self) -> None:
+        """Show what the thread waits for, so that the next prompt can answer it, and what of the window it takes."""
         for request in await (await self.conversation.session()).pending():
             if not is_review(request.payload):  # about calls, the user is asked when the next prompt comes
                 self._in_words.add(request.interrupt_id)
             await self._asker.show(request)
-
-    async def show_usage(self) -> None:
-        """Show how much of the model's window the thread takes, and what it has cost."""
         if not self.conversation.has_own_graph:
             fitted = await (await self.conversation.chat_session()).context()
             await self._send_usage(fitted.tokens, fitted.budget)
@@ -377,7 +374,7 @@ class Turns:
         if chat is not None and tool is not None and tool.changes:
             with suppress(ToolException):  # it is not run either
                 change = await asyncio.to_thread(chat.toolbox.plan, tool, event.arguments)
-                content = [diff(str(self._updates.root / change.path), change.before, change.after or "")]
+                content = [diff(str(self._updates.root / change.shown), change.before, change.after or "")]
         await self._update(self._updates.start(event.call_id, event.name, event.arguments, content))
         rules = await chat.allowed() if chat is not None else []
         if chat is None or tool is None or chat.toolbox.rules.allows(tool, event.arguments, rules):

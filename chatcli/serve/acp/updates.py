@@ -1,5 +1,6 @@
 """Events and stored messages as the updates that an editor shows."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,7 @@ def locations_of(arguments: Mapping[str, Any], root: Path) -> list[Fields]:
         path = arguments.get(key)
         if isinstance(path, str) and path and "\n" not in path and "://" not in path:
             line = next((arguments[key] for key in _LINES if type(arguments.get(key)) is int), None)
-            location: Fields = {"path": str(root / path)}
+            location: Fields = {"path": os.path.normpath(root / path)}
             return [{**location, "line": line} if line is not None and line > 0 else location]
     return []
 

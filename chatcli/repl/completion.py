@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -134,8 +135,27 @@ class LineCompleter(Completer):
             asked.cancel()
             return []
 
+    def _prompt_values(self, name: str, typed: str) -> Iterable[Completion]:
+        """Yield values for the argument that the end of `typed` gives to the prompt `name`, and names of arguments."""
+        server, _, prompt_name = name.partition(":")
+        if server not in self._servers():
+            return
+        prompts = self._ask_server(lambda conversation: conversation.mcp_servers.prompts(server))
+        prompt = next((each for each in prompts if each.name == prompt_name), None)
+        argument, begun = ("", "") if prompt is None else prompt.argument_at_end(typed)
+        if prompt is None or not argument:
+            return
+        for value in self._ask_server(lambda conversation: conversation.mcp_servers.values(prompt, argument, begun)):
+            yield Completion(shlex.quote(value), start_position=-len(begun), display_meta=sanitize_line(argument))
+        for other in prompt.arguments if typed.rpartition(" ")[2] == begun else ():
+            if other.startswith(begun) and f"{other}=" not in typed and other.isprintable():
+                yield Completion(f"{other}=", start_position=-len(begun), display_meta="argument")
+
     def _values(self, typed: str) -> Iterable[Completion]:
         name, _, argument = typed[1:].partition(" ")
+        if ":" in name:
+            yield from self._prompt_values(name, argument)
+            return
         choices = self._arguments.get(name)
         for value, about in choices() if choices else ():
             if value.startswith(argument) and value.isprintable():

@@ -38,6 +38,7 @@ from chatcli.documents.index_rows import (
 from chatcli.documents.passage import Found, Passage
 from chatcli.documents.read import DocumentReader
 from chatcli.ranking.search import Match, Scope, find_matches
+from chatcli.ranking.semantic import CANDIDATES, is_installed, rerank
 
 _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200
@@ -99,6 +100,7 @@ class DocumentIndex:
         self._file = file or _own_file()
         self._lock = threading.RLock()
         self._db, self.notice = open_index(self._file)
+        self._vectors: dict[int, bytes] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -268,14 +270,39 @@ class DocumentIndex:
     def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Found]:
         for _ in range(_TRIES):
             with transaction(self._db, write=False):
-                matches = find_matches(self._db, words, self._scope(sources), limit)
+                matches = self._matches(words, sources, limit)
                 found = [item for match in matches for item in self._at(match)]
+            self._write_vectors()
             stale = {path for path, _ in found if not self._is_current(path)}
             if not stale:
                 return [passage for _, passage in found]
             for path in stale:
                 self._read_again(path)
         return [passage for path, passage in found if path not in stale]
+
+    def _matches(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Match]:
+        scope = self._scope(sources)
+        if not is_installed():
+            return find_matches(self._db, words, scope, limit)
+        matches = find_matches(self._db, words, scope, max(limit, CANDIDATES))
+        by_id = {match.passage: match for match in matches}
+        query = "SELECT id, vector FROM passages WHERE vector NOT NULL AND id IN (SELECT value FROM json_each(?))"
+        vectors: dict[int, bytes] = dict(self._db.execute(query, (json.dumps(list(by_id)),)))
+        known = set(vectors)
+        matches = rerank(words, matches, lambda number: self._text(by_id[number]), vectors)
+        self._vectors = {number: vector for number, vector in vectors.items() if number not in known}
+        return matches[:limit]
+
+    def _text(self, match: Match) -> str:
+        [(_, found)] = self._at(match)
+        return "\n".join((*found.passage.headings, found.passage.plain or found.passage.text))
+
+    def _write_vectors(self) -> None:
+        if self._vectors:
+            rows = [(vector, number) for number, vector in self._vectors.items()]
+            with suppress(sqlite3.OperationalError), transaction(self._db, write=True):  # the next search does it
+                self._db.executemany("UPDATE passages SET vector = ? WHERE id = ?", rows)
+        self._vectors = {}
 
     def _at(self, match: Match) -> Iterator[tuple[str, Found]]:
         """Yield the passage of `match` with the path of its file."""

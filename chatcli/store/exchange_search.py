@@ -17,6 +17,7 @@ from math import log1p
 from typing import Any
 
 from chatcli.ranking.search import Scope, Weights, find_matches
+from chatcli.ranking.semantic import CANDIDATES, is_installed, rerank
 from chatcli.ranking.words import FUNCTION_WORDS, TABLE, index_words, question_terms
 from chatcli.runtime.sqlite import in_memory
 from chatcli.store.threads import LONG, MATCH_END, MATCH_START, ExchangeQueries, Match, QuestionAndAnswer, words_in
@@ -99,7 +100,10 @@ def rank_exchanges(talks: Iterable[Talk], words: str, limit: int, total: int = 0
             ((number, _day(talk.updated_at), index_words(said.text)) for number, (talk, said) in rows.items()),
         )
         scope = Scope([(0, number + 1)], max(total, len(rows)), len(rows))
-        matches = find_matches(database, words, scope, limit, _WEIGHTS) if rows else []
+        most = max(limit, CANDIDATES) if is_installed() else limit
+        matches = find_matches(database, words, scope, most, _WEIGHTS) if rows else []
+    if matches and is_installed():
+        matches = rerank(words, matches, lambda number: rows[number][1].text, {})[:limit]
     return [FoundExchange(*rows[match.passage], match.missing, match.weak) for match in matches]
 
 

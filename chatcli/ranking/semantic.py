@@ -50,6 +50,8 @@ def rerank(
         vectors: The vectors of passages by ID, as earlier calls added them; those of new texts are added.
 
     """
+    if _loaded() is None:
+        return list(matches)
     import numpy as np
 
     first = matches[:CANDIDATES]
@@ -78,8 +80,10 @@ def _embedded(texts: Sequence[str]) -> "np.ndarray[Any, Any]":
     """Return a vector of length one for each of `texts`."""
     import numpy as np
 
-    session, tokenizer = _loaded()
-    encoded = tokenizer.encode_batch([text[:_MOST_CHARACTERS] for text in texts])
+    loaded = _loaded()
+    assert loaded is not None
+    session, tokenizer = loaded
+    encoded = tokenizer.encode_batch([text[:_MOST_CHARACTERS].encode("utf-8", "replace").decode() for text in texts])
     ids, mask = (np.array([getattr(one, name) for one in encoded]) for name in ("ids", "attention_mask"))
     inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
     pooled = (session.run(None, inputs)[0] * mask[..., None]).sum(1)
@@ -87,14 +91,19 @@ def _embedded(texts: Sequence[str]) -> "np.ndarray[Any, Any]":
 
 
 @cache
-def _loaded() -> tuple[Any, Any]:
-    from onnxruntime import InferenceSession
-    from tokenizers import Tokenizer
+def _loaded() -> tuple[Any, Any] | None:
+    """Return the model and its tokenizer; None if they are other ones than those that were measured."""
+    try:
+        from onnxruntime import InferenceSession
+        from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_str(_verified(*_TOKENIZER).decode())
+        model, words = _verified(*_MODEL), _verified(*_TOKENIZER)
+    except (ImportError, OSError, ValueError):
+        return None
+    tokenizer = Tokenizer.from_str(words.decode())
     tokenizer.enable_truncation(_TOKENS)
     tokenizer.enable_padding()
-    return InferenceSession(_verified(*_MODEL), providers=["CPUExecutionProvider"]), tokenizer
+    return InferenceSession(model, providers=["CPUExecutionProvider"]), tokenizer
 
 
 def _verified(package: str, name: str, sha256: str) -> bytes:
@@ -103,5 +112,5 @@ def _verified(package: str, name: str, sha256: str) -> bytes:
     assert found.origin is not None
     data = Path(found.origin).with_name(name.split("/")[0]).joinpath(*name.split("/")[1:]).read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise RuntimeError(f"{name} of {package} is not the model that this version was measured with")
+        raise ValueError(f"{name} of {package} is not the model that this version was measured with")
     return data

@@ -11,6 +11,7 @@ __all__ = [
     "ChatcliError",
     "Notice",
     "ReasoningDelta",
+    "SlashCommand",
     "StreamEvent",
     "TextDelta",
     "ToolCallFinished",
@@ -26,9 +27,12 @@ __all__ = [
     "run",
     "stream",
 ]
-_MODULES = {"command": "cli.programs", "run": "cli.programs", "ChatcliError": "errors"} | dict.fromkeys(
-    ("Answer", "StreamEvent", "TurnError", "ask", "stream"), "library"
-)
+_MODULES = {
+    "command": "cli.programs",
+    "run": "cli.programs",
+    "ChatcliError": "errors",
+    "SlashCommand": "runtime.program",
+} | dict.fromkeys(("Answer", "StreamEvent", "TurnError", "ask", "stream"), "library")
 """The modules of the public names; that of the others is `events`."""
 
 

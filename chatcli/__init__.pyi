@@ -15,6 +15,7 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.library import Answer, StreamEvent, TurnError, ask, stream
+from chatcli.runtime.program import SlashCommand
 
 __version__: str
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ChatcliError",
     "Notice",
     "ReasoningDelta",
+    "SlashCommand",
     "StreamEvent",
     "TextDelta",
     "ToolCallFinished",

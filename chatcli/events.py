@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from chatcli.errors import ChatcliError
-from chatcli.message import Cited, MessageShown
+from chatcli.message import Cited, FoundPassage, MessageShown
 
 INTERRUPTED = "interrupted"
 """The finish reason of a partial answer."""
@@ -53,24 +53,12 @@ class TurnStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class PassageFound:
-    """A passage that the model may cite by its `number`; it has lines, counted from 1, or a page."""
-
-    number: int
-    path: str
-    start_line: int | None
-    end_line: int | None
-    page: int | None
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class DocumentsFound:
     """The thread's documents were searched for the words `query`; without `passages`, nothing relevant was found."""
 
     type: ClassVar[Literal["documents_found"]] = "documents_found"
     query: str
-    passages: tuple[PassageFound, ...] = ()
+    passages: tuple[FoundPassage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +217,16 @@ class Notice:
     level: Literal["info", "warning", "error"] = "info"
     passing: bool = False
     urgent: bool = False
+    data: Any = None
+    """What a node of a user graph reported by LangGraph's stream writer, as it gave it; None for other notices."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkdownShown:
+    """Markdown in place of the line of the call `call_id`, or of a notice if that is empty; not part of the answer."""
+
+    text: str
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,7 +501,16 @@ AnswerEvent = (
 )
 TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
 TextEvent = (
-    Notice | ImageAttached | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished
+    Notice
+    | MarkdownShown
+    | ImageAttached
+    | Progress
+    | Listing
+    | DiffShown
+    | MessageShown
+    | MatchShown
+    | ShellOutput
+    | ShellFinished
 )
 """Something to show that is no part of an answer."""
 ScreenEvent = (

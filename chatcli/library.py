@@ -21,7 +21,7 @@ import re
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -189,7 +189,8 @@ async def ask(graph: object = None, question: str | None = None, **arguments: Un
                 case TurnInterrupted():
                     raise _failure(InterruptedTurnError("the turn was stopped"), event.thread_id, event.content)
                 case TurnFinished():
-                    return _answer(event, tuple(approvals))
+                    shared = {each.name for each in fields(Answer)} & {each.name for each in fields(TurnFinished)}
+                    return Answer(**{name: getattr(event, name) for name in shared}, approvals=tuple(approvals))
                 case _:
                     pass
     raise AssertionError("a turn has an end")
@@ -281,22 +282,6 @@ def _read_files(files: tuple[str, ...]) -> "list[Attachment]":
     from chatcli.attachments.attachment import read_attachment
 
     return [read_attachment(file) for file in files]
-
-
-def _answer(event: TurnFinished, approvals: tuple[ApprovalRequested, ...]) -> Answer:
-    return Answer(
-        thread_id=event.thread_id,
-        checkpoint_id=event.checkpoint_id,
-        model=event.model,
-        content=event.content,
-        finish_reason=event.finish_reason,
-        usage=event.usage,
-        elapsed_ms=event.elapsed_ms,
-        messages_in_context=event.messages_in_context,
-        messages_in_thread=event.messages_in_thread,
-        output=event.output,
-        approvals=approvals,
-    )
 
 
 def spec_of(

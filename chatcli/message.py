@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from chatcli.text import one_line
 
@@ -14,6 +14,23 @@ MAX_RESULT = 100
 
 SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool", "summary": "Summary", "notification": "Notification"}
 """What each role is called on a page and in plain text."""
+
+
+class FoundPassage(TypedDict):
+    """A passage of a document that a turn found, with the number by which an answer may cite it; as it is stored."""
+
+    number: int
+    path: str
+    """Absolute where it is stored; the event that reports the passage has the path for people."""
+    start_line: int | None
+    end_line: int | None
+    page: int | None
+    text: str
+    """Exactly what stands there."""
+    plain: str
+    """The text that is sent, where that is another; else empty."""
+    headings: list[str]
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +49,15 @@ class Citation:
 
     @property
     def place(self) -> str:
-        """Where it stands, for people: `setup.md:12-30`, or `setup.pdf, page 3`."""
-        if self.start_line is not None:
-            return f"{self.path}:{self.start_line}-{self.end_line}"
-        return self.path if self.page is None else f"{self.path}, page {self.page}"
+        """Where it stands, for people."""
+        return place_of(self.path, self.start_line, self.end_line, self.page)
+
+
+def place_of(path: str, start_line: int | None, end_line: int | None, page: int | None) -> str:
+    """Return the place of a passage in the document `path`, for people: `setup.md:12-30`, or `setup.pdf, page 3`."""
+    if start_line is not None:
+        return f"{path}:{start_line}-{end_line}"
+    return path if page is None else f"{path}, page {page}"
 
 
 @dataclass(frozen=True, slots=True)

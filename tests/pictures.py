@@ -42,7 +42,7 @@ def scattered(wavelength: float) -> float:
 ```
 
 > [!NOTE]
-> At sunset the path is longer, and red is left. O<sub>3</sub> absorbs some; <kbd>Ctrl</kbd>+<kbd>C</kbd> stops me.
+> At sunset the path is longer, and red is left. O<sub>3</sub> absorbs some.
 """
 
 
@@ -68,7 +68,7 @@ def draw() -> dict[str, str]:
         home.env.update(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="none", COLORTERM="truecolor")
         home.env["CHATCLI_MODEL"] = "openai:gpt-5-mini"
         return {
-            "conversation": converse(home, server),
+            "recording": converse(home, server),
             "tree": fork(home, server),
             "models": pick_model(home, server),
             "threads": list_threads(home),
@@ -77,13 +77,38 @@ def draw() -> dict[str, str]:
 
 
 def converse(home: Home, server: FakeOpenAI) -> str:
-    """Return a picture of a question and its answer."""
-    server.script(Answer(SKY))
+    """Return a moving picture of two questions and their answers."""
     tty = open_chat(home, "sky")
-    tty.send_line("Why is the sky blue?")
-    tty.wait_for("tokens in")
-    tty.wait_for_prompt()
-    return picture(tty, "chat -t sky")
+    for question, text in (("Why is the sky blue?", SKY), ("And in one sentence?", "Air scatters *blue* most.")):
+        server.script(Answer(text))
+        tty.send_line(question)
+        tty.wait_for(lambda shown, asked=f"> {question}\n": "tokens in" in shown.partition(asked)[2])  # type: ignore[misc]
+        tty.wait_for_prompt()
+    return recording(tty, "chat -t sky")
+
+
+def recording(tty: Terminal, title: str) -> str:
+    """Return what the screen of `tty` shows as an SVG in which the lines appear one by one, and questions are typed."""
+    lines = ["".join(cell.data for cell in row).rstrip() for row in tty.cells()]
+    while not lines[-1]:
+        lines.pop()
+    svg = re.sub(
+        rf'<text[^>]*-line-{len(lines) - 1}\)".*?</text>', "", picture(tty, title)
+    )  # the prompt, never clipped
+    moment, appears = 0.5, []
+    for line in lines:
+        keys = len(line) if line.startswith("> ") else 1
+        appears.append([moment + 0.07 * key for key in range(keys)])
+        moment += 0.07 * keys + (1.2 if keys > 1 else 0.1)
+    end = moment + 5
+    for number, moments in enumerate(appears):
+        times = ";".join(f"{moment / end:.4f}" for moment in (0, *moments))
+        widths = ";".join(f"{12.2 * (key + 1):.1f}" for key in range(len(moments) - 1))
+        values = ";".join(filter(None, ("0", widths, "1024.8")))
+        move = f'<animate attributeName="width" dur="{end:.1f}s" repeatCount="indefinite" calcMode="discrete" '
+        move += f'keyTimes="{times}" values="{values}"/>'
+        svg = re.sub(rf'(-line-{number}">\s*<rect [^>]*)/>', rf"\1>{move}</rect>", svg)
+    return svg
 
 
 def approve(home: Home, server: FakeOpenAI) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from chatcli.attachments import MAX_BYTES, STDIN
-from chatcli.errors import ContextError, RefusedError, UsageError
+from chatcli.attachments import STDIN, read_all
+from chatcli.errors import RefusedError, UsageError
 
 _MENTION = re.compile(r"""(?:^|(?<=\s))@(?:"([^"\n]+)"|(\S+))""")
 _CLOSING = ".,;:!?)]}'\""
@@ -108,11 +108,11 @@ def read_attachment(
     `allow_private` lets a URL redirect to a private address, and `timeout` is the seconds that it may take.
     """
     if data:
-        return identify(source, _read_all(source, io.BytesIO(data)))
+        return identify(source, read_all(source, io.BytesIO(data)))
     if source == STDIN:
         if stdin is None or stdin.closed or stdin.isatty():
             raise UsageError("-f - needs something on standard input", remedy="Pipe it in.")
-        return identify(STDIN_NAME, _read_all(STDIN_NAME, stdin))
+        return identify(STDIN_NAME, read_all(STDIN_NAME, stdin))
     if source.startswith(_URL):
         # Imported here: most runs fetch nothing, and the HTTP client is large.
         from chatcli.attachments.html import readable
@@ -123,22 +123,11 @@ def read_attachment(
     path = Path(source).expanduser()
     try:
         with path.open("rb") as file:
-            return identify(source, _read_all(source, file))
+            return identify(source, read_all(source, file))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         remedy = f"Answer from a folder's files: --docs {source}" if path.is_dir() else "Check the path."
         raise UsageError(f"{source} can't be attached: {reason}", remedy=remedy) from None
-
-
-def _read_all(name: str, stream: BinaryIO) -> bytes:
-    data = stream.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ContextError(
-            f"{name} is larger than {MAX_BYTES // 2**20} MiB, some {MAX_BYTES // 4} tokens:"
-            " the limit of every model is lower",
-            remedy="Send a part of it.",
-        )
-    return data
 
 
 def identify(name: str, data: bytes) -> Attachment:

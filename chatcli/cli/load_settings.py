@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatcli.config import trust
 from chatcli.config.files import DOTENV, Dotenv
@@ -14,10 +14,15 @@ from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.sanitize import reveal
 from chatcli.text import one_line
 
+if TYPE_CHECKING:
+    from chatcli.config.mcp_servers import McpServer
+
 _SHOWN_NAMES = 10
 """Maximum number of names in a note."""
 _SHOWN_ROWS = 100
 """Maximum number of lines of a question; more than there are settings."""
+_SHOWN_SERVERS = 1500
+"""The most characters of servers in a question: all of them stay on the screen."""
 _SHOWN_VALUE = 80
 """Characters of a value that are shown."""
 _READ_OF_VALUE = 2000
@@ -39,6 +44,8 @@ def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = Fal
         report_dotenv(settings.folder)
     if not (settings.no_instructions or settings.graph or settings.url):
         _ask_instructions()
+    if not (settings.tools is False or settings.graph or settings.url):
+        _ask_servers(settings)
     return settings
 
 
@@ -59,6 +66,30 @@ def report_dotenv(dotenv: Dotenv) -> None:
             f"note: no {DOTENV} may set {_names(never)}: left out. Use an option or the environment",
             file=sys.stderr,
         )
+
+
+def report_servers(settings: Settings) -> None:
+    """Print on stderr that the folder's MCP servers are left out, and what to do about it: at most one line.
+
+    Raises `UsageError` if a file of other servers can't be read.
+    """
+    settings.servers()
+    project = settings.project_servers()
+    if project is None or project.trusted or settings.tools is False:
+        return
+    if project.problem:
+        print(f"note: the {trust.MCP_FILE} of this folder is left out: {reveal(project.problem)}", file=sys.stderr)
+    elif project.file is not None and not trust.is_declined(project.file):
+        print(
+            f"note: the {trust.MCP_FILE} of this folder is not trusted, and its servers are left out:"
+            f" {_names(list(project.servers))}. Read it, then trust it: {trust.trust_command(project.file.folder)}",
+            file=sys.stderr,
+        )
+
+
+def described_servers(servers: "Mapping[str, McpServer]") -> list[str]:
+    """Return a line for each server, safe to print: its name, and what it runs or where it is."""
+    return [f"  {reveal(name)}: {reveal(server.describe())}" for name, server in servers.items()]
 
 
 def shown_settings(variables: Mapping[str, str], *, for_graphs: bool = False) -> list[tuple[str, str, str]]:
@@ -113,6 +144,20 @@ def _ask_instructions() -> None:
         if len(lines) > _SHOWN_ROWS:
             print(f"  and {len(lines) - _SHOWN_ROWS} more lines: read them first", file=sys.stderr)
         _ask_about(file)
+
+
+def _ask_servers(settings: Settings) -> None:
+    """Ask about the project's MCP servers if they are not trusted, unless the answer was no before."""
+    project = settings.project_servers()
+    if project is None or project.file is None or project.trusted or trust.is_declined(project.file):
+        return
+    shown = "\n".join(described_servers(project.servers))
+    if len(shown) > _SHOWN_SERVERS:
+        return  # a line says so, and `chat trust` shows them
+    path = reveal(str(project.file.folder / project.file.name))
+    print(f"{path} is not trusted. Its MCP servers would be started and connected to:", file=sys.stderr)
+    print(shown, file=sys.stderr)
+    _ask_about(project.file)
 
 
 def _ask_about(file: trust.FolderFile) -> bool:

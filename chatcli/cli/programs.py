@@ -12,14 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from chatcli.errors import BadGraphError
+from chatcli.errors import BadGraphError, GraphError
+from chatcli.events import Notice, ToolCallFinished, ToolCallStarted
 from chatcli.graphs.user.kinds import Kind, kind_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import plain_values
 from chatcli.library import GraphArguments, as_python_error, claim_name, options_of, program_of, spec_of
-from chatcli.runtime.program import Program, running
+from chatcli.runtime.program import Program, SlashCommand, running
 
 _COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SLASH_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _OURS = ("chat", "chatcli", "threadchat")
 
 
@@ -30,6 +32,8 @@ def run(
     thread: str | None = None,
     name: str | None = None,
     store: str | None = None,
+    commands: Sequence[SlashCommand] = (),
+    show: Callable[[ToolCallStarted | ToolCallFinished | Notice], str | None] | None = None,
     **given: Unpack[GraphArguments],
 ) -> int:
     """Talk with `graph` at this terminal, until the user leaves; in a pipe, answer what comes through it.
@@ -43,13 +47,17 @@ def run(
         name: What the graph is called, by default its own name.
         store: Where threads are kept, as `sqlite:///PATH`, `postgresql://...` or `memory:`; by default where `chat`
             keeps them.
+        commands: Slash commands of the program's own, beside those of `chat`.
+        show: Takes the start or the end of a tool call, or a custom event of the graph, which is a `Notice` whose
+            `data` is what the graph wrote. It returns Markdown to print in place of the usual line, or None for the
+            usual one. Where it fails, a warning says so, and the usual line follows.
         given: What the graph gets: `context`, `configurable`, `input`, `input_key` and `output_key`, as in `ask`.
 
     Returns:
         The exit code: 0, or that of what failed, which was printed. See `chat help scripts`.
 
     Raises:
-        TypeError: `graph` is no graph.
+        TypeError: `graph` is no graph, or an argument is of another type.
         ValueError: The graph can't be used, its factory failed, or an argument can't be what it is.
         RuntimeError: It was called where an event loop runs, or outside of the main thread.
 
@@ -58,8 +66,13 @@ def run(
     values = plain_values(**given)
     spec = spec_of(graph, model, name, values, thread)
     options = options_of(model, thread, store, values)
+    own = _checked_commands(commands)
+    if show is not None and not callable(show):
+        raise TypeError(f"show must be a function, not {type(show).__name__}")
     claim_name(spec, store, given=name is not None)
-    return _at_terminal(replace(program_of(spec, ""), eager=_is_open(spec, thread)), [], options)
+    shown = None if show is None else _explained(show)
+    program = replace(program_of(spec, ""), commands=own, show=shown, eager=_is_open(spec, thread))
+    return _at_terminal(program, [], options)
 
 
 def command(
@@ -121,6 +134,38 @@ def _is_open(spec: GraphSpec | None, thread: str | None) -> bool:
     """Return whether it takes more than `spec_of` to see that the graph can be used: its factory, or what is stored."""
     kind = None if spec is None else kind_of(spec.target, spec.name)
     return kind is Kind.FACTORY or (kind is Kind.GRAPH and thread is not None)
+
+
+def _explained(show: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
+    """Return `show` so that what it raises is a GraphError that names the line of its code."""
+
+    def explained(event: Any) -> str | None:
+        try:
+            return show(event)
+        except Exception as error:
+            from chatcli.graphs.user.load import describe
+
+            raise GraphError(f"the program's function show failed: {describe(error)}") from error
+
+    return explained
+
+
+def _checked_commands(commands: Sequence[SlashCommand]) -> tuple[SlashCommand, ...]:
+    """Return `commands`; refuse names that can't be typed, or that another command has."""
+    if not commands:
+        return ()
+    from chatcli.commands.all import all_commands
+
+    shipped, names = all_commands(), set[str]()
+    for command in commands:
+        if not isinstance(command, SlashCommand):
+            raise TypeError(f"commands are of the type chatcli.SlashCommand, not {type(command).__name__}")
+        if not _SLASH_NAME.fullmatch(command.name):
+            raise ValueError(f"the command {command.name!r:.120} can't be typed: use letters, digits, - and _")
+        if command.name in names or shipped.find(command.name) is not None:
+            raise ValueError(f"the command /{command.name} exists already: give this one another name")
+        names.add(command.name)
+    return tuple(commands)
 
 
 def _checked_command(name: str) -> str:

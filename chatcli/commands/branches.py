@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import Command, CommandContext
-from chatcli.commands.tree import tree_rows
+from chatcli.commands.tree import find_turn, tree_rows
 from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.errors import UsageError
@@ -61,11 +61,9 @@ async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]
             yield event
 
 
-async def go_on(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+def go_on(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Go on where the graph stopped at a breakpoint."""
-    async with aclosing(context.conversation.run(Continue())) as events:
-        async for event in events:
-            yield event
+    return context.conversation.run(Continue())
 
 
 async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -76,7 +74,7 @@ async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     back = _number(arguments, default=1)
     if not 1 <= back <= min(len(questions), len(branch)):
         raise UsageError(f"there are {len(branch)} questions to edit, not {back}")
-    context.conversation.edit(branch[-back])
+    context.conversation.branching = branch[-back]
     for notice in _langflow_notice(context):
         yield notice
     yield InputPrefilled(questions[-back])
@@ -114,11 +112,7 @@ async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event
     if not arguments:
         yield Listing(f"Go to which turn? /rewind N ({_MARKED})", ("turn", "question"), tuple(_rows(turns)))
         return
-    number = _number(arguments, default=0)
-    chosen = next((turn for turn in turns if turn.number == number), None)
-    if chosen is None:
-        raise UsageError(f"there is no turn {number}", remedy="See /history.")
-    await session.rewind(chosen)
+    await session.rewind(find_turn(turns, _number(arguments, default=0)))
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
     for notice in _langflow_notice(context):
         yield notice

@@ -146,7 +146,7 @@ async def run_command(parsed: ParsedCommand, context: CommandContext) -> AsyncGe
         hint = f"Did you mean /{nearest}?" if nearest else "See /help."
         yield Notice(f"unknown command /{parsed.name}. {hint} (// at the beginning sends it as text)", "error")
         return
-    context.conversation.cancel_edit()
+    context.conversation.branching = None
     try:
         async for event in command.handler(context, parsed.arguments):
             yield event

@@ -7,11 +7,12 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.providers import LOCAL
 from chatcli.config.thread_ids import check_title
+from chatcli.conversation.backend import delete_threads
 from chatcli.errors import UsageError
 from chatcli.events import Choice, ChoicesOffered, ConfirmationRequested, Event, Notice, ThreadChanged
 from chatcli.runtime.program import command
 from chatcli.store.recall import FEW_CHARACTERS, MAX_CHARACTERS, recall
-from chatcli.store.threads import ThreadSummary, delete_threads
+from chatcli.store.threads import ThreadSummary
 from chatcli.text import format_age
 
 
@@ -116,8 +117,7 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
         yield ConfirmationRequested(f"Delete thread {thread_id} for ever?", "/delete yes")
         return
     threads = await context.conversation.threads()
-    await asyncio.to_thread(delete_threads, threads, [thread_id])
-    await asyncio.to_thread(context.conversation.backend.grants(thread_id).forget)
+    await asyncio.to_thread(delete_threads, context.conversation.backend, threads, [thread_id])
     yield Notice(f"deleted {thread_id}")
     yield ThreadChanged(context.conversation.new_thread())
 

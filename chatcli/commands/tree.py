@@ -36,14 +36,20 @@ async def show_tree(context: CommandContext, arguments: str) -> AsyncIterator[Ev
             said |= found
         yield tree_listing(turns, said)
     elif word == SUMMARY and number.isdecimal():
-        chosen = next((turn for turn in turns if turn.number == int(number)), None)
-        if chosen is None:
-            raise UsageError(f"there is no turn {number}", remedy="See /history.")
+        chosen = find_turn(turns, int(number))
         yield Notice(f"summarising the branch of turn {number}", passing=True)
         summary = await conversation.take_over(chosen)
         yield Notice(f"from now on this summary is sent as a message of this branch; /undo takes it back:\n{summary}")
     else:
         raise UsageError(f"/tree takes {LIST}, or {SUMMARY} and the number of a turn", remedy=f"/tree {SUMMARY} 2")
+
+
+def find_turn(turns: "Sequence[Turn]", number: int) -> "Turn":
+    """Return the turn `number`; refuse a number that no turn has."""
+    chosen = next((turn for turn in turns if turn.number == number), None)
+    if chosen is None:
+        raise UsageError(f"there is no turn {number}", remedy="See /history.")
+    return chosen
 
 
 def tree_rows(turns: "Sequence[Turn]") -> Iterator[TreeRow]:

@@ -41,11 +41,18 @@ def keys_file() -> Path:
 
 def kept_keys() -> dict[str, KeyStorage]:
     """Return the storage of each provider's key; the keyring itself is not asked."""
-    return {provider: "keyring" if key is None else "file" for provider, key in _read().items()}
+    return {
+        provider: "keyring" if key is None else "file" for provider, key in _read().items() if provider in PROVIDERS
+    }
+
+
+def is_kept(name: str) -> bool:
+    """Return whether there is a key of the provider `name`, or of another service; the keyring itself is not asked."""
+    return name in _read()
 
 
 def read_key(provider: str) -> Secret | None:
-    """Return the kept key of `provider`, or None."""
+    """Return the kept key of `provider`, or of another service, or None."""
     kept = _read()
     if provider not in kept:
         return None
@@ -54,18 +61,19 @@ def read_key(provider: str) -> Secret | None:
         return Secret(key)
     from keyring.errors import KeyringError
 
-    variable = PROVIDERS[provider].key_variables[0]
+    known = PROVIDERS.get(provider)
+    variable = known.key_variables[0] if known else ""
     try:
         key = _keyring().get_password(SERVICE, provider)
     except KeyringError as error:
         raise AuthError(
             f"the key of {provider} is in the system keyring, which can't be read: {error}",
-            remedy=f"Unlock it, or set {variable}.",
+            remedy=f"Unlock it, or set {variable}." if known else "Unlock it.",
         ) from None
     if key is None:
         raise AuthError(
             f"the key of {provider} is not in the system keyring, where it was put",
-            remedy=f"Set {variable}, or keep the key again: chat keys set {provider}",
+            remedy=f"Set {variable}, or keep the key again: chat keys set {provider}" if known else "Log in again.",
         )
     return Secret(key)
 

@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from chatcli.config.secrets import names_secret, redact
+from chatcli.config.trust import MCP_FILE, FolderFile, is_trusted, read_folder_file
 from chatcli.config.values import read_value
 from chatcli.errors import UsageError
 from chatcli.runtime.files import read_file
@@ -75,6 +78,18 @@ class McpServer:
     def __str__(self) -> str:
         return self.command or self.url or ""
 
+    def describe(self) -> str:
+        """Return what it runs, or where it is, with its variables and headers; keys are hidden."""
+        given = [
+            f"{name}={'***' if names_secret(name) and '$' not in value else value}"
+            for name, value in (self.env | self.headers).items()
+        ]
+        if self.command is None:
+            return " ".join((redact(self.url or "", []), *given))
+        # Nothing else is hidden: a user decides by this whether to trust the command.
+        place = [f"(in {self.cwd})"] if self.cwd else []
+        return " ".join((*given, shlex.join((self.command, *self.args)), *place))
+
     def command_path(self) -> str | None:
         """Return the path of the command; None if it is not found."""
         path = self.env.get("PATH", os.environ.get("PATH"))
@@ -104,15 +119,46 @@ def read_servers(path: Path) -> dict[str, McpServer]:
     Keys that only other clients know are ignored.
     """
     try:
-        document = read_json(read_file(path.expanduser(), pipe=True).decode())
+        content = read_file(path.expanduser(), pipe=True)
     except OSError as error:
         raise UsageError(f"the MCP servers in {path} can't be read: {(error.strerror or str(error)).lower()}") from None
+    return parse_servers(content, path)
+
+
+def parse_servers(content: bytes, path: Path) -> dict[str, McpServer]:
+    """Return the servers in the `content` of the JSON file at `path`. Raises `UsageError` if it can't be read."""
+    try:
+        document = read_json(content.decode())
     except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
     listed = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
     if not isinstance(listed, dict):
         raise UsageError(f"{path} names no MCP servers", remedy='It should hold {"mcpServers": {"NAME": {...}}}.')
     return {str(name): _read_server(path, str(name), entry) for name, entry in listed.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectServers:
+    """The servers that the `.mcp.json` of a folder names. They are code: without trust, nothing of them is used."""
+
+    file: FolderFile | None = None
+    servers: Mapping[str, McpServer] = field(default_factory=dict)
+    trusted: bool = False
+    problem: str = ""
+    """The reason why the file can't be used."""
+
+
+def read_project_servers(folder: Path) -> ProjectServers:
+    """Return the servers of the `.mcp.json` of `folder`, trusted or not."""
+    try:
+        file = read_folder_file(MCP_FILE, folder)
+        if file is None:
+            return ProjectServers()
+        return ProjectServers(file, parse_servers(file.content, Path(MCP_FILE)), is_trusted(file))
+    except OSError as error:
+        return ProjectServers(problem=f"it can't be read: {error.strerror}")
+    except (UsageError, ValueError) as error:
+        return ProjectServers(problem=str(error))
 
 
 def _read_server(path: Path, name: str, entry: Any) -> McpServer:

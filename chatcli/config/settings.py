@@ -22,6 +22,7 @@ from chatcli.config.grants import check_named
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret
 from chatcli.config.thread_ids import check_thread_id
+from chatcli.config.trust import MCP_FILE
 from chatcli.config.values import (
     HeaderTable,
     ValueTable,
@@ -37,7 +38,7 @@ from chatcli.runtime.options import OPTIONS, scoped
 from chatcli.runtime.program import Program, command, current_program
 
 if TYPE_CHECKING:
-    from chatcli.config.mcp_servers import McpServer
+    from chatcli.config.mcp_servers import McpServer, ProjectServers
 
 Format = Literal["text", "markdown", "json", "jsonl"]
 FORMATS = get_args(Format)
@@ -175,6 +176,8 @@ class Settings:
     _written: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
     _folder: sources.Dotenv = field(default_factory=sources.Dotenv, repr=False)
+    _project: Path | None = field(default=None, repr=False)
+    """The folder whose MCP servers are used if the user trusts them; None for a program without any."""
     _known_keys: dict[str, Secret] = field(default_factory=dict, repr=False)
     _remembered: bool = field(default=False, repr=False)
 
@@ -212,6 +215,7 @@ class Settings:
             _written=frozenset(written),
             _dotenv=dotenv,
             _folder=found,
+            _project=None if "mcp_servers" in program.without else (folder or Path()),
         )
         if settings.is_dotenv("mcp_servers"):
             literal = {name: replace(server, literal=True) for name, server in settings.mcp_servers.items()}
@@ -265,12 +269,25 @@ class Settings:
         return self._folder
 
     def servers(self) -> "dict[str, McpServer]":
-        """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name."""
+        """Return the MCP servers of the project, if trusted, the config file and the file of `--mcp`, by name.
+
+        A later one takes the place of an earlier one of its name: a project replaces none of the user's.
+        """
+        project = self.project_servers()
+        found = {**project.servers, **self.mcp_servers} if project is not None and project.trusted else self.mcp_servers
         if self.mcp_file is None:
-            return self.mcp_servers
+            return found
         from chatcli.config.mcp_servers import read_servers
 
-        return self.mcp_servers | read_servers(self.mcp_file)
+        return found | read_servers(self.mcp_file)
+
+    def project_servers(self) -> "ProjectServers | None":
+        """Return the MCP servers that the folder's `.mcp.json` names, trusted or not; None if there is no such file."""
+        if self._project is None or not os.path.lexists(self._project / MCP_FILE):
+            return None
+        from chatcli.config.mcp_servers import read_project_servers
+
+        return read_project_servers(self._project)
 
     @property
     def greets(self) -> bool:

@@ -21,7 +21,9 @@ from chatcli.sanitize import sanitize_line
 
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md")
 """The files of a project's instructions; in each folder the first that is there is read."""
-FILES = (".env", *INSTRUCTIONS)
+MCP_FILE = ".mcp.json"
+"""The name of the file of a project's MCP servers, as other clients have it."""
+FILES = (".env", *INSTRUCTIONS, MCP_FILE)
 """The names of the files that `chat trust` looks at, beside the one that a project's langgraph.json names as `env`."""
 PROJECT_FILE = "langgraph.json"
 MAX_FILE_BYTES = 1_000_000
@@ -61,10 +63,7 @@ def read_folder_file(name: str, folder: Path | None = None) -> FolderFile | None
     `OSError` if it can't be read.
     """
     folder = (folder or Path()).resolve()
-    try:
-        target = (folder / name).resolve()
-    except RuntimeError:
-        raise UnsafeFileError("it is a link to itself") from None
+    target = Path(os.path.realpath(folder / name))  # `Path.resolve` raises for a circle of links before Python 3.13
     if not target.is_relative_to(folder):
         raise UnsafeFileError("it is a link that leaves the folder")
     try:
@@ -73,6 +72,8 @@ def read_folder_file(name: str, folder: Path | None = None) -> FolderFile | None
         return None
     if stat.S_ISDIR(found.st_mode):
         return None  # a virtual environment of that name, for example
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafeFileError("it is a link to itself")
     _check(found)  # before it is opened, which may wait (a FIFO) or do something (a device)
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with open(target, "rb", opener=lambda path, _: os.open(path, flags)) as file:

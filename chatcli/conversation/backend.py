@@ -4,6 +4,7 @@ This module is light; what a backend needs to read a thread or to run a turn is 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -254,6 +255,15 @@ def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:
     return ServerBackend(
         ServerAddress(settings.url, settings.langgraph_api_key, settings.assistant, tuple(settings.header.items()))
     )
+
+
+def delete_threads(backend: Backend, threads: "Threads", thread_ids: Sequence[str]) -> None:
+    """Delete the threads, and what the user granted them; refuse where another process runs a turn on one."""
+    from chatcli.store.threads import delete_threads as delete_unless_running
+
+    delete_unless_running(threads, thread_ids)
+    for thread_id in thread_ids:
+        backend.grants(thread_id).forget()
 
 
 def _choose_store(settings: Settings, shared: bool) -> StoreLocation:

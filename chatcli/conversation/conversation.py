@@ -87,7 +87,7 @@ class Conversation:
         self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.chat_session)
         self.loop: asyncio.AbstractEventLoop | None = None
         """Where the conversation runs, once it has begun, for what asks it from another thread."""
-        self._branching: Turn | None = None
+        self.branching: Turn | None = None
         """The turn in whose place the next question begins a branch."""
         self.title_writer = TitleWriter()
         self._kept: bool | None = None
@@ -193,9 +193,9 @@ class Conversation:
         self.turns += 1
         self._kept = None
         session.watching = self.watch_state
-        if isinstance(request, Ask) and self._branching is not None:
-            await session.rewind_before(self._branching)
-            self._branching = None
+        if isinstance(request, Ask) and self.branching is not None:
+            await session.rewind_before(self.branching)
+            self.branching = None
         async with aclosing(session.run(request)) as events:
             async for event in events:
                 if isinstance(event, TurnFinished):
@@ -223,7 +223,7 @@ class Conversation:
 
     async def _store_unsent(self, question: Ask) -> None:
         """Store `question`, for which no session could be opened; a second interrupt gives it up."""
-        if self._branching:
+        if self.branching:
             return
         self._storing = storing = asyncio.create_task(contained(self._open_and_store(question)))
         try:
@@ -320,14 +320,6 @@ class Conversation:
     async def threads(self) -> "Threads":
         """Return the threads of the store."""
         return (await self.engine.get()).threads
-
-    def edit(self, turn: "Turn") -> None:
-        """Let the next question begin a new branch in place of `turn`."""
-        self._branching = turn
-
-    def cancel_edit(self) -> None:
-        """Let the next question be a question like any other."""
-        self._branching = None
 
     async def use_model(self, name: str) -> ModelName:
         """Let the model `name` answer from the next turn on."""

@@ -23,9 +23,9 @@ from chatcli.errors import UsageError
 if TYPE_CHECKING:
     from chatcli.documents.ignore import IgnoreRules, State
 
-_NEVER = frozenset(("/proc", "/sys", "/dev", "/run", "/System/Volumes"))
+_SYSTEM_FOLDERS = frozenset(("/proc", "/sys", "/dev", "/run", "/System/Volumes"))
 """Folders of the system whose files are no files on a disk or, on macOS, the same files once more."""
-_UNSETTLED = 2_000_000_000
+_MTIME_GRANULARITY_NS = 2_000_000_000
 """Nanoseconds within which a file system may give two changes the same time."""
 _FORMAT = 1
 """The version of the rules of this module; decisions of another one are not used."""
@@ -39,7 +39,7 @@ class FoundFile(NamedTuple):
 
 
 @dataclass(slots=True)
-class Decisions:
+class WalkCache:
     """What a walk of one source decided by names and ignore rules, so that the next one need not decide again.
 
     A walk uses them as long as no file of rules has changed, and then replaces them. `kept` is not part of the JSON:
@@ -136,7 +136,7 @@ def text_is_glob(source: str) -> bool:
     return glob.has_magic(source) and not os.path.lexists(source)
 
 
-def find_files(sources: Sequence[str], decisions: Decisions | None = None) -> Iterator[FoundFile]:
+def find_files(sources: Sequence[str], decisions: WalkCache | None = None) -> Iterator[FoundFile]:
     """Yield the files of `sources`, each once, those of a folder sorted by name.
 
     Left out are hidden files and folders, what Git ignores, what has the name of a secret, and everything that is no
@@ -149,7 +149,7 @@ def find_files(sources: Sequence[str], decisions: Decisions | None = None) -> It
         decisions: Those of an earlier walk of the same sources; they are brought up to date when all was yielded.
 
     """
-    earlier = decisions or Decisions()
+    earlier = decisions or WalkCache()
     walk = _Walk(earlier)
     for source in sources:
         yield from walk.files(source)
@@ -172,11 +172,11 @@ class _Folder(NamedTuple):
 class _Walk:
     """The walk through some sources, which remembers what it decides in `now`."""
 
-    def __init__(self, earlier: Decisions) -> None:
+    def __init__(self, earlier: WalkCache) -> None:
         self._earlier = earlier
-        self.now = Decisions()
+        self.now = WalkCache()
         self._segments: list[str] = []
-        self._settled = time.time_ns() - _UNSETTLED
+        self._settled = time.time_ns() - _MTIME_GRANULARITY_NS
 
     def files(self, source: str) -> Iterator[FoundFile]:
         """Yield the files of `source` that were not yielded before."""
@@ -236,7 +236,7 @@ class _Walk:
 
     def _enters(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool) -> bool:
         path = entry.path
-        left_out = path in _NEVER or (
+        left_out = path in _SYSTEM_FOLDERS or (
             path in self._earlier.left_out
             if known and (path in self._earlier.left_out or path in self._earlier.folders)
             else is_secret_path((entry.name,)) or rules.ignore(path, folder=True)

@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
 from chatcli import paths
-from chatcli.documents.find import Decisions, find_files
+from chatcli.documents.find import WalkCache, find_files
 from chatcli.documents.index_file import (
     DAMAGE,
     DAMAGED,
@@ -35,7 +35,7 @@ from chatcli.documents.index_rows import (
     state_of,
     write_content,
 )
-from chatcli.documents.passage import Found, Passage
+from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
 from chatcli.ranking.search import Match, Scope, find_matches
 from chatcli.ranking.semantic import CANDIDATES, is_installed, rerank
@@ -100,7 +100,6 @@ class DocumentIndex:
         self._file = file or _own_file()
         self._lock = threading.RLock()
         self._db, self.notice = open_index(self._file)
-        self._vectors: dict[int, bytes] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +131,7 @@ class DocumentIndex:
         """
         return self._guarded(lambda: self._update(sources, progress, stop))
 
-    def search(self, words: str, sources: Sequence[str] | None = None, *, limit: int = 10) -> list[Found]:
+    def search(self, words: str, sources: Sequence[str] | None = None, *, limit: int = 10) -> list[Passage]:
         """Return up to `limit` passages that match `words`, the best first; all are weak when nothing is relevant.
 
         What is returned stands in the files at this moment. A file that changed since the update is read again first.
@@ -180,11 +179,11 @@ class DocumentIndex:
         self, sources: Sequence[str], progress: Callable[[int, int], None] | None, stop: Callable[[], bool] | None
     ) -> Updated:
         ids = self._source_ids(sources)
-        look = self._look(ids)
-        removed = self._follow(look)
-        batch = _Batch(self._db, look.members)
+        scan = self._scan_sources(ids)
+        removed = self._update_membership(scan)
+        batch = _Batch(self._db, scan.members)
         failed: list[tuple[Path, str]] = []
-        to_read = [path for path, state in look.states.items() if not look.is_known(path, state)]
+        to_read = [path for path, state in scan.states.items() if not scan.is_known(path, state)]
         stopped = False
         with DocumentReader() as reader:
             for place, path in enumerate(to_read):
@@ -192,7 +191,7 @@ class DocumentIndex:
                     stopped = True
                     break
                 try:
-                    batch.add(read_content(path, look.known.get(path), reader))
+                    batch.add(read_content(path, scan.known.get(path), reader))
                 except FileNotFoundError:
                     continue  # the next update removes it
                 except OSError as error:  # perhaps of the moment, so it is not remembered
@@ -228,51 +227,49 @@ class DocumentIndex:
             found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
         return {source: row[0] for source, row in found.items()}
 
-    def _look(self, sources: Mapping[str, int]) -> "_Look":
+    def _scan_sources(self, sources: Mapping[str, int]) -> "_SourceScan":
         """Look at the files of `sources`, and at what the index knows of them."""
-        look = _Look()
+        scan = _SourceScan()
         for source, number in sources.items():
             known = files_of_source(self._db, number)
             (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
-            decisions = Decisions.from_json(text, known)
+            decisions = WalkCache.from_json(text, known)
             here = {path: state_of(status) for path, status in find_files([source], decisions)}
-            look.states |= here
-            look.known |= known
+            scan.states |= here
+            scan.known |= known
             for path in here:
-                look.members.setdefault(path, []).append(number)
+                scan.members.setdefault(path, []).append(number)
             for path in here.keys() - known.keys():
                 if (file := known_file(self._db, path)) is not None:
-                    look.known[path] = file
-                    look.joined.append((number, file.id))
-            look.left += [(number, known[path].id) for path in known.keys() - here.keys()]
+                    scan.known[path] = file
+                    scan.joined.append((number, file.id))
+            scan.left += [(number, known[path].id) for path in known.keys() - here.keys()]
             if (decided := decisions.to_json()) != text:
-                look.decided.append((decided, number))
-        return look
+                scan.decided.append((decided, number))
+        return scan
 
-    def _follow(self, look: "_Look") -> int:
+    def _update_membership(self, scan: "_SourceScan") -> int:
         """Write which files belong to which source; return how many leave the index because they belong to none."""
-        if not (look.joined or look.left or look.decided):
+        if not (scan.joined or scan.left or scan.decided):
             return 0
         db = self._db
         with transaction(db, write=True):
-            db.executemany("UPDATE sources SET decisions = ? WHERE id = ?", look.decided)
-            db.executemany("DELETE FROM members WHERE source = ? AND file = ?", look.left)
+            db.executemany("UPDATE sources SET decisions = ? WHERE id = ?", scan.decided)
+            db.executemany("DELETE FROM members WHERE source = ? AND file = ?", scan.left)
             # Another process may have removed one or the other.
             query = (
                 "INSERT OR IGNORE INTO members SELECT s.id, f.id FROM sources s, files f WHERE s.id = ? AND f.id = ?"
             )
-            db.executemany(query, look.joined)
+            db.executemany(query, scan.joined)
             query = "SELECT 1 FROM members WHERE file = ?"
-            unused = [file for _, file in look.left if db.execute(query, (file,)).fetchone() is None]
+            unused = [file for _, file in scan.left if db.execute(query, (file,)).fetchone() is None]
             remove_files(db, unused)
         return len(unused)
 
-    def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Found]:
+    def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Passage]:
         for _ in range(_TRIES):
             with transaction(self._db, write=False):
-                matches = self._matches(words, sources, limit)
-                found = [item for match in matches for item in self._at(match)]
-            self._write_vectors()
+                found = [item for match in self._matches(words, sources, limit) for item in self._at(match)]
             stale = {path for path, _ in found if not self._is_current(path)}
             if not stale:
                 return [passage for _, passage in found]
@@ -286,30 +283,18 @@ class DocumentIndex:
             return find_matches(self._db, words, scope, limit)
         matches = find_matches(self._db, words, scope, max(limit, CANDIDATES))
         by_id = {match.passage: match for match in matches}
-        query = "SELECT id, vector FROM passages WHERE vector NOT NULL AND id IN (SELECT value FROM json_each(?))"
-        vectors: dict[int, bytes] = dict(self._db.execute(query, (json.dumps(list(by_id)),)))
-        known = set(vectors)
-        matches = rerank(words, matches, lambda number: self._text(by_id[number]), vectors)
-        self._vectors = {number: vector for number, vector in vectors.items() if number not in known}
-        return matches[:limit]
+        return rerank(words, matches, lambda number: self._text(by_id[number]), {})[:limit]
 
     def _text(self, match: Match) -> str:
-        [(_, found)] = self._at(match)
-        return "\n".join((*found.passage.headings, found.passage.plain or found.passage.text))
+        [(_, passage)] = self._at(match)
+        return "\n".join((*passage.headings, passage.plain or passage.text))
 
-    def _write_vectors(self) -> None:
-        if self._vectors:
-            rows = [(vector, number) for number, vector in self._vectors.items()]
-            with suppress(sqlite3.OperationalError), transaction(self._db, write=True):  # the next search does it
-                self._db.executemany("UPDATE passages SET vector = ? WHERE id = ?", rows)
-        self._vectors = {}
-
-    def _at(self, match: Match) -> Iterator[tuple[str, Found]]:
+    def _at(self, match: Match) -> Iterator[tuple[str, Passage]]:
         """Yield the passage of `match` with the path of its file."""
         query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
         (path,) = self._db.execute(query, (match.passage,)).fetchone()
         for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
-            yield os.fsdecode(path), Found(passage, match.score, match.weak)
+            yield os.fsdecode(path), replace(passage, score=match.score, weak=match.weak)
 
     def _is_current(self, path: str) -> bool:
         """Return whether the file `path` holds what the index knows of it, at this moment."""
@@ -426,7 +411,7 @@ def _own_file() -> Path:
 
 
 @dataclass(slots=True)
-class _Look:
+class _SourceScan:
     """The files of some sources as they are now, beside what the index knows of them."""
 
     states: dict[str, State] = field(default_factory=dict)

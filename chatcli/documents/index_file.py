@@ -14,7 +14,7 @@ from chatcli.ranking.words import TABLE
 from chatcli.runtime.files import lock_folder
 from chatcli.runtime.sqlite import ForeignSchemaError, SideFileError, check_schema, connect
 
-VERSION = 2
+VERSION = 1
 """Of the tables and of `words.index_words`: a file of another version is built again."""
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process that is writing."""
@@ -54,8 +54,7 @@ CREATE TABLE passages (
     page INTEGER,
     headings TEXT NOT NULL,
     text BLOB NOT NULL,       -- compressed, with a checksum
-    plain BLOB,
-    vector BLOB               -- of its meaning, once a search has needed it (ranking/semantic.py)
+    plain BLOB
 );
 {TABLE};
 """

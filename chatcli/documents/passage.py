@@ -1,6 +1,6 @@
 """A passage: a part of a document with its place, as the index keeps it, a search finds it, and programs get it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,30 +24,21 @@ class Passage:
     """The headings, classes and functions around it, the outermost first."""
     plain: str = ""
     """The text without its markup, where it has much: a web page, a notebook. Else empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A passage that a search found; a higher `score` is a better match, 1 at most.
-
-    It is `weak` where an answer would say that nothing was found: all that one search finds is weak, or none.
-    """
-
-    passage: Passage
-    score: float
-    weak: bool = False
+    score: float = field(default=1.0, compare=False)
+    """How well it matches what was searched for; a higher score is better, 1 at most."""
+    weak: bool = field(default=False, compare=False)
+    """Whether an answer would say that nothing was found: all that one search finds is weak, or none."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as `chat docs search` and the tool of `chat mcp` print it."""
         from chatcli.documents.find import shown_path  # late: most of those who have passages search no folders
 
-        passage = self.passage
         return {
-            "path": shown_path(passage.path),
-            "start_line": passage.start_line,
-            "end_line": passage.end_line,
-            "page": passage.page,
-            "text": passage.text,
+            "path": shown_path(self.path),
+            "start_line": self.start_line,
+            "end_line": self.end_line,
+            "page": self.page,
+            "text": self.text,
             "score": round(self.score, 4),
             "weak": self.weak,
         }

@@ -9,7 +9,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 CPU_SECONDS = 30.0
 """How long one file may be read."""
@@ -60,10 +60,8 @@ class Worker:
         """End the process."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            for stream in (process.stdin, process.stdout):
-                _close(stream)
-            process.wait()
+            with process:  # closes its streams, and waits
+                process.kill()
 
     def extract(self, kind: str, data: bytes, seconds: float = CPU_SECONDS) -> list[Any]:
         """Return the pages of a "pdf" file, or the lines of a "docx" or "epub" file with the levels of headings.
@@ -140,8 +138,3 @@ def _exchange(process: subprocess.Popen[bytes], request: bytes, deadline: float)
             if size is None and len(answer) >= 4:
                 size = int.from_bytes(answer[:4], "big")
     return bytes(answer[4:])
-
-
-def _close(stream: IO[bytes] | None) -> None:
-    if stream is not None:
-        stream.close()

@@ -7,19 +7,55 @@ from pathlib import Path
 from chatcli.errors import UsageError
 from chatcli.runtime.options import OPTIONS
 
-TOPICS = (
-    *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "documents", "memory"),
-    *("tools", "mcp", "graphs", "server", "editors", "langflow", "postgresql", "settings", "trust", "json"),
-    "platforms",
-    "troubleshooting",
-)
-"""The topics, in the order in which they are listed."""
+GROUPS = {
+    "Start here": {
+        "quickstart": "your first ten minutes",
+        "privacy": "what leaves this machine",
+        "troubleshooting": "problems and remedies",
+        "platforms": "Linux, macOS and WSL",
+    },
+    "Guides": {
+        "guide-notes": "take notes with threads",
+        "guide-files": "ask your own files",
+        "guide-review": "review code and commit",
+        "guide-scripts": "scripts, cron and CI",
+        "guide-graph": "your LangGraph app",
+    },
+    "Models": {
+        "models": "models, keys and costs",
+        "providers": "each provider's key",
+        "langflow": "flows as models",
+        "roles": "named system prompts",
+        "context": "what the model gets",
+    },
+    "Conversation": {
+        "conversation": "keys and commands",
+        "threads": "keep, find, export",
+        "documents": "answers from files",
+        "memory": "instructions, facts",
+        "postgresql": "threads on a server",
+    },
+    "Programs": {
+        "scripts": "pipes, exit codes",
+        "json": "output for programs",
+        "settings": "options, variables",
+        "editors": "Zed, Neovim, Emacs",
+        "mcp": "chat as MCP server",
+    },
+    "Tools and graphs": {
+        "tools": "tools and approvals",
+        "trust": "what folders may do",
+        "graphs": "graphs in Python",
+        "server": "LangGraph servers",
+    },
+}
+"""The topics by group, each with what its page is about, in at most six words."""
+
+TOPICS = tuple(topic for group in GROUPS.values() for topic in group)
 
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.DOTALL | re.MULTILINE)
 _OPTIONS = "<!-- options -->\n"
 """The line of a page that the rows of all options take the place of."""
-_SENTENCE = re.compile(r".*?\.(?= [A-Z`]|$)")
-_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 _FENCE = "```"
 _WHOLE = (_FENCE, "|", "#", "![")
 """The beginnings of lines that no other line continues."""
@@ -65,15 +101,8 @@ def unfold(page: str) -> str:
 
 
 def list_topics() -> tuple[tuple[str, str], ...]:
-    """Return each topic with the first sentence of its page."""
-    return tuple((topic, first_sentence(read_page(topic))) for topic in TOPICS)
-
-
-def first_sentence(page: str) -> str:
-    """Return the first sentence of `page` as text in one line, without markup."""
-    paragraph = " ".join(page.split("\n\n")[1].split())
-    found = _SENTENCE.match(paragraph)
-    return _LINK.sub(r"\1", found[0] if found else paragraph).replace("`", "")
+    """Return each topic with what its page is about."""
+    return tuple(topic for group in GROUPS.values() for topic in group.items())
 
 
 def nearest_topics(word: str) -> list[str]:

@@ -54,9 +54,16 @@ class PromptContextReader:
         self._marker = new_marker()
         """The same for a conversation, so that its beginning stays what a provider has cached."""
         self._told: object = None
+        self._ahead: tuple[str, int | None, PromptContext] | None = None
 
     def read(self, question: str, limit: int | None) -> PromptContext:
-        """Return the context of `question`, as the files are now, of a request of at most `limit` tokens."""
+        """Return the context of `question`, as the files are now, of a request of at most `limit` tokens.
+
+        What `read_ahead` has read for it is returned first, once.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[:2] == (question, limit):
+            return ahead[2]
         room = MAX_BYTES if limit is None else limit * CHARACTERS_PER_TOKEN // SHARE
         found = read_instructions(self._folder) if self._instructions else Instructions(self._folder)
         rules, cut = found.text(self._marker, min(room, MAX_BYTES))
@@ -70,6 +77,13 @@ class PromptContextReader:
                 problem = str(error)
         parts = [rules, _fenced(facts or (), self._marker)]
         return PromptContext(found, rules, cut, facts, "\n\n".join(filter(None, parts)), problem)
+
+    def read_ahead(self, question: str, limit: int | None) -> PromptContext:
+        """Return what `read` would, and keep it for the first request of the question."""
+        self._ahead = None
+        context = self.read(question, limit)
+        self._ahead = question, limit, context
+        return context
 
     def new_notices(self, context: PromptContext, tokens: int) -> Iterator[Notice]:
         """Yield the news about `context`, which is sent; its instructions take about `tokens`."""

@@ -39,7 +39,6 @@ _NOT_FOUND = (langchain.ModelNotFoundError, openai.NotFoundError)
 _TIMEOUT = (langchain.ModelTimeoutError, openai.APITimeoutError, httpx2.TimeoutException, TimeoutError)
 _RATE_LIMIT = (langchain.ModelRateLimitError, openai.RateLimitError)
 _CONNECTION = (langchain.ModelConnectionError, openai.APIConnectionError, httpx2.TransportError, OSError)
-_BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError)
 _OVERFLOW_WORDS = (
     "context_length_exceeded",
     "exceed_context_size",
@@ -109,7 +108,7 @@ def is_unreadable(error: Exception, *, begun: bool) -> bool:
         return False
     if begun and isinstance(error, _READING) and sdk_errors.status(error) is None:
         return True
-    return sdk_errors.is_unreadable(error) or isinstance(_classify(error, "", "", ()), InternalError)
+    return sdk_errors.is_any(error, sdk_errors.UNREADABLE) or isinstance(_classify(error, "", "", ()), InternalError)
 
 
 def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
@@ -164,7 +163,7 @@ def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...
             f"{where} refused the key: {_reason(error)}",
             remedy=f"Check the key ({variables[0]}) and its permissions." if variables else "",
         )
-    if sdk_errors.lacks_credentials(error):
+    if sdk_errors.is_any(error, sdk_errors.NO_CREDENTIALS):
         return AuthError(f"{where} found no credentials: {_reason(error)}", remedy="Log in with the platform's tool.")
     if isinstance(error, _NOT_FOUND) or status == 404:
         return RefusedError(
@@ -179,13 +178,18 @@ def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...
 def _temporary_failure(error: Exception, where: str, name: str, status: int | None) -> NetworkError | None:
     """Return the failure if the same request may succeed later, else None."""
     cause = _transport_cause(error)
-    if isinstance(error, _TIMEOUT) or isinstance(cause, _TIMEOUT) or status == 408 or sdk_errors.is_timeout(error):
+    if (
+        isinstance(error, _TIMEOUT)
+        or isinstance(cause, _TIMEOUT)
+        or status == 408
+        or sdk_errors.is_any(error, sdk_errors.TIMEOUTS)
+    ):
         return NetworkError(f"{where} did not answer in time", remedy="Try again, or allow more time with --timeout.")
     if isinstance(error, _RATE_LIMIT) or status == 429:
         return NetworkError(f"{where} limits the rate: {_reason(error)}", remedy="Try again later.")
-    if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_break(error)):
+    if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_any(error, sdk_errors.BREAKS)):
         return NetworkError(f"{where} broke off before the end of its answer", remedy=_KEPT_REMEDY)
-    if isinstance(error, _CONNECTION) or (status is None and sdk_errors.is_connection(error)):
+    if isinstance(error, _CONNECTION) or (status is None and sdk_errors.is_any(error, sdk_errors.CONNECTIONS)):
         return NetworkError(
             f"{where} can't be reached: {one_line(str(cause or error))}",
             remedy="Check the address and the network.",
@@ -271,7 +275,7 @@ def refuse_other_protocol(error: BaseException, endpoint: Endpoint) -> None:
         UsageError: It speaks another protocol, in which the server speaks first.
 
     """
-    no_answer = sdk_errors.is_break(error) or sdk_errors.is_timeout(error) or isinstance(error, TimeoutError)
+    no_answer = sdk_errors.is_any(error, sdk_errors.BREAKS | sdk_errors.TIMEOUTS) or isinstance(error, TimeoutError)
     if endpoint.base_url and no_answer and (said := greeting(endpoint.base_url)):
         raise UsageError(
             f"{endpoint.name} at {endpoint.address} can't be used: that is not an HTTP server; it says: {said}",
@@ -312,7 +316,9 @@ def _is_server_fault(error: Exception, status: int | None) -> bool:
 
 
 def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
-    known = isinstance(error, langchain.ModelInvalidRequestError | openai.APIError) or sdk_errors.is_refusal(error)
+    known = isinstance(error, langchain.ModelInvalidRequestError | openai.APIError) or sdk_errors.is_any(
+        error, sdk_errors.REFUSALS
+    )
     if status is not None or known:
         return RefusedError(f"{where} refused the request: {_reason(error)}")
     return unexpected(error)

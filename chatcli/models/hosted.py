@@ -204,14 +204,6 @@ def _require_object(data: str | bytes, *inside: str) -> None:
             return
 
 
-PREPARE_CLIENT: Mapping[str, Callable[[float], None]] = {IBM: _limit_ibm_silence}
-"""Called with the timeout in seconds before the client of the provider is made."""
-
-MAKE_CLIENT: Mapping[str, Callable[[ModelName, Access, Mapping[str, Any]], BaseChatModel]] = {
-    DATABRICKS: _make_databricks_client,
-}
-"""Used instead of `init_chat_model`."""
-
 PATCH_CLIENT: Mapping[str, Callable[[BaseChatModel], None]] = {
     "cohere": _check_cohere_events,
     "google_genai": _adapt_google,
@@ -275,13 +267,6 @@ def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
     return Limits.of_window(window, settings.max_tokens)
 
 
-LIMITS: Mapping[str, Callable[[ModelName, BaseChatModel, Settings], Limits]] = {OLLAMA: _ollama_limits}
-"""Used instead of langchain's table of models, where the server knows better."""
-
-FIND_LOGIN_ERROR: Mapping[str, Callable[[], Exception | None]] = {BEDROCK: _find_aws_login_error}
-"""Asked when a client can't be made: the error of a missing login, or None if the login is not the reason."""
-
-
 def build_hosted(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of a hosted provider."""
     provider = PROVIDERS[name.provider]
@@ -296,8 +281,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     except ImportError:
         raise _not_installed(provider) from None
     except ValueError as error:
-        find_login_error = FIND_LOGIN_ERROR.get(provider.prefix)
-        if find_login_error is not None and (missing := find_login_error()) is not None:
+        if name.provider == BEDROCK and (missing := _find_aws_login_error()) is not None:
             raise translate(missing, endpoint) from error
         reason = endpoint.redact(_first_problem(error))
         raise UsageError(f"{name} can't be set up: {reason}", remedy=_requirements(provider)) from None
@@ -323,10 +307,10 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
         os.environ[provider.url_variables[0]] = credentials.base_url
     options = _options(provider, credentials, settings)
     seconds = settings.timeout or ANSWER_SECONDS
-    if before := PREPARE_CLIENT.get(provider.prefix):
-        before(seconds)
-    if make := MAKE_CLIENT.get(provider.prefix):
-        return make(name, credentials, options)
+    if provider.prefix == IBM:
+        _limit_ibm_silence(seconds)
+    if provider.prefix == DATABRICKS:
+        return _make_databricks_client(name, credentials, options)
     from langchain.chat_models import init_chat_model  # installed by every provider's extra, not by the base
 
     client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)
@@ -394,7 +378,7 @@ def _options(provider: Provider, credentials: Access, settings: Settings) -> dic
 
 def _limits(name: ModelName, client: BaseChatModel, settings: Settings) -> Limits:
     """Return the limits by langchain's table of models, else by the price list; the window may be unknown."""
-    if ask_server := LIMITS.get(name.provider):
-        return ask_server(name, client, settings)
+    if name.provider == OLLAMA:
+        return _ollama_limits(name, client, settings)
     window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
     return Limits.of_window(window, settings.max_tokens)

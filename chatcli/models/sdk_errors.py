@@ -10,16 +10,18 @@ from urllib.parse import urlsplit
 from chatcli.config.providers import PROVIDERS
 from chatcli.runtime.http import LimitError, PageError
 
-_TIMEOUTS = frozenset({"TimeoutException", "Timeout", "ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"})
-_BREAKS = frozenset(
-    {"RemoteProtocolError", "ReadError", "IncompleteRead", "ChunkedEncodingError", "ClientPayloadError"}
-)
-_CONNECTIONS = frozenset(
-    {"TransportError", "ConnectError", "ConnectionError", "EndpointConnectionError", "ClientError"}
-)
-_NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
-_UNREADABLE = frozenset({"SSEError"})  # of httpx-sse and Cohere, for another content type
-_REFUSALS = frozenset({"WMLClientError"})  # of IBM, for example for an unknown model
+TIMEOUTS = frozenset({"TimeoutException", "Timeout", "ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"})
+"""What HTTP libraries raise when they stop waiting for an answer; all these are names of classes."""
+BREAKS = frozenset({"RemoteProtocolError", "ReadError", "IncompleteRead", "ChunkedEncodingError", "ClientPayloadError"})
+"""What they raise when the connection ends before the answer does."""
+CONNECTIONS = frozenset({"TransportError", "ConnectError", "ConnectionError", "EndpointConnectionError", "ClientError"})
+"""What they raise when the server can't be reached."""
+NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
+"""What the SDKs of platforms (AWS, Google Cloud) raise without a login."""
+UNREADABLE = frozenset({"SSEError"})
+"""What clients raise for an answer in another form: of httpx-sse and Cohere, for another content type."""
+REFUSALS = frozenset({"WMLClientError"})
+"""What SDKs raise for a refusal without a status: of IBM, for example for an unknown model."""
 _STATUS_IN_TEXT = {
     "Exception": re.compile(r"\[([45]\d\d)\]"),
     "WMLClientError": re.compile(r"Request failed with: .*[ (]([45]\d\d)\)", re.DOTALL),
@@ -211,7 +213,7 @@ def is_not_http(error: BaseException) -> bool:
 def is_page(error: BaseException) -> bool:
     """Return whether the server answered with a web page."""
     return isinstance(limit(error), PageError) or any(
-        type(link).__name__ in _UNREADABLE and "text/html" in str(link) for link in chain(error)
+        type(link).__name__ in UNREADABLE and "text/html" in str(link) for link in chain(error)
     )
 
 
@@ -235,35 +237,6 @@ def is_out_of_credit(error: BaseException) -> bool:
     )
 
 
-def is_timeout(error: BaseException) -> bool:
-    """Return whether an HTTP library stopped waiting for an answer."""
-    return _is_any(error, _TIMEOUTS)
-
-
-def is_break(error: BaseException) -> bool:
-    """Return whether the connection ended before the answer did."""
-    return _is_any(error, _BREAKS)
-
-
-def is_unreadable(error: BaseException) -> bool:
-    """Return whether a client could not read the form of the answer, although its error has another name."""
-    return _is_any(error, _UNREADABLE)
-
-
-def is_connection(error: BaseException) -> bool:
-    """Return whether the server could not be reached."""
-    return _is_any(error, _CONNECTIONS)
-
-
-def lacks_credentials(error: BaseException) -> bool:
-    """Return whether the credentials of a platform (AWS, Google Cloud) are missing."""
-    return _is_any(error, _NO_CREDENTIALS)
-
-
-def is_refusal(error: BaseException) -> bool:
-    """Return whether an SDK refused the request, without a status."""
-    return _is_any(error, _REFUSALS)
-
-
-def _is_any(error: BaseException, names: frozenset[str]) -> bool:
+def is_any(error: BaseException, names: frozenset[str]) -> bool:
+    """Return whether `error` or one of its causes is of a class in `names`."""
     return any(kind.__name__ in names for link in chain(error) for kind in type(link).__mro__)

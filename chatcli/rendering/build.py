@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, TextIO
 
 from chatcli.config.settings import Settings
 from chatcli.rendering.renderer import Renderer
+from chatcli.runtime.program import current_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,13 +19,22 @@ if TYPE_CHECKING:
 
 def build_renderer(settings: Settings) -> Renderer:
     """Return the renderer for the chosen format, or for where stdout goes."""
-    match settings.format:
-        case "json" | "jsonl" as form:
-            from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
+    if settings.format in ("json", "jsonl"):
+        from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
 
-            if form == "jsonl":
-                return JsonLinesRenderer(sys.stdout, sys.stderr)
-            return JsonRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
+        if settings.format == "jsonl":
+            return JsonLinesRenderer(sys.stdout, sys.stderr)
+        return JsonRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
+    renderer, show = _build_text(settings), current_program().show
+    if show is None:
+        return renderer
+    from chatcli.rendering.builders import BuilderRenderer
+
+    return BuilderRenderer(renderer, show)
+
+
+def _build_text(settings: Settings) -> Renderer:
+    match settings.format:
         case None if _wants_terminal(settings):
             # The streams as they are now: a user graph may replace sys.stdout later.
             return DeferredRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))

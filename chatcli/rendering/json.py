@@ -25,6 +25,8 @@ _LINES = (
 )
 _OPTIONAL = ("node", "draft", "response_schema")
 """The fields that a line has only where they say something."""
+_FOUND = ("number", "path", "start_line", "end_line", "page", "score")
+"""The fields of a passage that a line has."""
 
 
 class _Streams:
@@ -128,6 +130,9 @@ def _fields(event: events.Event) -> dict[str, Any]:
         if fields.get("memory_used", ()) is None:
             del fields["memory_used"]
         return {**fields, **cited_fields(event.cited)}
+    if isinstance(event, events.DocumentsFound):
+        passages = [{key: value for key, value in each.items() if key in _FOUND} for each in event.passages]
+        return {"query": event.query, "passages": passages}
     if isinstance(event, events.Notice):
         return {"text": event.text, "level": event.level}
     fields = asdict(event)

@@ -47,6 +47,10 @@ class OpenCalls:
         call = self._calls.pop(event.call_id, sanitize_line(event.name))
         return f"{call} {sanitize_line(result_text(event.content, failed=event.status == 'error'))}"
 
+    def drop(self, call_id: str) -> bool:
+        """Remove a call that is shown in another way; return whether there was one."""
+        return self._calls.pop(call_id, None) is not None
+
     @property
     def lines(self) -> list[str]:
         """The line of each running call."""
@@ -220,6 +224,9 @@ class PlainRenderer:
                 pass
             case events.Notice():
                 self._print(notice_text(event), "error" if event.urgent else event.level)
+            case events.MarkdownShown():
+                self._calls.drop(event.call_id)
+                self._print(event.text)
             case events.Progress():
                 line = self._progress.line(event)
                 if line:

@@ -68,9 +68,11 @@ from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.sessions.requests import Ask
+from chatcli.tools.leash import missed_interrupt
 
 KEPT = 1_000_000
 """The most characters of a command's output that are kept for a question; the end of a longer output is kept."""
+_POLL_SECONDS = 0.05
 
 
 class ShellCommand:
@@ -83,6 +85,8 @@ class ShellCommand:
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
         self._done = False
+        self._ending: asyncio.Task[None] | None = None
+        """Ends what an interrupted shell leaves running; None if nothing was interrupted."""
 
     async def run(self) -> AsyncIterator[Event]:
         """Yield the output as it arrives, then the exit code; closing the generator early kills the command."""
@@ -104,6 +108,8 @@ class ShellCommand:
                 output = (output + text)[-KEPT:]
                 yield ShellOutput(text)
             code = await process.wait()
+            if self._ending is not None:
+                await self._ending
             self._done = True
             yield ShellFinished(self._command, output, code if code >= 0 else 128 - code)
         finally:
@@ -111,9 +117,25 @@ class ShellCommand:
             await process.wait()
 
     def interrupt(self) -> None:
-        """Interrupt the command, as Ctrl-C does; end what it has left running once the shell itself is over."""
-        left = self._process is not None and self._process.returncode is not None
-        self._send(signal.SIGKILL if left else signal.SIGINT)
+        """Interrupt the command, as Ctrl-C does; the second time, or once the shell itself is over, kill it.
+
+        What an interrupted shell leaves running is killed too, such as its background jobs, which ignore interrupts.
+        """
+        if self._process is None:
+            return
+        if self._ending is not None or self._process.returncode is not None:
+            self._send(signal.SIGKILL)
+        else:
+            self._send(signal.SIGINT)
+            self._ending = asyncio.ensure_future(self._end(self._process))
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        while process.returncode is None:  # `wait` would also wait for the output of what is left
+            await asyncio.sleep(_POLL_SECONDS)
+            for missed in missed_interrupt(process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(missed, signal.SIGINT)
+        self._send(signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and not self._done:
@@ -232,10 +254,6 @@ class LineHandler:
         """Stop what is running."""
         self._interrupt()
 
-    async def close(self) -> None:
-        """Stop what is running, and close the conversation."""
-        await self.conversation.close()
-
     async def _ask(self, question: str, pasted: Mentioned, *, typed: bool = True) -> AsyncGenerator[Event, None]:
         """Ask `question`, which is marked, with the files that it mentions as `@path`, and use its folders `@DIR/`.
 
@@ -267,15 +285,12 @@ class LineHandler:
             async for event in events:
                 yield event
                 begun |= isinstance(event, TextDelta | ToolCallStarted)
-        if self._is_unanswered(event, begun=begun) and await self.conversation.take_back():
+        unanswered = self._stopped and not begun and isinstance(event, TurnInterrupted) and not event.content
+        if unanswered and await self.conversation.take_back():
             self._context.waiting = waiting
             self._prefill(self._line)
             self._prompt.skip_line_before_next()
             yield Notice("no answer had begun: your question is in the input line again")
-
-    def _is_unanswered(self, last: Event, *, begun: bool) -> bool:
-        """Return whether Ctrl-C stopped the turn that ended with `last`, before an answer had `begun`."""
-        return self._stopped and not begun and isinstance(last, TurnInterrupted) and not last.content
 
     async def _consume(self, events: AsyncIterator[Event], interrupt: Callable[[], None] | None = None) -> None:
         loop, began = asyncio.get_running_loop(), time.monotonic()
@@ -296,7 +311,9 @@ class LineHandler:
                     self._renderer.render(ProgramStarting(None))
                 if is_waiting(last):
                     draft.hold()
-                self._offer_provider(last)
+                provider = self.conversation.model_name.provider
+                if isinstance(last, TurnFinished) and (offer := offer_provider(self._context.settings, provider)):
+                    self._renderer.render(Notice(offer))
                 await self._call_user(last, time.monotonic() - began)
             if isinstance(last, TerminalEvent):
                 await self.conversation.begin_title(last)
@@ -305,12 +322,6 @@ class LineHandler:
         if isinstance(last, TerminalEvent) and not is_waiting(last):
             self._prompt.skip_line_before_next()
         await (self.decide() if is_waiting(last) else self._follow(last))
-
-    def _offer_provider(self, last: Event | None) -> None:
-        if isinstance(last, TurnFinished):
-            offer = offer_provider(self._context.settings, self.conversation.model_name.provider)
-            if offer:
-                self._renderer.render(Notice(offer))
 
     async def _call_user(self, last: Event | None, seconds: float) -> None:
         """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""

@@ -141,7 +141,7 @@ class Repl:
     async def close(self) -> None:
         """Stop what is running, and close the handler if it was opened."""
         if self._opening is not None:
-            await (await self.handler()).close()
+            await (await self.handler()).conversation.close()
 
     def _stop(self) -> None:
         silence_dead_terminal()
@@ -242,6 +242,7 @@ async def _warm_up(repl: Repl, prompt: Prompt) -> None:
     handler = await repl.handler()
     # Here, not in the thread that built it: prompt-toolkit fails when the line ends at the same moment.
     prompt.refresh()
+    prompt.offer_commands()
     await asyncio.to_thread(import_module, _RENDERER)
 
     def on_end() -> None:

@@ -67,10 +67,10 @@ class Columns:
 class RowList(ABC, Generic[T]):
     """A list of `rows` at the terminal, moved through with the keys; a subclass shows its rows and adds keys."""
 
-    def __init__(self, prompt: Prompt, rows: Sequence[T], place: int) -> None:
+    def __init__(self, prompt: Prompt, rows: Sequence[T], index: int) -> None:
         self._output = prompt.output
         self._all = self._rows = rows
-        self._place = place
+        self._index = index
         self._first = 0
         self._app: Application[Any] = Application(
             key_bindings=self._keys(),
@@ -99,14 +99,14 @@ class RowList(ABC, Generic[T]):
         return ConditionalContainer(Window(control, height=self._height, always_hide_cursor=True), ~is_done)
 
     def _move(self, by: int) -> None:
-        self._place = max(0, min(self._place + by, len(self._rows) - 1))
+        self._index = max(0, min(self._index + by, len(self._rows) - 1))
 
     def _text(self) -> StyleAndTextTuples:
         height, width = self._height(), self._output.get_size().columns
-        self._first = max(min(self._first, self._place), self._place - height + 1)
+        self._first = max(min(self._first, self._index), self._index - height + 1)
         lines: StyleAndTextTuples = []
-        for place, row in enumerate(self._rows[self._first : self._first + height], self._first):
-            here = place == self._place
+        for index, row in enumerate(self._rows[self._first : self._first + height], self._first):
+            here = index == self._index
             line = f"{'>' if here else ' '} {self._line(row, width - 3)}"
             lines.append(("reverse" if here else "", f"{line}\n"))
         return lines or [("", "  nothing fits")]
@@ -145,7 +145,7 @@ class Picker(RowList[Choice]):
 
     def __init__(self, prompt: Prompt, offered: ChoicesOffered) -> None:
         choices = offered.choices
-        super().__init__(prompt, choices, next((place for place, one in enumerate(choices) if one.current), 0))
+        super().__init__(prompt, choices, next((index for index, one in enumerate(choices) if one.current), 0))
         self._columns = Columns((choice.name, choice.about) for choice in choices)
         self._numbers = {id(choice): number for number, choice in enumerate(choices)}
         self._typed = Buffer(multiline=False, on_text_changed=lambda _: self._filter())
@@ -160,7 +160,7 @@ class Picker(RowList[Choice]):
 
     def _filter(self) -> None:
         self._rows = matching(self._all, self._typed.text)
-        self._place = self._first = 0
+        self._index = self._first = 0
 
     def _line(self, row: Choice, width: int) -> str:
         return f"{'*' if row.current else ' '} {self._columns.line(self._numbers[id(row)], width - 2)}"
@@ -172,7 +172,7 @@ class Picker(RowList[Choice]):
 
     def _accept(self) -> None:
         if self._rows:
-            chosen = self._rows[self._place]
+            chosen = self._rows[self._index]
             self._typed.text = sanitize_line(chosen.name)
             self._app.exit(result=chosen)
 

@@ -13,7 +13,8 @@ from typing import Any
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.completion import Completer
+from prompt_toolkit.buffer import CompletionState
+from prompt_toolkit.completion import CompleteEvent, Completer
 from prompt_toolkit.filters import vi_navigation_mode
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input, create_input
@@ -48,6 +49,7 @@ GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}
 """The colour of the glyph in each theme, as that of a past question; in others it is the terminal's own cyan."""
 _ESCAPE_SECONDS = 0.1
 """How long an Escape may be the beginning of another key."""
+_COMMAND_BEGUN = re.compile(r"/[\w-]*")
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
 
 
@@ -186,6 +188,7 @@ class Prompt:
         self._spaced, self._space_due = spaced, False
         self.use_theme(theme)
         self._prefill, self._optional, self._in_editor = "", False, False
+        self._offers_commands = False
         self.pastes = Pastes(folds_all=os.environ.get("TERM") == "dumb")
         self.input = create_input(always_prefer_tty=True)
         self.output: Output = create_output(always_prefer_tty=True)
@@ -234,6 +237,7 @@ class Prompt:
         self._session.app.before_render += lambda _: self._choose_toolbar()
         self._session.default_buffer.on_text_changed += lambda _: setattr(self._hint, "armed", False)
         self._session.default_buffer.on_text_changed += lambda _: self.on_typing()
+        self._session.default_buffer.on_text_insert += lambda _: self._show_commands()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -387,6 +391,21 @@ class Prompt:
             return await ask_line(question, self.input, self.output, hidden=hidden)
         except (EOFError, KeyboardInterrupt):
             return None
+
+    def offer_commands(self) -> None:
+        """Open the menu of commands from now on when the beginning of one is typed; its completer must be imported."""
+        self._offers_commands = not self.plain
+        self._show_commands()
+
+    def _show_commands(self) -> None:
+        # prompt-toolkit's completion while typing runs beside the keys: it drops a Tab that is typed meanwhile.
+        buffer = self._session.default_buffer
+        if not self._offers_commands or buffer.complete_state or _COMMAND_BEGUN.fullmatch(buffer.text) is None:
+            return
+        offered = list(buffer.completer.get_completions(buffer.document, CompleteEvent(text_inserted=True)))
+        if [each.text for each in offered] not in ([], [buffer.text]):
+            buffer.complete_state = CompletionState(buffer.document, offered)
+            buffer.on_completions_changed.fire()
 
     def refresh(self) -> None:
         """Draw the prompt of a waiting `read` again, with the new toolbar."""

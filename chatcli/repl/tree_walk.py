@@ -32,7 +32,7 @@ class TreeWalk(RowList[TreeRow]):
     """The tree of `rows`, below it the turn that the user is at, with what is known to be said in it."""
 
     def __init__(self, prompt: Prompt, rows: Sequence[TreeRow]) -> None:
-        super().__init__(prompt, rows, next((place for place, row in enumerate(rows) if row.here), len(rows) - 1))
+        super().__init__(prompt, rows, next((index for index, row in enumerate(rows) if row.here), len(rows) - 1))
         self._said: dict[int, Said] = {}
         self._number_width = len(str(max(row.number for row in rows)))
         self._widest = max(display_width(_question(row)) for row in rows)
@@ -80,7 +80,7 @@ class TreeWalk(RowList[TreeRow]):
 
     def _unknown(self) -> int | None:
         """Return a turn on the screen of which nothing is known, None without one; first that where the user is."""
-        shown = [self._rows[self._place], *self._rows[self._first : self._first + self._height()]]
+        shown = [self._rows[self._index], *self._rows[self._first : self._first + self._height()]]
         known = self._said.keys() | self._asked
         return next((row.number for row in shown if row.number not in known), None)
 
@@ -106,7 +106,7 @@ class TreeWalk(RowList[TreeRow]):
         return f"{begin}{question}{' ' * (limit - display_width(question))}  {truncate(text, answer)}".rstrip()
 
     def _details(self) -> StyleAndTextTuples:
-        row, width = self._rows[self._place], self._output.get_size().columns - 1
+        row, width = self._rows[self._index], self._output.get_size().columns - 1
         said = self._said.get(row.number, Said(row.title, ""))
         lines = []
         for mark, text in (("> ", said.question), ("  ", said.answer)):
@@ -118,7 +118,7 @@ class TreeWalk(RowList[TreeRow]):
     def _keys(self) -> KeyBindings:
         keys = super()._keys()
         keys.add("enter", eager=True)(lambda _: self._go())
-        keys.add("s", eager=True)(lambda _: self._exit(f"/tree {SUMMARY} {self._rows[self._place].number}"))
+        keys.add("s", eager=True)(lambda _: self._exit(f"/tree {SUMMARY} {self._rows[self._index].number}"))
         keys.add("q", eager=True)(lambda _: self.leave())
         keys.add("home", eager=True)(lambda _: self._move(-len(self._rows)))
         keys.add("end", eager=True)(lambda _: self._move(len(self._rows)))
@@ -127,7 +127,7 @@ class TreeWalk(RowList[TreeRow]):
         return keys
 
     def _go(self) -> None:
-        row = self._rows[self._place]
+        row = self._rows[self._index]
         self._exit("" if row.here else f"/rewind {row.number}")
 
     def _exit(self, line: str) -> None:
@@ -135,10 +135,10 @@ class TreeWalk(RowList[TreeRow]):
 
     def _to_fork(self, step: int) -> None:
         """Go to the next turn that several follow, in this direction, or to the last row there."""
-        place = self._place + step
-        while 0 < place < len(self._rows) - 1 and not self._rows[place].forks:
-            place += step
-        self._place = max(0, min(place, len(self._rows) - 1))
+        index = self._index + step
+        while 0 < index < len(self._rows) - 1 and not self._rows[index].forks:
+            index += step
+        self._index = max(0, min(index, len(self._rows) - 1))
 
 
 def _question(row: TreeRow, *, note: bool = True) -> str:

@@ -1,10 +1,27 @@
 """The program that this process's command line belongs to: `chat`, or one that a builder made with the library."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCommand:
+    """A slash command of a builder's program; see `chatcli.run`.
+
+    Attributes:
+        name: What is typed after the slash: letters, digits, `-` and `_`.
+        help: What it does, in one line, for `/help`.
+        handler: Takes what is typed after the name, and the values of the graph's state, its messages among them. It
+            returns Markdown to print, or None. It may be async; a sync one runs in a thread.
+
+    """
+
+    name: str
+    help: str
+    handler: Callable[[str, dict[str, Any]], str | Awaitable[str | None] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +35,8 @@ class Program:
     settings: Mapping[str, Any] = field(default_factory=dict)  # what it sets; an option of its user goes before that
     without: frozenset[str] = frozenset()  # the settings that it does not have, from whatever source
     not_from_user: frozenset[str] = frozenset()  # the settings that only its options set, not the user's of `chat`
+    commands: tuple[SlashCommand, ...] = ()  # its own slash commands
+    show: Callable[[Any], str | None] | None = None  # how it shows calls and custom events; see `chatcli.run`
     eager: bool = False  # whether its graph is made before anything else, so that its caller hears of a failure
 
 

@@ -80,7 +80,8 @@ def connect(
     try:
         _defend(connection)
         if steps is not None:
-            connection.set_progress_handler(_Budget(steps), _STEPS_AT_ONCE)
+            left = iter(range(steps // _STEPS_AT_ONCE))
+            connection.set_progress_handler(lambda: next(left, None) is None, _STEPS_AT_ONCE)
         check(connection, target)
     except BaseException:
         connection.close()
@@ -188,17 +189,6 @@ def _defend(connection: sqlite3.Connection) -> None:
     if sys.version_info >= (3, 12):
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
-
-
-class _Budget:
-    """Stops a connection's queries, as a progress handler, after some steps."""
-
-    def __init__(self, steps: int) -> None:
-        self._left = steps // _STEPS_AT_ONCE
-
-    def __call__(self) -> bool:
-        self._left -= 1
-        return self._left < 0
 
 
 def check_schema(connection: sqlite3.Connection, file: Path, known: str) -> None:

@@ -7,28 +7,11 @@ from typing import Any, TypedDict
 from langchain_core.messages import ToolMessage
 
 from chatcli.documents.citations import CITED, cite
-from chatcli.message import Citation
+from chatcli.message import Citation, FoundPassage
 from chatcli.sessions.history import newest_turn
 
 ARTIFACT = "chatcli_passages"
 """The key in the artifact of a tool's result for the passages that it found."""
-
-
-class FoundPassage(TypedDict):
-    """A passage that was found in a turn, as plain data."""
-
-    number: int
-    path: str
-    """Absolute."""
-    start_line: int | None
-    end_line: int | None
-    page: int | None
-    text: str
-    """Exactly what stands there."""
-    plain: str
-    """The text that is sent, where that is another; else empty."""
-    headings: list[str]
-    score: float
 
 
 class Retrieval(TypedDict):

@@ -194,6 +194,11 @@ class Session:
         """Return the keys of the thread's state beside the messages, as JSON."""
         return plain_state((await self._thread.snapshot()).values)
 
+    async def state_values(self) -> dict[str, Any]:
+        """Return the values of the thread's state, its messages too, as the graph's objects; empty if it has none."""
+        values = (await self._thread.snapshot()).values
+        return dict(values if isinstance(values, Mapping) else getattr(values, "__dict__", {}))
+
     def declared_names(self) -> dict[str, str]:
         """Return the type of each key of the state that the graph's schemas declare, without reading the thread."""
         return {name: key.type_name for name, key in self._thread.declared_keys().items()}
@@ -244,6 +249,8 @@ class Session:
                 return
         branch = current_branch(await self.turns())
         if not 1 <= count <= len(branch):
+            if not branch:
+                raise UsageError("there is no turn to undo")
             turns = "is 1 turn" if len(branch) == 1 else f"are {len(branch)} turns"
             raise UsageError(f"there {turns} to undo, not {count}")
         await self.rewind_before(branch[-count])

@@ -237,7 +237,7 @@ class AnswerReader:
             self.output = data.output
             return
         if self._named:
-            yield Notice(_in_words(data))
+            yield Notice(_in_words(data), data=data)
             return
         if not isinstance(data, Mapping):
             return
@@ -295,7 +295,7 @@ class AnswerReader:
         return (streamed.by_model and text.lstrip().startswith("{")) or not self._may_answer(path)
 
     def _settle(self, node: Node, updates: Sequence[object]) -> Iterator[IntermediateText]:
-        """Yield what was written in the run of `node` that ends with `updates`, and is not in the state after it."""
+        """Yield the text of the run of `node` that ends with `updates`, where the state after it lacks that text."""
         if not self._named or self._nodes or not all(each is None or isinstance(each, Mapping) for each in updates):
             return
         depth = len(node[0])

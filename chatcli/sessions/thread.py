@@ -366,16 +366,16 @@ class GraphThread:
         await self._checkpointer.aput(config, empty_checkpoint(), {"source": "update", "step": -2, "parents": {}}, {})
 
     async def turn_number(self, *, new: bool) -> int:
-        """Return the running turn's place on its branch, from 1; the index of threads counts turns by it."""
-        newest = await self._newest()
-        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
-        return int(metadata.get("chatcli_turn", 0)) + new
+        """Return the running turn's number on its branch, from 1; the index of threads counts turns by it."""
+        return int((await self._newest_metadata()).get("chatcli_turn", 0)) + new
 
     async def is_foreign(self) -> bool:
         """Return whether a user graph ran the thread last."""
+        return str((await self._newest_metadata()).get("chatcli_model", "")).startswith(f"{GRAPH}:")
+
+    async def _newest_metadata(self) -> Mapping[str, Any]:
         newest = await self._newest()
-        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
-        return str(metadata.get("chatcli_model", "")).startswith(f"{GRAPH}:")
+        return cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
 
     async def checkpoint_id(self) -> str:
         """Return the newest checkpoint's ID, empty for a thread that does not exist."""

@@ -12,10 +12,9 @@ from chatcli.store.message_index import UsageReader, usage_of
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
-    Match,
     NoJournal,
     NoLocks,
-    QuestionAndAnswer,
+    SearchedThreads,
     Step,
     ThreadSummary,
     branch_to,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from chatcli.store.exchange_search import FoundExchange
 
 
-class ForeignThreads:
+class ForeignThreads(SearchedThreads):
     """The threads of any checkpointer: each can be looked up, but a checkpointer has no list of them."""
 
     def __init__(self, saver: BaseCheckpointSaver[str]) -> None:
@@ -49,19 +48,7 @@ class ForeignThreads:
         """Return the threads whose ID begins with `prefix`, the newest first."""
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
-    def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages of the exchanges that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_matches  # late: most turns search nothing
-
-        return as_matches(self._find(text, limit, ""), text, limit)
-
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_exchanges
-
-        return as_exchanges(self._find(text, limit, without))
-
-    def _find(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
         from chatcli.store.exchange_search import Talk, exchanges_of, rank_exchanges
 
         talks = (

@@ -7,14 +7,18 @@ import difflib
 import re
 import string
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 from chatcli.runtime.program import command
 from chatcli.store.usage import AnswerUsage
+
+if TYPE_CHECKING:
+    from chatcli.store.exchange_search import FoundExchange
 
 _WORD = re.compile(r"[^\W_]+")
 _LATIN = [chr(code) for code in range(0xC0, 0x250)]
@@ -189,6 +193,26 @@ class Threads(Protocol):
 
     def steps(self, thread_id: str) -> list[Step]:
         """Return the thread's checkpoints, the oldest first; the last one is the current branch's newest."""
+
+
+class SearchedThreads(ABC):
+    """Threads whose messages are searched here: `_find_exchanges` says what matches a text."""
+
+    @abstractmethod
+    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+        """Return the exchanges that match `text`, the best first, `limit` at most; none of the thread `without`."""
+
+    def search(self, text: str, limit: int = 50) -> list[Match]:
+        """Return the messages of the exchanges that match `text`, the best first."""
+        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
+
+        return as_matches(self._find_exchanges(text, limit, ""), text, limit)
+
+    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
+        """Return the questions with their answers that match `text`, the best first."""
+        from chatcli.store.exchange_search import as_exchanges
+
+        return as_exchanges(self._find_exchanges(text, limit, without))
 
 
 def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ CHANGES = "chatcli_changes"
 _MATCHED = 1_000_000
 """The most pairs of lines that are compared for a diff: beyond, all old lines stand before all new ones."""
 _CONTEXT = 3
-_TRUSTED = frozenset(name.casefold() for name in (*FILES, PROJECT_FILE, ".mcp.json"))
+_TRUSTED = frozenset(name.casefold() for name in (*FILES, PROJECT_FILE))
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DRAFT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BOM = "\ufeff"

@@ -1,8 +1,10 @@
 """How a command that this process starts ends with it, even if this process is killed outright."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 # The kernel kills the command when its parent dies from any signal: prctl(PR_SET_PDEATHSIG, SIGKILL). Python ignores
 # SIGPIPE, and what it starts would do so too.
@@ -44,3 +46,23 @@ def leashed(command: Sequence[str], *, by_kernel: bool = sys.platform == "linux"
     """
     program = _BY_KERNEL if by_kernel else _BY_WATCHING
     return [sys.executable, "-I", "-S", "-c", program, str(os.getpid()), *command]
+
+
+def missed_interrupt(group: int) -> list[int]:
+    """Return the processes of a group that still run though it was interrupted, and neither catch nor ignore that.
+
+    An interrupt is lost if it comes between the fork of a shell, which catches it, and the exec of the command.
+    Empty on systems without /proc.
+    """
+    missed = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if int((process / "stat").read_text().rpartition(")")[2].split()[2]) != group:
+                continue
+            status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        except (OSError, ValueError):  # it has ended meanwhile
+            continue
+        handled = int(status.get("SigCgt", "0"), 16) | int(status.get("SigIgn", "0"), 16)
+        if not handled & 1 << (signal.SIGINT - 1) and "Z" not in status["State"]:
+            missed.append(int(process.name))
+    return missed

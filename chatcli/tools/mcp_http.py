@@ -3,12 +3,18 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+from mcp.client.auth import OAuthFlowError
 
+from chatcli.errors import ChatcliError
 from chatcli.runtime.http import LimitError, async_hooks
 from chatcli.runtime.parse import read_json
+from chatcli.text import one_line
+
+if TYPE_CHECKING:
+    from chatcli.tools.mcp_login import ServerLogin
 
 RequestId = int | str
 _TIMEOUT = httpx.Timeout(30, read=300)
@@ -16,21 +22,31 @@ _TIMEOUT = httpx.Timeout(30, read=300)
 _EVENTS = "text/event-stream"
 _RESUMES = "last-event-id"
 _EVENT_ID = re.compile(rb"[\r\n]id:[ ]?[^\r\n ]")
+MAX_REASON = 1000
 FAILED = -32000
 """JSON-RPC's code for errors of the implementation; here a request that came to nothing."""
 
 
-class AnsweringClient(httpx.AsyncClient):
-    """An HTTP client that turns the failure of a request into an answer."""
+class LoginNeededError(httpx.TransportError):
+    """The server takes only tokens that the user can get, by `chat mcp login`."""
 
-    def __init__(self, headers: dict[str, str]) -> None:
-        super().__init__(headers=headers, timeout=_TIMEOUT, event_hooks=async_hooks())
+
+class AnsweringClient(httpx.AsyncClient):
+    """An HTTP client that turns the failure of a request into an answer.
+
+    `login` sends the user's tokens for the server; `remedy` is what the user can do where the server wants others.
+    """
+
+    def __init__(self, headers: dict[str, str], login: "ServerLogin | None" = None, remedy: str = "") -> None:
+        super().__init__(headers=headers, timeout=_TIMEOUT, event_hooks=async_hooks(), auth=login)
+        self._login = login
+        self._remedy = remedy
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Return the answer to `request`; if it fails and a result is awaited, the answer is an error."""
         number = _request_id(request)
         try:
-            response = await super().send(request, **options)
+            response = await self._send_with_login(request, **options)
         except (httpx.TransportError, LimitError) as error:
             return _instead(request, number, error)
         if response.status_code == httpx.codes.NOT_FOUND or response.has_redirect_location or number is None:
@@ -38,10 +54,27 @@ class AnsweringClient(httpx.AsyncClient):
         if response.is_error:
             await response.aclose()
             reason = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                reason += self._remedy
             return _events(request, _failure(number, reason))
         kept = {name: value for name, value in response.headers.items() if name.startswith("mcp-")}
         headers = {**kept, "content-type": _EVENTS}
         return httpx.Response(response.status_code, headers=headers, stream=_Answer(response, number), request=request)
+
+    async def _send_with_login(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Return the answer to `request`. Raises `LoginNeededError` if only a new login would help."""
+        if self._login is None:
+            return await super().send(request, **options)
+        try:
+            try:
+                return await super().send(request, **options)
+            except LoginNeededError:
+                self._login.expire()  # it refused tokens that seemed valid, or another process has newer ones
+                return await super().send(request, **options)
+        except ValueError:  # its text may hold tokens
+            raise LoginNeededError(f"the server's answer is not valid OAuth{self._remedy}") from None
+        except (LoginNeededError, OAuthFlowError, ChatcliError) as error:
+            raise LoginNeededError(f"{error}{self._remedy}") from None
 
 
 class _Answer(httpx.AsyncByteStream):
@@ -100,6 +133,8 @@ def _instead(request: httpx.Request, number: RequestId | None, error: Exception)
 
 
 def _transport_reason(error: Exception) -> str:
+    if isinstance(error, LoginNeededError):
+        return one_line(str(error), MAX_REASON)
     return f"the connection to the server failed: {' '.join(str(error).split()) or type(error).__name__}"
 
 

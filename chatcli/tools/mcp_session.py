@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import math
 import os
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -18,10 +19,12 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Notice, Progress
 from chatcli.runtime.addresses import open_key_warning
+from chatcli.runtime.program import command
 from chatcli.text import one_line
 from chatcli.tools.leash import leashed
 from chatcli.tools.mcp_host import Host
-from chatcli.tools.mcp_http import FAILED, AnsweringClient
+from chatcli.tools.mcp_http import FAILED, MAX_REASON, AnsweringClient
+from chatcli.tools.mcp_login import ServerLogin, has_login
 from chatcli.tools.shell import inherited_environment
 
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ MIN_SECRET = 6
 CANCEL_SECONDS = 1.0
 PING_SECONDS = 5.0
 """Time for a server over HTTP to show that it is still there, after a request failed."""
-MAX_REASON = 1000
 PROGRESS_SECONDS = 0.1
 """From one report of a call's progress to the next: a server may send thousands."""
 MAX_REQUESTS = 20
@@ -305,8 +307,11 @@ async def _connected(name: str, server: McpServer, host: Host) -> AsyncIterator[
             raise UsageError("its transport, SSE, is no longer supported; give the URL of its streamable HTTP endpoint")
         if server.headers and (warning := open_key_warning(server.url)):
             host.announce(Notice(f"the MCP server {name}: {warning}", "warning", urgent=True))
+        login = ServerLogin(server.url) if await asyncio.to_thread(has_login, server) else None
+        given = any(header.lower() == "authorization" for header in server.headers)
+        remedy = "" if given else f". Log in: {command('mcp login', shlex.quote(name))}"
         async with (
-            AnsweringClient(dict(server.headers)) as client,
+            AnsweringClient(dict(server.headers), login, remedy) as client,
             streamable_http_client(server.url, http_client=client) as (read, write, _),
             _Session(read, write, **options) as session,
         ):

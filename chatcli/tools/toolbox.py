@@ -22,11 +22,6 @@ from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.store.threads import Threads
-from chatcli.tools.tool import RESERVED, Arguments, Rules, Tool, asked_access
-
-if TYPE_CHECKING:
-    from chatcli.tools.mcp_session import McpSession
-
 from chatcli.tools.changes import change_tools
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
@@ -35,7 +30,11 @@ from chatcli.tools.remember import remember_tool
 from chatcli.tools.sandbox.confinement import Sandbox
 from chatcli.tools.shell import shell_tool
 from chatcli.tools.threads import thread_tool
+from chatcli.tools.tool import RESERVED, Arguments, Rules, Tool, asked_access
 from chatcli.tools.workspace import Access, Workspace
+
+if TYPE_CHECKING:
+    from chatcli.tools.mcp_session import McpSession
 
 MAX_STEPS = 25
 START_SECONDS = 30.0
@@ -97,7 +96,7 @@ class Toolbox:
         )
         self._builtin += named
         self._replies: dict[str, list[str]] = {}
-        """The calls that each signed reply was given to, by its token."""
+        """The calls that each registered reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
         """The approved calls, each with the digest of the file that it was shown to change."""
         self._outside: set[str] = set()
@@ -167,13 +166,13 @@ class Toolbox:
             if session.problem:
                 yield f"the MCP server {session.name} is left out: {session.problem}"
 
-    def sign(self, reply: Any, request: object) -> dict[str, Any]:
+    def register_reply(self, reply: Any, request: object) -> dict[str, Any]:
         """Return `reply`, which the user gives to `request` as it was shown, in the form that `read` takes."""
         token = secrets.token_hex(16)
         self._replies[token] = _fingerprints(request)
         return {"reply": reply, "token": token}
 
-    def read(self, signed: Any, request: Mapping[str, Any]) -> Any:
+    def read(self, registered: Any, request: Mapping[str, Any]) -> Any:
         """Return the user's reply to `request`.
 
         LangGraph keeps replies in the store, and gives all earlier ones again where a node asks twice. So each counts
@@ -183,10 +182,10 @@ class Toolbox:
             ValueError: It was not given to exactly this request.
 
         """
-        token = signed.get("token") if isinstance(signed, Mapping) else None
+        token = registered.get("token") if isinstance(registered, Mapping) else None
         if not isinstance(token, str) or self._replies.get(token) != _fingerprints(request):
             raise ValueError("what was shown is not what would be done now")
-        return signed["reply"]
+        return registered["reply"]
 
     def approve(self, call: ToolCall, file_digest: str | None = None, *, outside: bool = False) -> None:
         """Remember that the user approved `call`, as a change of the file of that digest if it changes one.

@@ -184,8 +184,7 @@ def measure_set(name: str, questions: Sequence[Question], folder: Path, dense: s
     with DocumentIndex(folder.parent / f"{name}.db") as index:
         index.update([str(folder)])
         (source,) = index.sources()
-        hits = [[hit for hit in index.search(question.text) if not hit.weak] for question in questions]
-        found = [[hit.passage for hit in matches] for matches in hits]
+        found = [[hit for hit in index.search(question.text) if not hit.weak] for question in questions]
         off_topic = [question for question in OFF_TOPIC.split("\n") if question]
         answered = sum(any(not hit.weak for hit in index.search(question)) for question in off_topic)
         passages = [passage for file in sorted(folder.rglob("*")) for passage in index.passages(file)]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from chatcli.documents.index import DocumentIndex
-from chatcli.documents.passage import Found
+from chatcli.documents.passage import Passage
 from chatcli.store.recall import MAX_EXCERPTS, recall
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.threads import SqliteThreads
@@ -196,8 +196,8 @@ def measure_documents(name: str, data: Path, folder: Path) -> None:
         cost = 1000 * (time.process_time() - begun) / len(questions)
         off_topic = [index.search(question) for question in OFF_TOPIC.split("\n") if question]
     plain = PlainBM25([(each.path, each.text) for each in passages])
-    paths = [[each.passage.path for each in hits] for hits in found]
-    exact = [is_exact(each.passage) for hits in found for each in hits[:10]]
+    paths = [[each.path for each in hits] for hits in found]
+    exact = [is_exact(each) for hits in found for each in hits[:10]]
     print(f"{name}: {len(questions)} questions, {len(passages)} passages")
     print(
         f"  recall at 1, 5, 10, nDCG: BM25 {figures(questions, [plain.search(each.text) for each in questions])}; ",
@@ -209,11 +209,11 @@ def measure_documents(name: str, data: Path, folder: Path) -> None:
     print(f"off-topic refused {sum(map(is_refused, off_topic))} of {len(off_topic)}", flush=True)
 
 
-def _path(found: Found) -> Path:
-    return found.passage.path
+def _path(found: Passage) -> Path:
+    return found.path
 
 
-def is_refused(found: Sequence[Found]) -> bool:
+def is_refused(found: Sequence[Passage]) -> bool:
     """Return whether an answer would say that nothing was found."""
     return all(each.weak for each in found)
 

@@ -113,7 +113,7 @@ def test_the_model_gets_passages_and_the_answer_lists_what_it_cites(folder: Fold
         kinds = [type(event) for event in events if not isinstance(event, Notice | Progress)]
         assert kinds.index(TurnStarted) < kinds.index(DocumentsFound) < kinds.index(TextDelta)
         first = report.passages[0]
-        assert (first.number, first.path, first.start_line, first.end_line) == (1, "docs/setup.md", 1, 3)
+        assert (first["number"], first["path"], first["start_line"], first["end_line"]) == (1, "docs/setup.md", 1, 3)
         cited = end(events).cited
         assert cited is not None
         [citation] = cited.citations
@@ -219,7 +219,7 @@ def test_what_is_typed_is_searched_for_before_what_came_through_a_pipe(folder: F
     async def work() -> None:
         conversation = folder.open("docs")
         [report] = found(await turn(conversation, f"{typed}\n\n<stdin>\n{piped}\n</stdin>"))
-        assert report.passages[0].path == "docs/setup.md"
+        assert report.passages[0]["path"] == "docs/setup.md"
         await conversation.close()
 
     run(work())
@@ -231,7 +231,7 @@ def test_a_short_question_that_names_what_a_passage_has_stands_alone(folder: Fol
         await turn(conversation, "How do I install the flux pump?")
         [report] = found(await turn(conversation, "Hours of battery?"))
         assert report.query == "Hours of battery?"
-        assert [passage.path for passage in report.passages] == ["docs/use.md"]
+        assert [passage["path"] for passage in report.passages] == ["docs/use.md"]
         assert len(folder.fake.requests) == 2
         await conversation.close()
 
@@ -246,8 +246,8 @@ def test_what_a_question_itself_finds_is_sent_beside_what_the_conversation_adds(
         folder.fake.script(Answer(rewritten), Answer("So [1]."))
         [report] = found(await turn(conversation, "Has it hours of battery?"))
         first = "docs/use.md" if rewritten == "Yes [1]." else "docs/setup.md"
-        assert report.passages[0].path == first
-        assert {passage.path for passage in report.passages} == {"docs/setup.md", "docs/use.md"}
+        assert report.passages[0]["path"] == first
+        assert {passage["path"] for passage in report.passages} == {"docs/setup.md", "docs/use.md"}
         await conversation.close()
 
     run(work())
@@ -261,7 +261,7 @@ def test_a_rewrite_that_fails_leaves_the_words_of_the_newest_turns(folder: Folde
         events = await turn(conversation, "Why so?")
         [report] = found(events)
         assert report.query == "Why so? How do I install the flux pump?"
-        assert report.passages[0].path == "docs/setup.md"
+        assert report.passages[0]["path"] == "docs/setup.md"
         assert end(events).content == "So [1]."
         await conversation.close()
 
@@ -283,7 +283,7 @@ def test_a_model_looks_again_by_tools_which_read_the_documents_alone(folder: Fol
         conversation = folder.open("docs")
         events = await turn(conversation, "What is teal?")
         assert folder.fake.requests[0].tools == ["search_documents", "read_document"]
-        assert [(each.number, each.path) for each in found(events)[0].passages] == [(1, "docs/setup.md")]
+        assert [(each["number"], each["path"]) for each in found(events)[0].passages] == [(1, "docs/setup.md")]
         battery, install, use, *refused = folder.fake.requests[1].results
         assert "[2] docs/use.md:1-3" in battery
         assert "[1] docs/setup.md:1-3" in install  # it keeps its number
@@ -532,7 +532,7 @@ def test_documents_that_are_gone_are_reported_and_a_damaged_index_is_built_again
         [index] = folder.root.parent.glob("DATA/**/documents.db")
         index.write_bytes(b"no database")
         events = await turn(conversation, "What is teal?")
-        assert [each.path for each in found(events)[0].passages] == ["docs/setup.md"]
+        assert [each["path"] for each in found(events)[0].passages] == ["docs/setup.md"]
         assert any("index of documents" in event.text for event in events if isinstance(event, Notice))
         for path in (folder.root / "docs").iterdir():
             path.unlink()

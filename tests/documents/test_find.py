@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.documents import ignore
-from chatcli.documents.find import Decisions, find_files, resolve_source, shown_path
+from chatcli.documents.find import WalkCache, find_files, resolve_source, shown_path
 from chatcli.errors import UsageError
 
 
@@ -22,7 +22,7 @@ def write(root: Path, *names: str) -> None:
         path.write_text("text\n")
 
 
-def found(root: Path, *sources: str | Path, decisions: Decisions | None = None) -> list[str]:
+def found(root: Path, *sources: str | Path, decisions: WalkCache | None = None) -> list[str]:
     """Return the files of `sources`, by default of `root`, relative to `root`."""
     files = find_files([str(source) for source in sources or (root,)], decisions)
     return [str(Path(file.path).relative_to(root)) for file in files]
@@ -213,8 +213,8 @@ def test_decisions_hold_until_a_file_of_rules_changes(root: Path, monkeypatch: p
     write(root, "a.md", "a.log", "sub/b.md", "sub/b.log", "build/c.md")
     (root / ".gitignore").write_text("*.log\nbuild\n")
     (root / "sub" / ".gitignore").write_text("\n")
-    monkeypatch.setattr("chatcli.documents.find._UNSETTLED", -(10**18))  # as if the files of rules were old
-    decisions = Decisions()
+    monkeypatch.setattr("chatcli.documents.find._MTIME_GRANULARITY_NS", -(10**18))  # as if the files of rules were old
+    decisions = WalkCache()
     assert found(root, decisions=decisions) == ["a.md", "sub/b.md"]
 
     asked: list[str] = []
@@ -225,7 +225,7 @@ def test_decisions_hold_until_a_file_of_rules_changes(root: Path, monkeypatch: p
         return real(rules, path, folder=folder)
 
     monkeypatch.setattr(ignore.IgnoreRules, "ignore", ask)
-    decisions = Decisions.from_json(decisions.to_json(), decisions.kept)
+    decisions = WalkCache.from_json(decisions.to_json(), decisions.kept)
     write(root, "new.md", "new.log")
     assert found(root, decisions=decisions) == ["a.md", "new.md", "sub/b.md"]
     assert asked == ["new.log", "new.md"]
@@ -252,8 +252,8 @@ def test_decisions_hold_until_a_file_of_rules_changes(root: Path, monkeypatch: p
 def test_decisions_do_not_outlive_the_repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(root, "docs/a.md", "docs/sub/b.md")
     (root / ".gitignore").write_text("*.md\n")
-    monkeypatch.setattr("chatcli.documents.find._UNSETTLED", -(10**18))
-    outer, inner, decisions = root / ".git", root / "docs" / "sub" / ".git", Decisions()
+    monkeypatch.setattr("chatcli.documents.find._MTIME_GRANULARITY_NS", -(10**18))
+    outer, inner, decisions = root / ".git", root / "docs" / "sub" / ".git", WalkCache()
 
     def kept() -> list[str]:
         return found(root, root / "docs", decisions=decisions)
@@ -272,7 +272,7 @@ def test_decisions_do_not_outlive_the_repository(root: Path, monkeypatch: pytest
 def test_rules_that_were_just_written_are_read_again(root: Path) -> None:
     write(root, "a.md", "b.md")
     (root / ".gitignore").write_text("a.md\n")
-    decisions = Decisions()
+    decisions = WalkCache()
     assert found(root, decisions=decisions) == ["b.md"]
     assert decisions.rules == {}  # within the same tick of the clock, another change would not show
     assert found(root, decisions=decisions) == ["b.md"]
@@ -280,15 +280,15 @@ def test_rules_that_were_just_written_are_read_again(root: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[0,[],[],{}]", "[1,2,3]", '[1,[],[],{"a":1}]'])
 def test_bad_decisions_are_none(text: str) -> None:
-    assert Decisions.from_json(text, ["a"]) in (Decisions(), Decisions({"a"}))
+    assert WalkCache.from_json(text, ["a"]) in (WalkCache(), WalkCache({"a"}))
 
 
 def test_names_of_any_bytes_are_found(root: Path) -> None:
     name = os.fsdecode(b"caf\xe9.md")
     write(root, name)
-    decisions = Decisions()
+    decisions = WalkCache()
     assert found(root, decisions=decisions) == [name]
-    assert Decisions.from_json(decisions.to_json(), decisions.kept) == decisions
+    assert WalkCache.from_json(decisions.to_json(), decisions.kept) == decisions
 
 
 def test_a_path_is_shown_relative_to_the_current_folder(root: Path) -> None:

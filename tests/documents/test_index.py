@@ -25,7 +25,7 @@ def write(path: Path, text: str, *, at: int = LONG_AGO) -> Path:
 
 def found(index: DocumentIndex, words: str, sources: list[str] | None = None) -> list[str]:
     """Return the names of the files that have `words`, each once, the best first."""
-    return list(dict.fromkeys(match.passage.path.name for match in index.search(words, sources)))
+    return list(dict.fromkeys(match.path.name for match in index.search(words, sources)))
 
 
 @pytest.fixture
@@ -78,10 +78,10 @@ def test_a_change_of_the_same_size_and_time_is_seen(index: DocumentIndex, docs: 
     file = write(docs / "a.md", "the code is 1111")
     index.update([str(docs)])
     write(file, "the code is 2222")
-    assert index.search("code")[0].passage.text == "the code is 2222"  # without an update, too
+    assert index.search("code")[0].text == "the code is 2222"  # without an update, too
     write(file, "the code is 3333")
     assert index.update([str(docs)]).changed == 1
-    assert index.search("code")[0].passage.text == "the code is 3333"
+    assert index.search("code")[0].text == "the code is 3333"
 
 
 def test_a_file_read_right_after_its_change_is_hashed_again(
@@ -125,8 +125,8 @@ def test_nothing_is_found_that_is_no_longer_there(index: DocumentIndex, docs: Pa
     gone.unlink()
     write(kept, "intro\n\nthe old\nlighthouse is red")
     matches = index.search("old lighthouse")
-    assert [match.passage.path for match in matches] == [kept]
-    passage = matches[0].passage
+    assert [match.path for match in matches] == [kept]
+    passage = matches[0]
     assert passage.start_line is not None
     assert passage.text == "\n".join(kept.read_text().split("\n")[passage.start_line - 1 : passage.end_line])
     write(kept, "nothing of it")
@@ -281,7 +281,7 @@ def test_names_that_are_not_utf_8(index: DocumentIndex, docs: Path) -> None:
     file = Path(os.fsdecode(os.fsencode(docs) + b"/caf\xe9.md"))
     write(file, "the lighthouse")
     index.update([str(docs)])
-    assert [match.passage.path for match in index.search("lighthouse")] == [file]
+    assert [match.path for match in index.search("lighthouse")] == [file]
 
 
 _UPDATE = """
@@ -317,7 +317,7 @@ def _check_whole(index: DocumentIndex, docs: Path, count: int) -> None:
 
 def found_text(index: DocumentIndex, words: str) -> str:
     (match,) = index.search(words)
-    return match.passage.text
+    return match.text
 
 
 def test_two_processes_at_once(index_file: Path, docs: Path) -> None:

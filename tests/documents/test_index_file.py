@@ -30,7 +30,7 @@ def filled(docs: Path, index_file: Path) -> Path:
 def check_works(index: DocumentIndex, docs: Path) -> None:
     """Check that `index` finds what is in the files."""
     (found,) = index.search("keeper42", [str(docs)], limit=1)
-    assert found.passage.path.name == "42.md"
+    assert found.path.name == "42.md"
     assert index.update([str(docs)]).files == 100
 
 
@@ -65,10 +65,10 @@ def test_damage_in_the_middle_is_never_shown(docs: Path, filled: Path, share: fl
         index.update([str(docs)])
         for number in range(0, 100, 7):
             (found,) = index.search(f"keeper{number}", limit=1)
-            lines = found.passage.path.read_text().split("\n")
-            assert found.passage.start_line is not None
-            assert found.passage.text == "\n".join(lines[found.passage.start_line - 1 : found.passage.end_line])
-            assert found.passage.path.name == f"{number}.md"
+            lines = found.path.read_text().split("\n")
+            assert found.start_line is not None
+            assert found.text == "\n".join(lines[found.start_line - 1 : found.end_line])
+            assert found.path.name == f"{number}.md"
 
 
 def test_damage_that_a_search_meets(docs: Path, filled: Path) -> None:
@@ -77,7 +77,7 @@ def test_damage_that_a_search_meets(docs: Path, filled: Path) -> None:
         connection.commit()
     with DocumentIndex(filled) as index:
         assert index.notice == ""
-        assert index.search("keeper42", limit=1)[0].passage.path.name == "42.md"
+        assert index.search("keeper42", limit=1)[0].path.name == "42.md"
         assert index.notice == DAMAGED
         check_works(index, docs)
 
@@ -113,7 +113,7 @@ def test_a_full_disk(docs: Path, small_disk: Path) -> None:
         with pytest.raises(StoreError, match="the index of documents can't be used: the disk is full") as raised:
             index.update([str(docs)])
         assert raised.value.remedy
-        assert [found.passage.path.name for found in index.search("lighthouse")] == ["a.md"]
+        assert [found.path.name for found in index.search("lighthouse")] == ["a.md"]
         for number in range(40):
             (docs / f"{number}.md").write_text(f"keeper{number}")
         assert index.update([str(docs)]).files == 41

@@ -73,8 +73,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentIndex
 def test_found(searched: DocumentIndex, question: str, name: str) -> None:
     matches = searched.search(question)
     assert matches, question_terms(question)
-    assert matches[0].passage.path.stem == name
-    assert matches[0].passage.text == TEXTS[name]
+    assert matches[0].path.stem == name
+    assert matches[0].text == TEXTS[name]
 
 
 @pytest.mark.parametrize(
@@ -110,18 +110,18 @@ def test_nothing_relevant(searched: DocumentIndex, question: str) -> None:
     ],
 )
 def test_nothing_of_a_question_is_syntax(searched: DocumentIndex, question: str) -> None:
-    assert searched.search(question)[0].passage.path.stem == "timeout"
+    assert searched.search(question)[0].path.stem == "timeout"
 
 
 @given(st.text(st.characters(codec=None), max_size=60))
 def test_any_text_is_a_question(searched: DocumentIndex, question: str) -> None:
     for match in searched.search(question):
         assert 0 < match.score <= 1
-        assert match.passage.text == TEXTS[match.passage.path.stem]
+        assert match.text == TEXTS[match.path.stem]
 
 
 def test_a_pasted_text_is_a_question(searched: DocumentIndex) -> None:
-    assert searched.search(f"{TEXTS['timeout']} " * 2000)[0].passage.path.stem == "timeout"
+    assert searched.search(f"{TEXTS['timeout']} " * 2000)[0].path.stem == "timeout"
     assert searched.search("x" * 1_000_000) == []
 
 
@@ -131,7 +131,7 @@ def test_the_best_comes_first_and_scores_go_down(index: DocumentIndex, docs: Pat
         (docs / f"{number}.md").write_text(f"{mentions}\n\n" + "other words " * 50)
     index.update([str(docs)])
     matches = index.search("lighthouse keeper", limit=5)
-    assert matches[0].passage.path.name == "17.md"
+    assert matches[0].path.name == "17.md"
     assert [match.score for match in matches] == sorted((match.score for match in matches), reverse=True)
     assert len(index.search("lighthouse", limit=20)) == 20
 
@@ -148,7 +148,7 @@ def test_neighbours_help_only_in_the_same_document(index: DocumentIndex, docs: P
     assert len(index.passages(docs / "c.md")) == 2
     found = index.search(question)
     assert not any(match.weak for match in found)
-    assert [match.passage.path.name for match in found].count("c.md") == 2
+    assert [match.path.name for match in found].count("c.md") == 2
 
 
 def test_a_paraphrase_is_decided_on_as_a_whole(index: DocumentIndex, docs: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_frequent_word_of_the_language_says_nothing(index: DocumentIndex, docs
     (docs / "a.md").write_text("Where is the key? It is under the mat, and what it opens is the shed.")
     (docs / "b.md").write_text("Batteries.")
     index.update([str(docs)])
-    assert index.search("What is the price of the batteries?")[0].passage.path.name == "b.md"
+    assert index.search("What is the price of the batteries?")[0].path.name == "b.md"
     assert index.search("Where is the mountain?") == []
 
 

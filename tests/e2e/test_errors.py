@@ -120,12 +120,12 @@ def test_a_stream_that_brings_nothing_ends_with_the_timeout(
             result = chat("--timeout", "1", "hi")
             assert_reported(result, 75)
             assert "did not answer in time" in result.stderr
-    assert len(fake.requests) == len(BRINGS_NOTHING)
+    assert len(fake.requests) <= len(BRINGS_NOTHING)  # nothing is tried again
 
 
 def test_a_text_puts_the_timeout_off(chat: Chat, fake: FakeOpenAI) -> None:
-    fake.default = Answer("word " * 30, chunks=30, delay=0.1)
-    assert chat("--timeout", "1", "hi").stdout == "word " * 30 + "\n"
+    fake.default = Answer("word " * 30, chunks=30, delay=0.15)
+    assert chat("--timeout", "4", "hi").stdout == "word " * 30 + "\n"
 
 
 def test_an_answer_far_beyond_max_tokens_ends(chat: Chat, fake: FakeOpenAI) -> None:

@@ -77,3 +77,52 @@ def test_a_word_shows_the_commands(fake: FakeOpenAI, terminal: OpenTerminal, wor
     tty.send_line("exit now")
     tty.wait_for("You said: exit now")
     assert len(fake.requests) == 2
+
+
+def test_the_menu_of_commands_opens_by_itself(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    tty = terminal("-t", "abcdef", size=(80, 24))
+    tty.wait_for_prompt()
+    tty.send("/")
+    tty.wait_for("/new ")
+    offered = [line.split()[0] for line in tty.lines() if line.startswith("    /")]
+    assert offered[:3] == ["/help", "/new", "/model"]
+    assert "Begin a new thread" in tty.text()
+    tty.send("und")
+    tty.wait_for(lambda text: "/new" not in text and "Go back one turn" in text)
+    tty.send_key("ctrl-c")
+    tty.wait_for_prompt()
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("/und\t", "/undo"), ("/mo\x7f\x7fth\t\t", "/thread"), ("/thread abc\t", "/thread abcdef")],
+    ids=["a name", "a name after others", "an argument"],
+)
+def test_tab_completes_what_is_typed_in_one_go(
+    fake: FakeOpenAI, terminal: OpenTerminal, typed: str, completed: str
+) -> None:
+    tty = terminal("-t", "abcdef")
+    tty.wait_for_prompt()
+    tty.send_line("one")
+    tty.wait_for("You said: one")
+    tty.wait_for_prompt()
+    tty.send("/")
+    tty.wait_for("/new ")  # from now on the menu opens
+    tty.clear_prompt("/")
+    tty.send(typed)
+    tty.wait_for_prompt(completed)
+
+
+def test_a_line_of_the_history_opens_no_menu(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line("/thread")
+    tty.wait_for("thread ")
+    tty.wait_for_prompt()
+    tty.send_line("/undo")
+    tty.wait_for("no turn to undo")
+    tty.wait_for_prompt()
+    tty.send_key("up")
+    tty.wait_for_prompt("/undo")
+    tty.send_key("up")
+    tty.wait_for_prompt("/thread")

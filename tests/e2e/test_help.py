@@ -11,8 +11,15 @@ from tests.fakes.openai_server import FakeOpenAI
 def test_the_topics_are_listed(chat: Chat) -> None:
     result = chat("help")
     assert result.returncode == 0
-    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == list(TOPICS)
-    assert "chat help TOPIC" in result.stderr
+    *lines, last = result.stdout.splitlines()
+    assert len(lines) < 23
+    assert max(map(len, lines)) < 80
+    assert set(TOPICS) <= set(result.stdout.split())
+    assert last == "chat help TOPIC shows a page."
+
+
+def test_the_topics_are_listed_for_programs(chat: Chat) -> None:
+    assert [row["topic"] for row in chat("--json", "help").json()] == list(TOPICS)
 
 
 def test_a_page_in_a_pipe_is_its_markdown(chat: Chat) -> None:

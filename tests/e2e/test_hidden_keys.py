@@ -51,8 +51,9 @@ def fail(family: str, failure: str, chat: Chat, provider: FakeProvider, *output:
     status, code = STEPS[failure]
     provider.cut = status == 0
     if status:
+        provider.retry_after = "3600"  # nothing is tried again
         provider.failure = status, {"error": {"message": SAID, "code": status}, "message": SAID}
-    options = ("-m", model, "--base-url", f"{provider.url}{path}", "--timeout", "0.4", "--debug")
+    options = ("-m", model, "--base-url", f"{provider.url}{path}", "--debug")
     result = chat(*options, *output, "hello", env={variable: KEY})
     assert result.returncode == code, result
     assert "Traceback" in result.stderr

@@ -275,3 +275,77 @@ def test_chat_does_not_run_the_thread_of_a_programs_graph(programs: Programs) ->
     assert answer.returncode == 2
     assert "the thread abc is of the graph my-agent" in answer.stderr
     assert "it ran" not in answer.stderr
+
+
+OWN_COMMANDS = """\
+import sys, chatcli
+from typing import Annotated, TypedDict
+from langchain_core.messages import AIMessage
+from langgraph.config import get_stream_writer
+from langgraph.graph import START, StateGraph
+from langgraph.graph.message import add_messages
+class State(TypedDict):
+    messages: Annotated[list, add_messages]
+    todos: list
+def plan(state):
+    get_stream_writer()({"step": 1})
+    get_stream_writer()({"step": 2})
+    return {"messages": [AIMessage("planned")], "todos": ["buy milk"]}
+graph = StateGraph(State).add_node(plan).add_edge(START, "plan").compile()
+def show_todo(args, state):
+    return f"{args}**{', '.join(state.get('todos', ['nothing']))}** of {len(state.get('messages', []))}"
+async def fail(args, state):
+    raise KeyError("no such list")
+def show(event):
+    if isinstance(event, chatcli.Notice) and event.data["step"] == 1:
+        return "The **first** step"
+    raise ValueError("not this one")
+commands = [chatcli.SlashCommand("todo", "Show the list.", show_todo), chatcli.SlashCommand("fail", "Fail.", fail)]
+"""
+"""A builder's program, without its call of `run`."""
+
+
+def test_a_program_has_commands_and_ways_to_show_things(programs: Programs) -> None:
+    file = programs.home.work / "app.py"
+    file.write_text(f"{OWN_COMMANDS}sys.exit(chatcli.run(graph, commands=commands, show=show))\n")
+    chat = programs.terminal([sys.executable, str(file)])
+    chat.wait_for_prompt()
+    chat.send_line("/todo My: ")
+    chat.wait_for("My:nothing of 0")
+    chat.wait_for_prompt()
+    chat.send_line("go")
+    chat.wait_for("The first step")
+    chat.wait_for("the program's function show failed: ValueError: not this one (app.py, line 22)")
+    chat.wait_for("step: 2")
+    chat.wait_for("planned")
+    chat.wait_for_prompt()
+    assert "**" not in chat.text()
+    assert "step: 1" not in chat.text()
+    chat.send_line("/todo")
+    chat.wait_for("buy milk of 2")
+    chat.wait_for_prompt()
+    chat.send_line("/fail")
+    chat.wait_for("/fail failed: KeyError: 'no such list' (app.py, line 18)")
+    chat.wait_for_prompt()
+    chat.send_line("/help todo")
+    chat.wait_for("/todo: Show the list")
+
+
+def test_what_a_program_shows_in_a_pipe_is_no_part_of_the_answer(programs: Programs) -> None:
+    result = programs.python(f"{OWN_COMMANDS}sys.exit(chatcli.run(graph, commands=commands, show=show))", piped="go")
+    assert (result.returncode, result.stdout) == (0, "planned\n")
+    assert "The **first** step" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("commands=['todo']", "TypeError: commands are of the type chatcli.SlashCommand, not str"),
+        ("commands=[chatcli.SlashCommand('a b', '', fail)]", "ValueError: the command 'a b' can't be typed"),
+        ("commands=[chatcli.SlashCommand('model', '', fail)]", "ValueError: the command /model exists already"),
+        ("commands=commands * 2", "ValueError: the command /todo exists already"),
+        ("show=1", "TypeError: show must be a function, not int"),
+    ],
+)
+def test_commands_that_cannot_be(programs: Programs, arguments: str, reason: str) -> None:
+    assert reason in programs.python(f"{OWN_COMMANDS}chatcli.run(graph, {arguments})").stderr

@@ -35,7 +35,7 @@ def test_options_and_subcommands_are_completed(chat: Chat) -> None:
 
 
 def test_topics_of_the_manual_are_completed(chat: Chat) -> None:
-    assert complete(chat, "bash", "help", "t") == ["threads", "tools", "trust", "troubleshooting"]
+    assert complete(chat, "bash", "help", "t") == ["troubleshooting", "threads", "tools", "trust"]
 
 
 def test_threads_are_completed_with_their_titles(chat: Chat, fake: FakeOpenAI) -> None:

@@ -10,6 +10,7 @@ import pytest
 from chatcli import manual
 from tests.attachments.samples import picture
 from tests.e2e.program import Chat, Result
+from tests.e2e.test_guides import GUIDES
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Request, server_error
 
@@ -21,7 +22,7 @@ _RECIPES, _NEXT = "\n## Recipes\n", "\n## "
 
 
 def _recipes() -> dict[str, str]:
-    section = PAGES["scripts"].read_text().partition(_RECIPES)[2].partition(_NEXT)[0]
+    section = PAGES["guide-scripts"].read_text().partition(_RECIPES)[2].partition(_NEXT)[0]
     return {title: text for title, _, text in _RECIPE.findall(section)}
 
 
@@ -78,11 +79,11 @@ def run(chat: Chat, title: str) -> Result:
     return chat.shell(f"set -euo pipefail\n{RECIPES[title]}", timeout=120, forks=True)
 
 
-def test_there_are_ten() -> None:
-    assert len(RECIPES) == 10
+def test_there_are_six() -> None:
+    assert len(RECIPES) == 6
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page) and page not in GUIDES])
 def test_the_shell_blocks_of_a_page_run(chat: Chat, fake: FakeOpenAI, work: Path, page: str) -> None:
     blocks = _blocks(page)
     if page == "README":  # what a newcomer runs first is run by the installed executable
@@ -100,22 +101,6 @@ def test_a_recipe_works(chat: Chat, fake: FakeOpenAI, work: Path, title: str) ->
     assert result.returncode == 0, result
     assert result.stderr == ""
     assert fake.requests
-
-
-def test_a_commit_message_is_committed(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
-    run(chat, "A commit message")
-    assert _git(work, "log -1 --format=%B", chat.home.env) == "Teach the parser to count"
-    assert "+10:01 out of memory" in fake.requests[0].last
-
-
-def test_a_review_is_written(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
-    run(chat, "A review of a branch")
-    assert (work / "review.md").read_text() == "Teach the parser to count\n"
-    assert "+Dear all," in fake.requests[0].last
-
-
-def test_json_reaches_jq(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
-    assert run(chat, "JSON out of text").stdout == "ada@example.org\n"
 
 
 def test_the_cron_job_remembers(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
@@ -136,7 +121,8 @@ def test_a_makefile_keeps_no_half_file(chat: Chat, fake: FakeOpenAI, work: Path)
 
 def test_trying_again_ends_where_it_cannot_help(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
     fake.key = "another"
-    assert run(chat, "Try again only when that can help").returncode == 1
+    [loop] = [block for block in _blocks("guide-scripts") if block.startswith("until")]
+    assert chat.shell(loop, forks=True).returncode == 1
     assert not fake.requests  # the list of models was refused
 
 

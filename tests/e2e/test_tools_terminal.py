@@ -145,6 +145,7 @@ def test_a_file_is_changed_as_the_diff_says_and_undo_takes_it_back(
     chat.wait_for_prompt()
     chat.send_line("and now?")
     chat.wait_for("+<U+001B>]0;title<U+0007><U+202E>eno")
+    chat.wait_for(lambda text: text.count("y once, e edit, n no") == 3)
     chat.send("n")
     chat.wait_for("Not written.")
     chat.wait_for_prompt()

@@ -1,6 +1,8 @@
 """A real MCP server with small tools: over stdio, or over streamable HTTP on the socket whose number is its argument.
 
-A second argument says how it answers over HTTP: "json" without events, "resumable" with events that have a number.
+A second argument says how it answers over HTTP: "json" without events, "resumable" with events that have a number,
+"oauth" only to clients that have logged in, which everybody may. What the file `revoked` of the notes lists are tokens
+that it refuses.
 
 With a folder in MCP_NOTES, it writes there what a test wants to know of it: its process ID, its environment, and the
 calls that it began and was told to give up.
@@ -10,6 +12,7 @@ import asyncio
 import base64
 import json
 import os
+import secrets
 import socket
 import sys
 import time
@@ -18,10 +21,21 @@ from typing import Any
 
 import uvicorn
 from mcp import McpError, types
+from mcp.server.auth.provider import (
+    AccessToken,
+    AuthorizationCode,
+    AuthorizationParams,
+    OAuthAuthorizationServerProvider,
+    RefreshToken,
+    construct_redirect_uri,
+)
+from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions
 from mcp.server.fastmcp import Context, FastMCP
 from mcp.server.fastmcp.prompts.base import Message, UserMessage
 from mcp.server.streamable_http import EventCallback, EventStore
+from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp.types import JSONRPCMessage, ToolAnnotations
+from pydantic import AnyHttpUrl
 
 
 class Numbered(EventStore):
@@ -38,9 +52,88 @@ class Numbered(EventStore):
         return last_event_id.rpartition("/")[0]
 
 
+class Everybody(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
+    """An OAuth server where everybody is logged in at once; each refresh token is good for one use."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str | None, OAuthClientInformationFull] = {}
+        self._codes: dict[str, AuthorizationCode] = {}
+        self._refresh: dict[str, RefreshToken] = {}
+        self._access: dict[str, AccessToken] = {}
+
+    async def get_client(self, client_id: str) -> OAuthClientInformationFull | None:
+        return self._clients.get(client_id)
+
+    async def register_client(self, client_info: OAuthClientInformationFull) -> None:
+        note("registered", str(client_info.client_name))
+        self._clients[client_info.client_id] = client_info
+
+    async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
+        code = AuthorizationCode(
+            code=secrets.token_urlsafe(),
+            scopes=params.scopes or [],
+            expires_at=time.time() + 300,
+            client_id=client.client_id or "",
+            code_challenge=params.code_challenge,
+            redirect_uri=params.redirect_uri,
+            redirect_uri_provided_explicitly=True,
+            resource=params.resource,
+        )
+        self._codes[code.code] = code
+        return construct_redirect_uri(str(params.redirect_uri), code=code.code, state=params.state)
+
+    async def load_authorization_code(
+        self, client: OAuthClientInformationFull, authorization_code: str
+    ) -> AuthorizationCode | None:
+        return self._codes.get(authorization_code)
+
+    async def exchange_authorization_code(
+        self, client: OAuthClientInformationFull, authorization_code: AuthorizationCode
+    ) -> OAuthToken:
+        del self._codes[authorization_code.code]
+        return self._issue(client.client_id or "", authorization_code.scopes)
+
+    async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
+        return self._refresh.get(refresh_token)
+
+    async def exchange_refresh_token(
+        self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
+    ) -> OAuthToken:
+        note("refreshed", refresh_token.token)
+        del self._refresh[refresh_token.token]
+        return self._issue(client.client_id or "", scopes)
+
+    async def load_access_token(self, token: str) -> AccessToken | None:
+        revoked = notes / "revoked" if notes else None
+        if revoked is not None and revoked.exists() and token in revoked.read_text().split():
+            return None
+        return self._access.get(token)
+
+    async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
+        self._access.pop(token.token, None)
+
+    def _issue(self, client: str, scopes: list[str]) -> OAuthToken:
+        access, refresh = secrets.token_urlsafe(), secrets.token_urlsafe()
+        self._access[access] = AccessToken(token=access, client_id=client, scopes=scopes)
+        self._refresh[refresh] = RefreshToken(token=refresh, client_id=client, scopes=scopes)
+        return OAuthToken(access_token=access, refresh_token=refresh, expires_in=3600, scope=" ".join(scopes))
+
+
 kind = sys.argv[2] if len(sys.argv) > 2 else ""
+listening = socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
+oauth: dict[str, Any] = {}
+if kind == "oauth" and listening is not None:
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    settings = AuthSettings(
+        issuer_url=AnyHttpUrl(address),
+        resource_server_url=AnyHttpUrl(f"{address}/mcp"),
+        client_registration_options=ClientRegistrationOptions(enabled=True),
+        validate_token_resource=False,
+    )
+    oauth = {"auth": settings, "auth_server_provider": Everybody()}
 server = FastMCP(
     "fake",
+    **oauth,
     log_level="ERROR",
     json_response=kind == "json",
     event_store=Numbered() if kind == "resumable" else None,
@@ -184,7 +277,7 @@ def die() -> str:
 if __name__ == "__main__":
     note("pid", str(os.getpid()))
     note("env", json.dumps(dict(os.environ)))
-    if len(sys.argv) > 1:
+    if listening is not None:
         app = server.streamable_http_app()
 
         async def noted(scope: Any, receive: Any, send: Any) -> None:
@@ -192,6 +285,6 @@ if __name__ == "__main__":
             await app(scope, receive, send)
 
         config = uvicorn.Config(noted, log_level="error")
-        uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+        uvicorn.Server(config).run(sockets=[listening])
     else:
         server.run("stdio")

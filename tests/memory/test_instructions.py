@@ -137,3 +137,15 @@ def test_what_is_no_text_is_left_out_though_it_is_trusted(content: bytes) -> Non
     assert sent.text == ""
     [line] = known.new_notices(sent, 0)
     assert line.text == f"the instructions {Path.cwd().resolve() / 'AGENTS.md'} are left out: it is not text in UTF-8"
+
+
+def test_the_first_request_of_a_question_gets_what_was_read_for_it(root: Path) -> None:
+    write(Path("AGENTS.md"), "first")
+    reader = PromptContextReader(Path.cwd(), instructions=True, memory=False)
+    ahead = reader.read_ahead("hi", 2000)
+    write(Path("AGENTS.md"), "second")
+    assert reader.read("hi", 2000) is ahead
+    assert "second" in reader.read("hi", 2000).text  # a later request has the files as they are then
+    reader.read_ahead("hi", 2000)
+    write(Path("AGENTS.md"), "third")
+    assert "third" in reader.read("another", 2000).text

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from chatcli.errors import NetworkError
-from chatcli.events import DocumentsFound, Event, PassageFound, TextDelta, TurnFailed, TurnInterrupted, TurnStarted
-from chatcli.message import Citation, Cited, MessageShown
+from chatcli.events import DocumentsFound, Event, TextDelta, TurnFailed, TurnInterrupted, TurnStarted
+from chatcli.message import Citation, Cited, FoundPassage, MessageShown
 from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
 from chatcli.rendering.plain import PlainRenderer, message_block
 from chatcli.rendering.terminal import activity
@@ -23,6 +23,17 @@ from tests.rendering.screen import Terminal, finished
 SETUP = Citation(1, "docs/setup.md", 12, 30, None, "Install it.\n\nThen run it.")
 PAPER = Citation(3, "paper.pdf", None, None, 7, "A page.")
 CITED = Cited((SETUP, PAPER), (9,))
+INSTALLATION = FoundPassage(
+    number=1,
+    path="docs/setup.md",
+    start_line=12,
+    end_line=30,
+    page=None,
+    text=SETUP.quote,
+    plain="",
+    headings=["Setup"],
+    score=0.5,
+)
 LINES = "[1] docs/setup.md:12-30\n[3] paper.pdf, page 7\n[9] is no source: the model made it up\n"
 ANSWER = "Run it [1], says the paper [3], and [9]."
 HOSTILE = Cited((Citation(1, "a\x1b]0;owned\x07\u202e\nb.md", 1, 1, None, "x\x1b[31m"),))
@@ -132,7 +143,7 @@ def test_a_failure_keeps_what_was_cited() -> None:
 def test_json_lines_report_what_was_found() -> None:
     out = io.StringIO()
     renderer = JsonLinesRenderer(out, io.StringIO())
-    renderer.render(DocumentsFound("flux", (PassageFound(1, "docs/setup.md", 12, 30, None, 0.5),)))
+    renderer.render(DocumentsFound("flux", (INSTALLATION,)))
     renderer.render(replace(finished(ANSWER), cited=CITED))
     renderer.render(TurnInterrupted("t1", "c1", "m", "Run it [1]", 5, Cited((SETUP,))))
     found, end, stopped = map(json.loads, out.getvalue().splitlines())

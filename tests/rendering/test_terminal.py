@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -86,9 +86,12 @@ def test_any_answer_in_any_pieces_is_the_whole_answer(text: str, sizes: list[int
 
 
 @pytest.mark.usefixtures("_paint_always")
-# Not at random: behind a draft of six lines, a formula in brackets within a paragraph that comes letter by letter
-# is shown as its opening bracket.
-@settings(derandomize=True, max_examples=100)
+@example(
+    "Prices: $5 and $10; math $a_1 * b_2 * c$, \\(x_i\\) and more of it to the edge \\[\na \\\\\n\\]\n",
+    [1],
+    ["long " * 40],
+    6,
+)
 @given(
     st.lists(st.sampled_from(SIMPLE), max_size=6).map("\n".join),
     st.lists(st.integers(1, 9), min_size=1),
@@ -483,3 +486,9 @@ def test_the_start_of_the_program_is_not_shown_where_lines_stay() -> None:
     terminal = Terminal()
     renderer(terminal, markdown=False).render(ProgramStarting(2.0))
     assert terminal.lines() == []
+
+
+def test_an_empty_list_says_that_it_is_empty() -> None:
+    terminal = Terminal(80, 24)
+    renderer(terminal).render(Listing("Keys", ("provider", "place"), ()))
+    assert terminal.lines() == ["Keys", "none"]

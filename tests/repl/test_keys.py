@@ -64,6 +64,7 @@ async def type_in_steps(pipe: PipeInput, app: Application[str], steps: tuple[str
 def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
     """Give what types keys and returns the lines that the prompt made of them."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TERM", "xterm-256color")  # without one, lines that come at once are a paste
 
     def type_and_read(*steps: str | Until, vi: bool = False, lines: int = 1, marked: bool = False) -> list[str]:
         async def scenario(pipe: PipeInput) -> list[str]:

@@ -1,6 +1,10 @@
 """Commands of the user's shell (`!command`), and what they leave running."""
 
 import asyncio
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +46,49 @@ def test_what_a_command_leaves_behind_on_purpose_goes_on() -> None:
     said, finished = asyncio.run(run())
     assert isinstance(said, ShellOutput)
     assert finished == ShellFinished("sleep 5 >/dev/null 2>&1 & echo $!", said.text, 0)
+
+
+async def interrupt_after_output(command: ShellCommand, times: int) -> list[object]:
+    """Run `command`, interrupt it `times` times after its first output, and return its events."""
+    events: list[object] = []
+    async for event in command.run():
+        events.append(event)
+        if len(events) == 1:
+            for _ in range(times):
+                command.interrupt()
+    return events
+
+
+def is_running(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("output", ["", " >/dev/null 2>&1"], ids=["with the output", "without it"])
+@pytest.mark.parametrize("shell", ["/bin/dash", "/bin/bash"])
+def test_nothing_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch, shell: str, output: str) -> None:
+    monkeypatch.setenv("SHELL", shell)
+    line = f"""sh -c 'trap "" INT; sleep 600; :'{output} & echo $!; wait"""
+    said, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 1), 30))
+    assert isinstance(said, ShellOutput)
+    assert finished == ShellFinished(line, said.text, 130)
+    assert not is_running(int(said.text))
+
+
+def test_a_second_interrupt_kills_what_ignores_the_first() -> None:
+    line = "trap '' INT; echo begun; sleep 600"
+    _, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 2), 30))
+    assert finished == ShellFinished(line, "begun\n", 137)
+
+
+@pytest.mark.linux
+def test_an_interrupt_between_fork_and_exec_is_not_lost() -> None:
+    # The process catches the interrupt, as a fork of a shell does, and runs the command after that.
+    program = "import os, signal; signal.signal(2, lambda *_: os.execlp('sleep', 'sleep', '600'))"
+    line = f"""{sys.executable} -S -c "{program}; print('begun', flush=True); signal.pause()"; exit 130"""
+    _, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 1), 30))
+    assert isinstance(finished, ShellFinished)
+    assert finished.exit_code == 130

@@ -146,7 +146,8 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
         assert [(one["thread_id"], one["turns"]) for one in listed] == [(thread, 2)]
         [found] = value_of(await session.call_tool("search_threads", {"text": "scatters"}))["matches"]
         assert (found["thread_id"], found["snippet"]) == (thread, "The sky scatters blue light.")
-        read = value_of(await session.call_tool("read_thread", {"thread": thread[:8], "limit": 2, "skip": 1}))
+        read = value_of(await session.call_tool("read_thread", {"thread_id": thread[:8], "limit": 2, "skip": 1}))
+        assert read["thread"] == read["thread_id"] == first["thread"] == thread
         assert [(one["role"], one["content"]) for one in read["messages"]] == [
             ("assistant", "The sky scatters blue light."),
             ("user", "and red?"),
@@ -243,6 +244,8 @@ def test_threads_in_memory_last_as_long_as_the_server(chat: Chat, fake: FakeOpen
         assert [one["content"] for one in read["messages"]] == ["I'm Bob", "You said: I'm Bob"]
 
     talk(chat, script, "--no-save")
+    talk(chat, script, "serve", "--no-save", "--no-memory", "--no-instructions", "--recall")
+    talk(chat, script, "--no-save", "serve")
     assert chat("threads", "list", "--json").json() == []
 
 

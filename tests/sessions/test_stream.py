@@ -206,7 +206,7 @@ def test_what_the_plain_chat_reports_is_kept_until_it_reports_something_else() -
     ("data", "words"), [({"notice": "n"}, "n"), ({"notice": 1, "b": 2}, "notice: 1, b: 2"), ("x", "x"), (5, "5")]
 )
 def test_what_a_users_node_reports_is_a_notice(data: object, words: str) -> None:
-    assert read(AnswerReader(named=True), reported(data)) == [Notice(words)]
+    assert read(AnswerReader(named=True), reported(data)) == [Notice(words, data=data)]
 
 
 T = "langgraph_checkpoint_ns"

@@ -1,10 +1,7 @@
 """The reference server of the Model Context Protocol, which has all of it: skipped without node, or its package."""
 
 import asyncio
-import fcntl
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,12 +9,11 @@ import pytest
 from chatcli.events import Event, Progress, TurnFinished
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
-from tests.models.local.shared_cache import cache_folder
+from tests.npm import installed
 from tests.tools.test_mcp_questions import ask, fake, process, requested, results
 
 PACKAGE = "@modelcontextprotocol/server-everything"
 VERSION = "2026.8.31"
-NPM_SECONDS = 240
 
 __all__ = ["fake"]
 
@@ -25,20 +21,7 @@ __all__ = ["fake"]
 @pytest.fixture(scope="module")
 def everything() -> Path:
     """Give the server's script, installed once into the tests' cache."""
-    if shutil.which("node") is None or (npm := shutil.which("npm")) is None:
-        pytest.skip("node is not installed")
-    folder = cache_folder() / "npm" / f"server-everything-{VERSION}"
-    script = folder / "node_modules" / PACKAGE / "dist" / "index.js"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers, one installs
-        if not script.exists():
-            command = [npm, "install", "--no-audit", "--no-fund", f"{PACKAGE}@{VERSION}"]
-            try:
-                subprocess.run(command, cwd=folder, capture_output=True, timeout=NPM_SECONDS, check=True)
-            except (subprocess.SubprocessError, OSError) as error:
-                pytest.skip(f"{PACKAGE} can't be installed: {error}")
-    return script
+    return installed(f"{PACKAGE}@{VERSION}") / PACKAGE / "dist" / "index.js"
 
 
 @pytest.fixture

@@ -102,10 +102,10 @@ REQUEST = {"action_requests": [{"name": "weigh", "args": {"what": "a cat"}, "dif
 )
 def test_a_reply_counts_for_what_was_shown_alone(other: dict[str, Any]) -> None:
     toolbox = Toolbox()
-    signed = toolbox.sign("approve", REQUEST)
+    signed = toolbox.register_reply("approve", REQUEST)
     assert toolbox.read(signed, {**REQUEST, "problem": "again"}) == "approve"
     for wrong, request in [
-        *((signed, other), (toolbox.sign("approve", other), REQUEST), (signed | {"token": "x"}, REQUEST)),
+        *((signed, other), (toolbox.register_reply("approve", other), REQUEST), (signed | {"token": "x"}, REQUEST)),
         *(("approve", REQUEST), ({"reply": "approve"}, REQUEST), ({"reply": "approve", "token": None}, REQUEST)),
     ]:
         with pytest.raises(ValueError, match="what was shown is not"):
@@ -116,7 +116,7 @@ def test_a_reply_counts_for_what_was_shown_alone(other: dict[str, Any]) -> None:
 
 def test_a_form_is_answered_as_it_was_shown() -> None:
     toolbox, form = Toolbox(), {"type": "mcp_form", "message": "Name?"}
-    signed = toolbox.sign({"name": "x"}, form)
+    signed = toolbox.register_reply({"name": "x"}, form)
     assert toolbox.read(signed, {**form, "problem": "again"}) == {"name": "x"}
     with pytest.raises(ValueError, match="what was shown is not"):
         toolbox.read(signed, {**form, "message": "Password?"})

@@ -50,7 +50,10 @@ class Subcommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read `args` as the real command does, and return its context."""
-        command = get_command(import_module(self.module).app)
+        command: Any = get_command(import_module(self.module).app)
+        if current_program() is not CHAT:
+            for absent in _OF_CHAT.get(self.name or "", ()):
+                del command.commands[absent]
         _leave_out(command, current_program())
         return command.make_context(info_name, args, parent, **extra)
 
@@ -64,7 +67,7 @@ SUBCOMMANDS = (
     Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder; list what is trusted."),
     Subcommand("docs", "chatcli.cli.subcommands.docs", "Index, search, list and forget documents."),
     Subcommand("memory", "chatcli.cli.subcommands.memory", "List, add, edit and forget remembered facts."),
-    Subcommand("mcp", "chatcli.cli.subcommands.mcp", "Serve other programs by MCP."),
+    Subcommand("mcp", "chatcli.cli.subcommands.mcp", "Serve other programs by MCP; add, list and remove servers."),
     Subcommand("usage", "chatcli.cli.subcommands.usage", "Sum the tokens and costs of threads, by model."),
     Subcommand("acp", "chatcli.cli.subcommands.acp", "Answer an editor by the Agent Client Protocol."),
     Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Check what is installed, configured and reachable."),
@@ -74,6 +77,8 @@ SUBCOMMANDS = (
 
 OF_GRAPHS = ("threads", "config", "acp", "mcp", "doctor", "help")
 """The sub-commands that a builder's program has."""
+_OF_CHAT = {"mcp": ("add", "list", "remove", "login", "logout")}
+"""What of them it does not have: its graph brings its own tools."""
 
 
 class PromptGroup(TyperGroup):

@@ -54,6 +54,7 @@ local_models = _any_of(lambda: (str(ModelName(LOCAL, model)) for model in (*LOCA
 providers = _any_of(lambda: (row.prefix for row in PROVIDERS.values() if not row.keyless))
 kept_keys = _any_of(credentials.kept_keys)
 topics = _any_of(lambda: TOPICS)
+mcp_servers = _any_of(lambda: Settings.load().mcp_servers)
 schemas = _any_of(lambda: NAMES)
 written_config_keys = _any_of(written_keys)
 code_themes = _any_of(values.code_themes)

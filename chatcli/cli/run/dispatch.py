@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 from chatcli import paths
@@ -54,10 +55,8 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
     if request.stays:
         from chatcli.cli.run.interactive import run_interactive
 
-        try:
+        with closing(renderer):
             return asyncio.run(run_interactive(composed, renderer, request))
-        finally:
-            renderer.close()
     from chatcli.cli.run.one_shot import has_user, run_once
 
     conversation = composed.conversation(schema=request.schema, can_ask=has_user(settings))
@@ -111,7 +110,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     provider = PROVIDERS[name.provider]
     if not settings.credentials.lacks_key(provider.prefix) or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    from chatcli.cli.subcommands.keys import ask_key, report_place
+    from chatcli.cli.subcommands.keys import ask_key, report_storage
 
     leave_signals_to_python()
     print(f"{name} needs a key, and {provider.key_variables[0]} is not set.", file=sys.stderr)
@@ -121,7 +120,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     settings.credentials.use_key(provider.prefix, key)
     print("Keep the key for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
-        report_place(provider, save_key(provider.prefix, key))
+        report_storage(provider, save_key(provider.prefix, key))
 
 
 def start(

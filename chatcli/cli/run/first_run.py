@@ -7,7 +7,7 @@ import termios
 import textwrap
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import httpx2
@@ -20,7 +20,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import create_output
 
 from chatcli import paths
-from chatcli.cli.subcommands.keys import check_key, report_place
+from chatcli.cli.subcommands.keys import check_key, report_storage
 from chatcli.config.credentials import save_key
 from chatcli.config.files import set_value
 from chatcli.config.installation import install_command, is_local_installed, is_local_possible
@@ -126,25 +126,22 @@ class _FirstRun:
         if missing := _missing_runtime():
             self._report(f"The local model can't answer: {missing}")
             raise _BackError
-        renderer = build_renderer(self._settings)
         stopped = threading.Event()
         _remember_local()  # if they stop the download, the first question goes on with it
         try:
-            with self._input.cooked_mode():  # Ctrl-C is a signal
+            # In the cooked mode, Ctrl-C is a signal.
+            with closing(build_renderer(self._settings)) as renderer, self._input.cooked_mode():
                 await asyncio.to_thread(fetch, default_weights(), on_progress=renderer.render, cancel=stopped)
         except ChatcliError as error:
-            renderer.close()
             with suppress(OSError):
                 paths.local_mark().unlink()
             self._report_error(error)
             raise _BackError from None
         except asyncio.CancelledError:
             stopped.set()
-            renderer.close()
             print(file=sys.stderr)  # behind the ^C
             self._report("What has arrived is kept: the first question to the local model fetches the rest.")
             raise
-        renderer.close()
         return self._settings
 
     async def _use_key(self) -> Settings:
@@ -191,7 +188,7 @@ class _FirstRun:
     def _save_key(self, provider: Provider, key: Secret) -> None:
         """Keep `key`, and use it in this run even if it can't be kept."""
         try:
-            report_place(provider, save_key(provider.prefix, key))
+            report_storage(provider, save_key(provider.prefix, key))
         except ChatcliError as error:
             self._report_error(error)
             self._report("The key is used for this conversation only.")

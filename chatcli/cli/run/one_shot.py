@@ -5,7 +5,7 @@ import os
 import sys
 import termios
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.cli.report import report_traceback
@@ -31,13 +31,11 @@ _MOST_KEYS = 1024
 
 def run_once(settings: Settings, conversation: Conversation, renderer: Renderer, request: Request) -> ExitCode:
     """Ask the `request`, show the answer with `renderer`, close it, and return the exit code."""
-    try:
+    with closing(renderer):
         if request.script:
             last = asyncio.run(play(conversation, renderer, request.script, request.attachments))
         else:
             last = asyncio.run(_answer(settings, conversation, renderer, request))
-    finally:
-        renderer.close()
     reason = last.finish_reason if isinstance(last, TurnFinished) else ""
     error = last.error if isinstance(last, TurnFailed) else None
     if reason == WAITING or isinstance(error, UnansweredRequestError):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from chatcli.attachments import MAX_BYTES, STDIN, piped_block
+from chatcli.attachments import STDIN, piped_block, read_all
+from chatcli.cli.load_settings import report_servers
 from chatcli.config.settings import Settings
-from chatcli.errors import ContextError, UsageError
+from chatcli.errors import UsageError
 from chatcli.runtime.program import command, current_program
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
     """
     if settings.file.count(STDIN) + (settings.script == STDIN) + from_stdin > 1:
         raise UsageError("standard input can be read once only", remedy='Give "-" once.')
-    settings.servers()  # refuse an unreadable file of MCP servers now, not with the first question
+    report_servers(settings)  # and refuse an unreadable file of MCP servers now, not with the first question
     schema = None
     if settings.schema_file is not None:
         from chatcli.graphs.chat.answer_schema import load_schema
@@ -115,13 +116,7 @@ def read_text(stream: BinaryIO, *, quiet: bool) -> str:
 
     Undecodable bytes are replaced, and reported on stderr unless `quiet`.
     """
-    data = stream.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ContextError(
-            f"the input takes more than {MAX_BYTES // 4} tokens ({MAX_BYTES // 2**20} MiB),"
-            " and the limit of every model is lower",
-            remedy="Send a part of it.",
-        )
+    data = read_all("the input", stream)
     text = data.decode("utf-8", errors="replace")
     lost = text.count("\N{REPLACEMENT CHARACTER}") - data.count("\N{REPLACEMENT CHARACTER}".encode())
     if lost and not quiet:

@@ -25,7 +25,7 @@ from chatcli.documents.index import DocumentIndex, IndexedSource, Updated
 from chatcli.documents.sources import absolute_path, match_sources
 from chatcli.errors import ExitCode, UsageError
 from chatcli.events import Listing, Progress
-from chatcli.message import Citation
+from chatcli.message import place_of
 from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.text import format_minute, format_size
@@ -98,10 +98,9 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
     if found and found[0].weak:
         print("note: these passages have little of the question: an answer would not use them", file=sys.stderr)
     for number, one in enumerate(found):
-        passage = one.passage
-        shown = Citation(0, shown_path(passage.path), passage.start_line, passage.end_line, passage.page, "")
-        print(f"{'' if not number else chr(10)}{sanitize_line(shown.place)}  {one.score:.2f}")
-        print(sanitize(one.passage.text))
+        place = place_of(shown_path(one.path), one.start_line, one.end_line, one.page)
+        print(f"{'' if not number else chr(10)}{sanitize_line(place)}  {one.score:.2f}")
+        print(sanitize(one.text))
 
 
 @app.command("list")

@@ -8,17 +8,19 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
 
 from chatcli.cli.grammar.completion import offer
+from chatcli.cli.subcommands.output import show
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import Listing, Notice
-from chatcli.manual import list_topics, read_page, unfold
+from chatcli.events import Listing
+from chatcli.manual import GROUPS, read_page, unfold
 from chatcli.message import MessageShown
-from chatcli.rendering.build import build_renderer, wants_color
+from chatcli.rendering.build import wants_color
 from chatcli.runtime.program import CHAT, command, current_program
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -36,11 +38,7 @@ def show_manual(ctx: typer.Context, topic: Topic = None) -> None:
     """Show a page of the manual, or list its topics."""
     settings = _read_settings(ctx.find_object(dict) or {})
     if topic is None:
-        renderer = build_renderer(settings)
-        topics = [row for row in list_topics() if current_program() is CHAT or row[0] in _OF_GRAPHS]
-        renderer.render(Listing("Manual", ("topic", "what it is about"), tuple(topics)))
-        renderer.render(Notice(f"{command('help TOPIC')} shows a page"))
-        renderer.close()
+        _list_topics(settings)
         return
     page = read_page(topic)
     if current_program() is not CHAT:
@@ -51,6 +49,32 @@ def show_manual(ctx: typer.Context, topic: Topic = None) -> None:
     if not at_terminal or not _show_in_pager(page):
         sys.stdout.write(page)
         sys.stdout.flush()
+
+
+def _list_topics(settings: Settings) -> None:
+    """List the topics: groups in two columns, which fit a screen of 80 by 24, or one value for a program."""
+    shown = [
+        (group, [(topic, about) for topic, about in topics.items() if current_program() is CHAT or topic in _OF_GRAPHS])
+        for group, topics in GROUPS.items()
+    ]
+    if settings.format in ("json", "jsonl"):
+        rows = tuple(row for _, topics in shown for row in topics)
+        show(settings, Listing("Manual", ("topic", "what it is about"), rows))
+        return
+    blocks = [(group, topics) for group, topics in shown if topics]
+    middle = (len(blocks) + 1) // 2
+    left, right = _column(blocks[:middle], 15), _column(blocks[middle:], 12)
+    for line, other in zip_longest(left, right, fillvalue=""):
+        sys.stdout.write(f"{line:43} {other}".rstrip() + "\n")
+    sys.stdout.write(f"{command('help TOPIC')} shows a page.\n")
+
+
+def _column(groups: list[tuple[str, list[tuple[str, str]]]], width: int) -> list[str]:
+    """Return the lines of `groups`, with the names of topics in `width` columns."""
+    lines = []
+    for group, topics in groups:
+        lines += [group, *(f"  {topic:{width}}  {about}" for topic, about in topics), ""]
+    return lines
 
 
 def _read_settings(options: dict[str, Any]) -> Settings:

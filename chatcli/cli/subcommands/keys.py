@@ -37,7 +37,7 @@ def set_(ctx: typer.Context, name: Name) -> None:
         )
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
     check_key(key)
-    report_place(provider, save_key(provider.prefix, key))
+    report_storage(provider, save_key(provider.prefix, key))
 
 
 @app.command("list")
@@ -77,7 +77,7 @@ def check_key(key: Secret) -> None:
         raise UsageError("the key has characters that no key has: nothing was kept")
 
 
-def report_place(provider: Provider, kept: str) -> None:
+def report_storage(provider: Provider, kept: str) -> None:
     """Print where a key is kept."""
     print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import secrets
 import sys
 from importlib.util import find_spec
@@ -10,25 +11,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chatcli import paths
 from chatcli.cli.app import given_settings
+from chatcli.cli.grammar.completion import offer
 from chatcli.cli.grammar.options import SERVED, takes_options
-from chatcli.cli.subcommands.output import settings_of
+from chatcli.cli.load_settings import report_servers
+from chatcli.cli.subcommands.output import AsJson, settings_of, show_or_print_json
+from chatcli.config.entries import find_entry
 from chatcli.config.installation import install_command
+from chatcli.config.mcp_servers import McpServer, read_servers
 from chatcli.config.settings import Settings
+from chatcli.config.trust import MCP_FILE
 from chatcli.conversation.backend import choose_backend
 from chatcli.conversation.compose import compose
 from chatcli.errors import ExitCode, UsageError
+from chatcli.events import Listing
 from chatcli.runtime.options import scoped
 from chatcli.runtime.program import command
+from chatcli.sanitize import reveal
 
 if TYPE_CHECKING:
     from chatcli.serve.mcp.service import McpService
 
 TOKEN = "CHATCLI_MCP_TOKEN"  # noqa: S105 - the variable's name
 """The environment variable of the token; without it, one is made."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MIN_TOKEN = 16
 """Characters; a shorter one can be guessed."""
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 
 Http = Annotated[
     int | None,
@@ -42,20 +52,160 @@ Http = Annotated[
 ]
 
 
-@app.command()
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The server's name.", autocompletion=offer("mcp_servers"))]
+Target = Annotated[list[str], typer.Argument(metavar="URL|-- COMMAND ARG...", help="Where it is, or what starts it.")]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="NAME=VALUE", help="Set a variable for its command; '${NAME}' is filled in later."),
+]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar="NAME=VALUE", help="Send this header to its URL; '${NAME}' is filled in later."),
+]
+Browser = Annotated[bool, typer.Option("--browser", help="Open the address in a browser here.")]
+
+
+@app.callback()
 @takes_options(SERVED, http=Http)
 def mcp(ctx: typer.Context, http: int | None, **options: Any) -> None:
     """Serve other programs by the Model Context Protocol: an editor, Claude Desktop, another chat.
 
-    They ask, and list, search and read threads and documents.
+    They ask, and list, search and read threads and documents. The commands `add`, `list`, `remove`, `login` and
+    `logout` are about the servers whose tools `chat` itself uses.
     """
+    ctx.obj = settings_of(ctx).with_options(given_settings(options))
+    if ctx.invoked_subcommand is None:
+        _start(ctx.obj, http)
+
+
+@app.command()
+@takes_options(SERVED, http=Http)
+def serve(ctx: typer.Context, http: int | None, **options: Any) -> None:
+    """Serve other programs, as `chat mcp` alone does."""
+    assert ctx.parent is not None
     settings = settings_of(ctx).with_options(given_settings(options))
+    _start(settings, ctx.parent.params["http"] if http is None else http)
+
+
+@app.command()
+def add(ctx: typer.Context, name: Name, target: Target, env: Variables = None, header: Headers = None) -> None:
+    """Add a server to config.toml: `add NAME URL`, or `add NAME -- COMMAND ARG...`."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} can't be a server's name", remedy="Use letters, digits, - and _, at most 64.")
+    settings = settings_of(ctx)
+    if settings.source("mcp_file") == "config file":
+        raise UsageError(f"config.toml names a file of MCP servers: {settings.mcp_file}", remedy="Add it there.")
+    if name in settings.mcp_servers:
+        raise UsageError(f"there is an MCP server {name}", remedy=f"First: `{command('mcp remove', name)}`.")
+    first, *args = target
+    table: dict[str, Any]
+    if first.startswith(("http://", "https://")) and not args:
+        table = {"url": first, "headers": _pairs(header, "--header")}
+        excluded = ("--env", env)
+    else:
+        table = {"command": first, "args": args, "env": _pairs(env, "--env")}
+        excluded = ("--header", header)
+    if excluded[1]:
+        raise UsageError(f"{excluded[0]} has no effect on {first}", remedy="Leave it out.")
+    find_entry(f"mcp.{name}").write({key: value for key, value in table.items() if value})
+    print(f"the MCP server {name} is added to {paths.config_file()}", file=sys.stderr)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the servers whose tools `chat` uses, without starting any."""
+    settings = settings_of(ctx)
+    project = settings.project_servers()
+    written = settings.mcp_servers
+    found = [(name, server, "config.toml", "") for name, server in written.items()]
+    if settings.mcp_file is not None:
+        found += [
+            (name, server, str(settings.mcp_file), "") for name, server in read_servers(settings.mcp_file).items()
+        ]
+    if project is not None:
+        state = "" if project.trusted else "not trusted"
+        found += [(name, server, MCP_FILE, state) for name, server in project.servers.items() if name not in written]
+    listed = [
+        {
+            "name": name,
+            "server": server.describe(),
+            "source": source,
+            "state": state or ("disabled" if server.disabled else "used"),
+        }
+        for name, server, source, state in found
+    ]
+    table = Listing("MCP servers", ("name", "server", "source", "state"), tuple(tuple(one.values()) for one in listed))
+    show_or_print_json(settings, listed, table, as_json=as_json)
+
+
+@app.command()
+def remove(name: Name) -> None:
+    """Remove a server from config.toml."""
+    find_entry(f"mcp.{name}").remove()
+    print(f"the MCP server {name} is removed from {paths.config_file()}", file=sys.stderr)
+
+
+@app.command()
+def login(ctx: typer.Context, name: Name, browser: Browser = False) -> None:
+    """Log in to a server that asks for it (OAuth); the tokens are kept as keys are."""
+    from chatcli.tools.mcp_login import log_in
+
+    def show(address: str) -> None:
+        print(f"Open this address to log in to {reveal(name)}:\n\n{reveal(address)}\n", file=sys.stderr)
+        print("Waiting for the browser. If it runs elsewhere, paste the address that it ends at.", file=sys.stderr)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    logging.getLogger("mcp").addHandler(logging.NullHandler())  # the SDK logs tracebacks
+    logging.getLogger("mcp").propagate = False
+    asyncio.run(log_in(_server(ctx, name), show))
+    print(f"logged in to the MCP server {name}", file=sys.stderr)
+
+
+@app.command()
+def logout(ctx: typer.Context, name: Name) -> None:
+    """Delete the tokens of a server."""
+    from chatcli.tools.mcp_login import log_out
+
+    if not log_out(_server(ctx, name)):
+        raise UsageError(f"you are not logged in to the MCP server {name}", remedy="Nothing was changed.")
+    print(f"the tokens of the MCP server {name} are deleted", file=sys.stderr)
+
+
+def _server(ctx: typer.Context, name: str) -> McpServer:
+    """Return the server `name`, with the environment's values in it."""
+    _need_extra("mcp login")
+    servers = settings_of(ctx).servers()
+    if name not in servers:
+        raise UsageError(f"there is no MCP server {name}", remedy=f"See `{command('mcp list')}`.")
+    return servers[name].filled()
+
+
+def _need_extra(words: str) -> None:
+    if find_spec("mcp") is None:
+        raise UsageError(f"`{command(words)}` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
+
+
+def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    """Return the values that `option` gives, by name."""
+    pairs = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"{option} takes NAME=VALUE", remedy=f"Such as: {option} 'NAME=value'")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _start(settings: Settings, http: int | None) -> None:
+    """Serve until the client is gone; raise `typer.Exit`."""
     settings.refuse_options(scoped("question"), f"`{command('mcp')}`: the other program asks")
     if settings.system is not None and settings.is_option("system") and settings.is_option("role"):
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
-    if find_spec("mcp") is None:
-        raise UsageError(f"`{command('mcp')}` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
-    settings.servers()  # refuse an unreadable file of MCP servers now
+    _need_extra("mcp")
+    report_servers(settings)  # and refuse an unreadable file of MCP servers now
     token = _token() if http is not None else ""
     raise typer.Exit(_serve(settings, http, token))
 

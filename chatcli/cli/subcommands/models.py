@@ -1,5 +1,6 @@
 """`chat models`: the models that can be used."""
 
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -127,11 +128,8 @@ def pull(
             f"only local models can be fetched, not {name}",
             remedy=f"Known ones: {known}. From the hub: hf:OWNER/REPO/FILE.gguf",
         )
-    renderer = build_renderer(settings)
-    try:
+    with closing(build_renderer(settings)) as renderer:
         pull_local_model(name, settings, renderer)
-    finally:
-        renderer.close()
 
 
 def _is_path(model: str) -> bool:
@@ -143,11 +141,8 @@ def _pull_for_user(model: str, settings: Settings) -> None:
     from chatcli.models.local.fetch import fetch_from_user_hub
 
     if model.startswith(HUB):
-        renderer = build_renderer(settings)
-        try:
+        with closing(build_renderer(settings)) as renderer:
             weights = fetch_from_user_hub(parse_hub_file(model), on_progress=renderer.render)
-        finally:
-            renderer.close()
     else:
         weights = own_weights(Path(model))
         remember(weights)

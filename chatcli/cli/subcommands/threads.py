@@ -18,14 +18,14 @@ from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId, ThreadIds, Yes, command_group
 from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, check_title, new_thread_id
-from chatcli.conversation.backend import Backend, choose_backend
+from chatcli.conversation.backend import choose_backend, delete_threads
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, MatchShown, Notice
 from chatcli.message import MessageShown
 from chatcli.models.prices import Spent, spent_by_thread, table_name
 from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
-from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
+from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, find_thread
 from chatcli.text import display_width, format_age, format_minute, truncate
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
@@ -228,7 +228,7 @@ def delete(
     if not yes and common.has_terminal():
         named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
         common.confirm(f"Delete {named} for good?")
-    _delete(backend, threads, found)
+    delete_threads(backend, threads, [summary.thread_id for summary in found])
 
 
 @app.command()
@@ -297,15 +297,8 @@ def prune(
     # One of them may have been used while the question was open.
     old = [summary for summary in _older(threads, limit) if summary in old]
     before = backend.size
-    _delete(backend, threads, old)
+    delete_threads(backend, threads, [summary.thread_id for summary in old])
     common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - backend.size, 0):,} bytes given back"))
-
-
-def _delete(backend: Backend, threads: Threads, found: Sequence[ThreadSummary]) -> None:
-    """Delete `found`, and what the user granted them; refuse where another process runs a turn on one."""
-    delete_threads(threads, [summary.thread_id for summary in found])
-    for summary in found:
-        backend.grants(summary.thread_id).forget()
 
 
 def _older(threads: Threads, limit: datetime) -> list[ThreadSummary]:

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from chatcli.cli.grammar.completion import offer_files
-from chatcli.cli.load_settings import shown_settings
+from chatcli.cli.load_settings import described_servers, shown_settings
 from chatcli.cli.subcommands.output import AsJson, Yes, confirm, has_terminal, options_of, show, show_or_print_json
 from chatcli.config import trust as store
 from chatcli.config.files import parse_dotenv
+from chatcli.config.mcp_servers import parse_servers
 from chatcli.config.settings import Settings
 from chatcli.errors import StoreError, UsageError
 from chatcli.events import Listing
@@ -82,7 +83,9 @@ def _read(folder: Path) -> list[store.FolderFile]:
         names = dict.fromkeys((*store.FILES, store.env_of_project(folder)))
         files = store.read_folder(folder, [name for name in names if name])
         for file in files:
-            if file.name not in store.INSTRUCTIONS:
+            if file.name == store.MCP_FILE:
+                parse_servers(file.content, folder / file.name)
+            elif file.name not in store.INSTRUCTIONS:
                 parse_dotenv(file.content)
     except ValueError as error:
         raise UsageError(f"a file of {folder} can't be trusted: {error}") from None
@@ -96,6 +99,11 @@ def _show(settings: Settings, files: Sequence[store.FolderFile]) -> None:
         if file.name in store.INSTRUCTIONS:
             print(f"{reveal(str(file.folder / file.name))}: instructions for the model")
             print("\n".join(f"  {line}" for line in shown_lines(file)))
+            continue
+        if file.name == store.MCP_FILE:
+            path = file.folder / file.name
+            print(f"{reveal(str(path))}: MCP servers that are started and connected to")
+            print("\n".join(described_servers(parse_servers(file.content, path))))
             continue
         for_graphs = file.name == store.env_of_project(file.folder)
         rows = tuple(shown_settings(parse_dotenv(file.content), for_graphs=for_graphs))

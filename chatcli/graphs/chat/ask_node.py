@@ -90,13 +90,17 @@ def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
     return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **cited}})
 
 
-async def with_known(state: ChatState, turn: TurnContext) -> tuple[TurnContext, PromptContext]:
-    """Return `turn` with what is known beside the conversation, as it is now, and that itself."""
+async def with_known(state: ChatState, turn: TurnContext, *, ahead: bool = False) -> tuple[TurnContext, PromptContext]:
+    """Return `turn` with what is known beside the conversation, as it is now, and that itself.
+
+    What is read `ahead` is also what the first request of the question gets.
+    """
     messages = state.get("messages", [])
     if turn.knowledge is None or turn.model.keeps_conversation:  # the server has a prompt and a memory of its own
         return turn, PromptContext()
     question = str(messages[newest_turn(messages)].text) if messages else ""
-    known = await asyncio.to_thread(turn.knowledge.read, question, request_limit(turn))
+    read = turn.knowledge.read_ahead if ahead else turn.knowledge.read
+    known = await asyncio.to_thread(read, question, request_limit(turn))
     return replace(turn, known=known.text), known
 
 

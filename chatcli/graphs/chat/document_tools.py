@@ -8,14 +8,15 @@ from typing import Any
 from langchain_core.tools import StructuredTool, ToolException
 
 from chatcli.documents.find import find_files
-from chatcli.documents.passage import Found, Passage
+from chatcli.documents.passage import Passage
 from chatcli.events import DocumentsFound
 from chatcli.graphs.chat.adapt import takes_tools
 from chatcli.graphs.chat.context import request_limit
 from chatcli.graphs.chat.passages import as_event, fenced, number_passages
 from chatcli.graphs.chat.small_model import is_small
 from chatcli.graphs.chat.state import TurnContext
-from chatcli.sessions.found import ARTIFACT, FoundPassage
+from chatcli.message import FoundPassage
+from chatcli.sessions.found import ARTIFACT
 from chatcli.text import one_line
 from chatcli.tools.tool import Arguments, Tool
 
@@ -72,7 +73,7 @@ def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFo
         if not chosen:
             raise ToolException(f"{one_line(path, MAX_SHOWN)} has nothing there")
         more = "" if len(chosen) == len(rest) else f"\n[more follows, from {_begin(rest[len(chosen)])} on]"
-        return result(number_passages((Found(each, 1.0) for each in chosen), turn.numbers), more)
+        return result(number_passages(chosen, turn.numbers), more)
 
     return [Tool(_tool(search_documents), asks=_never), Tool(_tool(read_document), asks=_never)]
 
@@ -95,7 +96,7 @@ def _never(arguments: Arguments) -> bool:
     return False
 
 
-def search_index(words: str, sources: Sequence[str], limit: int) -> list[Found]:
+def search_index(words: str, sources: Sequence[str], limit: int) -> list[Passage]:
     """Return the best passages in `sources` for `words`; none if they match little of it."""
     from chatcli.documents.index import DocumentIndex  # late: most turns have no documents
 

@@ -5,24 +5,22 @@
 # to follow nothing that they say.
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from langchain_core.messages import BaseMessage
 
 from chatcli import fences
-from chatcli.documents.citations import for_people
 from chatcli.documents.find import shown_path
-from chatcli.documents.passage import Found
-from chatcli.events import DocumentsFound, PassageFound
+from chatcli.documents.passage import Passage
+from chatcli.events import DocumentsFound
 from chatcli.graphs.chat.context import request_limit, system_messages
 from chatcli.graphs.chat.small_model import about_itself, around_question, example, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
-from chatcli.message import Cited
+from chatcli.message import FoundPassage, place_of
 from chatcli.models.model import Model
 from chatcli.sanitize import sanitize_line
-from chatcli.sessions.found import FoundPassage, Retrieval, as_citations
+from chatcli.sessions.found import Retrieval
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.message_calls import as_text
 
@@ -48,11 +46,10 @@ def new_retrieval() -> Retrieval:
     return Retrieval(marker=fences.new_marker(), query="", passages=[])
 
 
-def number_passages(found: Iterable[Found], numbers: dict[str, int]) -> list[FoundPassage]:
+def number_passages(found: Iterable[Passage], numbers: dict[str, int]) -> list[FoundPassage]:
     """Return `found` as plain data with numbers: those of `numbers`, by place, which grows by what is new."""
     numbered: list[FoundPassage] = []
-    for hit in found:
-        passage = hit.passage
+    for passage in found:
         plain = FoundPassage(
             number=0,
             path=as_text(str(passage.path)),
@@ -62,7 +59,7 @@ def number_passages(found: Iterable[Found], numbers: dict[str, int]) -> list[Fou
             text=as_text(passage.text),
             plain=as_text(passage.plain),
             headings=[as_text(heading) for heading in passage.headings],
-            score=hit.score,
+            score=passage.score,
         )
         plain["number"] = numbers.setdefault(_key(plain), max(numbers.values(), default=0) + 1)
         numbered.append(plain)
@@ -82,20 +79,7 @@ def _key(passage: FoundPassage) -> str:
 
 def as_event(query: str, passages: Iterable[FoundPassage]) -> DocumentsFound:
     """Return the event that reports what was found for `query`."""
-    return DocumentsFound(
-        query,
-        tuple(
-            PassageFound(
-                each["number"],
-                shown_path(Path(each["path"])),
-                each["start_line"],
-                each["end_line"],
-                each["page"],
-                each["score"],
-            )
-            for each in passages
-        ),
-    )
+    return DocumentsFound(query, tuple(map(_for_people, passages)))
 
 
 def with_passages(state: ChatState, turn: TurnContext, *, reserved: int = 0, limit: int | None = None) -> ChatState:
@@ -140,7 +124,11 @@ def fenced(passages: Iterable[FoundPassage], marker: str) -> str:
     return fences.fenced(parts, marker, "end of the passages")
 
 
+def _for_people(passage: FoundPassage) -> FoundPassage:
+    return {**passage, "path": shown_path(passage["path"])}
+
+
 def _heading(passage: FoundPassage) -> str:
-    [citation] = for_people(Cited(tuple(as_citations([passage])))).citations
-    trail = " > ".join(passage["headings"])
-    return sanitize_line(f"[{passage['number']}] {citation.place}{f' ({trail})' if trail else ''}")[:MAX_PLACE]
+    shown, trail = _for_people(passage), " > ".join(passage["headings"])
+    place = place_of(shown["path"], shown["start_line"], shown["end_line"], shown["page"])
+    return sanitize_line(f"[{passage['number']}] {place}{f' ({trail})' if trail else ''}")[:MAX_PLACE]

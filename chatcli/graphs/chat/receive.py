@@ -173,8 +173,8 @@ def _passing_reason(error: Exception) -> str | None:
         return "the server failed"
     if isinstance(error, ModelConnectionError):
         return "the server can't be reached"
-    away = status is None and not sdk_errors.is_timeout(error)
-    if away and (sdk_errors.is_connection(error) or sdk_errors.is_break(error)):
+    away = status is None and not sdk_errors.is_any(error, sdk_errors.TIMEOUTS)
+    if away and sdk_errors.is_any(error, sdk_errors.CONNECTIONS | sdk_errors.BREAKS):
         return "the server can't be reached"
     return None
 

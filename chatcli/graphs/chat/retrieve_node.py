@@ -15,7 +15,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.documents.find import shown_path
-from chatcli.documents.passage import Found, Passage
+from chatcli.documents.passage import Passage
 from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.adapt import takes_tools
 from chatcli.graphs.chat.ask_node import MODEL_NODE
@@ -142,12 +142,12 @@ def _skipped(updated: "Updated") -> str:
     return ", ".join(named) + (f" and {rest} more; `chat docs index` names all" if rest else "") or "there is none"
 
 
-async def _search_for(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> tuple[str, list[Found]]:
+async def _search_for(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> tuple[str, list[Passage]]:
     """Return the words that were searched for, and the passages that were found."""
     # That is the question itself where it stands alone. Else it is what a model makes of it, or the words of the newest
     # turns; what the question itself finds is found then, too.
     found = await search(question, turn)
-    if not any(map(is_question, earlier)) or (found and stands_alone(question, found[0].passage)):
+    if not any(map(is_question, earlier)) or (found and stands_alone(question, found[0])):
         return question, found
     if rewritten := await _rewrite(question, earlier, turn):
         found_by_it = await search(rewritten, turn)
@@ -170,34 +170,30 @@ def stands_alone(question: str, best: Passage) -> bool:
     return len(words) > FEW_WORDS or (bool(named) and named <= stems(where))
 
 
-def alternating(first: Sequence[Found], second: Sequence[Found]) -> list[Found]:
+def alternating(first: Sequence[Passage], second: Sequence[Passage]) -> list[Passage]:
     """Return the passages of both, each once: the best of `first`, the best of `second`, and so on."""
-    by_passage: dict[Passage, Found] = {}
-    for each in chain.from_iterable(zip_longest(first, second)):
-        if each is not None:
-            by_passage.setdefault(each.passage, each)
-    return list(by_passage.values())
+    return list(dict.fromkeys(each for each in chain.from_iterable(zip_longest(first, second)) if each is not None))
 
 
-async def search(words: str, turn: TurnContext, limit: int = PASSAGES) -> list[Found]:
+async def search(words: str, turn: TurnContext, limit: int = PASSAGES) -> list[Passage]:
     """Return the best passages of the turn's documents for `words`."""
     return await asyncio.to_thread(search_index, words, turn.documents, limit)
 
 
-def fitting(found: Sequence[Found], turn: TurnContext, question: str) -> list[Found]:
+def fitting(found: Sequence[Passage], turn: TurnContext, question: str) -> list[Passage]:
     """Return those of `found`, the best first, that are sent to the turn's model beside `question`."""
     limit = request_limit(turn)
     count, tokens = (SMALL_PASSAGES, SMALL_TOKENS) if is_small(turn.model) else (PASSAGES, TOKENS)
     free = UNKNOWN_TOKENS if limit is None else (limit - len(question) // CHARACTERS_PER_TOKEN) // SHARE
     room = min(tokens, free) * CHARACTERS_PER_TOKEN
     if is_small(turn.model) and found:  # it takes what matches little for an answer, too
-        texts = {each: text for each in found if (text := for_readers(each.passage.plain or each.passage.text))}
+        texts = {each: text for each in found if (text := for_readers(each.plain or each.text))}
         best = max((each.score for each in texts), default=0.0)
         near = [each for each in texts if each.score >= SMALL_SCORE * best]
         found = [near[place] for place in closest([texts[each] for each in near], question)] if near else []
-    chosen: list[Found] = []
+    chosen: list[Passage] = []
     for each in found[:count]:
-        room -= len(each.passage.plain or each.passage.text)
+        room -= len(each.plain or each.text)
         if room < 0 and chosen:
             break
         chosen.append(each)

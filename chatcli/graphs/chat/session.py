@@ -214,7 +214,7 @@ class ChatSession(Session):
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
         """Return the question; one that the model can't take is refused here, since in the thread it would stay."""
         question = await asyncio.to_thread(build_question, text, attachments, self.model)
-        turn, _ = await with_known({"messages": [question]}, self._turn_context())
+        turn, _ = await with_known({"messages": [question]}, self._turn_context(), ahead=True)
         await refuse_oversized(question, self.setup.template or self.setup.system, turn)
         return question
 
@@ -225,7 +225,10 @@ class ChatSession(Session):
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         shown = {request.interrupt_id: request.payload for request in await self._thread.pending()}
         return await super()._answer(
-            {key: self.toolbox.sign(reply, shown[key]) if key in shown else reply for key, reply in answers.items()}
+            {
+                key: self.toolbox.register_reply(reply, shown[key]) if key in shown else reply
+                for key, reply in answers.items()
+            }
         )
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:

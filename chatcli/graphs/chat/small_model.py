@@ -12,9 +12,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.config.providers import LOCAL
 from chatcli.graphs.chat.state import ChatState
+from chatcli.message import FoundPassage
 from chatcli.models.model import Model
 from chatcli.ranking.words import FUNCTION_WORDS
-from chatcli.sessions.found import FoundPassage
 from chatcli.sessions.history import newest_turn
 
 NOTHING = "Nothing in your documents matches this."

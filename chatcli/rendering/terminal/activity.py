@@ -171,6 +171,11 @@ class ToolLines:
         """Show the result of a call."""
         self._paint([self._calls.finish(event)])
 
+    def drop(self, call_id: str) -> None:
+        """Remove the line of a call, if it has one."""
+        if self._calls.drop(call_id):
+            self._paint([])
+
     def end(self, note: str) -> None:
         """Leave the lines of the running calls on the screen, each followed by `note`; remove them without one."""
         if self.open:

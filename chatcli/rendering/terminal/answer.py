@@ -251,8 +251,7 @@ class PipedMarkdown(Answer):
 
     def feed(self, text: str) -> None:
         """Add `text`, and write the blocks that are finished."""
-        self._stream.feed(self._images.feed(text))
-        self._write(self._stream.advance(self._console.width, self._console.height)[0])
+        self._begins_code(self._images.feed(text))
 
     def finish(self) -> None:
         """Write what is left."""

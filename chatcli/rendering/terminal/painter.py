@@ -344,6 +344,9 @@ class Tail:
         self.restore()
 
     def _paint(self, lines: Sequence[Line], finished: int) -> None:
+        # Lines that may still change must not scroll off, where nothing can change them: the last that fit are shown.
+        room = max(self.console.height - len(self._status) - len(self._draft), 1)
+        lines = [*lines[:finished], *lines[finished:][-room:]]
         column = width_of(self._draft[-1]) if self._draft else None
         self._painter.update([*lines, *self._status, *self._draft], finished, column)
 

@@ -150,6 +150,16 @@ class TerminalRenderer:
             self._wait("waiting for the model")
 
     @_show.register
+    def _(self, event: events.MarkdownShown) -> None:
+        self._tool_lines.drop(event.call_id)
+        self._calls.drop(event.call_id)
+        if not self._quiet:
+            with self._screen.interleaved():
+                self._screen.print_message(MessageShown("assistant", event.text))
+        if event.call_id and not self._tool_lines.open:
+            self._wait("waiting for the model")
+
+    @_show.register
     def _(self, event: events.ApprovalRequested) -> None:
         self._end_answer("")
         self._end_calls("waits")

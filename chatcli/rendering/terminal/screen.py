@@ -189,6 +189,9 @@ class Screen:
         """Print a table; call it inside `interleaved`. Text in brackets is not read as rich's markup."""
         if listing.title:  # not as the table's, which is wrapped to the width of a narrow table
             self.console.print(Text(sanitize_line(listing.title), style="bold"))
+        if not listing.rows:
+            self.console.print(Text("none", style="dim"))
+            return
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in listing.columns:
             table.add_column(Text(sanitize_line(column)), overflow="fold")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
-from chatcli.conversation.backend import Backend, choose_backend
+from chatcli.conversation.backend import Backend, choose_backend, delete_threads
 from chatcli.errors import ChatcliError, MissingKeyError
 from chatcli.runtime.exits import exits_contained
 from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, unknown_session
@@ -24,7 +25,6 @@ from chatcli.serve.acp.pipes import Pipes
 from chatcli.serve.acp.workspace import Files, Terminal
 from chatcli.serve.standard_streams import take_streams
 from chatcli.store.errors import as_failure
-from chatcli.store.threads import delete_threads
 from chatcli.tools.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Agent:
             "authenticate": self._authenticate,
             "session/new": self._new,
             "session/load": self._load,
-            "session/resume": self._resume,
+            "session/resume": lambda params: self._load(params, replays=False),
             "session/list": self._list,
             "session/fork": self._fork,
             "session/delete": self._delete,
@@ -189,14 +189,10 @@ class Agent:
         self._run_after_response(session.announce())
         return {"sessionId": session.id, **session.state()}
 
-    async def _load(self, params: Mapping[str, Any]) -> Fields:
+    async def _load(self, params: Mapping[str, Any], *, replays: bool = True) -> Fields:
         session = await self._open(_text(params, "sessionId"), params, stored=True)
-        await session.replay()
-        self._run_after_response(session.announce(), session.show_open_requests())
-        return session.state()
-
-    async def _resume(self, params: Mapping[str, Any]) -> Fields:
-        session = await self._open(_text(params, "sessionId"), params, stored=True)
+        if replays:
+            await session.replay()
         self._run_after_response(session.announce(), session.show_open_requests())
         return session.state()
 
@@ -204,17 +200,17 @@ class Agent:
         origin, new = _text(params, "sessionId"), new_thread_id()
         settings = await self._settings_in(params)
         backend = self._backend_of(origin, settings)
-        fresh = origin in self._sessions and not await _exists(backend, origin)  # nothing was asked yet
-        if await _exists(backend, origin):
+        stored = await _exists(backend, origin)
+        if stored:
 
             def copy() -> None:
                 backend.threads().fork(origin, new)
                 backend.grants(origin).copy_to(new)
 
             await asyncio.to_thread(copy)
-        elif not fresh:
+        elif origin not in self._sessions:  # in an open session, nothing was asked yet
             raise unknown_session(origin)
-        session = await self._open(new, params, stored=not fresh)
+        session = await self._open(new, params, stored=stored)
         self._run_after_response(session.announce(), session.show_open_requests())
         return {"sessionId": new, **session.state()}
 
@@ -244,12 +240,7 @@ class Agent:
         backend = self._backend_of(session_id, self._settings)
         await self._drop(session_id)
         if await _exists(backend, session_id):
-
-            def delete() -> None:
-                delete_threads(backend.threads(), [session_id])
-                backend.grants(session_id).forget()
-
-            await asyncio.to_thread(delete)
+            await asyncio.to_thread(lambda: delete_threads(backend, backend.threads(), [session_id]))
         return {}
 
     async def _close(self, params: Mapping[str, Any]) -> Fields:
@@ -283,14 +274,15 @@ class Agent:
         if stored and not await _exists(backend, session_id):
             raise unknown_session(session_id)
         await self._drop(session_id)
+        await asyncio.to_thread(import_module, f"{__package__}.session")  # late: it comes behind `initialize`
+        from chatcli.serve.acp.session import EditorSession
 
-        session_type = await asyncio.to_thread(_session_type)
         folder = Path(_text(params, "cwd"))
         workspace = self._workspace(session_id, folder)
         conversation = await asyncio.to_thread(self._begin, settings, session_id, stored, workspace)
         if not stored:
             self._require_key(settings, conversation.model_name.provider)
-        session = session_type(self._client, conversation, settings, workspace, folder)
+        session = EditorSession(self._client, conversation, settings, workspace, folder)
         self._sessions[session_id] = session
         conversation.warm_up(lambda: None)
         return session
@@ -363,18 +355,10 @@ class Agent:
             await asyncio.wait(closing, timeout=STOP_SECONDS)
 
 
-def _session_type() -> "type[EditorSession]":
-    from chatcli.serve.acp.session import EditorSession  # late: it comes behind the answer to `initialize`
-
-    return EditorSession
-
-
 def _import_all() -> None:
     """Import what a session needs, and then what its prompts do."""
-    _session_type()
-    from chatcli.serve.acp.session import import_turns
-
-    import_turns()
+    import_module(f"{__package__}.session")
+    import_module(f"{__package__}.turns")
 
 
 def _text(params: Mapping[str, Any], key: str) -> str:

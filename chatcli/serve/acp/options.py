@@ -1,6 +1,6 @@
 """What a session offers: modes (which calls of tools run unasked), the model that answers, and slash commands."""
 
-from chatcli.commands.all import all_commands
+from chatcli.commands.registry import CommandRegistry
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
@@ -68,22 +68,11 @@ LEFT_OUT = frozenset(
 """The slash commands that an editor does not offer."""
 
 
-class OfferedCommands:
-    """The slash commands of a session."""
-
-    def __init__(self) -> None:
-        self.registry = all_commands()
-
-    def has(self, name: str) -> bool:
-        """Return whether there is a command `name`."""
-        command = self.registry.find(name)
-        return command is not None and command.name not in LEFT_OUT
-
-    def shown(self, conversation: Conversation) -> list[Fields]:
-        """Return the commands that can work in `conversation`, in the protocol's form."""
-        offered = []
-        for command in self.registry.offered(conversation):
-            if command.name not in LEFT_OUT:
-                hint = {"input": {"hint": command.usage}} if command.usage else {}
-                offered.append({"name": command.name, "description": command.help, **hint})
-        return offered
+def command_list(registry: CommandRegistry, conversation: Conversation) -> list[Fields]:
+    """Return the commands of `registry` that can work in `conversation`, in the protocol's form."""
+    offered = []
+    for command in registry.offered(conversation):
+        if command.name not in LEFT_OUT:
+            hint = {"input": {"hint": command.usage}} if command.usage else {}
+            offered.append({"name": command.name, "description": command.help, **hint})
+    return offered

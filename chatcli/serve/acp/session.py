@@ -4,14 +4,16 @@ What runs a prompt imports LangGraph, and is imported when the first one comes, 
 """
 
 import asyncio
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chatcli.commands.all import all_commands
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import InterruptedTurnError
 from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
-from chatcli.serve.acp.options import MODES, OfferedCommands, mode_option, mode_state, model_option
+from chatcli.serve.acp.options import MODES, command_list, mode_option, mode_state, model_option
 from chatcli.tools.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class EditorSession:
         self.client = client
         self.workspace = workspace
         self.folder = folder
-        self.commands = OfferedCommands()
+        self.commands = all_commands()
         self._turns: Turns | None = None
         self._making = asyncio.Lock()
         self._lock = asyncio.Lock()
@@ -57,7 +59,7 @@ class EditorSession:
 
     async def announce(self) -> None:
         """Send the slash commands."""
-        offered = self.commands.shown(self.conversation)
+        offered = command_list(self.commands, self.conversation)
         await self.client.update(self.id, {"sessionUpdate": "available_commands_update", "availableCommands": offered})
 
     async def replay(self) -> None:
@@ -131,13 +133,8 @@ class EditorSession:
         """Return the runner of the prompts."""
         async with self._making:
             if self._turns is None:
-                turns_type = await asyncio.to_thread(import_turns)
-                self._turns = turns_type(self)
+                await asyncio.to_thread(import_module, f"{__package__}.turns")  # it imports LangGraph
+                from chatcli.serve.acp.turns import Turns
+
+                self._turns = Turns(self)
             return self._turns
-
-
-def import_turns() -> "type[Turns]":
-    """Return the class that runs prompts; the first call takes as long as importing LangGraph."""
-    from chatcli.serve.acp.turns import Turns
-
-    return Turns

@@ -33,6 +33,7 @@ from chatcli.message import is_review
 from chatcli.models.prices import spent
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
 from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, invalid
+from chatcli.serve.acp.options import LEFT_OUT
 from chatcli.serve.acp.prompts import read_prompt
 from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
 from chatcli.serve.acp.workspace import Terminal
@@ -88,7 +89,6 @@ class Turns:
         self._asker = Asker(session.client, self.id, self._updates)
         self.closing = False
         """Whether the session ends: then a question that is open is not answered by it."""
-        self._commands = session.commands
         self._stop = asyncio.Event()
         """What stops the prompt that runs."""
         self._asking: asyncio.Task[Any] | None = None
@@ -97,9 +97,7 @@ class Turns:
         self._in_words: set[str] = set()
         """The requests that a prompt answers."""
         self._title = ""
-        self._context = CommandContext(
-            self.conversation, session.commands.registry, self.settings, folder=self._workspace.root
-        )
+        self._context = CommandContext(self.conversation, session.commands, self.settings, folder=self._workspace.root)
 
     async def show_open_requests(self) -> None:
         """Show what the thread waits for, so that the next prompt can answer it."""
@@ -149,7 +147,8 @@ class Turns:
             (await self.conversation.chat_session()).toolbox.rules.everything = mode == "auto"
         try:
             command = parse_command(text)
-            if command is not None and self._commands.has(command.name):
+            found = None if command is None else self._context.registry.find(command.name)
+            if found is not None and found.name not in LEFT_OUT:
                 reason = await self._obey(text, spending)
             else:
                 reason = await self._ask(parse_question(text), attachments, spending)
@@ -271,13 +270,11 @@ class Turns:
 
     async def _failed(self, error: ChatcliError) -> str:
         """Return why the prompt ends after `error`; raise it unless the protocol has a reason for it."""
-        if isinstance(error.__cause__, GraphRecursionError):
-            await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
-            return "max_turn_requests"
-        if isinstance(error, CutAnswerError):
-            await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
-            return REFUSAL
-        raise error
+        too_long = isinstance(error.__cause__, GraphRecursionError)
+        if not too_long and not isinstance(error, CutAnswerError):
+            raise error
+        await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
+        return "max_turn_requests" if too_long else REFUSAL
 
     def _answer_in_words(self, pending: Sequence[ApprovalRequested], text: str) -> bool:
         """Let `text` answer the first of `pending` that is open; return whether it did."""

@@ -66,12 +66,12 @@ def locations_of(arguments: Mapping[str, Any], root: Path) -> list[Fields]:
 
 def diff_of(name: str, arguments: Mapping[str, Any], root: Path) -> list[Fields]:
     """Return the change that a call of a graph's tool names in its arguments, as far as they say it."""
-    places = locations_of(arguments, root)
-    if not places or kind_of(name) != "edit":
+    locations = locations_of(arguments, root)
+    if not locations or kind_of(name) != "edit":
         return []
     old = next((arguments[key] for key in _OLD if isinstance(arguments.get(key), str)), None)
     new = next((arguments[key] for key in (*_NEW, "content") if isinstance(arguments.get(key), str)), None)
-    return [] if new is None else [diff(places[0]["path"], old, new)]
+    return [] if new is None else [diff(locations[0]["path"], old, new)]
 
 
 def diff(path: str, old: str | None, new: str) -> Fields:
@@ -231,8 +231,8 @@ class Updates:
         self._searches += 1
         locations = []
         for each in event.passages:
-            location: Fields = {"path": absolute_path(each.path)}
-            locations.append(location if each.start_line is None else {**location, "line": each.start_line})
+            location: Fields = {"path": absolute_path(each["path"])}
+            locations.append(location if each["start_line"] is None else {**location, "line": each["start_line"]})
         return {
             "sessionUpdate": "tool_call",
             "toolCallId": f"documents-{id(self):x}-{self._searches}",

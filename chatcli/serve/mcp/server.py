@@ -151,9 +151,13 @@ class ChatServer:
         # Models write null for an argument that they leave out.
         arguments = {name: value for name, value in (request.params.arguments or {}).items() if value is not None}
         try:
+            if "thread" in arguments and "thread_id" in tool.arguments["properties"]:
+                arguments.setdefault("thread_id", arguments.pop("thread"))  # the older name
             if problem := _problem(arguments, tool.arguments):
                 raise UsageError(problem)
             value, text = await self._run(tool.name, arguments)
+            if "thread_id" in value:
+                value["thread"] = value["thread_id"]
         except Exception as error:  # noqa: BLE001 - as in `_guarded`
             content = types.TextContent(type="text", text=self._text(error))
             return types.CallToolResult(content=[content], isError=True)

@@ -140,7 +140,7 @@ class McpService:
     @asynccontextmanager
     async def conversation(self, arguments: dict[str, Any]) -> AsyncIterator[Conversation]:
         """Yield a conversation on the thread of the `arguments` of `ask`, alone on it in this process."""
-        thread_id = await self._thread(arguments.get("thread"))
+        thread_id = await self._thread(arguments.get("thread_id"))
         documents = await self._allowed(arguments.get("documents"))
         composed = replace(self._composed, thread_id=thread_id)
         if documents is not None:
@@ -209,7 +209,7 @@ class McpService:
 
     async def read_thread(self, arguments: dict[str, Any]) -> Result:
         """Return messages of a thread."""
-        summary = await self._with_threads(lambda threads: find_thread(threads, arguments["thread"]))
+        summary = await self._with_threads(lambda threads: find_thread(threads, arguments["thread_id"]))
         messages = await self._backend.reader().messages(summary.thread_id)
         end = max(len(messages) - arguments.get("skip", 0), 0)
         shown = list(map(message_fields, messages[max(end - arguments.get("limit", 50), 0) : end]))

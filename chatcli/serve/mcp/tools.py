@@ -76,7 +76,7 @@ ASK = Tool(
         ("question",),
         question=_text("What to ask.", minLength=1),
         model=_text("provider:model, or an alias; by default the one that the user chose.", minLength=1),
-        thread=_text("The thread to go on with, or to create; by default a new one.", minLength=1, maxLength=200),
+        thread_id=_text("The thread to go on with, or to create; by default a new one.", minLength=1, maxLength=200),
         documents={**_DOCUMENTS, "description": f"The answer is grounded on these. {_DOCUMENTS['description']}"},
     ),
     _object(
@@ -125,8 +125,8 @@ READ_THREAD = Tool(
     "Read a thread",
     "Return the messages of a stored conversation, the oldest first.",
     _arguments(
-        ("thread",),
-        thread=_text("The thread's ID, or a beginning that no other has.", minLength=1, maxLength=200),
+        ("thread_id",),
+        thread_id=_text("The thread's ID, or a beginning that no other has.", minLength=1, maxLength=200),
         limit=_count("The newest N messages.", 50, MAX_MESSAGES),
         skip=_count("How many of the newest messages to leave out, to read what is before them.", 0, 10**9, 0),
     ),

@@ -17,9 +17,8 @@ from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     ExchangeQueries,
-    Match,
     Partial,
-    QuestionAndAnswer,
+    SearchedThreads,
     Step,
     ThreadSummary,
     branch_to,
@@ -35,7 +34,7 @@ IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
 
 
-class PostgresThreads:
+class PostgresThreads(SearchedThreads):
     """The threads of the store at `uri`; a database without chatcli's tables has none."""
 
     # One connection serves all calls and holds the locks: the server releases them when the connection ends.
@@ -84,18 +83,6 @@ class PostgresThreads:
             if not self._is_set_up(connection):
                 return []
             return [ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
-
-    def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages of the exchanges that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
-
-        return as_matches(self._find_exchanges(text, limit, ""), text, limit)
-
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_exchanges
-
-        return as_exchanges(self._find_exchanges(text, limit, without))
 
     def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
         from chatcli.store.exchange_search import find_in_database

@@ -24,9 +24,8 @@ from chatcli.store.sqlite import schema
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     ExchangeQueries,
-    Match,
     Partial,
-    QuestionAndAnswer,
+    SearchedThreads,
     Step,
     ThreadSummary,
     branch_to,
@@ -69,7 +68,7 @@ LAST = "\U0010ffff"
 """The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
 
-class SqliteThreads:
+class SqliteThreads(SearchedThreads):
     """The threads of the store at `path`; a store that does not exist yet has none."""
 
     def __init__(self, path: Path) -> None:
@@ -92,19 +91,7 @@ class SqliteThreads:
         with self._reading() as connection:
             return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))) if connection else []
 
-    def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages of the exchanges that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
-
-        return as_matches(self._find(text, limit, ""), text, limit)
-
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_exchanges
-
-        return as_exchanges(self._find(text, limit, without))
-
-    def _find(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
         from chatcli.store.exchange_search import find_in_database
 
         if not words_in(text) or not self._path.exists():

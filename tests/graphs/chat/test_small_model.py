@@ -11,7 +11,7 @@ from chatcli.graphs.chat.small_model import (
     excerpt,
     for_readers,
 )
-from chatcli.sessions.found import FoundPassage
+from chatcli.message import FoundPassage
 
 TEXT = f"""# Installing Larkspur
 

@@ -1,0 +1,240 @@
+"""OAuth for MCP servers over HTTP: `chat mcp login` gets tokens, which sessions send and refresh."""
+
+import asyncio
+import hmac
+import json
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from mcp import ClientSession, McpError
+from mcp.client.auth import OAuthClientProvider, OAuthFlowError
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import (
+    OAuthClientInformationFull,
+    OAuthClientMetadata,
+    OAuthMetadata,
+    OAuthToken,
+    ProtectedResourceMetadata,
+)
+from pydantic import AnyUrl, ValidationError
+
+from chatcli.config.credentials import forget_key, is_kept, read_key, save_key
+from chatcli.config.mcp_servers import McpServer
+from chatcli.config.secrets import Secret
+from chatcli.errors import AuthError, UsageError
+from chatcli.runtime.addresses import is_this_machine
+from chatcli.runtime.parse import read_json
+from chatcli.text import one_line
+from chatcli.tools.mcp_http import AnsweringClient, LoginNeededError
+
+HOST = "127.0.0.1"
+_SECONDS = 30.0
+_PAGE = "<!doctype html><title>chat</title><p>{}</p>"
+_REASON = 300
+"""The most characters of what a server says about a refusal."""
+
+
+class _Storage:
+    """The tokens of the server at one URL, as the SDK reads and writes them; no other server gets them."""
+
+    provider: "ServerLogin"
+
+    def __init__(self, url: str) -> None:
+        self._name = storage_name(url)
+
+    def read(self) -> dict[str, Any]:
+        """Return what is kept; empty if that is nothing that can be used."""
+        key = read_key(self._name) if is_kept(self._name) else None
+        try:
+            kept = read_json(key.get_secret_value()) if key is not None else None
+        except ValueError:
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+    async def get_tokens(self) -> OAuthToken | None:
+        kept = await asyncio.to_thread(self.read)
+        context = self.provider.context
+        try:
+            tokens = OAuthToken.model_validate(kept["tokens"])
+            self._client = OAuthClientInformationFull.model_validate(kept["client"])
+            context.oauth_metadata = _read(OAuthMetadata, kept.get("server"))
+            context.protected_resource_metadata = _read(ProtectedResourceMetadata, kept.get("resource"))
+        except (KeyError, ValidationError):
+            return None
+        context.token_expiry_time = kept.get("expires_at")  # without it the SDK takes old tokens for valid
+        return tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        context = self.provider.context
+        if tokens.refresh_token is None:  # the older one stays valid
+            older = (await asyncio.to_thread(self.read)).get("tokens", {})
+            tokens.refresh_token = older.get("refresh_token")
+        parts = {
+            "tokens": tokens,
+            "client": context.client_info,
+            "server": context.oauth_metadata,
+            "resource": context.protected_resource_metadata,
+        }
+        kept: dict[str, Any] = {name: part and part.model_dump(mode="json") for name, part in parts.items()}
+        kept["expires_at"] = context.token_expiry_time
+        await asyncio.to_thread(save_key, self._name, Secret(json.dumps(kept)))
+        self.provider.saved = True
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return getattr(self, "_client", None)
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        """Do nothing: it is written with the tokens."""
+
+
+class ServerLogin(OAuthClientProvider):
+    """Sends the tokens of the server at `url` with requests, and refreshes them when they have expired.
+
+    Where that is not enough, a request raises `LoginNeededError`, unless `show` and `answer` let the user log in: the
+    first takes the address to open, the second waits for the code and the state that come back to `redirect`.
+    """
+
+    def __init__(
+        self, url: str, redirect: str = f"http://{HOST}/callback", show: Any = None, answer: Any = None
+    ) -> None:
+        self.saved = False
+        storage = _Storage(url)
+        metadata = OAuthClientMetadata(client_name="chat", redirect_uris=[AnyUrl(redirect)])
+        super().__init__(url, metadata, storage, show or _refuse, answer or _refuse)
+        storage.provider = self
+
+    def expire(self) -> None:
+        """Read the tokens again and refresh them before the next request: the server refused those that it got."""
+        if self.context.can_refresh_token():
+            self.context.token_expiry_time = 1.0
+
+
+async def _refuse(*_: object) -> Any:
+    raise LoginNeededError("the server wants you to log in")
+
+
+def _read(kind: Any, value: object) -> Any:
+    return None if value is None else kind.model_validate(value)
+
+
+def storage_name(url: str) -> str:
+    """Return the name under which the tokens of the server at `url` are kept."""
+    return f"mcp {url}"
+
+
+def has_login(server: McpServer) -> bool:
+    """Return whether tokens are kept for `server`, and no header of the user's takes their place."""
+    given = any(name.lower() == "authorization" for name in server.headers)
+    return server.url is not None and not given and is_kept(storage_name(server.url))
+
+
+def log_out(server: McpServer) -> bool:
+    """Delete the tokens of `server`; return whether there were any."""
+    return forget_key(storage_name(_url(server)))
+
+
+async def log_in(server: McpServer, show: Callable[[str], None]) -> None:
+    """Let the user log in to `server` in a browser, and keep the tokens; `show` gets the address to open.
+
+    The browser comes back to a port of this machine. Where it can't, the user types the address that it shows.
+    Raises `AuthError` if that fails.
+    """
+    url = _url(server)
+    callback = _Callback()
+    listening = await asyncio.start_server(callback.answer, HOST, 0)
+    port = listening.sockets[0].getsockname()[1]
+
+    async def open_address(address: str) -> None:
+        server = login.context.oauth_metadata
+        for each in (address, str(server.token_endpoint) if server is not None else url):
+            parts = urlsplit(each)
+            if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(parts.hostname or "")):
+                raise OAuthFlowError("an address of its login is not encrypted (https)")
+        callback.expect(parse_qs(urlsplit(address).query)["state"][0])
+        show(address)
+
+    login = ServerLogin(url, f"http://{HOST}:{port}/callback", open_address, callback.wait)
+    login.context.storage.get_tokens = _nothing  # type: ignore[method-assign]  # a new login begins without the old one
+    problem = ""
+    async with (
+        listening,
+        AnsweringClient(server.headers, login) as client,
+        streamable_http_client(url, http_client=client) as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        try:
+            await session.initialize()
+            await session.list_tools()  # some servers let everybody begin a session
+        except McpError as error:
+            problem = one_line(str(error), _REASON)
+    if not login.saved:
+        if problem:
+            raise AuthError(f"the login failed: {problem}")
+        raise UsageError("the server asks for no login", remedy="Use it as it is.")
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _url(server: McpServer) -> str:
+    if server.url is None:
+        raise UsageError(f"the server is the command {server.command}, which takes no login")
+    return server.url
+
+
+class _Callback:
+    """The end of a login: the address that the browser comes back to, or that the user types."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._result: asyncio.Future[tuple[str, str | None]] = self._loop.create_future()
+        self._state = ""
+
+    def expect(self, state: str) -> None:
+        """Take only what has this `state`, which other pages and programs do not know."""
+        self._state = state
+        threading.Thread(target=self._read_lines, daemon=True).start()
+
+    async def wait(self) -> tuple[str, str | None]:
+        """Return the code and the state. Raises `OAuthFlowError` if the server refused."""
+        return await self._result
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the browser's request."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                words = (await reader.readline()).split()
+            taken = len(words) > 1 and self._take(words[1].decode("ascii", "replace"))
+            page = _PAGE.format("You can close this page." if taken else "This is no answer to a login.")
+            status = "200 OK" if taken else "400 Bad Request"
+            head = f"HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\nConnection: close"
+            writer.write(f"{head}\r\n\r\n{page}".encode())
+            await writer.drain()
+        except (OSError, ValueError, TimeoutError):
+            pass  # it is not the browser, or is gone
+        finally:
+            writer.close()
+
+    def _take(self, address: str) -> bool:
+        """Take the result of the login from `address`; return whether it has one."""
+        values = {name: found[0] for name, found in parse_qs(urlsplit(address).query).items()}
+        if not self._state or not hmac.compare_digest(values.get("state", "").encode(), self._state.encode()):
+            return False
+        if not self._result.done():
+            if "code" in values:
+                self._result.set_result((values["code"], values["state"]))
+            else:
+                reason = values.get("error_description") or values.get("error") or "it gave no code"
+                self._result.set_exception(OAuthFlowError(f"the server refused: {reason}"))
+        return True
+
+    def _read_lines(self) -> None:
+        """Read addresses that the user types."""
+        for line in sys.stdin or ():
+            if self._loop.is_closed():
+                return
+            self._loop.call_soon_threadsafe(self._take, line.strip())

@@ -37,8 +37,9 @@ from chatcli.documents.index_rows import (
 )
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
-from chatcli.ranking.search import Match, Scope, find_matches
-from chatcli.ranking.semantic import CANDIDATES, is_installed, rerank
+from chatcli.ranking.search import Match, Scope
+from chatcli.ranking.semantic import rank_matches
+from chatcli.ranking.vectors import forget_vectors
 
 _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200
@@ -269,21 +270,14 @@ class DocumentIndex:
     def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Passage]:
         for _ in range(_TRIES):
             with transaction(self._db, write=False):
-                found = [item for match in self._matches(words, sources, limit) for item in self._at(match)]
+                matches = rank_matches(self._db, words, self._scope(sources), limit, self._text)
+                found = [item for match in matches for item in self._at(match)]
             stale = {path for path, _ in found if not self._is_current(path)}
             if not stale:
                 return [passage for _, passage in found]
             for path in stale:
                 self._read_again(path)
         return [passage for path, passage in found if path not in stale]
-
-    def _matches(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Match]:
-        scope = self._scope(sources)
-        if not is_installed():
-            return find_matches(self._db, words, scope, limit)
-        matches = find_matches(self._db, words, scope, max(limit, CANDIDATES))
-        by_id = {match.passage: match for match in matches}
-        return rerank(words, matches, lambda number: self._text(by_id[number]), {})[:limit]
 
     def _text(self, match: Match) -> str:
         [(_, passage)] = self._at(match)
@@ -390,6 +384,7 @@ class DocumentIndex:
         (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy or self.notice == IN_LOG:
             self.notice = IN_LOG if busy else ""
+        forget_vectors()
         return len(files)
 
 

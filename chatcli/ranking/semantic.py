@@ -123,6 +123,7 @@ def _loaded() -> tuple[Any, Any] | None:
         return None
     tokenizer = Tokenizer.from_str(words.decode())
     tokenizer.enable_truncation(_TOKENS)
+    tokenizer.no_padding()  # the file asks for it
     options = SessionOptions()
     options.intra_op_num_threads = 1  # more threads take no less time, and twice the CPU to wait for each other
     return InferenceSession(model, options, providers=["CPUExecutionProvider"]), tokenizer

@@ -41,6 +41,11 @@ def is_installed() -> bool:
     return all(find_spec(name) is not None for name in ("onnxruntime", "tokenizers", _MODEL[0], _TOKENIZER[0]))
 
 
+def is_usable() -> bool:
+    """Return whether the model is the one that was measured, and can be loaded; this loads it."""
+    return is_installed() and _loaded() is not None
+
+
 def rank_matches(
     db: sqlite3.Connection,
     question: str,

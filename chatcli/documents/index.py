@@ -288,7 +288,7 @@ class DocumentIndex:
         query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
         (path,) = self._db.execute(query, (match.passage,)).fetchone()
         for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
-            yield os.fsdecode(path), replace(passage, score=match.score, weak=match.weak)
+            yield os.fsdecode(path), replace(passage, score=match.score, by_words=match.by_words, weak=match.weak)
 
     def _is_current(self, path: str) -> bool:
         """Return whether the file `path` holds what the index knows of it, at this moment."""

@@ -1,4 +1,4 @@
-"""How texts are searched by words: passages of documents, and what past threads say."""
+"""How texts are searched, by words and by meaning: passages of documents, and what past threads say."""
 
 from contextvars import ContextVar
 

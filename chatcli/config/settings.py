@@ -142,6 +142,7 @@ class Settings:
     plain: bool = field(default_factory=_is_accessible)
     file: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()
+    semantic: bool = True
     no_instructions: bool = False
     no_memory: bool = False
     share_memory: bool = False

@@ -17,7 +17,6 @@ from re import compile as compile_pattern
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from chatcli.config.secret_files import is_in_private_folder, is_secret_path
-from chatcli.documents.sources import absolute_path
 from chatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,6 +77,27 @@ def shown_path(path: str | Path) -> str:
         return str(Path(path).relative_to(Path.cwd()))
     except (ValueError, OSError):  # it is elsewhere, or the current folder was removed
         return str(path)
+
+
+def absolute_path(text: str) -> str:
+    """Return the path that `text` stands for, `..` removed as the shell does, whether or not anything is there.
+
+    Raises:
+        UsageError: `text` is empty, as an unset variable in a shell is; it would stand for the current folder.
+
+    """
+    if not text:
+        raise UsageError("the path of a document is empty", remedy="Name a file, a folder or a pattern.")
+    return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
+
+
+def match_sources(text: str, sources: Iterable[str]) -> list[str]:
+    """Return those of `sources`, absolute paths and globs, that `text` names: the same, or those below that folder."""
+    typed = absolute_path(text)
+    names = {typed, os.path.realpath(typed)} if "\0" not in typed else {typed}
+    above = tuple(f"{name.rstrip('/')}/" for name in names)
+    known = list(sources)
+    return [one for one in known if one in names] or [one for one in known if one.startswith(above)]
 
 
 def resolve_source(text: str) -> str:

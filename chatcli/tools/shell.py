@@ -184,11 +184,6 @@ def shell_tool(sandbox: Sandbox, seconds: float, terminal: EditorTerminal | None
     )
 
 
-def is_simple(command: str) -> bool:
-    """Return whether `command` is a single command, without anything that the shell would read as another."""
-    return not _OPERATORS.intersection(command)
-
-
 def _command(arguments: Arguments) -> str:
     return str(arguments.get("command", "")).strip(_BLANK)
 
@@ -197,8 +192,8 @@ def _matches(command: str, pattern: str) -> bool:
     """Match the whole command; a wildcard matches single commands only: `ls *` does not match `ls x; rm x`."""
     if pattern in (command, escape(command)):
         return True
-    # The space lets `ls *` match `ls` too.
-    return is_simple(command) and fnmatchcase(f"{command} ", pattern)
+    # Nothing in it may be read as another command by the shell. The space lets `ls *` match `ls` too.
+    return _OPERATORS.isdisjoint(command) and fnmatchcase(f"{command} ", pattern)
 
 
 def _suggest(arguments: Arguments) -> str:

@@ -20,9 +20,8 @@ from chatcli.cli.subcommands.output import (
     wants_json,
 )
 from chatcli.config.settings import Settings
-from chatcli.documents.find import resolve_source, shown_path
+from chatcli.documents.find import absolute_path, match_sources, resolve_source, shown_path
 from chatcli.documents.index import DocumentIndex, IndexedSource, Updated
-from chatcli.documents.sources import absolute_path, match_sources
 from chatcli.errors import ExitCode, UsageError
 from chatcli.events import Listing, Progress
 from chatcli.message import place_of

@@ -117,11 +117,6 @@ class ServerGraph(RemoteGraph):
         return None
 
 
-def interrupt_from_json(data: Any) -> Interrupt:
-    """Return the interrupt that the server's JSON `data` holds."""
-    return Interrupt(value=data["value"], id=data["id"], response_schema=data.get("response_schema"))
-
-
 @dataclass(frozen=True, slots=True)
 class ServerThread(GraphThread):
     """A thread of `graph` on a server, which may not exist yet.
@@ -328,7 +323,9 @@ def _part_from_json(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _update_from_json(node: str, update: Any) -> Any:
     if node == INTERRUPT:
-        return [interrupt_from_json(one) for one in update]
+        return [
+            Interrupt(value=one["value"], id=one["id"], response_schema=one.get("response_schema")) for one in update
+        ]
     if isinstance(update, list):
         return [_update_from_json(node, each) for each in update]
     if isinstance(update, Mapping) and "messages" in update:

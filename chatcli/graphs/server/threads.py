@@ -420,7 +420,7 @@ def messages_in(values: Row) -> list[Row]:
 def shown_in(values: Row) -> list[MessageShown]:
     """Return the questions and answers of a state for display."""
     return [
-        MessageShown(_role(message), text, _finish_reason(message) == INTERRUPTED)
+        MessageShown(_role(message), text, (message.get("response_metadata") or {}).get("finish_reason") == INTERRUPTED)
         for message in messages_in(values)
         if message.get("type") in _SPEAKERS and (text := _text(message.get("content")))
     ]
@@ -440,10 +440,6 @@ def parent_id(state: Row) -> str | None:
     """Return the ID of the checkpoint before, None for a thread's first."""
     parent = state.get("parent_checkpoint")
     return str(parent["checkpoint_id"]) if parent else None
-
-
-def _finish_reason(message: Row) -> object:
-    return (message.get("response_metadata") or {}).get("finish_reason")
 
 
 def _text(content: object) -> str:

@@ -4,16 +4,14 @@ import difflib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import MissingKeyError
 from chatcli.events import Event, KeyRequested, Notice
 from chatcli.store.errors import as_failure
-
-if TYPE_CHECKING:
-    from chatcli.attachments.attachment import Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class CommandContext:
     """The theme that was chosen by a command, empty for that of the settings."""
     folder: Path | None = None
     """The folder that the conversation is about; None for the current one."""
-    waiting: "tuple[Attachment, ...]" = ()
+    waiting: tuple[Attachment, ...] = ()
     """What goes along with the next question: files, and what past threads say."""
 
 

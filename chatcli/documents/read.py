@@ -11,8 +11,7 @@ from chatcli.attachments.html import is_html
 from chatcli.documents.notebook import notebook_passages
 from chatcli.documents.passage import Passage
 from chatcli.documents.split import Cut, passages, prose_outline, text_lines
-from chatcli.documents.structure import OUTLINES, Trail
-from chatcli.documents.table import table_header, table_outline
+from chatcli.documents.structure import OUTLINES, Trail, table_header, table_outline
 from chatcli.documents.web_page import web_page_passages
 from chatcli.documents.worker import Worker, WorkerError
 

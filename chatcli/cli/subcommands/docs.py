@@ -5,8 +5,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -28,9 +29,6 @@ from chatcli.message import place_of
 from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.text import format_minute, format_size
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 READING = "reading the documents"
 SHOWN_AFTER = 1.0
@@ -204,7 +202,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _report_skipped(skipped: "Sequence[tuple[Path, str]]", *, all_of_them: bool) -> None:
+def _report_skipped(skipped: Sequence[tuple[Path, str]], *, all_of_them: bool) -> None:
     named = skipped if all_of_them else skipped[:NAMED]
     for path, reason in named:
         print(sanitize_line(f"skipped: {shown_path(path)}: {reason}"), file=sys.stderr)

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import httpx
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages, messages_from_dict
@@ -22,14 +22,11 @@ from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import ServerAddress, StartedRun, noted, server_failures
 from chatcli.graphs.server.schemas import TYPES
 from chatcli.graphs.server.threads import ServerThreads
+from chatcli.models.names import ModelName
 from chatcli.sessions.history import current_branch, read_turns
 from chatcli.sessions.state import StateKey, plain_state
 from chatcli.sessions.stream import INTERRUPT, REJOINED, STREAM_MODES, as_requests
 from chatcli.sessions.thread import GraphThread, next_nodes
-
-if TYPE_CHECKING:
-    from chatcli.models.names import ModelName
-
 
 _REFUSALS = ("TypeError", "ValidationError", "KeyError")
 """The exceptions when a field is missing: of a constructor, or where a TypedDict is read."""
@@ -132,7 +129,7 @@ class ServerThread(GraphThread):
     timeout: float | None = None
     state_schema: Mapping[str, Any] = field(default_factory=dict)
 
-    def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
+    def config(self, model: ModelName | str = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """See `GraphThread.config`."""
         config = GraphThread.config(self, model, title=title, turn=turn)
         config["configurable"]["thread_id"] = self.uuid

@@ -48,23 +48,18 @@ class Handler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command.
-
-    Attributes:
-        name: What is typed after the slash.
-        usage: Its arguments, for `/help`.
-        handler: Runs it.
-        aliases: Its other names.
-        only: What it is for, if it refuses elsewhere: the plain chat, a graph, or threads that
-            stay on this machine.
-
-    """
+    """A slash command."""
 
     name: str
+    """What is typed after the slash."""
     usage: str
+    """Its arguments, for `/help`."""
     handler: Handler
+    """Runs it."""
     aliases: tuple[str, ...] = ()
+    """Its other names."""
     only: Literal["chat", "graph", "here"] | None = None
+    """What it is for, if it refuses elsewhere: the plain chat, a graph, or threads that stay on this machine."""
 
     @property
     def help(self) -> str:

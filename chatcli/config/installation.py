@@ -80,10 +80,8 @@ def _install(requirement: str, extra: str = "") -> str:
 def requirement_of(module: str, wanted: Iterable[str] = ()) -> str:
     """Return the package that `module`, which can't be imported, comes from; empty if the module's package is here.
 
-    Args:
-        module: Its full name.
-        wanted: Requirements, of which one that names this package takes precedence: it may have a version.
-
+    `module` is its full name. Of the requirements `wanted`, one that names this package takes precedence: it may have a
+    version.
     """
     top = module.partition(".")[0]
     found = find_spec(top)

@@ -82,9 +82,7 @@ def shown_path(path: str | Path) -> str:
 def absolute_path(text: str) -> str:
     """Return the path that `text` stands for, `..` removed as the shell does, whether or not anything is there.
 
-    Raises:
-        UsageError: `text` is empty, as an unset variable in a shell is; it would stand for the current folder.
-
+    Raises `UsageError` if `text` is empty, as an unset variable in a shell is; it would stand for the current folder.
     """
     if not text:
         raise UsageError("the path of a document is empty", remedy="Name a file, a folder or a pattern.")
@@ -103,9 +101,7 @@ def match_sources(text: str, sources: Iterable[str]) -> list[str]:
 def resolve_source(text: str) -> str:
     """Return the source that the user named as `text`: an absolute file, folder or glob, links resolved.
 
-    Raises:
-        UsageError: Nothing is there, or it must not be read.
-
+    Raises `UsageError` if nothing is there, or it must not be read.
     """
     if "://" in text:
         raise UsageError(f"{text} can't be a document", remedy="Name a local file, a folder or a pattern.")

@@ -52,24 +52,20 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """What an update found.
-
-    Attributes:
-        files: How many files the sources have that can be read.
-        added: How many of them are new.
-        changed: How many have another content, or are read another way, than before.
-        removed: How many are gone, or are no longer a source's.
-        skipped: The files that can't be read, with the reason; also those that were met before.
-        stopped: Whether `stop` ended it before everything was read.
-
-    """
+    """What an update found."""
 
     files: int
+    """How many files the sources have that can be read."""
     added: int
+    """How many of them are new."""
     changed: int
+    """How many have another content, or are read another way, than before."""
     removed: int
+    """How many are gone, or are no longer a source's."""
     skipped: tuple[tuple[Path, str], ...]
+    """The files that can't be read, with the reason; also those that were met before."""
     stopped: bool = False
+    """Whether `stop` ended it before everything was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +85,7 @@ class DocumentIndex:
     Everything here blocks; any thread may call it, one at a time gets its turn. The file is never needed to be whole: a
     damaged one, or one of another version, is built again, and `notice` has a line about it for the user.
 
-    Args:
-        file: The file; by default `documents.db` in the data folder.
-
-    Raises:
-        StoreError: The file can't be used; also raised by all methods.
-
+    `file` is by default `documents.db` in the data folder. All methods raise `StoreError` if it can't be used.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -391,9 +382,7 @@ class DocumentIndex:
 def indexed_sources() -> list[str]:
     """Return the sources in the user's index, by name; none where there is no index yet, and none is made.
 
-    Raises:
-        StoreError: The file can't be used.
-
+    Raises `StoreError` if the file can't be used.
     """
     if not _own_file().exists():
         return []

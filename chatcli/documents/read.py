@@ -63,9 +63,7 @@ class DocumentReader:
     def read_passages(self, path: Path, data: bytes) -> list[Passage]:
         """Return the passages of the document `path`, in order, whose content is `data`.
 
-        Raises:
-            UnreadableError: It can't be read.
-
+        Raises `UnreadableError` if it can't be read.
         """
         if len(data) > MAX_BYTES:
             raise UnreadableError(f"it is larger than {MAX_BYTES // 2**20} MiB")

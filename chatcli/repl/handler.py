@@ -142,13 +142,9 @@ class ShellCommand:
 
 
 class LineHandler:
-    """Handles lines and shows their events.
+    """Handles lines, which go to the conversation of `context`, and shows their events by `renderer`.
 
-    Args:
-        context: The conversation that the lines go to, and what the slash commands use.
-        renderer: Shows the events.
-        prompt: The input line, for commands that change it.
-
+    `context` has what the slash commands use; `prompt` is the input line, for commands that change it.
     """
 
     def __init__(self, context: CommandContext, renderer: Renderer, prompt: Prompt) -> None:

@@ -68,9 +68,7 @@ class ShowPastes(Processor):
 class Pastes:
     """Pasted texts that are shown folded in the input line, as a sign such as `[pasted 300 lines]`.
 
-    Args:
-        folds_all: Whether every paste is folded, because the terminal shows only what is typed.
-
+    Where the terminal shows only what is typed, every paste is folded (`folds_all`).
     """
 
     def __init__(self, *, folds_all: bool = False) -> None:

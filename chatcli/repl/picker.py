@@ -147,13 +147,7 @@ class RowList(ABC, Generic[T]):
 
 
 class Picker(RowList[Choice]):
-    """Choices of which one is picked: a list below a line that filters it.
-
-    Args:
-        prompt: Where the user types.
-        offered: The choices.
-
-    """
+    """Choices of which one is picked: a list of what is `offered`, below a line that filters it."""
 
     def __init__(self, prompt: Prompt, offered: ChoicesOffered) -> None:
         choices = offered.choices

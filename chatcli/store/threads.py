@@ -217,24 +217,20 @@ def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeQueries:
-    """The queries of a database for messages; numbers are given as a JSON list.
-
-    Attributes:
-        holding: Returns the IDs of the newest messages that have a word which begins with `beginning`.
-        threads: Returns of the messages `ids` the ID and the thread.
-        roles: Returns the ID and the role of each message of `thread`, in order.
-        texts: Returns of the messages `ids` the ID and the text.
-        summaries: Returns of the `threads`, a JSON list, the ID, the title and the date.
-        count: Returns how many messages the store has.
-
-    """
+    """The queries of a database for messages; numbers are given as a JSON list."""
 
     holding: str
+    """Returns the IDs of the newest messages that have a word which begins with `beginning`."""
     threads: str
+    """Returns of the messages `ids` the ID and the thread."""
     roles: str
+    """Returns the ID and the role of each message of `thread`, in order."""
     texts: str
+    """Returns of the messages `ids` the ID and the text."""
     summaries: str
+    """Returns of the `threads`, a JSON list, the ID, the title and the date."""
     count: str
+    """Returns how many messages the store has."""
 
 
 def refuse_taken(thread_id: str, *, taken: bool) -> None:

@@ -80,11 +80,7 @@ async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, st
     """Run `command` to its end, or for `seconds`; at the end, its whole process group is killed.
 
     The command should be leashed, so that it ends with this process. It has no standard input; its standard output and
-    error are joined.
-
-    Raises:
-        OSError: It can't be started.
-
+    error are joined. Raises `OSError` if it can't be started.
     """
     loop = asyncio.get_running_loop()
     transport, output = await loop.subprocess_exec(

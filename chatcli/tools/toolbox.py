@@ -124,12 +124,7 @@ class Toolbox:
         return self.tools
 
     async def session(self, name: str) -> "McpSession":
-        """Return the session with the server `name`, started if necessary.
-
-        Raises:
-            UsageError: It can't be used.
-
-        """
+        """Return the session with the server `name`, started if necessary. Raises `UsageError` if it can't be used."""
         await self._opened()
         for session in self.sessions:
             if session.name == name and not session.problem:
@@ -180,10 +175,7 @@ class Toolbox:
 
         LangGraph keeps replies in the store, and gives all earlier ones again where a node asks twice. So each counts
         for the calls alone that it was given to, in this process: the store may hold other calls, and other replies.
-
-        Raises:
-            ValueError: It was not given to exactly this request.
-
+        Raises `ValueError` if it was not given to exactly this request.
         """
         token = registered.get("token") if isinstance(registered, Mapping) else None
         if not isinstance(token, str) or self._replies.get(token) != _fingerprints(request):
@@ -289,11 +281,8 @@ def build_toolbox(
 ) -> Toolbox:
     """Return the toolbox for `settings` beside the store's `threads`, whose tools work in `workspace`.
 
-    Nothing is started yet. What happens is shown by `announce`.
-
-    Raises:
-        UsageError: The file of MCP servers can't be read.
-
+    Nothing is started yet. What happens is shown by `announce`. Raises `UsageError` if the file of MCP servers can't be
+    read.
     """
     return Toolbox(
         {} if settings.tools is False else settings.servers(),

@@ -220,9 +220,7 @@ class ServerThread(GraphThread):
     async def _goes_on(self, run: StartedRun) -> bool:
         """Return whether the server is not done with `run`, though its stream has ended.
 
-        Raises:
-            NetworkError: The run is not complete: one that another client stops ends without an error.
-
+        Raises `NetworkError` if the run is not complete: one that another client stops ends without an error.
         """
         status = (await self.graph.api.runs.get(self.uuid, run.id))["status"] if run.id else "success"
         if status not in ("success", "pending", "running"):

@@ -37,20 +37,16 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """The sandbox of one folder, where commands run and write.
-
-    Args:
-        folder: The folder.
-        is_on: Whether the user wants commands to be confined.
-        forced: How they are confined; None for as well as this system can.
-        more: Other folders in which they may write.
-
-    """
+    """The sandbox of one folder, where commands run and write."""
 
     folder: Path
+    """The folder."""
     is_on: bool = True
+    """Whether the user wants commands to be confined."""
     forced: Strength | None = None
+    """How they are confined; None for as well as this system can."""
     more: tuple[Path, ...] = ()
+    """Other folders in which they may write."""
 
     @property
     def strength(self) -> Strength:

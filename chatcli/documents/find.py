@@ -160,10 +160,8 @@ def find_files(sources: Sequence[str], decisions: WalkCache | None = None) -> It
     choice. A source that is a file is left out only if its name is that of a secret. A source that has vanished, or has
     become a link, yields nothing.
 
-    Args:
-        sources: As `resolve_source` returns them.
-        decisions: Those of an earlier walk of the same sources; they are brought up to date when all was yielded.
-
+    `sources` are as `resolve_source` returns them. `decisions` are those of an earlier walk of the same sources; they
+    are brought up to date when all was yielded.
     """
     earlier = decisions or WalkCache()
     walk = _Walk(earlier)

@@ -113,13 +113,9 @@ class DocumentIndex:
     ) -> Updated:
         """Bring the index up to date with the files of `sources`: one `stat` a file, and those that changed are read.
 
-        It writes as it goes, so that a stop or a kill loses little; the next update goes on from there.
-
-        Args:
-            sources: Absolute paths or globs, as `resolve_source` returns them.
-            progress: Called with how many files are read, and how many there are to read.
-            stop: Called before each file that is read; the update ends when it returns True.
-
+        It writes as it goes, so that a stop or a kill loses little; the next update goes on from there. `sources` are
+        absolute paths or globs, as `resolve_source` returns them. `progress` is called with how many files are read,
+        and how many there are to read; `stop` before each file that is read, and the update ends when it returns True.
         """
         return self._guarded(lambda: self._update(sources, progress, stop))
 
@@ -127,12 +123,7 @@ class DocumentIndex:
         """Return up to `limit` passages that match `words`, the best first; all are weak when nothing is relevant.
 
         What is returned stands in the files at this moment. A file that changed since the update is read again first.
-
-        Args:
-            words: Any text, such as a question.
-            sources: Only files of these are searched; None means all that is indexed.
-            limit: The most passages to return.
-
+        `words` are any text, such as a question. Only files of `sources` are searched; None means all that is indexed.
         """
         return self._guarded(lambda: self._search(words, sources, limit))
 

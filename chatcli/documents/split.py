@@ -79,12 +79,7 @@ def split(lines: Sequence[str], outline: Outline, *, weights: Sequence[int] | No
     """Yield the first line of each passage of `lines`, and the line after its last one.
 
     Together they have every line that is not blank, and none begins or ends with a blank line. It takes linear time.
-
-    Args:
-        lines: The text.
-        outline: Its structure.
-        weights: What each line counts for, if that is not its length.
-
+    `outline` is the structure of the text; `weights` are what each line counts for, if that is not its length.
     """
     weights = weights or [len(line) for line in lines]
     start, size, line = 0, 0, 0

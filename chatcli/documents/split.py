@@ -155,17 +155,11 @@ def passages(
     weights: Sequence[int] | None = None,
     breaks: Pattern[str] | None = None,
 ) -> list[Passage]:
-    """Return the passages of the document `path`, whose text is `lines`.
+    """Return the passages of the document `path`, whose text is `lines` with the structure `outline`.
 
-    Args:
-        path: The document.
-        lines: Its text.
-        outline: The structure of the text.
-        plain: Returns the readable text from one character of the text up to another one. Without any, a passage is
-            left out.
-        weights: What each line counts for, if that is not its length.
-        breaks: Where a line that is too long is best cut.
-
+    `plain` returns the readable text from one character of the text up to another one. Without any, a passage is left
+    out. `weights` are what each line counts for, if that is not its length; `breaks` is where a line that is too long
+    is best cut.
     """
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     found = []

@@ -3,9 +3,9 @@
 import asyncio
 import re
 import shlex
-import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from unicodedata import normalize
@@ -32,12 +32,9 @@ Choices = Callable[[], Iterable[tuple[str, str]]]
 """Returns the values that an argument may have, each with a word about it."""
 
 _MENTION = re.compile(r"""(?:^|\s)@(?:"(?P<quoted>[^"\n]*)|(?P<bare>[^\s"]\S*)?)\Z""")
-
 SERVER_SECONDS = 10.0
 """Time for an MCP server, started if necessary, to list what Tab completes."""
-_POLL_SECONDS = 0.05
 Offered = TypeVar("Offered")
-
 _BEFORE_PATH = "/docs add "
 _MOST_USED = ("help", "new", "model", "threads", "file", "retry", "undo", "edit", "copy", "save", "docs", "exit")
 """The commands that are offered first."""
@@ -55,6 +52,7 @@ class LineCompleter(Completer):
         arguments: The choices for the argument of a command, by the command's name.
         conversation: Returns the conversation, None before it has begun; what it refuses is not offered.
         servers: Returns the names of the MCP servers.
+        begun: The loop that the conversation runs in, once it has begun.
 
     """
 
@@ -64,11 +62,13 @@ class LineCompleter(Completer):
         arguments: Mapping[str, Choices],
         conversation: Callable[[], Conversation | None] = lambda: None,
         servers: Callable[[], Sequence[str]] = lambda: (),
+        begun: Future[asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         self._registry = registry
         self._arguments = arguments
         self._conversation = conversation
         self._servers = servers
+        self._begun = begun or Future()
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """Yield the completions of the text before the cursor."""
@@ -123,17 +123,15 @@ class LineCompleter(Completer):
 
         This thread waits for the conversation to begin: Tab may be the first key.
         """
-        deadline = time.monotonic() + SERVER_SECONDS
-        while (conversation := self._conversation()) is None or conversation.loop is None:
-            if time.monotonic() > deadline:
-                return []
-            time.sleep(_POLL_SECONDS)
-        asked = asyncio.run_coroutine_threadsafe(ask(conversation), conversation.loop)
-        try:
-            return asked.result(SERVER_SECONDS)
-        except (ChatcliError, TimeoutError, CancelledError):
-            asked.cancel()
-            return []
+        with suppress(ChatcliError, TimeoutError, CancelledError):
+            loop, conversation = self._begun.result(SERVER_SECONDS), self._conversation()
+            if conversation is not None:
+                asked = asyncio.run_coroutine_threadsafe(ask(conversation), loop)
+                try:
+                    return asked.result(SERVER_SECONDS)
+                finally:
+                    asked.cancel()
+        return []
 
     def _prompt_values(self, name: str, typed: str) -> Iterable[Completion]:
         """Yield values for the argument that the end of `typed` gives to the prompt `name`, and names of arguments."""
@@ -163,11 +161,14 @@ class LineCompleter(Completer):
 
 
 def build_completer(
-    settings: Settings, backend: Backend, conversation: Callable[[], Conversation | None]
+    settings: Settings,
+    backend: Backend,
+    conversation: Callable[[], Conversation | None],
+    begun: Future[asyncio.AbstractEventLoop],
 ) -> LineCompleter:
     """Return the completer of the slash commands, for the threads of `backend` and the models and roles of the user.
 
-    `conversation` returns the conversation, None before it has begun.
+    `conversation` returns the conversation, None before it has begun; `begun` is then the loop that it runs in.
     """
     return LineCompleter(
         all_commands(),
@@ -184,6 +185,7 @@ def build_completer(
         },
         conversation,
         lambda: _server_names(settings, conversation()),
+        begun,
     )
 
 

@@ -229,6 +229,9 @@ def test_what_is_said_of_the_agent_is_what_it_can_do(chat: Chat) -> None:
             [method] = said.auth_methods
             assert "OPENAI_API_KEY" in method.name
             assert [one.name for one in method.vars] == ["OPENAI_API_KEY"]
+            with_terminal = await at.agent.initialize(1, {"auth": {"terminal": True}})
+            [_, in_terminal] = with_terminal.auth_methods
+            assert (in_terminal.type, in_terminal.args) == ("terminal", ["keys", "set", "openai"])
             with pytest.raises(RequestError, match="OPENAI_API_KEY is not set") as refused:
                 await at.new()
             assert refused.value.code == -32000

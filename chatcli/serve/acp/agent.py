@@ -165,16 +165,27 @@ class Agent:
             return []
         provider = PROVIDERS[self._provider]
         variable = provider.key_variables[0]
-        how = f"Set {variable} in the environment of the agent, or run: chat keys set {provider.prefix}"
-        return [
+        typing = f"chat keys set {provider.prefix}"
+        methods: list[Fields] = [
             {
                 "id": f"{provider.prefix}-key",
                 "name": f"Key for {provider.title}: {variable}",
-                "description": how,
+                "description": f"Set {variable} in the environment of the agent, or run: {typing}",
                 "type": "env_var",
                 "vars": [{"name": variable}],
             }
         ]
+        if self._client.offers("auth", "terminal") or self._client.offers("_meta", "terminal-auth"):
+            methods.append(
+                {
+                    "id": f"{provider.prefix}-terminal",
+                    "name": f"Type the key for {provider.title} in a terminal",
+                    "description": f"Runs: {typing}",
+                    "type": "terminal",
+                    "args": typing.split()[1:],  # in place of the agent's own, as the registry of agents has it
+                }
+            )
+        return methods
 
     async def _authenticate(self, params: Mapping[str, Any]) -> Fields:
         known = [f"{prefix}-key" for prefix in PROVIDERS]

@@ -25,11 +25,10 @@ from chatcli.store.threads import Threads
 from chatcli.tools.changes import Change, change_tools, plan
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
+from chatcli.tools.memory import remember_tool, thread_tool
 from chatcli.tools.questions import ServedCall
-from chatcli.tools.remember import remember_tool
 from chatcli.tools.sandbox.confinement import Sandbox
 from chatcli.tools.shell import shell_tool
-from chatcli.tools.threads import thread_tool
 from chatcli.tools.tool import RESERVED, Arguments, Rules, Tool, asked_access
 from chatcli.tools.workspace import Access, Workspace
 

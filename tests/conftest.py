@@ -60,6 +60,7 @@ _HEAVY = [
         "tools/test_leash.py",
         "tools/test_mcp_everything.py",
         "tools/test_mcp_questions.py",
+        "tools/test_sandbox.py",
     )
 ]
 """Units that take longer than all others: the SDKs of all providers, other processes."""

@@ -1,6 +1,7 @@
 """The grammar of the command line, for code that runs before Typer is imported; a test compares it with Typer's."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from chatcli.runtime.options import OPTIONS
 
@@ -10,6 +11,14 @@ SUBCOMMANDS = (
 )
 VALUED = frozenset(flag for option in OPTIONS if option.metavar for flag in option.flags)
 """The options of `chat` that take a value; all others are flags."""
+_BY_FLAG = {
+    flag: (option, flag == first)
+    for option in OPTIONS
+    for first, *others in (flags.split("/") for flags in option.flags)
+    for flag in (first, *others)
+}
+"""Each flag with its option, and whether it switches that on."""
+_MAX_DIGITS = 18
 _LIKENESS = 0.75
 """How alike a word and the name that it mistypes are at least: two letters of four are exchanged in `hlep`."""
 WORD, ESCAPED = "", "--"
@@ -30,6 +39,28 @@ def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield name, value if equals else next(rest, None) if name in VALUED else None
         else:
             yield from _split_short(argument, rest)
+
+
+def given_options(arguments: Sequence[str]) -> dict[str, Any] | None:
+    """Return the settings that `chat ARGUMENTS` gives, by name; None where Typer has to read them.
+
+    It has to if there is a word, an option that is no setting, one without its value, or a number of another form.
+    """
+    given: dict[str, Any] = {}
+    for flag, value in split(arguments):
+        option, on = _BY_FLAG.get(flag, (None, True))
+        if option is None or "start" in option.scopes or (value is None) == bool(option.metavar):
+            return None
+        if option.kind is list:
+            given.setdefault(option.name, []).append(value)
+        elif option.kind in (int, float) and value is not None:
+            digits = value.replace(".", "", 1) if option.kind is float else value
+            if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS):
+                return None
+            given[option.name] = option.kind(value)
+        else:
+            given[option.name] = on if value is None else value
+    return None if given.keys() >= {"system", "role"} else given  # they exclude each other
 
 
 def near_subcommand(word: str, names: Sequence[str] = SUBCOMMANDS) -> str:

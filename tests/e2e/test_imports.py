@@ -74,14 +74,14 @@ def test_a_quick_command_imports_what_it_needs(chat: Chat, words: list[str], bud
     assert _packages(_modules(result.stderr)) == budget
 
 
-@pytest.mark.parametrize(("words", "budget"), [("", PROMPT), ("--thread work", PROMPT | TYPER)])
-def test_the_first_prompt_imports_what_it_needs(home: Home, fake: FakeOpenAI, words: str, budget: set[str]) -> None:
+@pytest.mark.parametrize("words", ["", "--thread work --no-memory"])
+def test_the_first_prompt_imports_what_it_needs(home: Home, fake: FakeOpenAI, words: str) -> None:
     report = home.work / "imports"
     command = f"exec {sys.executable} -X importtime {EXECUTABLE} {words} 2>{report}"
     run_to_key(Program(["bash", "-c", command], home.env, home.work))
     imported = _modules(report.read_text(), end="concurrent.futures.thread")  # the rest is imported in that thread
     assert "chatcli.repl.prompt" in imported
-    assert _packages(imported) <= budget
+    assert _packages(imported) <= PROMPT
     assert set(imported) & (BEHIND - {"sqlite3", "json"} if words else BEHIND) == set()
 
 

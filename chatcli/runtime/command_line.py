@@ -41,17 +41,22 @@ def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield from _split_short(argument, rest)
 
 
-def given_options(arguments: Sequence[str]) -> dict[str, Any] | None:
-    """Return the settings that `chat ARGUMENTS` gives, by name; None where Typer has to read them.
+def read_plain(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]] | None:
+    """Return the settings that `chat ARGUMENTS` gives, by name, and the prompt's words; None if Typer has to read it.
 
-    It has to if there is a word, an option that is no setting, one without its value, or a number of another form.
+    It has to where there is a sub-command, `-`, an option that is no setting or lacks its value, or an unusual number.
     """
     given: dict[str, Any] = {}
+    words: list[str] = []
     for flag, value in split(arguments):
         option, on = _BY_FLAG.get(flag, (None, True))
-        if option is None or "start" in option.scopes or (value is None) == bool(option.metavar):
+        if flag in (WORD, ESCAPED):
+            words.append(value or "")
+            if value == "-" or (flag == WORD and len(words) == 1 and _may_name_subcommand(words[0])):
+                return None
+        elif option is None or "start" in option.scopes or (value is None) == bool(option.metavar):
             return None
-        if option.kind is list:
+        elif option.kind is list:
             given.setdefault(option.name, []).append(value)
         elif option.kind in (int, float) and value is not None:
             digits = value.replace(".", "", 1) if option.kind is float else value
@@ -60,7 +65,11 @@ def given_options(arguments: Sequence[str]) -> dict[str, Any] | None:
             given[option.name] = option.kind(value)
         else:
             given[option.name] = on if value is None else value
-    return None if given.keys() >= {"system", "role"} else given  # they exclude each other
+    return None if given.keys() >= {"system", "role"} else (given, words)  # these options exclude each other
+
+
+def _may_name_subcommand(word: str) -> bool:
+    return word in SUBCOMMANDS or bool(near_subcommand(word))
 
 
 def near_subcommand(word: str, names: Sequence[str] = SUBCOMMANDS) -> str:

@@ -3,11 +3,13 @@
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from threading import RLock
 from types import ModuleType
 from typing import Any
+
+from chatcli.runtime.deferred_packages import LOADERS
 
 _VARIABLES = ("LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING", "LANGCHAIN_TRACING")
 
@@ -68,7 +70,7 @@ def _run(module: ModuleType) -> None:
         unused = {id(vars(module)[wanted]): wanted for wanted in _UNUSED[name]}
         SourceFileLoader.exec_module(module.__spec__.loader, module)  # type: ignore[union-attr,arg-type]
         for other in list(sys.modules.values()):
-            names = vars(other)
+            names = getattr(other, "__dict__", {})  # a module that must not be imported is None there
             for key, value in list(names.items()):
                 if id(value) in unused:
                     names[key] = vars(module)[unused[id(value)]]
@@ -89,19 +91,8 @@ class _Loader(SourceFileLoader):
         vars(module).update(unused, __getattr__=find)
 
 
-class _Finder:
-    """Finds the modules of `_UNUSED`; Python's own finders find everything else."""
-
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in _UNUSED else None
-        if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Loader(spec.loader.name, spec.loader.path)
-        return spec
-
-
 def leave_out_tracing() -> None:
     """Import LangSmith's package and requests only when they are used, unless the environment switches tracing on."""
     # Importing them takes 13 % of the CPU of a one-shot, and 10 MB.
     if not any(os.environ.get(name) for name in _VARIABLES):
-        sys.meta_path.insert(0, _Finder)
+        LOADERS.update(dict.fromkeys(_UNUSED, _Loader))

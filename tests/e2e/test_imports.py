@@ -91,7 +91,7 @@ def test_a_one_shot_leaves_out_what_is_deferred(chat: Chat, fake: FakeOpenAI) ->
     assert result.returncode == 0, result
     imported = _modules(result.stderr)
     assert "openai.resources.chat.completions.completions" in imported
-    assert not ({f"{package}.__init__" for package in DEFERRED} | WITH_TEMPLATES | FOR_TRACES) & set(imported)
+    assert not ({f"{package}.__init__" for package in DEFERRED} | WITH_TEMPLATES | FOR_TRACES | TYPER) & set(imported)
 
 
 def test_what_the_table_says_of_a_subcommand_is_what_it_says_of_itself(chat: Chat) -> None:

@@ -15,7 +15,7 @@ from chatcli.cli.grammar.group import SUBCOMMANDS as COMMANDS
 from chatcli.cli.subcommands import acp, mcp
 from chatcli.config.settings import Settings
 from chatcli.helper import eligible as asking
-from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, given_options, near_subcommand, split
+from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, near_subcommand, read_plain, split
 from chatcli.runtime.options import OPTIONS, SCOPES, Option, scoped
 from chatcli.runtime.signals import wanted_format
 
@@ -85,13 +85,15 @@ TEXTS = ("work", "", "-x", "--", "two words", "a=b")
 NUMBERS = ("0", "7", "007", "0.5", ".5", "5.", "-1", "+1", " 7", "7_0", "1e3", "nan", "x", "", "\u0663", "9" * 30, ".")
 
 
-def _settings(line: list[str]) -> dict[str, object] | None:
-    """Return the settings that Typer reads, None where it refuses the line."""
+def _as_typer_reads(line: list[str]) -> tuple[dict[str, object], list[str]] | None:
+    """Return the settings and the words, None where Typer refuses the line or finds a sub-command."""
     try:
-        params = read_command_line(line).params
+        context = read_command_line(line)
     except typer.TyperException:
         return None
-    return {name: value for name, value in given_settings(params).items() if value is not None}
+    if context.meta:
+        return None
+    return {name: value for name, value in given_settings(context.params).items() if value is not None}, context.args
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)
@@ -102,19 +104,20 @@ def test_an_option_is_read_as_typer_reads_it(option: Option, monkeypatch: pytest
     lines = [[flag, value] for flag in flags for value in values]
     lines += [[flag] for flag in flags] + [[f"{flag}={value}"] for flag in flags for value in (*values, "x")]
     lines += [[flag, first, flags[0], second] for flag in flags for first in values[:2] for second in values[:2]]
-    lines += [["-q", *lines[0], "--store", "memory:"], [*lines[0], "word"], [*lines[0], "--", "word"], [*lines[0], "-"]]
-    read = {tuple(line): found for line in lines if (found := given_options(line)) is not None}
+    one = lines[0]
+    lines += [["-q", *one, "--store", "memory:"], ["why", *one, "--", "-x"], ["--", *one], [*one, "--", "threads"]]
+    lines += [[*one, word] for word in ("word", "two words", "-", "threads", "Threadz", "hlep", "")]
+    read = {tuple(line): found for line in lines if (found := read_plain(line)) is not None}
     for line, found in read.items():
-        assert found == _settings(list(line)), line
+        assert found == _as_typer_reads(list(line)), line
     is_setting = "start" not in option.scopes
-    assert (tuple(lines[0]) in read) == is_setting
-    assert not any({"word", "-"} & set(line[2:]) for line in read)
+    assert (tuple(one) in read, (*one, "two words") in read, ("--", *one) in read) == (is_setting, is_setting, True)
 
 
-def test_what_excludes_each_other_is_left_to_typer() -> None:
-    assert given_options(["--system", "x", "--role", "y"]) is None
-    assert given_options(["--thread", "x", "--continue"]) is None
-    assert given_options(["--version"]) is None
+def test_what_is_left_to_typer() -> None:
+    for line in ("--system x --role y", "--thread x --continue", "--version", "threads list", "hi -", "-", "dcotor"):
+        assert read_plain(line.split()) is None
+    assert read_plain(["hello", "threads"]) == ({}, ["hello", "threads"])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from chatcli.runtime.untraced import leave_out_tracing
 
 defer_packages()
 leave_out_tracing()
+sys.modules["absent"] = None
 
 import langgraph.pregel.remote
 from langchain_core.messages import AIMessage

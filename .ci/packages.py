@@ -66,9 +66,16 @@ package() {
 }
 """)
 
+# A prompt, in the size and the colour that the ACP registry asks for.
+_ICON = """\
+<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16" viewBox="0 0 16 16">
+  <path d="M3 3.5 7.5 8 3 12.5M9 12.5h4.5" fill="none" stroke="currentColor" stroke-width="1.8"/>
+</svg>
+"""
+
 
 def main(distribution: Path, folder: Path) -> None:
-    """Write the three files for the source distribution `distribution` into `folder`."""
+    """Write the files for the source distribution `distribution` into `folder`."""
     configuration = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))
     project = configuration["project"]
     repository = configuration["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"]
@@ -89,12 +96,14 @@ def main(distribution: Path, folder: Path) -> None:
         "repository": repository,
         "authors": [author["name"] for author in project["authors"]],
         "license": project["license"],
+        "license_url": f"{repository}/blob/v{version}/LICENSE",
         "distribution": {"uvx": {"package": f"{project['name']}[acp]=={version}", "args": ["acp"]}},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "threadchat.rb").write_text(_FORMULA.substitute(values), "utf-8")
     (folder / "PKGBUILD").write_text(_PKGBUILD.substitute(values), "utf-8")
     (folder / "agent.json").write_text(json.dumps(agent, indent=2) + "\n", "utf-8")
+    (folder / "icon.svg").write_text(_ICON, "utf-8")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def config_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder of what can be fetched again: model weights."""
+    """Return the folder of what can be fetched or made again: model weights, vectors."""
     return Path(_DIRS.user_cache_dir)
 
 

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.weights import QWEN
+from chatcli.ranking import BY_MEANING
 from tests.e2e.forkserver import ForkServer, NoForks
 from tests.e2e.program import EXECUTABLE, ONE_CERTIFICATE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
@@ -137,6 +138,12 @@ def _few_certificates(request: pytest.FixtureRequest) -> None:
     """Let the clients of units read one certificate."""
     if request.node.get_closest_marker("e2e") is None or request.path in _HEAVY:
         request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(ONE_CERTIFICATE))
+
+
+@pytest.fixture(autouse=True)
+def _words_alone() -> None:
+    """Let no unit rank by meaning because one before it composed a run."""
+    BY_MEANING.set(False)
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ def test_files_of_other_installers_have_the_version_and_the_digest_of_the_source
     assert "pkgver=3.2.1" in build
     agent = json.loads((tmp_path / "agent.json").read_text())
     assert agent["distribution"] == {"uvx": {"package": "threadchat[acp]==3.2.1", "args": ["acp"]}}
+    assert agent["license_url"].endswith("/blob/v3.2.1/LICENSE")
+    assert "currentColor" in (tmp_path / "icon.svg").read_text()
 
 
 def test_the_site_links_what_the_manual_names() -> None:

@@ -234,7 +234,7 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
         *((rule, "this thread") for rule in await session.allowed()),
         *((rule, f"always, in {paths.rules_file()}") for rule in kept_rules()),
     ]
-    if toolbox.rules.everything:
+    if toolbox.rules.mode == "yes":
         rules.insert(0, ("*", "this run (--yes)"))
     if rules:
         yield Listing("Run without asking", ("rule", "where"), tuple(rules))

@@ -48,6 +48,9 @@ THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
 Notify = Literal["auto", "bell", "off"]
 Titles = Literal["auto", "model", "question"]
+ToolMode = Literal["plan", "ask", "edit", "auto", "yes"]
+"""Which calls of tools run without a question: those that a rule allows (`ask`), edits in the folder, too (`edit`), and
+confined commands (`auto`), or all (`yes`). In `plan`, only tools that read run at all."""
 ANSWER_SECONDS = 120.0
 """Seconds that a model may send nothing, retries included, unless --timeout is given."""
 KEPT_ALIVE_SECONDS = 600.0
@@ -139,6 +142,7 @@ class Settings:
     plain: bool = field(default_factory=_is_accessible)
     file: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()
+    semantic: bool = True
     no_instructions: bool = False
     no_memory: bool = False
     share_memory: bool = False
@@ -288,6 +292,11 @@ class Settings:
         from chatcli.config.mcp_servers import read_project_servers
 
         return read_project_servers(self._project)
+
+    @property
+    def tool_mode(self) -> ToolMode:
+        """Which calls of tools run without a question."""
+        return "yes" if self.yes else "auto" if self.auto else "ask"
 
     @property
     def greets(self) -> bool:

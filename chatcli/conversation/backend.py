@@ -258,10 +258,12 @@ def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:
 
 
 def delete_threads(backend: Backend, threads: "Threads", thread_ids: Sequence[str]) -> None:
-    """Delete the threads, and what the user granted them; refuse where another process runs a turn on one."""
+    """Delete the threads, and what was kept because of them; refuse where another process runs a turn on one."""
+    from chatcli.ranking.vectors import forget_vectors  # late: it imports sqlite3
     from chatcli.store.threads import delete_threads as delete_unless_running
 
     delete_unless_running(threads, thread_ids)
+    forget_vectors()
     for thread_id in thread_ids:
         backend.grants(thread_id).forget()
 

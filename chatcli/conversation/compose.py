@@ -17,6 +17,7 @@ from chatcli.conversation.backend import Backend, choose_backend
 from chatcli.errors import StoreError, UsageError
 from chatcli.graphs.server.client import SERVER
 from chatcli.models.names import GRAPH, ModelName, choose_model
+from chatcli.ranking import BY_MEANING
 from chatcli.runtime.program import current_program
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def compose(
     It begins on a new thread, or on `thread_id`. If that may be `stored`, it goes on with the graph that it began with,
     unless an option of the plain chat is given. A program may give the `graph` that answers.
     """
+    BY_MEANING.set(settings.semantic)
     backend = backend or choose_backend(settings)
     thread = thread_id or new_thread_id()
     recorded = cache(lambda: recorded_model(backend, thread) if stored and backend.runs_here else "")

@@ -85,8 +85,6 @@ class Conversation:
         self._warming: asyncio.Task[None] | None = None
         self._storing: asyncio.Task[None] | None = None
         self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.chat_session)
-        self.loop: asyncio.AbstractEventLoop | None = None
-        """Where the conversation runs, once it has begun, for what asks it from another thread."""
         self.branching: Turn | None = None
         """The turn in whose place the next question begins a branch."""
         self.title_writer = TitleWriter()
@@ -97,7 +95,6 @@ class Conversation:
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
-        self.loop = asyncio.get_running_loop()
         self._warming = asyncio.create_task(self._learn_model())
         self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._warming.add_done_callback(lambda task: on_end())

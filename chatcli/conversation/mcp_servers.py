@@ -53,6 +53,12 @@ class McpServers:
         """Return the prompts that `server` lists."""
         return await self._ask(server, lambda offers, session: offers.list_prompts(session))
 
+    async def values(self, prompt: "ServedPrompt", argument: str, begun: str) -> list[str]:
+        """Return the values that its server knows for an argument of `prompt` that begins with `begun`."""
+        return await self._ask(
+            prompt.server, lambda offers, session: offers.complete_argument(session, prompt, argument, begun)
+        )
+
     async def read_prompt(self, prompt: "ServedPrompt", values: dict[str, str]) -> tuple[str, list[Attachment]]:
         """Return the question that `prompt` makes of `values`, and its files."""
         return await self._ask(prompt.server, lambda offers, session: offers.read_prompt(session, prompt, values))

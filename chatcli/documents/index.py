@@ -37,7 +37,9 @@ from chatcli.documents.index_rows import (
 )
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
-from chatcli.ranking.search import Match, Scope, find_matches
+from chatcli.ranking.search import Match, Scope
+from chatcli.ranking.semantic import rank_matches
+from chatcli.ranking.vectors import forget_vectors
 
 _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200
@@ -268,7 +270,7 @@ class DocumentIndex:
     def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Passage]:
         for _ in range(_TRIES):
             with transaction(self._db, write=False):
-                matches = find_matches(self._db, words, self._scope(sources), limit)
+                matches = rank_matches(self._db, words, self._scope(sources), limit, self._text)
                 found = [item for match in matches for item in self._at(match)]
             stale = {path for path, _ in found if not self._is_current(path)}
             if not stale:
@@ -277,12 +279,16 @@ class DocumentIndex:
                 self._read_again(path)
         return [passage for path, passage in found if path not in stale]
 
+    def _text(self, match: Match) -> str:
+        [(_, passage)] = self._at(match)
+        return "\n".join((*passage.headings, passage.plain or passage.text))
+
     def _at(self, match: Match) -> Iterator[tuple[str, Passage]]:
         """Yield the passage of `match` with the path of its file."""
         query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
         (path,) = self._db.execute(query, (match.passage,)).fetchone()
         for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
-            yield os.fsdecode(path), replace(passage, score=match.score, weak=match.weak)
+            yield os.fsdecode(path), replace(passage, score=match.score, by_words=match.by_words, weak=match.weak)
 
     def _is_current(self, path: str) -> bool:
         """Return whether the file `path` holds what the index knows of it, at this moment."""
@@ -378,6 +384,7 @@ class DocumentIndex:
         (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy or self.notice == IN_LOG:
             self.notice = IN_LOG if busy else ""
+        forget_vectors()
         return len(files)
 
 

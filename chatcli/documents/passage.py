@@ -26,6 +26,8 @@ class Passage:
     """The text without its markup, where it has much: a web page, a notebook. Else empty."""
     score: float = field(default=1.0, compare=False)
     """How well it matches what was searched for; a higher score is better, 1 at most."""
+    by_words: float = field(default=1.0, compare=False)
+    """The same by its words alone."""
     weak: bool = field(default=False, compare=False)
     """Whether an answer would say that nothing was found: all that one search finds is weak, or none."""
 

@@ -59,7 +59,7 @@ _OPTIONS = "<!-- options -->\n"
 _FENCE = "```"
 _WHOLE = (_FENCE, "|", "#", "![")
 """The beginnings of lines that no other line continues."""
-_STARTS = (*_WHOLE, "- ")
+_STARTS = re.compile("|".join((*map(re.escape, _WHOLE), "- ", r"\d+\. ")))
 """The beginnings of lines that continue no other line."""
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
@@ -93,7 +93,7 @@ def unfold(page: str) -> str:
     for line in page.split("\n"):
         if line.startswith(_FENCE):
             in_code = not in_code
-        if lines and lines[-1] and line and not (in_code or line.startswith(_STARTS) or lines[-1].startswith(_WHOLE)):
+        if lines and lines[-1] and line and not (in_code or _STARTS.match(line) or lines[-1].startswith(_WHOLE)):
             lines[-1] += f" {line.strip()}"
         else:
             lines.append(line)

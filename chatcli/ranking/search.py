@@ -85,6 +85,7 @@ class Match:
     Attributes:
         passage: Its ID.
         score: How well it matches, 1 at most.
+        by_words: How well its words match, 1 at most; the same unless meaning counts, too.
         missing: How many words of the question it lacks.
         weak: Whether the best matches together cover little of the question; the same for all.
 
@@ -92,6 +93,7 @@ class Match:
 
     passage: int
     score: float
+    by_words: float
     missing: int
     weak: bool
 
@@ -130,7 +132,8 @@ def find_matches(
     best = nlargest(max(limit, _DECIDING), windows, key=windows.__getitem__)
     covered = max((_coverage(terms, passage) for passage in best[:_DECIDING]), default=0.0)
     weak = covered < weights.answered * mass
-    return [Match(passage, windows[passage] / most, _missing(terms, passage), weak) for passage in best[:limit]]
+    scored = ((passage, windows[passage] / most) for passage in best[:limit])
+    return [Match(passage, score, score, _missing(terms, passage), weak) for passage, score in scored]
 
 
 def _add(scores: defaultdict[int, float], term: _Weighed) -> None:

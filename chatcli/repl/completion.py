@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-import time
+import shlex
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from unicodedata import normalize
@@ -31,12 +32,9 @@ Choices = Callable[[], Iterable[tuple[str, str]]]
 """Returns the values that an argument may have, each with a word about it."""
 
 _MENTION = re.compile(r"""(?:^|\s)@(?:"(?P<quoted>[^"\n]*)|(?P<bare>[^\s"]\S*)?)\Z""")
-
 SERVER_SECONDS = 10.0
 """Time for an MCP server, started if necessary, to list what Tab completes."""
-_POLL_SECONDS = 0.05
 Offered = TypeVar("Offered")
-
 _BEFORE_PATH = "/docs add "
 _MOST_USED = ("help", "new", "model", "threads", "file", "retry", "undo", "edit", "copy", "save", "docs", "exit")
 """The commands that are offered first."""
@@ -54,6 +52,7 @@ class LineCompleter(Completer):
         arguments: The choices for the argument of a command, by the command's name.
         conversation: Returns the conversation, None before it has begun; what it refuses is not offered.
         servers: Returns the names of the MCP servers.
+        begun: The loop that the conversation runs in, once it has begun.
 
     """
 
@@ -63,11 +62,13 @@ class LineCompleter(Completer):
         arguments: Mapping[str, Choices],
         conversation: Callable[[], Conversation | None] = lambda: None,
         servers: Callable[[], Sequence[str]] = lambda: (),
+        begun: Future[asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         self._registry = registry
         self._arguments = arguments
         self._conversation = conversation
         self._servers = servers
+        self._begun = begun or Future()
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """Yield the completions of the text before the cursor."""
@@ -122,20 +123,37 @@ class LineCompleter(Completer):
 
         This thread waits for the conversation to begin: Tab may be the first key.
         """
-        deadline = time.monotonic() + SERVER_SECONDS
-        while (conversation := self._conversation()) is None or conversation.loop is None:
-            if time.monotonic() > deadline:
-                return []
-            time.sleep(_POLL_SECONDS)
-        asked = asyncio.run_coroutine_threadsafe(ask(conversation), conversation.loop)
-        try:
-            return asked.result(SERVER_SECONDS)
-        except (ChatcliError, TimeoutError, CancelledError):
-            asked.cancel()
-            return []
+        with suppress(ChatcliError, TimeoutError, CancelledError):
+            loop, conversation = self._begun.result(SERVER_SECONDS), self._conversation()
+            if conversation is not None:
+                asked = asyncio.run_coroutine_threadsafe(ask(conversation), loop)
+                try:
+                    return asked.result(SERVER_SECONDS)
+                finally:
+                    asked.cancel()
+        return []
+
+    def _prompt_values(self, name: str, typed: str) -> Iterable[Completion]:
+        """Yield values for the argument that the end of `typed` gives to the prompt `name`, and names of arguments."""
+        server, _, prompt_name = name.partition(":")
+        if server not in self._servers():
+            return
+        prompts = self._ask_server(lambda conversation: conversation.mcp_servers.prompts(server))
+        prompt = next((each for each in prompts if each.name == prompt_name), None)
+        argument, begun = ("", "") if prompt is None else prompt.argument_at_end(typed)
+        if prompt is None or not argument:
+            return
+        for value in self._ask_server(lambda conversation: conversation.mcp_servers.values(prompt, argument, begun)):
+            yield Completion(shlex.quote(value), start_position=-len(begun), display_meta=sanitize_line(argument))
+        for other in prompt.arguments if typed.rpartition(" ")[2] == begun else ():
+            if other.startswith(begun) and f"{other}=" not in typed and other.isprintable():
+                yield Completion(f"{other}=", start_position=-len(begun), display_meta="argument")
 
     def _values(self, typed: str) -> Iterable[Completion]:
         name, _, argument = typed[1:].partition(" ")
+        if ":" in name:
+            yield from self._prompt_values(name, argument)
+            return
         choices = self._arguments.get(name)
         for value, about in choices() if choices else ():
             if value.startswith(argument) and value.isprintable():
@@ -143,11 +161,14 @@ class LineCompleter(Completer):
 
 
 def build_completer(
-    settings: Settings, backend: Backend, conversation: Callable[[], Conversation | None]
+    settings: Settings,
+    backend: Backend,
+    conversation: Callable[[], Conversation | None],
+    begun: Future[asyncio.AbstractEventLoop],
 ) -> LineCompleter:
     """Return the completer of the slash commands, for the threads of `backend` and the models and roles of the user.
 
-    `conversation` returns the conversation, None before it has begun.
+    `conversation` returns the conversation, None before it has begun; `begun` is then the loop that it runs in.
     """
     return LineCompleter(
         all_commands(),
@@ -164,6 +185,7 @@ def build_completer(
         },
         conversation,
         lambda: _server_names(settings, conversation()),
+        begun,
     )
 
 

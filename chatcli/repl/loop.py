@@ -5,8 +5,10 @@ The prompt is built first, and behind it everything that handles its lines.
 
 import asyncio
 import os
+import signal
 import sys
 import time
+from concurrent.futures import Future
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -18,32 +20,20 @@ from chatcli.conversation.backend import Backend
 from chatcli.rendering.images import is_multiplexed, known_protocol
 from chatcli.rendering.renderer import Renderer
 from chatcli.repl.prompt import Prompt
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from chatcli.attachments.attachment import Attachment
-    from chatcli.conversation.conversation import Conversation
-    from chatcli.repl.completion import LineCompleter
-    from chatcli.repl.handler import LineHandler
-
-import signal
-from typing import TYPE_CHECKING
-
 from chatcli.runtime.signals import leave_signals_to_python, silence_dead_terminal, take_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from chatcli.attachments.attachment import Attachment
     from chatcli.conversation.conversation import Conversation
     from chatcli.events import ChoicesOffered
+    from chatcli.repl.completion import LineCompleter
     from chatcli.repl.handler import LineHandler
 
 _SWITCH_INTERVAL = 0.001
 """Seconds that an importing thread may hold the interpreter while a key waits to be shown. A key needs several turns:
 with Python's default of 0.005 an echo took up to 40 ms."""
-
-
 _RENDERER = "chatcli.rendering.terminal.renderer"
 """What shows answers."""
 _ANSWERED = ("/retry", "/continue", "/approve")
@@ -67,6 +57,8 @@ class Repl:
         self._prompt = prompt
         self._open_handler = open_handler
         self._shows_start = shows_start
+        self.begun: Future[asyncio.AbstractEventLoop] = Future()
+        """Where the conversation runs, once it has begun, for what asks it from another thread."""
         self._opening: asyncio.Future[LineHandler] | None = None
         self._handler: LineHandler | None = None
         self._leaving = False
@@ -169,7 +161,7 @@ def build_repl(
 
     The conversation begins, and its engine is opened, once the prompt is on the screen.
     """
-    prompt = _build_prompt(settings, backend, renderer, lambda: repl.conversation)
+    prompt = _build_prompt(settings, renderer, lambda: _build_completer(settings, backend, repl))
 
     def open_handler() -> "LineHandler":
         from chatcli.repl.handler import build_handler
@@ -182,9 +174,7 @@ def build_repl(
     return repl
 
 
-def _build_prompt(
-    settings: Settings, backend: Backend, renderer: Renderer, conversation: "Callable[[], Conversation | None]"
-) -> Prompt:
+def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Callable[[], LineCompleter]") -> Prompt:
     asks_background = _may_use_terminal(settings) and settings.theme == "auto" and settings.color != "never"
     asks_sixel = _may_use_terminal(settings) and not known_protocol() and not is_multiplexed()
 
@@ -194,7 +184,7 @@ def _build_prompt(
         _choose_theme(renderer, dark)
 
     prompt = Prompt(
-        DynamicCompleter(cache(lambda: _build_completer(settings, backend, conversation))),
+        DynamicCompleter(cache(build_completer)),
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
         plain=settings.plain or os.environ.get("TERM") == "dumb",
@@ -225,12 +215,10 @@ def _report_sixel(renderer: Renderer) -> None:
     renderer.render(SixelReported())
 
 
-def _build_completer(
-    settings: Settings, backend: Backend, conversation: "Callable[[], Conversation | None]"
-) -> "LineCompleter":
+def _build_completer(settings: Settings, backend: Backend, repl: Repl) -> "LineCompleter":
     from chatcli.repl.completion import build_completer
 
-    return build_completer(settings, backend, conversation)
+    return build_completer(settings, backend, lambda: repl.conversation, repl.begun)
 
 
 async def _warm_up(repl: Repl, prompt: Prompt) -> None:
@@ -250,4 +238,5 @@ async def _warm_up(repl: Repl, prompt: Prompt) -> None:
         handler.on_open()
 
     handler.conversation.warm_up(on_end=on_end)
+    repl.begun.set_result(asyncio.get_running_loop())
     prompt.refresh()

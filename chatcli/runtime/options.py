@@ -113,6 +113,11 @@ BY_HEADING = {
             kind=list,
             complete="files",
         ),
+        Option(
+            "--semantic/--no-semantic",
+            "Rank searches by meaning, too, or by words alone.",
+            "chat",
+        ),
         Option("--no-instructions", "Do not send the AGENTS.md of this folder and its parents.", "chat"),
         Option("--no-memory", "Do not send remembered facts.", "chat"),
         Option("--allow-private-urls", "Let an attached URL redirect to an address in this network."),

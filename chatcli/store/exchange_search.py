@@ -16,7 +16,8 @@ from itertools import chain, islice
 from math import log1p
 from typing import Any
 
-from chatcli.ranking.search import Scope, Weights, find_matches
+from chatcli.ranking.search import Scope, Weights
+from chatcli.ranking.semantic import rank_matches
 from chatcli.ranking.words import FUNCTION_WORDS, TABLE, index_words, question_terms
 from chatcli.runtime.sqlite import in_memory
 from chatcli.store.threads import LONG, MATCH_END, MATCH_START, ExchangeQueries, Match, QuestionAndAnswer, words_in
@@ -79,10 +80,13 @@ class FoundExchange:
     weak: bool
 
 
-def rank_exchanges(talks: Iterable[Talk], words: str, limit: int, total: int = 0) -> list[FoundExchange]:
+def rank_exchanges(
+    talks: Iterable[Talk], words: str, limit: int, total: int = 0, *, cached: bool = True
+) -> list[FoundExchange]:
     """Return up to `limit` of the exchanges in `talks` that match `words`, the best first.
 
-    `total` is how many exchanges the store has, if `talks` has only those that may match.
+    `total` is how many exchanges the store has, if `talks` has only those that may match. `cached` says whether
+    vectors of them may be kept on this machine.
     """
     rows: dict[int, tuple[Talk, Said]] = {}
     number = 0
@@ -99,7 +103,9 @@ def rank_exchanges(talks: Iterable[Talk], words: str, limit: int, total: int = 0
             ((number, _day(talk.updated_at), index_words(said.text)) for number, (talk, said) in rows.items()),
         )
         scope = Scope([(0, number + 1)], max(total, len(rows)), len(rows))
-        matches = find_matches(database, words, scope, limit, _WEIGHTS) if rows else []
+        matches = rank_matches(
+            database, words, scope, limit, lambda match: rows[match.passage][1].text, _WEIGHTS, cached=cached
+        )
     return [FoundExchange(*rows[match.passage], match.missing, match.weak) for match in matches]
 
 

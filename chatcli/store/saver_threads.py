@@ -56,7 +56,7 @@ class ForeignThreads(SearchedThreads):
             for one in (self.recent() if words_in(text) else ())
             if one.thread_id != without
         )
-        return rank_exchanges(talks, text, limit)
+        return rank_exchanges(talks, text, limit, cached=False)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""

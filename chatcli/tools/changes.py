@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from chatcli.config.trust import FILES, PROJECT_FILE
 from chatcli.runtime.files import write_to_disk
 from chatcli.sanitize import reveal
 from chatcli.text import format_size, one_line
-from chatcli.tools.files import MAX_SHOWN, file_of, find_inside, holds_secrets, shown_path
+from chatcli.tools.files import MAX_SHOWN, file_of, find_inside, folder_of, holds_secrets, shown_path
 from chatcli.tools.tool import Arguments, Tool
 from chatcli.tools.workspace import EditorFiles
 
@@ -50,7 +50,19 @@ class Change:
     after: str | None
     """Its text after the change; None if it is deleted."""
     editor: EditorFiles | None = field(default=None, compare=False, repr=False)
-    """The editor that has the file, and writes it."""
+    """The editor that gave `before`, or would have the new file, and writes it."""
+    name: str = ""
+    """The path as it is shown, if that is another one."""
+
+    @property
+    def shown(self) -> str:
+        """The path as it is shown: relative in the current folder, else absolute."""
+        return self.name or self.path
+
+    @property
+    def file(self) -> Path:
+        """The absolute path."""
+        return self.root / self.path
 
     @property
     def digest(self) -> str:
@@ -59,7 +71,7 @@ class Change:
 
     def diff(self) -> str:
         """Return the change as a unified diff, with the control characters of the file in it."""
-        name = reveal(self.path)
+        name = reveal(self.shown)
         old, new = _lines(self.before), _lines(self.after)
         if all(line.endswith("\r\n") or not line.endswith("\n") for line in (*old, *new)):
             old, new = ([line.replace("\r\n", "\n") for line in lines] for lines in (old, new))
@@ -67,27 +79,18 @@ class Change:
         return "\n".join([f"--- {heads[0]}", f"+++ {heads[1]}", *_hunks(old, new)])
 
     def write(self) -> None:
-        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written."""
-        if self._is_written_by_editor():
+        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written.
+
+        An editor is not asked again for the text that it gave: it was planned only a moment ago.
+        """
+        if self.editor is not None and self.after is not None and self.editor.write(self.file, self.after):
             return
         *folders, name = Path(self.path).parts
         try:
             with _folder(self.root, folders, make=self.before is None) as folder:
                 self._replace(folder, name)
         except OSError as error:
-            raise ToolException(f"{shown_path(self.path)} can't be written: {error.strerror}") from None
-
-    def _is_written_by_editor(self) -> bool:
-        """Let the editor write the file, if it has it as it was; return whether it did."""
-        if self.editor is None or self.after is None:
-            return False
-        file = self.root / self.path
-        shown = self.editor.read(file)
-        if shown is None and self.before is not None:
-            return False
-        if shown is not None and shown != self.before:
-            raise self.outdated()
-        return self.editor.write(file, self.after)
+            raise ToolException(f"{shown_path(self.shown)} can't be written: {error.strerror}") from None
 
     def take_back(self) -> str:
         """Make the change, and return the result in words."""
@@ -95,7 +98,7 @@ class Change:
             self.write()
         except ToolException as error:
             return str(error)
-        return f"{self.path} is {'as it was before' if self.after is not None else 'removed'}"
+        return f"{self.shown} is {'as it was before' if self.after is not None else 'removed'}"
 
     def _replace(self, folder: int, name: str) -> None:
         old = self._check(folder, name)
@@ -135,14 +138,14 @@ class Change:
         os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
 
     def _check(self, folder: int, name: str) -> os.stat_result | None:
-        text, status = _read(folder, name, self.path)
+        text, status = _read(folder, name, self.shown)
         if text != self.before:
             raise self.outdated()
         return status
 
     def outdated(self) -> ToolException:
         """Return the error that says that the file is not as it was."""
-        return ToolException(f"Nothing was written: {shown_path(self.path)} has changed since this was shown.")
+        return ToolException(f"Nothing was written: {shown_path(self.shown)} has changed since this was shown.")
 
     def record(self) -> dict[str, Any]:
         """Return the record by which `reverts` takes the change back, as plain data."""
@@ -150,7 +153,7 @@ class Change:
         start, end = _shared(before, after)
         old = None if self.before is None else before[start : len(before) - end]
         return {
-            "path": str(self.root / self.path),
+            "path": str(self.file),
             "start": start,
             "end": end,
             "old": old,
@@ -158,9 +161,9 @@ class Change:
         }
 
 
-def change_tools(root: Path, editor: EditorFiles | None = None) -> list[Tool]:
-    """Return the tools that write in `root`, by the `editor` where it writes files; they block."""
-    root = root.resolve()
+def change_tools(root: Path, editor: EditorFiles | None = None, more: Sequence[Path] = ()) -> list[Tool]:
+    """Return the tools that write in `root` and `more` folders, by the `editor` where it writes files; they block."""
+    folders = [root.resolve(), *more]
     editor = editor if editor is not None and editor.can_write else None
 
     def write_file(path: str, content: str) -> Change:
@@ -170,7 +173,7 @@ def change_tools(root: Path, editor: EditorFiles | None = None) -> list[Tool]:
             path: The file, relative to the current folder; missing folders are made.
             content: All of its text.
         """
-        return _written(root, path, content, editor)
+        return _written(_find(folders, path, editor), content)
 
     def edit_file(path: str, old_text: str, new_text: str) -> Change:
         """Replace a text that stands exactly once in a file of the current folder. The user sees a diff first.
@@ -180,14 +183,14 @@ def change_tools(root: Path, editor: EditorFiles | None = None) -> list[Tool]:
             old_text: The text to replace, exactly as it stands in the file, with enough around it to occur only once.
             new_text: What stands there instead.
         """
-        return _edited(root, path, old_text, new_text, editor)
+        return _edited(_find(folders, path, editor), old_text, new_text)
 
     def subject(arguments: Arguments) -> str:
-        return file_of(root, arguments)
+        return file_of(folders, arguments)
 
     def is_harmless(arguments: Arguments) -> bool:
         """Return whether the file is an ordinary one: nothing that git runs, or that tells `chat` what to do."""
-        parts = [part.casefold() for part in Path(file_of(root, arguments)).parts]
+        parts = [part.casefold() for part in Path(file_of(folders, arguments)).parts]
         return ".git" not in parts and not _TRUSTED.intersection(parts)
 
     return [
@@ -209,18 +212,16 @@ def _tool(function: Callable[..., Change]) -> StructuredTool:
     return StructuredTool.from_function(function, parse_docstring=True)
 
 
-def _written(root: Path, path: str, content: str, editor: EditorFiles | None) -> Change:
-    inside, before = _find(root, path, editor)
-    if before is not None:
-        content = _as_in(before, content)
-        if before.startswith(_BOM) and not content.startswith(_BOM):
+def _written(file: Change, content: str) -> Change:
+    if file.before is not None:
+        content = _as_in(file.before, content)
+        if file.before.startswith(_BOM) and not content.startswith(_BOM):
             content = _BOM + content
-    return _checked(Change(root, inside, before, content, editor))
+    return _checked(replace(file, after=content))
 
 
-def _edited(root: Path, path: str, old: str, new: str, editor: EditorFiles | None) -> Change:
-    inside, before = _find(root, path, editor)
-    shown = shown_path(path)
+def _edited(file: Change, old: str, new: str) -> Change:
+    before, shown = file.before, shown_path(file.shown)
     if before is None:
         raise ToolException(f"There is no file {shown}.")
     if not old:
@@ -231,7 +232,7 @@ def _edited(root: Path, path: str, old: str, new: str, editor: EditorFiles | Non
         raise ToolException(f"{shown} does not contain old_text: it must be exactly as it stands there. Read it again.")
     if before.find(old, at + 1) >= 0:
         raise ToolException(f"old_text stands in {shown} more than once: give more of the text around it.")
-    return _checked(Change(root, inside, before, before[:at] + new + before[at + len(old) :], editor))
+    return _checked(replace(file, after=before[:at] + new + before[at + len(old) :]))
 
 
 def _as_in(text: str, given: str) -> str:
@@ -243,7 +244,7 @@ def _as_in(text: str, given: str) -> str:
 
 def _checked(change: Change) -> Change:
     after = change.after or ""
-    shown = shown_path(change.path)
+    shown = shown_path(change.shown)
     if "\0" in after:
         raise ToolException("The text has a NUL character; only text files are written.")
     if (size := len(after.encode())) > MAX_FILE:
@@ -254,13 +255,17 @@ def _checked(change: Change) -> Change:
     return change
 
 
-def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str, str | None]:
-    """Return the real path of the file in `root`, and its text as the `editor` has it; None if there is none."""
-    found = find_inside(root, path)
-    if holds_secrets(root, path):
+def _find(folders: Sequence[Path], path: str, editor: EditorFiles | None = None) -> Change:
+    """Return the file at `path` in one of `folders`, as a change that deletes it.
+
+    Its text is that of the `editor` if it gives one. An editor that does not give the text of a file does not write it.
+    """
+    found = find_inside(folders, path)
+    if holds_secrets(folders, path):
         raise ToolException(f"{shown_path(path)} may hold secrets by its name, and is never written.")
     if paths.is_own(found):
         raise ToolException(f"{shown_path(path)} is in a folder of chatcli's own, and is never written.")
+    root = folder_of(folders, found) or folders[0]
     parts = found.relative_to(root).parts
     if not parts:
         raise ToolException(f"{shown_path(path)} is a folder")
@@ -274,7 +279,11 @@ def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str
     except OSError as error:
         raise ToolException(f"{shown_path(path)} can't be written: {error.strerror}") from None
     unsaved = None if editor is None else editor.read(found)
-    return str(found.relative_to(root)), text if unsaved is None else unsaved
+    if unsaved == "" and text is None:  # some editors give this for a file that does not exist
+        unsaved = None
+    name = "" if root == folders[0] else str(found)
+    before, writes = text if unsaved is None else unsaved, unsaved is not None or text is None
+    return Change(root, str(found.relative_to(root)), before, None, editor if writes else None, name)
 
 
 @contextmanager
@@ -334,35 +343,30 @@ def _unfit(status: os.stat_result) -> str:
     return ""
 
 
-def reverts(root: Path, records: Sequence[object]) -> tuple[list[Change], list[str]]:
+def reverts(root: Path, records: Sequence[object], more: Sequence[Path] = ()) -> tuple[list[Change], list[str]]:
     """Return the changes that take back those of `records`, the newest first, and the files that can't be restored.
 
     A record comes from a thread, and so perhaps from somebody else: what it says is checked as a model's call is, and
     shown to the user before anything is written. A file that has changed since stays.
     """
-    root = root.resolve()
-    now: dict[str, str | None] = {}
-    then: dict[str, str | None] = {}
+    folders = [root.resolve(), *more]
+    changes: dict[str, Change] = {}
     stays: dict[str, None] = {}
     for record in records:
         path = record.get("path") if isinstance(record, dict) else None
         if not isinstance(path, str) or path in stays:
             continue
         try:
-            if path not in now:
-                inside, text = _find(root, path)
-                if str(root / inside) != path:
+            if path not in changes:
+                found = _find(folders, path)
+                if str(found.file) != path:
                     raise ToolException(f"{path} is a link now")
-                now[path] = then[path] = text
-            then[path] = _without(then[path], record)
+                changes[path] = replace(found, after=found.before)
+            changes[path] = replace(changes[path], after=_without(changes[path].after, record))
         except (ToolException, ValueError, TypeError, KeyError):
             stays[path] = None
-    found = [
-        Change(root, str(Path(path).relative_to(root)), now[path], text)
-        for path, text in then.items()
-        if path not in stays and text != now[path]
-    ]
-    return found, [path.removeprefix(f"{root}/") for path in stays]
+    made = [change for path, change in changes.items() if path not in stays and change.after != change.before]
+    return made, [path.removeprefix(f"{folders[0]}/") for path in stays]
 
 
 def _without(text: str | None, record: Any) -> str | None:

@@ -41,7 +41,7 @@ def fetch_tool(seconds: float, *, allow_private: bool) -> Tool:
         return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n[cut; the page has {len(text)} characters]"
 
     runnable = StructuredTool.from_function(coroutine=fetch_url, parse_docstring=True, handle_tool_error=True)
-    return Tool(runnable, subject=_url, matches=fnmatchcase, suggest=_suggest)
+    return Tool(runnable, subject=_url, matches=fnmatchcase, suggest=_suggest, reads_only=True)
 
 
 def _url(arguments: Arguments) -> str:

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from glob import escape
 from pathlib import Path
 from typing import BinaryIO
@@ -30,9 +30,13 @@ _PACKAGES = str(Path(chatcli.__file__).parents[1])
 _GREP = "import sys; sys.path.append(sys.argv[1]); from chatcli.tools.grep import main; main(sys.argv[2])"
 
 
-def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None) -> list[Tool]:
-    """Return the tools that read in `root`; a search takes at most `seconds`. What the `editor` has open goes first."""
+def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None, more: Sequence[Path] = ()) -> list[Tool]:
+    """Return the tools that read in `root` and `more` folders; a search takes at most `seconds`.
+
+    What the `editor` has open goes first.
+    """
     root = root.resolve()
+    folders = [root, *more]
 
     async def read_file(path: str, first_line: int = 1) -> str:
         """Read a text file in the current folder. The user is asked first if the name suggests that it holds secrets.
@@ -41,7 +45,7 @@ def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None) ->
             path: The file, relative to the current folder.
             first_line: The line to begin at, from 1, for files that are too long for one call.
         """
-        file = find_inside(root, path)
+        file = find_inside(folders, path)
         if editor is not None and (text := await asyncio.to_thread(editor.read, file)) is not None:
             return _cut(io.BytesIO(text.encode("utf-8", "replace")), first_line)
         return _read(file, path, first_line)
@@ -53,7 +57,7 @@ def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None) ->
             path: The folder, relative to the current folder.
             recursive: Whether to list its subfolders too, except hidden ones and those of secrets.
         """
-        return _list(root, find_inside(root, path), path, recursive=recursive)
+        return _list(root, find_inside(folders, path), path, recursive=recursive)
 
     async def search_files(pattern: str, path: str = ".", names: str = "*") -> str:
         """Search the files in a folder and its subfolders for a pattern.
@@ -65,37 +69,41 @@ def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None) ->
             path: The folder, relative to the current folder.
             names: The names of the files to search, for instance "*.py".
         """
-        folder = find_inside(root, path)
+        folder = find_inside(folders, path)
         if not folder.is_dir():
             raise ToolException(f"{path} is not a folder")
         wanted = {"root": str(root), "folder": str(folder), "pattern": pattern, "names": names}
         return await _search(wanted, root, seconds)
 
     def reads_secrets(arguments: Arguments) -> bool:
-        return holds_secrets(root, _path(arguments), hidden=True)
+        return holds_secrets(folders, _path(arguments), hidden=True)
 
     def lists_secrets(arguments: Arguments) -> bool:
-        return holds_secrets(root, _path(arguments))
+        return holds_secrets(folders, _path(arguments))
 
     def subject(arguments: Arguments) -> str:
-        return file_of(root, arguments)
+        return file_of(folders, arguments)
 
     def this_file(arguments: Arguments) -> str:
         return escape(subject(arguments))
 
     return [
-        Tool(_tool(read_file), asks=reads_secrets, subject=subject, suggest=this_file),
-        Tool(_tool(list_files), asks=lists_secrets, subject=subject, suggest=this_file),
-        Tool(_tool(search_files), asks=reads_secrets, subject=subject, suggest=this_file),
+        Tool(_tool(read_file), asks=reads_secrets, subject=subject, suggest=this_file, reads_only=True),
+        Tool(_tool(list_files), asks=lists_secrets, subject=subject, suggest=this_file, reads_only=True),
+        Tool(_tool(search_files), asks=reads_secrets, subject=subject, suggest=this_file, reads_only=True),
     ]
 
 
-def file_of(root: Path, arguments: Arguments) -> str:
-    """Return the real path of a call's file, so that `..` or a link does not lead a rule out of its folder."""
+def file_of(folders: Sequence[Path], arguments: Arguments) -> str:
+    """Return the real path of a call's file, so that `..` or a link does not lead a rule out of its folder.
+
+    It is relative in the first of `folders`, and absolute in another one.
+    """
     try:
-        return str(find_inside(root, _path(arguments)).relative_to(root))
+        found = find_inside(folders, _path(arguments))
     except ToolException:
         return _path(arguments)
+    return str(found.relative_to(folders[0]) if found.is_relative_to(folders[0]) else found)
 
 
 def _tool(coroutine: Callable[..., Awaitable[str]]) -> StructuredTool:
@@ -106,21 +114,22 @@ def _path(arguments: Arguments) -> str:
     return str(arguments.get("path", "."))
 
 
-def holds_secrets(root: Path, path: str, *, hidden: bool = False) -> bool:
+def holds_secrets(folders: Sequence[Path], path: str, *, hidden: bool = False) -> bool:
     """Return whether `path`, or the target of a link on the way, has a secret name or is in a folder with one.
 
     With `hidden`, the same holds for a file in a hidden folder. A path that no tool accepts holds none.
     """
     try:
-        find_inside(root, path)
+        find_inside(folders, path)
     except ToolException:
         return False
-    for found in _ways(root / path):
-        parts = _relative(root, found)
+    for found in _ways(folders[0] / path):
+        root = folder_of(folders, found)
+        parts = found.parts if root is None else found.relative_to(root).parts
         if is_secret_path(parts) or is_in_private_folder(found.parts):
             return True
-        folders = parts if os.path.isdir(found) else parts[:-1]  # noqa: PTH112 - Path's raises where it may not look
-        if hidden and any(part.startswith(".") for part in folders):
+        above = parts if os.path.isdir(found) else parts[:-1]  # noqa: PTH112 - Path's raises where it may not look
+        if hidden and any(part.startswith(".") for part in above):
             return True
     return False
 
@@ -139,17 +148,23 @@ def _ways(path: Path) -> Iterator[Path]:
             return
 
 
-def _relative(root: Path, path: Path) -> tuple[str, ...]:
-    return path.relative_to(root).parts if path.is_relative_to(root) else path.parts
+def folder_of(folders: Sequence[Path], path: Path) -> Path | None:
+    """Return the first of `folders` that `path` is in; None if there is none."""
+    return next((folder for folder in folders if path.is_relative_to(folder)), None)
 
 
-def find_inside(root: Path, path: str) -> Path:
-    """Return the real path of `path`, after all links. Raises `ToolException` if it is outside of `root`."""
+def find_inside(folders: Sequence[Path], path: str) -> Path:
+    """Return the real path of `path`, after all links; a relative one begins in the first of `folders`.
+
+    Raises:
+        ToolException: It is outside of all `folders`, or can't be read.
+
+    """
     shown = shown_path(path)
     try:
-        found = (root / path).resolve()
-        if not found.is_relative_to(root):
-            raise ToolException(f"{shown} is outside of the current folder, {root}; no other file can be used")
+        found = (folders[0] / path).resolve()
+        if folder_of(folders, found) is None:
+            raise ToolException(f"{shown} is outside of the current folder, {folders[0]}; no other file can be used")
         found.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass  # each tool has its own message
@@ -200,7 +215,7 @@ def _list(root: Path, folder: Path, path: str, *, recursive: bool) -> str:
     entries: list[str] = []
     try:
         for parent, folders, files in os.walk(folder, onerror=_raise):
-            here = Path(parent).relative_to(root)
+            here = Path(os.path.relpath(parent, root))
             entries += [f"{here / name}/" for name in sorted(folders)] + [str(here / name) for name in sorted(files)]
             folders[:] = sorted(
                 name for name in folders if recursive and not name.startswith(".") and not is_secret_path([name])

@@ -15,7 +15,7 @@ from chatcli.events import Notice, Progress
 from chatcli.message import FORM
 from chatcli.text import format_size, one_line
 from chatcli.tools.forms import form_schema, read_form, read_reply
-from chatcli.tools.questions import Inbox, Question, Sampled, new_id, read_consent
+from chatcli.tools.questions import ANSWER_SECONDS, Inbox, Question, Sampled, new_id, read_consent
 
 MAX_LOGGED = 200
 """The most lines that a server may log from one call to the next."""
@@ -95,9 +95,9 @@ class Host:
             return types.ElicitResult(action="decline")
         schema = form_schema(fields)
         request |= {"requested_schema": schema, "id": new_id()}
-        reply = await self.inbox.ask(Question(request, partial(read_reply, fields), schema))
+        reply = await self._ask("a form", Question(request, partial(read_reply, fields), schema))
         if reply is None:
-            return types.ElicitResult(action="decline")
+            return types.ElicitResult(action="cancel")
         content = None if "url" in request else reply.get("content")
         return types.ElicitResult(action=reply["action"], content=content)
 
@@ -119,7 +119,7 @@ class Host:
         action = {"name": name, "args": {"messages": shown}, "description": ASKS_MODEL}
         review = {"action_name": name, "allowed_decisions": ["approve", "reject"], "scopes": []}
         request = {"action_requests": [action], "review_configs": [review], "id": new_id()}
-        reply = await self.inbox.ask(Question(request, read_consent, prompt=prompt))
+        reply = await self._ask("a question to the model", Question(request, read_consent, prompt=prompt))
         if not isinstance(reply, Sampled):
             return _refusal(reply if isinstance(reply, str) else "the user refused")
         return types.CreateMessageResult(
@@ -128,6 +128,16 @@ class Host:
             model=reply.model,
             stopReason="endTurn",
         )
+
+    async def _ask(self, what: str, question: Question) -> Any:
+        """Return the answer to `question`; None for none, which a notice says if its time is over."""
+        try:
+            return await self.inbox.ask(question)
+        except TimeoutError:
+            limit = f"within {ANSWER_SECONDS / 60:g} minutes"
+            text = f"{what} of the MCP server {self.name} was not answered {limit}: it was cancelled"
+            self.announce(Notice(text, "warning"))
+            return None
 
     async def list_roots(self, context: Any) -> types.ListRootsResult:
         """Return the current folder, where the built-in tools work too."""

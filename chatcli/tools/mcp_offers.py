@@ -47,6 +47,19 @@ async def list_prompts(session: McpSession) -> list[ServedPrompt]:
     ]
 
 
+async def complete_argument(session: McpSession, prompt: ServedPrompt, name: str, begun: str) -> list[str]:
+    """Return the values that the server knows for the argument `name` of `prompt`; none if it completes nothing."""
+
+    async def ask(connection: ClientSession) -> Sequence[str]:
+        if getattr(connection.get_server_capabilities(), "completions", None) is None:
+            return ()
+        about = types.PromptReference(type="ref/prompt", name=prompt.name)
+        return (await connection.complete(about, {"name": name, "value": begun})).completion.values
+
+    values = (await _ask(session, f"/{prompt.command}", ask))[:MAX_LISTED]
+    return [value for value in values if value.isprintable() and len(value) <= MAX_TEXT]
+
+
 async def read_resource(session: McpSession, uri: str) -> list[Attachment]:
     """Return the resource `uri` as attachments, one for each of its parts."""
     name = f"{session.name}:{uri}"

@@ -60,5 +60,18 @@ class ServedPrompt:
             raise UsageError(f"/{self.command} needs {', '.join(missing)}", remedy=self._form())
         return given
 
+    def argument_at_end(self, text: str) -> tuple[str, str]:
+        """Return the name of the argument that the last word of `text` gives, and its beginning.
+
+        The name is empty if the prompt takes no more arguments.
+        """
+        *before, word = text.split(" ")
+        free = [name for name in self.arguments if not any(each.startswith(f"{name}=") for each in before)]
+        name, equals, begun = word.partition("=")
+        if equals and name in free:
+            return name, begun
+        loose = len([*filter(None, before)]) - (len(self.arguments) - len(free))
+        return (free[min(loose, len(free) - 1)], word) if free else ("", word)
+
     def _form(self) -> str:
         return f"Type: /{self.command} {self.usage}".rstrip()

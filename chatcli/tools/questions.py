@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
+ANSWER_SECONDS = 600.0
+"""Time for the user to answer: until then a server, and what it holds, wait."""
 STOP_SECONDS = 2.0
 """Time for a call that is stopped to tell its server."""
 
@@ -57,13 +59,19 @@ class Inbox:
         self._running = 0
 
     async def ask(self, question: Question) -> Any:
-        """Return the answer to `question`; None if the user refuses, or no call runs that could ask."""
+        """Return the answer to `question`; None if the user refuses, or no call runs that could ask.
+
+        Raises:
+            TimeoutError: The user did not answer in time.
+
+        """
         if not self._running:
             return None
         self.waiting.append(question)
         self.arrived.set()
         try:
-            return await question.reply
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await question.reply
         finally:
             with contextlib.suppress(ValueError):  # the server has given up its question
                 self.waiting.remove(question)

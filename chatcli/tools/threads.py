@@ -24,4 +24,5 @@ def thread_tool(threads: Threads) -> Tool:
         found = await asyncio.to_thread(recall, threads, query, without=str(configurable.get("thread_id", "")))
         return found.text or "Nothing in earlier conversations has enough of these words."
 
-    return Tool(StructuredTool.from_function(coroutine=search_threads, parse_docstring=True, handle_tool_error=True))
+    runnable = StructuredTool.from_function(coroutine=search_threads, parse_docstring=True, handle_tool_error=True)
+    return Tool(runnable, reads_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.tools import BaseTool
 
 from chatcli import paths
+from chatcli.config.settings import ToolMode
 from chatcli.errors import StoreError
 from chatcli.runtime.parse import read_json
 from chatcli.tools.workspace import ACCESSES, Access
@@ -62,13 +63,15 @@ class Tool:
     """The name of its MCP server, empty for a built-in tool."""
     served_name: str = ""
     """The name that the server gives it, in the characters that names may have."""
+    reads_only: bool = False
+    """Whether a call changes nothing."""
     always_asks: bool = False
     """Whether no rule and no --yes lets a call run: the user is asked about each one."""
     changes: bool = False
     """Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The change
     is shown as a diff, and no rule allows it."""
     is_harmless: Callable[[Arguments], bool] = _never
-    """Returns whether --auto lets a call run: all that it can change is in the current folder."""
+    """Returns whether the mode `auto` lets a call run: all that it can change is in the current folder."""
     sandbox: "Sandbox | None" = None
     """What confines the calls of a tool that runs commands. The argument `access` asks for more, and a rule may end in
     such an access."""
@@ -90,15 +93,15 @@ class Tool:
 
 
 class Rules:
-    """The calls that the user allowed beforehand: permanently, and for this run by rules `given`, or `everything`.
+    """The calls that the user allowed beforehand: permanently, and for this run by rules `given`, and by the `mode`."""
 
-    With `auto`, harmless calls run without approval.
-    """
-
-    def __init__(self, given: Iterable[str] = (), *, everything: bool = False, auto: bool = False) -> None:
+    def __init__(self, given: Iterable[str] = (), mode: ToolMode = "ask") -> None:
         self.given = tuple(given)
-        self.everything = everything
-        self.auto = auto
+        self.mode = mode
+
+    def refuses(self, tool: Tool) -> bool:
+        """Return whether no call of `tool` runs, since it could change something."""
+        return self.mode == "plan" and not tool.reads_only
 
     def allows(self, tool: Tool, arguments: Arguments, more: Iterable[str] = ()) -> bool:
         """Return whether a call of `tool` runs without approval; `more` are the thread's rules."""
@@ -110,9 +113,11 @@ class Rules:
         A change of a file needs none only where nothing does, or all harmless calls: a rule can't say what is written.
         """
         asked = asked_access(tool, arguments)
-        if tool.always_asks:
+        if tool.always_asks or self.refuses(tool):
             return None
-        if self.everything or not tool.asks(arguments) or (self.auto and tool.is_harmless(arguments)):
+        if self.mode == "yes" or not tool.asks(arguments):
+            return asked
+        if (self.mode == "auto" or (self.mode == "edit" and tool.changes)) and tool.is_harmless(arguments):
             return asked
         rules = (*self.given, *kept_rules(), *more) if tool.takes_rules else ()
         granted = [access for rule in rules if (access := _granted(rule, tool, arguments)) is not None]
@@ -120,7 +125,7 @@ class Rules:
 
     def is_wide(self) -> bool:
         """Return whether any command at all runs without approval."""
-        return self.everything or any(rule in ("run_shell", "run_shell:*") for rule in (*self.given, *kept_rules()))
+        return self.mode == "yes" or any(rule in ("run_shell", "run_shell:*") for rule in (*self.given, *kept_rules()))
 
 
 def asked_access(tool: Tool, arguments: Arguments) -> Access:

@@ -22,7 +22,7 @@ from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.store.threads import Threads
-from chatcli.tools.changes import change_tools
+from chatcli.tools.changes import Change, change_tools, plan
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
 from chatcli.tools.questions import ServedCall
@@ -101,6 +101,8 @@ class Toolbox:
         """The approved calls, each with the digest of the file that it was shown to change."""
         self._outside: set[str] = set()
         """Those of them that run outside of the sandbox."""
+        self._plans: dict[str, Change] = {}
+        """The changes that the calls of the newest answer stand for, until the user replies."""
         self._announce = announce
         self._debug = debug
         self._calls: dict[str, ServedCall] = {}
@@ -168,6 +170,7 @@ class Toolbox:
 
     def register_reply(self, reply: Any, request: object) -> dict[str, Any]:
         """Return `reply`, which the user gives to `request` as it was shown, in the form that `read` takes."""
+        self._plans.clear()  # the files may have changed while the user was thinking
         token = secrets.token_hex(16)
         self._replies[token] = _fingerprints(request)
         return {"reply": reply, "token": token}
@@ -195,6 +198,20 @@ class Toolbox:
         self._approved[_fingerprint(call)] = file_digest
         if outside:
             self._outside.add(_fingerprint(call))
+
+    def begin_answer(self) -> None:
+        """Note that the model has answered: its calls are planned with the files as they are now."""
+        self._plans.clear()
+
+    def plan(self, tool: Tool, arguments: Arguments) -> Change:
+        """Return the change of a file that a call of `tool` stands for; see `changes.plan`.
+
+        It is the same one until the user replies, so that an editor is not asked for the file again.
+        """
+        key = _fingerprint({"name": tool.name, "args": arguments})
+        if key not in self._plans:
+            self._plans[key] = plan(tool, arguments)
+        return self._plans[key]
 
     def approved_file(self, call: ToolCall) -> str | None:
         """Return the digest of the file that `call` was shown to change; None if it was not shown."""
@@ -257,7 +274,9 @@ class Toolbox:
             for tool in session.tools:
                 name = _free(tool.name, of_server)
                 tool.name = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
-                yield Tool(tool, asks=partial(_asks, tool), server=session.name, served_name=name)
+                reads_only = (tool.metadata or {}).get("readOnlyHint") is True
+                asks = partial(_asks, tool)
+                yield Tool(tool, asks=asks, reads_only=reads_only, server=session.name, served_name=name)
 
 
 def build_toolbox(
@@ -278,7 +297,7 @@ def build_toolbox(
     """
     return Toolbox(
         {} if settings.tools is False else settings.servers(),
-        Rules(settings.allow, everything=settings.yes, auto=settings.auto),
+        Rules(settings.allow, settings.tool_mode),
         builtin=settings.tools is True,
         named=[thread_tool(threads)] if settings.recall and settings.tools is not False else [],
         can_ask=can_ask,
@@ -357,8 +376,12 @@ def builtin_tools(
 
     What the model runs is confined if `confines` is set and the system can do it.
     """
-    root, editor = workspace.root, workspace.files
-    sandbox = Sandbox(root, is_on=confines)
-    files = [*file_tools(root, seconds, editor), *change_tools(root, editor)]
-    others = [fetch_tool(seconds, allow_private=allow_private), shell_tool(sandbox, seconds, workspace.terminal)]
-    return [*files, *others, *([remember_tool(root)] if remembers else [])]
+    root, editor, more = workspace.root, workspace.files, workspace.more
+    sandbox = Sandbox(root, is_on=confines, more=more)
+    files = [*file_tools(root, seconds, editor, more), *change_tools(root, editor, more)]
+    shell = shell_tool(sandbox, seconds, workspace.terminal)
+    for tool in [*files, shell] if more else ():
+        named = ", ".join(map(str, more))
+        tool.runnable.description += f"\n\nThese folders may be used like the current one, by absolute paths: {named}"
+    fetch = fetch_tool(seconds, allow_private=allow_private)
+    return [*files, fetch, shell, *([remember_tool(root)] if remembers else [])]

@@ -51,8 +51,9 @@ class EditorTerminal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folder that the tools work in, and what an editor offers for it."""
+    """The folder that the tools work in, `more` folders that they may use, and what an editor offers for them."""
 
     root: Path
     files: EditorFiles | None = None
     terminal: EditorTerminal | None = None
+    more: tuple[Path, ...] = ()

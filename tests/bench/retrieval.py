@@ -1,13 +1,15 @@
 """Measures what searches find, on public sets that are fetched at need and pinned: `python -m tests.bench.retrieval`.
 
-For documents: recall at 1, 5 and 10 and nDCG at 10 by file, for plain BM25 and for the index; questions that nothing
-answers; exactness of the lines; milliseconds a search. For past threads: how much of LoCoMo's evidence is in the six
-exchanges that `/recall` sends. Nothing of the sets is committed: LoCoMo is CC BY-NC.
+For documents: recall at 1, 5 and 10 and nDCG at 10 by file, for plain BM25, for the index, and for the index with the
+extra `semantic` if that is installed; questions that nothing answers; exactness of the lines; milliseconds a search.
+For past threads: how much of LoCoMo's evidence is in the six exchanges that `/recall` sends. Nothing of the sets is
+committed: LoCoMo is CC BY-NC.
 """
 
 import argparse
 import json
 import math
+import os
 import random
 import re
 import sqlite3
@@ -23,6 +25,8 @@ from typing import Any
 
 from chatcli.documents.index import DocumentIndex
 from chatcli.documents.passage import Passage
+from chatcli.ranking import BY_MEANING
+from chatcli.ranking.semantic import is_installed
 from chatcli.store.recall import MAX_EXCERPTS, recall
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.threads import SqliteThreads
@@ -191,9 +195,14 @@ def measure_documents(name: str, data: Path, folder: Path) -> None:
     with DocumentIndex(folder / f"{name}.db") as index:
         index.update([str(target)])
         passages = [each for file in sorted(target.rglob("*")) for each in index.passages(file)]
-        begun = time.process_time()
-        found = [index.search(each.text, limit=40) for each in questions]
-        cost = 1000 * (time.process_time() - begun) / len(questions)
+        found, cost = searched(index, questions)
+        again, costs = found, []
+        if is_installed():
+            BY_MEANING.set(True)
+            for _ in range(2):
+                again, each = searched(index, questions)
+                costs.append(each)
+            BY_MEANING.set(False)
         off_topic = [index.search(question) for question in OFF_TOPIC.split("\n") if question]
     plain = PlainBM25([(each.path, each.text) for each in passages])
     paths = [[each.path for each in hits] for hits in found]
@@ -204,9 +213,19 @@ def measure_documents(name: str, data: Path, folder: Path) -> None:
         end="",
     )
     print(f"ours {figures(questions, paths)}; {cost:.0f} ms of CPU a search, exact {sum(exact)} of {len(exact)}")
+    if costs:
+        print(f"  with the extra {figures(questions, [[each.path for each in hits] for hits in again])}; ", end="")
+        print(f"{costs[0]:.0f} ms of CPU a search, {costs[1]:.0f} once the vectors are kept")
     strong = [list(map(_path, hits)) if not is_refused(hits) else [] for hits in found]
     print(f"  with the gate {figures(questions, strong)}; refused {sum(map(is_refused, found))}; ", end="")
     print(f"off-topic refused {sum(map(is_refused, off_topic))} of {len(off_topic)}", flush=True)
+
+
+def searched(index: DocumentIndex, questions: Sequence[Asked]) -> tuple[list[list[Passage]], float]:
+    """Return what is found for each question, and the milliseconds of CPU that a search takes."""
+    begun = time.process_time()
+    found = [index.search(each.text, limit=40) for each in questions]
+    return found, 1000 * (time.process_time() - begun) / len(questions)
 
 
 def _path(found: Passage) -> Path:
@@ -221,25 +240,31 @@ def is_refused(found: Sequence[Passage]) -> bool:
 def measure_threads(data: Path, folder: Path) -> None:
     """Print how much of LoCoMo's evidence is in what `/recall` sends; each conversation is a store."""
     text = (fetched("snap-research/locomo", data) / "data/locomo10.json").read_text()
-    rates: list[float] = []
-    whole: list[bool] = []
-    cost = 0.0
-    for number, sample in enumerate(json.loads(text)):
-        threads = store_of(sample["conversation"], folder / f"{number}.db")
-        for asked in sample["qa"]:
-            evidence = [each for part in asked["evidence"] for each in re.findall(r"D\d+:\d+", part)]
-            if not evidence:
-                continue
-            begun = time.process_time()
-            sent = recall(threads, asked["question"], without="", characters=10**9).excerpts
-            cost += time.process_time() - begun
-            said = "\n".join(f"{each.question}\n{each.answer}" for each in sent)
-            found = sum(f"({name})" in said for name in evidence)
-            rates.append(found / len(evidence))
-            whole.append(bool(threads.search(asked["question"])))
-    share = sum(rates) / len(rates)
-    print(f"locomo: {len(rates)} questions, {share:.3f} of the evidence in {MAX_EXCERPTS} exchanges, ", end="")
-    print(f"{1000 * cost / len(rates):.0f} ms of CPU each; `threads search` finds something for {sum(whole)}")
+    samples = json.loads(text)
+    stores = [store_of(sample["conversation"], folder / f"{number}.db") for number, sample in enumerate(samples)]
+    for kind in ("words", "with the extra") if is_installed() else ("words",):
+        BY_MEANING.set(kind != "words")
+        rates: list[float] = []
+        whole: list[bool] = []
+        cost = 0.0
+        for sample, threads in zip(samples, stores, strict=True):
+            for asked in sample["qa"]:
+                evidence = [each for part in asked["evidence"] for each in re.findall(r"D\d+:\d+", part)]
+                if not evidence:
+                    continue
+                begun = time.process_time()
+                sent = recall(threads, asked["question"], without="", characters=10**9).excerpts
+                cost += time.process_time() - begun
+                said = "\n".join(f"{each.question}\n{each.answer}" for each in sent)
+                found = sum(f"({name})" in said for name in evidence)
+                rates.append(found / len(evidence))
+                whole.append(bool(threads.search(asked["question"])))
+        share = sum(rates) / len(rates)
+        print(
+            f"locomo, {kind}: {len(rates)} questions, {share:.3f} of the evidence in {MAX_EXCERPTS} exchanges, ", end=""
+        )
+        print(f"{1000 * cost / len(rates):.0f} ms of CPU each; `threads search` finds something for {sum(whole)}")
+    BY_MEANING.set(False)
 
 
 def store_of(conversation: dict[str, Any], file: Path) -> SqliteThreads:
@@ -274,6 +299,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # no vectors of earlier searches
         for each in arguments.sets:
             if each == "locomo":
                 measure_threads(arguments.data, folder)

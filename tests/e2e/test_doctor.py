@@ -49,13 +49,15 @@ def test_what_is_optional_and_missing_is_no_failure(chat: Chat, fake: FakeOpenAI
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text(
         "import importlib.util as util\nfind = util.find_spec\n"
-        "util.find_spec = lambda name, *more: None if name in ('xllamacpp', 'PIL') else find(name, *more)\n"
+        "hidden = ('xllamacpp', 'onnxruntime', 'PIL')\n"
+        "util.find_spec = lambda name, *more: None if name in hidden else find(name, *more)\n"
     )
     result = chat("doctor", "--json", env={"PYTHONPATH": str(hidden)})
     assert result.returncode == 0, result
-    found = {finding["subject"]: finding["detail"] for finding in result.json()}
-    assert found["local model"].startswith("not installed, optional; to add it: ")
-    assert found["images"].startswith("Pillow is not installed, optional; to add it: ")
+    optional = {finding["subject"]: finding["detail"] for finding in result.json()}
+    assert optional["local model"].startswith("not installed, optional; to add it: ")
+    assert optional["search by meaning"].startswith("not installed, optional; to add it: ")
+    assert optional["images"].startswith("Pillow is not installed, optional; to add it: ")
     answering = chat("doctor", "--json", env={"PYTHONPATH": str(hidden), "CHATCLI_MODEL": "local"})
     [model] = [finding for finding in answering.json() if finding["subject"] == "model"]
     assert (answering.returncode, model["state"], "[local]" in model["remedy"]) == (1, "problem", True), answering

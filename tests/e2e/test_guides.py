@@ -49,7 +49,6 @@ ANSWERS: dict[str, str] = {
     "Review this change": "mean.py:3: an empty list now returns 0, which hides bugs in callers. Raise an error.",
     "Which exception": "ValueError, with the text `mean of no values`.",
     "commit message": "Return 0 as the mean of an empty list",
-    "List the bugs": '{"findings": [{"line": 3, "problem": "An empty list returns 0."}]}',
     "Who wrote this": '{"name": "Ada", "email": "ada@example.org"}',
 }
 """What the scripted model answers, by a part of the question."""

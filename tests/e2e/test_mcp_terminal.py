@@ -35,10 +35,14 @@ def test_resources_and_prompts_are_completed_and_sent(terminal: OpenTerminal, fa
     chat.wait_for_prompt()
     chat.send("/fake:gr\t")
     chat.wait_for("/fake:greet")
-    chat.send_line(" Ada")
+    chat.send(" na\t")
+    chat.wait_for("/fake:greet name=")
+    chat.send("Ada st\t")
+    chat.wait_for("name=Ada stern")
+    chat.send_line("")
     chat.wait_for("Hello, Ada!")
-    assert fake.requests[1].last == "Say hello to Ada in a kind tone."
-    assert "Say hello to Ada in a kind tone." in chat.text()
+    assert fake.requests[1].last == "Say hello to Ada in a stern tone."
+    assert "Say hello to Ada in a stern tone." in chat.text()
     chat.wait_for_prompt()
     chat.send_line("/fake:greet")
     chat.wait_for("/fake:greet needs name")

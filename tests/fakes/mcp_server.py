@@ -268,6 +268,13 @@ def review() -> list[Message]:
     return [UserMessage("Review these notes."), UserMessage(types.EmbeddedResource(type="resource", resource=text))]
 
 
+@server.completion()  # type: ignore[no-untyped-call,untyped-decorator]
+async def complete(ref: Any, argument: types.CompletionArgument, context: Any) -> types.Completion | None:
+    """Complete the tones of a greeting."""
+    tones = ["kind", "not so kind", "stern"] if (ref.name, argument.name) == ("greet", "tone") else []
+    return types.Completion(values=[tone for tone in tones if tone.startswith(argument.value)])
+
+
 @server.tool(annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False))
 def die() -> str:
     """End the server."""

@@ -157,7 +157,9 @@ def test_unfolding_changes_line_breaks_in_paragraphs_alone(topic: str) -> None:
     fences = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
     assert fences.findall(unfolded) == fences.findall(page)
     prose = fences.sub("", unfolded)
-    assert re.search(r"^[\w`(][^\n]*\n[\w`(]", prose, re.MULTILINE) is None
+    assert re.search(r"^[\w`(][^\n]*\n(?!\d+\. )[\w`(]", prose, re.MULTILINE) is None
+    items = re.compile(r"^(?:- |\d+\. )", re.MULTILINE)
+    assert items.findall(unfolded) == items.findall(page)
 
 
 def test_an_unknown_topic_names_its_nearest() -> None:

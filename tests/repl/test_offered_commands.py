@@ -1,5 +1,6 @@
 """Which commands are offered, by `/help` and by Tab: those that can work in the conversation."""
 
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_all_is_offered_before_the_conversation_has_begun() -> None:
 def completions(typed: str, conversation: Conversation) -> list[str]:
     """Return what Tab makes of the line `typed`."""
     settings = Settings(no_save=True)
-    completer = build_completer(settings, choose_backend(settings), lambda: conversation)
+    completer = build_completer(settings, choose_backend(settings), lambda: conversation, Future())
     found = completer.get_completions(Document(typed), CompleteEvent(completion_requested=True))
     return [typed[: len(typed) + one.start_position] + one.text for one in found]
 

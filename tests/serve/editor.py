@@ -27,6 +27,8 @@ class Editor:
         choose: Returns the ID of the option that the user chooses, None to cancel.
         fill: Returns what the user fills into a form, None to decline.
         buffers: The texts of open files, which are not saved.
+        missing: The text that it gives for a file that does not exist; None for an error.
+        reads: The files that were read, in order.
 
     """
 
@@ -34,6 +36,8 @@ class Editor:
     choose: Callable[[Mapping[str, Any], list[dict[str, Any]]], str | None] = lambda call, options: None
     fill: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None] = lambda message, schema: None
     buffers: dict[str, str] = field(default_factory=dict)
+    missing: str | None = None
+    reads: list[str] = field(default_factory=list)
     updates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[tuple[dict[str, Any], list[dict[str, Any]]]] = field(default_factory=list)
     forms: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -62,8 +66,11 @@ class Editor:
         return {"action": "decline"} if content is None else {"action": "accept", "content": content}
 
     async def read_text_file(self, session_id: str, path: str, **_: Any) -> Any:
+        self.reads.append(path)
         if path in self.buffers:
             return {"content": self.buffers[path]}
+        if self.missing is not None:
+            return {"content": self.missing}
         if not await asyncio.to_thread(Path(path).exists):
             raise RequestError.resource_not_found(path)
         return {"content": await asyncio.to_thread(Path(path).read_text)}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from acp import RequestError, text_block
 
+from chatcli.tools.sandbox.confinement import find_strength
 from tests.attachments.samples import picture
 from tests.conftest import KEY
 from tests.e2e.program import Chat
@@ -94,6 +95,127 @@ def test_a_session_is_a_thread(chat: Chat, fake: FakeOpenAI) -> None:
     run(go_on())
 
 
+def test_more_folders_of_a_session_are_used_like_its_own(chat: Chat, fake: FakeOpenAI) -> None:
+    shared, other = chat.home.root / "shared", chat.home.root / "other"
+    for folder in (shared, other):
+        folder.mkdir()
+        (folder / "notes.txt").write_text(f"{folder.name}\n")
+    link = chat.home.work / "link"
+    link.symlink_to(shared)
+    fake.script(
+        Calls(
+            [
+                ("read_file", {"path": str(shared / "notes.txt")}),
+                ("read_file", {"path": "../shared/notes.txt"}),
+                ("read_file", {"path": "link/notes.txt"}),
+                ("read_file", {"path": str(other / "notes.txt")}),
+                ("list_files", {"path": str(shared)}),
+                ("search_files", {"pattern": "sha", "path": str(shared)}),
+                ("read_file", {"path": str(shared / ".env")}),
+            ]
+        ),
+        Calls(
+            [
+                ("edit_file", {"path": str(shared / "edited.txt"), "old_text": "old", "new_text": "better"}),
+                ("write_file", {"path": str(other / "notes.txt"), "content": "x"}),
+            ]
+        ),
+        Answer("done"),
+    )
+    (shared / ".env").write_text("KEY=secret")
+    (shared / "edited.txt").write_text("old\n")
+    editor = Editor(choose=lambda asked, options: "reject" if ".env" in asked["title"] else "once")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            able = (await at.agent.initialize(protocol_version=1)).agent_capabilities.session_capabilities
+            assert able.additional_directories is not None
+            for wrong in (["shared"], [str(chat.home.root / "none")], [5], "text"):
+                with pytest.raises(RequestError, match="additionalDirectories"):
+                    await at.call("session/new", cwd=at.cwd, mcpServers=[], additionalDirectories=wrong)
+            session = await at.new(additional_directories=[str(shared)])
+            await at.ask(session, "go")
+            assert f"by absolute paths: {shared}" in json.dumps(fake.requests[0].body["tools"])
+            *read, refused, listed, searched, secret, edited, unwritten = fake.requests[2].results
+            assert read == ["shared\n"] * 3
+            assert "outside of the current folder" in refused
+            assert listed == "../shared/.env\n../shared/edited.txt\n../shared/notes.txt"
+            assert searched == "../shared/notes.txt:1: shared\n"
+            assert "refused" in secret
+            assert edited == f"Changed {shared / 'edited.txt'}."
+            assert "outside of the current folder" in unwritten
+            [asked] = [asked for asked, _ in editor.asked if asked["kind"] == "edit"]
+            assert asked["content"][0]["path"] == str(shared / "edited.txt")
+
+    run(work())
+    assert (shared / "edited.txt").read_text() == "better\n"
+
+
+@pytest.mark.skipif(find_strength() == "none", reason="nothing confines commands here")
+def test_commands_write_in_the_folders_of_a_session_alone(chat: Chat, fake: FakeOpenAI) -> None:
+    shared, other = chat.home.root / "shared", chat.home.root / "other"
+    shared.mkdir()
+    other.mkdir()
+    fake.script(call("run_shell", command=f"touch {shared}/made; touch {other}/made"), Answer("done"))
+    editor = Editor(choose=lambda asked, options: "once")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            await at.ask(await at.new(additional_directories=[str(shared)]), "go")
+
+    run(work())
+    assert (shared / "made").exists()
+    assert not (other / "made").exists()
+
+
+def test_usage_is_shown_after_a_prompt_and_when_a_session_is_loaded(chat: Chat, fake: FakeOpenAI) -> None:
+    options = (*MODEL, "--context-tokens", "5000")
+
+    async def work() -> str:
+        async with connected(chat, *options) as at:
+            session = await at.new()
+            await at.ask(session, "hello")
+            [usage] = at.editor.of(session, "usage_update")
+            assert (usage["size"], usage["used"] > 0) == (5000, True)
+            assert "cost" not in usage  # the price of this model is not known
+            return session
+
+    session = run(work())
+
+    async def load() -> None:
+        async with connected(chat, *options) as at:
+            await at.agent.load_session(cwd=at.cwd, session_id=session, mcp_servers=[])
+            await at.editor.until(lambda: bool(at.editor.of(session, "usage_update")))
+            assert at.editor.of(session, "usage_update")[0]["size"] == 5000
+
+    run(load())
+
+
+def test_prompts_that_arrive_while_one_runs_wait_their_turn(chat: Chat, fake: FakeOpenAI) -> None:
+    gate = Event()
+
+    def first(request: Request) -> Answer:
+        gate.wait(30)
+        return Answer("one")
+
+    fake.script(first, Answer("two"), Answer("three"))
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            session = await at.new()
+            running = asyncio.create_task(at.ask(session, "first"))
+            await asyncio.to_thread(fake.wait_for_requests, 1)
+            waiting = [asyncio.create_task(at.ask(session, text)) for text in ("second", "third")]
+            await at.agent.list_sessions()  # answered after the prompts have arrived
+            assert len(fake.requests) == 1
+            gate.set()
+            assert await asyncio.gather(running, *waiting) == ["end_turn"] * 3
+            said = ["first", "one", "second", "two", "third"]
+            assert [text for _, text in fake.requests[-1].messages] == said
+
+    run(work())
+
+
 def test_what_is_said_of_the_agent_is_what_it_can_do(chat: Chat) -> None:
     async def work() -> None:
         async with connected(chat, "-m", "openai:gpt-fake") as at:
@@ -107,6 +229,9 @@ def test_what_is_said_of_the_agent_is_what_it_can_do(chat: Chat) -> None:
             [method] = said.auth_methods
             assert "OPENAI_API_KEY" in method.name
             assert [one.name for one in method.vars] == ["OPENAI_API_KEY"]
+            with_terminal = await at.agent.initialize(1, {"auth": {"terminal": True}})
+            [_, in_terminal] = with_terminal.auth_methods
+            assert (in_terminal.type, in_terminal.args) == ("terminal", ["keys", "set", "openai"])
             with pytest.raises(RequestError, match="OPENAI_API_KEY is not set") as refused:
                 await at.new()
             assert refused.value.code == -32000
@@ -260,9 +385,9 @@ def test_a_graphs_own_review_is_a_permission_request(chat: Chat) -> None:
     run(work())
 
 
-def test_calls_are_allowed_once_or_always_or_rejected(chat: Chat, fake: FakeOpenAI) -> None:
-    fake.default = lambda request: Answer("done") if request.results else call("run_shell", command="touch a b")
-    choices = iter(["reject", "once", "always"])
+def test_calls_are_allowed_once_or_in_the_thread_or_rejected(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = lambda request: call("run_shell", command="touch a b") if request.last == "go" else Answer("done")
+    choices = iter(["reject", "once", "thread", "reject"])
     editor = Editor(choose=lambda asked, options: next(choices))
     made = chat.home.work / "a"
 
@@ -271,43 +396,155 @@ def test_calls_are_allowed_once_or_always_or_rejected(chat: Chat, fake: FakeOpen
             session = await at.new()
             assert await at.ask(session, "go") == "end_turn"
             assert not made.exists()
-            [update] = [one for one in editor.of(session, "tool_call_update") if one.get("status") == "failed"]
+            [update] = editor.of(session, "tool_call_update")
+            assert update["status"] == "failed"
             assert "refused" in json.dumps(update)
-            for expected in (1, 2, 2, 2):
-                fresh = await at.new()
-                await at.ask(fresh, "go")
+            for asked_in_all in (2, 3, 3):
+                await at.ask(session, "go")
                 assert made.exists()
                 made.unlink()
-                assert len(editor.asked) == expected + 1
+                assert len(editor.asked) == asked_in_all
+            statuses = [update["status"] for update in editor.of(session, "tool_call_update")]
+            assert statuses == ["failed", *["in_progress", "completed"] * 3]
+            await at.ask(await at.new(), "go")
+            assert len(editor.asked) == 4  # the rule is the thread's
         start, *_ = editor.of(session, "tool_call")
+        assert {begun["status"] for begun in editor.of(session, "tool_call")} == {"pending"}
         assert (start["title"], start["kind"]) == ("touch a b", "execute")
         asked, options = editor.asked[0]
         assert asked["toolCallId"] == start["toolCallId"]
-        assert [option["kind"] for option in options] == ["allow_once", "allow_always", "allow_always", "reject_once"]
+        # Editors bind keys to kinds: each has one.
+        kinds = [option["kind"] for option in options if option["optionId"] != "ask outside"]
+        assert kinds == ["allow_once", "allow_always", "reject_once"]
+        assert options[1]["name"] == "Allow in this thread: run_shell:touch a b"
 
     run(work())
-    rules = Path(chat.home.env["XDG_CONFIG_HOME"]) / "chatcli" / "allowed.txt"
-    assert rules.read_text() == "run_shell:touch a b\n"
+    assert not (Path(chat.home.env["XDG_CONFIG_HOME"]) / "chatcli" / "allowed.txt").exists()
 
 
-def test_in_the_mode_auto_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> None:
+@pytest.mark.skipif(find_strength() == "none", reason="nothing confines commands here")
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_command_runs_once_outside_of_the_sandbox_after_a_second_question(
+    chat: Chat, fake: FakeOpenAI, leaves: bool
+) -> None:
+    made = chat.home.root / "made"
+    fake.script(call("run_shell", command=f"touch {made}"), Answer("done"))
+    answers = iter(["ask outside", "outside" if leaves else "reject"])
+    editor = Editor(choose=lambda asked, options: next(answers))
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            assert await at.ask(session, "go") == "end_turn"
+            (first, offered), (second, options) = editor.asked
+            assert len({option["kind"] for option in offered}) == len(offered) == 4
+            assert [option["kind"] for option in options] == ["allow_once", "reject_once"]
+            assert second["toolCallId"] == first["toolCallId"]
+            assert "all that you can" in json.dumps(second["content"])
+            assert made.exists() is leaves
+
+    run(work())
+
+
+def test_in_the_mode_yes_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(call("run_shell", command="touch a"), Answer("done"))
 
     async def work() -> None:
         async with connected(chat, *TOOLS) as at:
             opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
             assert opened.modes.current_mode_id == "ask"
-            await at.agent.set_session_mode(session_id=opened.session_id, mode_id="auto")
+            await at.agent.set_session_mode(session_id=opened.session_id, mode_id="yes")
             await at.ask(opened.session_id, "go")
             assert (chat.home.work / "a").exists()
             assert not at.editor.asked
             assert (
-                at.editor.of(opened.session_id, "config_option_update")[0]["configOptions"][0]["currentValue"] == "auto"
+                at.editor.of(opened.session_id, "config_option_update")[0]["configOptions"][0]["currentValue"] == "yes"
             )
             await at.agent.set_config_option(session_id=opened.session_id, config_id="mode", value="ask")
             assert at.editor.of(opened.session_id, "current_mode_update")[0]["currentModeId"] == "ask"
             with pytest.raises(RequestError, match="there is no mode"):
                 await at.agent.set_session_mode(session_id=opened.session_id, mode_id="none")
+
+    run(work())
+
+
+CHANGES = {
+    "write": call("write_file", path="made", content="x"),
+    "guide": call("write_file", path="AGENTS.md", content="x"),
+    "command": call("run_shell", command="touch made"),
+    "network": call("run_shell", command="touch made", access="network"),
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "made", "asks"),
+    [
+        ("edit", "write", False),
+        ("edit", "guide", True),
+        ("edit", "command", True),
+        ("auto", "write", False),
+        ("auto", "guide", True),
+        pytest.param(
+            *("auto", "command", False), marks=pytest.mark.skipif(find_strength() != "full", reason="not confined")
+        ),
+        ("auto", "network", True),
+        ("ask", "write", True),
+    ],
+)
+def test_modes_say_which_calls_ask(chat: Chat, fake: FakeOpenAI, mode: str, made: str, *, asks: bool) -> None:
+    fake.script(CHANGES[made], Answer("done"))
+    editor = Editor(choose=lambda asked, options: "reject")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            await at.agent.set_session_mode(session_id=session, mode_id=mode)
+            assert await at.ask(session, "go") == "end_turn"
+            assert bool(editor.asked) is asks
+            assert (chat.home.work / "made").exists() is not asks
+
+    run(work())
+
+
+def test_in_the_mode_plan_only_tools_that_read_are_there(chat: Chat, fake: FakeOpenAI) -> None:
+    editor = Editor(choose=lambda asked, options: "once")
+
+    def plans(request: Request) -> Calls:
+        gate.wait(30)
+        return call("write_file", path="made", content="x")
+
+    gate = Event()
+    fake.script(Answer("read"), plans, Answer("done"))
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, "--yes", editor=editor) as at:
+            opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
+            session = opened.session_id
+            assert opened.modes.current_mode_id == "yes"
+            await at.agent.set_session_mode(session_id=session, mode_id="plan")
+            await at.ask(session, "go")
+            assert set(fake.requests[-1].tools) == {"read_file", "list_files", "search_files", "fetch_url"}
+            # A call that the model could make before the mode was chosen is refused, too.
+            await at.agent.set_session_mode(session_id=session, mode_id="yes")
+            running = asyncio.create_task(at.ask(session, "go on"))
+            await asyncio.to_thread(fake.wait_for_requests, 2)
+            assert "write_file" in fake.requests[-1].tools
+            await at.agent.set_session_mode(session_id=session, mode_id="plan")
+            gate.set()
+            assert await running == "end_turn"
+            assert "only tools that read" in fake.requests[-1].results[0]
+            assert not editor.asked
+            assert not (chat.home.work / "made").exists()
+
+    run(work())
+
+
+def test_the_option_auto_is_the_first_mode(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work() -> None:
+        async with connected(chat, *TOOLS, "--auto") as at:
+            opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
+            assert opened.modes.current_mode_id == "auto"
+            assert [mode.id for mode in opened.modes.available_modes] == ["plan", "ask", "edit", "auto", "yes"]
 
     run(work())
 
@@ -325,7 +562,7 @@ def test_the_mode_ask_holds_in_the_prompt_that_runs(chat: Chat, fake: FakeOpenAI
     async def work() -> None:
         async with connected(chat, *TOOLS, editor=editor) as at:
             session = await at.new()
-            await at.agent.set_session_mode(session_id=session, mode_id="auto")
+            await at.agent.set_session_mode(session_id=session, mode_id="yes")
             running = asyncio.create_task(at.ask(session, "go"))
             await asyncio.to_thread(fake.wait_for_requests, 1)
             await at.agent.set_session_mode(session_id=session, mode_id="ask")
@@ -362,6 +599,39 @@ def test_a_file_is_changed_as_it_stands_in_the_editor(chat: Chat, fake: FakeOpen
             assert edit["content"] == [change]
             assert editor.buffers[str(file)] == "better\n"
             assert file.read_text() == "saved\n"  # the editor saves
+
+    run(work())
+
+
+@pytest.mark.parametrize(("options", "reads"), [((), 2), (("--yes",), 1)])
+def test_the_editor_is_asked_for_a_file_once_to_show_its_change_and_once_after_the_answer(
+    chat: Chat, fake: FakeOpenAI, options: tuple[str, ...], reads: int
+) -> None:
+    file = chat.home.work / "notes.txt"
+    fake.script(call("write_file", path="notes.txt", content="mine\n"), Answer("done"))
+    editor = Editor(FILES, choose=lambda asked, options: "once", buffers={str(file): "old\n"})
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, *options, editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "go")
+            assert editor.buffers[str(file)] == "mine\n"
+            assert editor.reads == [str(file)] * reads
+            assert fake.requests[1].results == ["Changed notes.txt."]
+
+    run(work())
+
+
+def test_a_file_that_an_editor_calls_empty_but_does_not_exist_is_new(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(call("write_file", path="new.txt", content="mine\n"), Answer("done"))
+    editor = Editor(FILES, choose=lambda asked, options: "once", missing="")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            await at.ask(await at.new(), "go")
+            assert fake.requests[1].results == ["Wrote new.txt."]
+            [(asked, _)] = editor.asked
+            assert "oldText" not in asked["content"][0]
 
     run(work())
 

@@ -253,7 +253,7 @@ def test_a_file_that_changes_while_it_is_written_stays(
 def test_no_rule_allows_a_change_and_only_yes_runs_it_unasked(root: Path) -> None:
     for each in change_tools(root):
         assert not Rules(["*", each.name, f"{each.name}:*"]).allows(each, {"path": "x"}, ["*"])
-        assert Rules(everything=True).allows(each, {"path": "x"})
+        assert Rules(mode="yes").allows(each, {"path": "x"})
 
 
 def test_what_was_written_is_taken_back_unless_the_file_has_changed_since(root: Path) -> None:
@@ -282,6 +282,24 @@ def test_what_was_written_is_taken_back_unless_the_file_has_changed_since(root: 
     assert everything(root) == before
     assert reverts(root, records)[0] == []
     assert file.exists()
+
+
+def test_a_change_in_another_folder_of_the_session_is_named_whole_and_taken_back(root: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    (more / ".git").mkdir(parents=True)
+    (more / "a").write_text("old\n")
+    edit = next(each for each in change_tools(root, more=[more]) if each.name == "edit_file")
+    arguments = {"path": str(more / "a"), "old_text": "old", "new_text": "new"}
+    assert edit.is_harmless(arguments)
+    assert not edit.is_harmless({"path": str(more / ".git" / "hooks")})
+    change = plan(edit, arguments)
+    assert f"+++ {more / 'a'}" in change.diff()
+    change.write()
+    assert (more / "a").read_text() == "new\n"
+    assert reverts(root, [change.record()]) == ([], [str(more / "a")])
+    [back], _ = reverts(root, [change.record()], [more])
+    assert back.take_back() == f"{more / 'a'} is as it was before"
+    assert (more / "a").read_text() == "old\n"
 
 
 @pytest.mark.parametrize(

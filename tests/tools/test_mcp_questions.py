@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import types
 
 from chatcli import paths
 from chatcli.config.settings import Settings
@@ -18,12 +19,16 @@ from chatcli.events import (
     WAITING,
     ApprovalRequested,
     Event,
+    Notice,
+    Progress,
     ToolCallFinished,
     ToolCallStarted,
     TurnFinished,
     TurnInterrupted,
 )
 from chatcli.sessions.requests import Ask
+from chatcli.tools import questions
+from chatcli.tools.mcp_host import Host
 from tests.e2e.program import wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
@@ -104,6 +109,41 @@ def test_a_form_is_asked_for_until_it_fits_while_other_calls_of_the_server_go_on
     assert json.loads(registered) == ["accept", {"name": "Ada", "age": 36, "size": "small"}]
     assert added == "3"
     assert Path("asking").read_text().count("\n") == 1  # the call ran once
+
+
+@pytest.mark.parametrize(
+    ("params", "outcome", "said"),
+    [
+        (
+            types.ElicitRequestFormParams(message="Who?", requestedSchema={"type": "object", "properties": {}}),
+            types.ElicitResult(action="cancel"),
+            "a form",
+        ),
+        (
+            types.CreateMessageRequestParams(
+                messages=[types.SamplingMessage(role="user", content=types.TextContent(type="text", text="Why?"))],
+                maxTokens=10,
+            ),
+            types.ErrorData(code=-1, message="the user refused"),
+            "a question to the model",
+        ),
+    ],
+)
+def test_a_question_that_is_never_answered_does_not_hold_its_call(
+    monkeypatch: pytest.MonkeyPatch, params: Any, outcome: object, said: str
+) -> None:
+    monkeypatch.setattr(questions, "ANSWER_SECONDS", 0)
+    notices: list[Progress | Notice] = []
+    host = Host("fake", notices.append, can_ask=True)
+    asks = host.elicit if isinstance(params, types.ElicitRequestFormParams) else host.sample
+
+    async def run() -> object:
+        return await host.inbox.begin(asks(None, params)).task
+
+    assert asyncio.run(run()) == outcome
+    [notice] = notices
+    assert isinstance(notice, Notice)
+    assert notice.text == f"{said} of the MCP server fake was not answered within 10 minutes: it was cancelled"
 
 
 @pytest.mark.parametrize("word", ["decline", "cancel"])

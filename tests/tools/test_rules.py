@@ -338,7 +338,7 @@ def test_a_rule_that_is_offered_reaches_no_further_than_the_call(command: str, a
 
 
 def test_auto_runs_confined_commands_and_edits_in_the_folder_and_asks_for_the_rest(tmp_path: Path) -> None:
-    rules = Rules(auto=True)
+    rules = Rules(mode="auto")
     assert rules.access(run_shell(), {"command": "rm -r ."}) == "confined"
     assert rules.access(run_shell(), {"command": "ls", "access": "network"}) is None
     assert rules.access(run_shell(), {"command": "ls", "access": "outside"}) is None
@@ -363,13 +363,27 @@ def test_auto_runs_confined_commands_and_edits_in_the_folder_and_asks_for_the_re
     assert not any(rules.allows(tool, {"url": "https://a.example/", "fact": "x"}) for tool in others)
 
 
+def test_edit_lets_edits_run_and_plan_nothing_that_changes(tmp_path: Path) -> None:
+    tools = builtin_tools(Workspace(tmp_path), 1, allow_private=False, remembers=True)
+    write = next(tool for tool in tools if tool.name == "write_file")
+    arguments = {"path": "a", "content": "x"}
+    edits, plans = Rules(mode="edit"), Rules(["run_shell"], mode="plan")
+    assert edits.allows(write, arguments)
+    assert not edits.allows(write, {**arguments, "path": "AGENTS.md"})
+    assert not edits.allows(run_shell(), {"command": "ls"})
+    assert not plans.allows(run_shell(), {"command": "ls"})
+    read = ["read_file", "list_files", "search_files", "fetch_url"]
+    assert [tool.name for tool in tools if not plans.refuses(tool)] == read
+    assert not any(map(edits.refuses, tools))
+
+
 @pytest.mark.parametrize(
     ("strength", "rules", "warns"),
     [
-        ("none", Rules(everything=True), True),
+        ("none", Rules(mode="yes"), True),
         ("none", Rules(["run_shell:*"]), True),
         ("none", Rules(["run_shell:ls *"]), False),
-        ("full", Rules(everything=True), False),
+        ("full", Rules(mode="yes"), False),
     ],
 )
 def test_wide_rules_warn_where_nothing_confines(strength: Strength, rules: Rules, *, warns: bool) -> None:

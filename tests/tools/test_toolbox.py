@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.tools.tool import Rules, Tool, keep_rule, kept_rules
 from chatcli.tools.toolbox import Toolbox, build_toolbox
+from chatcli.tools.workspace import Workspace
 
 
 @dataclass
@@ -148,7 +150,7 @@ def test_the_settings_switch_tools_on(
     toolbox = build_toolbox(Settings(**options), threads, lambda event: None, can_ask=True)
     assert bool(toolbox._builtin) is tools
     assert toolbox.starting == (["s"] if servers else [])
-    assert toolbox.rules.everything is everything
+    assert (toolbox.rules.mode == "yes") is everything
 
 
 def _write(path: str) -> str:
@@ -187,13 +189,30 @@ def test_a_call_is_allowed_by_a_rule_by_yes_or_since_it_is_harmless(
 ) -> None:
     monkeypatch.setattr(paths, "config_dir", lambda: tmp_path)
     arguments = {"what": "a cat"}
-    assert Rules(rules, everything=everything).allows(tool, arguments) is allowed
-    assert Rules(everything=everything).allows(tool, arguments, rules) is allowed
+    assert Rules(rules, mode="yes" if everything else "ask").allows(tool, arguments) is allowed
+    assert Rules(mode="yes" if everything else "ask").allows(tool, arguments, rules) is allowed
     for rule in rules:
         keep_rule(rule)
         keep_rule(rule)
     assert kept_rules() == rules
-    assert Rules(everything=everything).allows(tool, arguments) is allowed
+    assert Rules(mode="yes" if everything else "ask").allows(tool, arguments) is allowed
+
+
+def test_a_change_is_planned_once_until_the_user_replies(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_text("old")
+    toolbox = Toolbox(builtin=True, workspace=Workspace(tmp_path))
+    write = next(tool for tool in toolbox._builtin if tool.name == "write_file")
+    arguments = {"path": "a", "content": "new"}
+    first = toolbox.plan(write, arguments)
+    file.write_text("other")
+    assert toolbox.plan(write, arguments) is first
+    assert toolbox.plan(write, {**arguments, "content": "newer"}).before == "other"
+    toolbox.register_reply("approve", {})
+    assert toolbox.plan(write, arguments).before == "other"
+    file.write_text("third")
+    toolbox.begin_answer()
+    assert toolbox.plan(write, arguments).before == "third"
 
 
 def test_comments_and_blank_lines_are_no_rules(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

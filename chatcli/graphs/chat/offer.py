@@ -46,7 +46,7 @@ async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
         return OfferedTools()
     if toolbox.starting:
         runtime.stream_writer({"note": f"starting MCP servers: {', '.join(toolbox.starting)}"})
-    tools = await turn_tools(runtime)
+    tools = {name: tool for name, tool in (await turn_tools(runtime)).items() if not toolbox.rules.refuses(tool)}
     described = [json.dumps(convert_to_openai_tool(tool.runnable)) for tool in tools.values()]
     return OfferedTools(tools, sum(map(len, described)) // CHARACTERS_PER_TOKEN)
 

@@ -47,7 +47,7 @@ UNKNOWN_TOKENS = 2500
 SMALL_PASSAGES, SMALL_TOKENS = 3, 600
 """For a local model, which reads 40 to 80 tokens a second before it answers."""
 SMALL_SCORE = 0.8
-"""The least score of a passage for a local model, as a part of the best one's."""
+"""The least score by words of a passage that is near the best one, as a part of the best such score."""
 SHARE = 3
 """The passages take at most this part of what may be sent: a third."""
 CHARACTERS_PER_TOKEN = 3
@@ -188,8 +188,7 @@ def fitting(found: Sequence[Passage], turn: TurnContext, question: str) -> list[
     room = min(tokens, free) * CHARACTERS_PER_TOKEN
     if is_small(turn.model) and found:  # it takes what matches little for an answer, too
         texts = {each: text for each in found if (text := for_readers(each.plain or each.text))}
-        best = max((each.score for each in texts), default=0.0)
-        near = [each for each in texts if each.score >= SMALL_SCORE * best]
+        near = near_best(list(texts))
         found = [near[place] for place in closest([texts[each] for each in near], question)] if near else []
     chosen: list[Passage] = []
     for each in found[:count]:
@@ -198,6 +197,15 @@ def fitting(found: Sequence[Passage], turn: TurnContext, question: str) -> list[
             break
         chosen.append(each)
     return chosen
+
+
+def near_best(found: Sequence[Passage]) -> list[Passage]:
+    """Return the best of `found`: as many as are near the best one by their words."""
+    # Scores by meaning lie closer together, so they say which passages are best, but not how many are good.
+    best = max((each.by_words for each in found), default=0.0)
+    count = sum(each.by_words >= SMALL_SCORE * best for each in found)
+    scores = sorted((each.score for each in found), reverse=True)
+    return [each for each in found if each.score >= scores[count - 1]]
 
 
 async def _rewrite(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> str:

@@ -203,7 +203,8 @@ class ChatSession(Session):
         artifacts = [message.artifact for message in messages[asked[-count] :] if isinstance(message, ToolMessage)]
         found = [artifact.get(CHANGES) for artifact in reversed(artifacts) if isinstance(artifact, dict)]
         records = [record for each in found if isinstance(each, list) for record in reversed(each)]
-        return await asyncio.to_thread(reverts, self.toolbox.workspace.root, records) if records else ([], [])
+        workspace = self.toolbox.workspace
+        return await asyncio.to_thread(reverts, workspace.root, records, workspace.more) if records else ([], [])
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """Go there, and read the setup of that state."""

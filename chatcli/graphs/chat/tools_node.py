@@ -35,7 +35,7 @@ from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
 from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text import format_size, one_line
-from chatcli.tools.changes import CHANGES, plan
+from chatcli.tools.changes import CHANGES
 from chatcli.tools.questions import Question, Sampled
 from chatcli.tools.tool import Tool
 from chatcli.tools.toolbox import Toolbox
@@ -173,13 +173,13 @@ async def _sample(prompt: Sequence[BaseMessage], turn: TurnContext) -> Sampled |
 def _change(tool: Tool, call: ToolCall, toolbox: Toolbox) -> ToolMessage:
     """Change a file as `call` says, if it is the file that the user saw a change of."""
     try:
-        change = plan(tool, call["args"])
+        change = toolbox.plan(tool, call["args"])
         if toolbox.approved_file(call) not in (None, change.digest):
             raise change.outdated()
         change.write()
     except ToolException as error:
         return result_of(call, str(error))
-    text = f"{'Wrote' if change.before is None else 'Changed'} {change.path}."
+    text = f"{'Wrote' if change.before is None else 'Changed'} {change.shown}."
     return result_of(call, text, status="success", artifact={CHANGES: [change.record()]})
 
 

@@ -145,6 +145,7 @@ class Agent:
         self._client.capabilities = capabilities if isinstance(capabilities, Mapping) else {}
         backend = choose_backend(self._settings)
         kept: Fields = {name: {} for name in ("list", "resume", "fork", "delete")} if backend.keeps_threads else {}
+        own: Fields = {"additionalDirectories": {}} if self._provider else {}
         takes_servers = bool(self._provider) and importlib.util.find_spec("langchain_mcp_adapters") is not None
         return {
             "protocolVersion": PROTOCOL_VERSION,
@@ -153,7 +154,7 @@ class Agent:
                 "loadSession": bool(kept),
                 "promptCapabilities": {"image": True, "audio": False, "embeddedContext": True},
                 "mcpCapabilities": {"http": takes_servers, "sse": False},
-                "sessionCapabilities": {**kept, "close": {}},
+                "sessionCapabilities": {**kept, **own, "close": {}},
             },
             "authMethods": self._auth_methods(),
         }
@@ -164,16 +165,27 @@ class Agent:
             return []
         provider = PROVIDERS[self._provider]
         variable = provider.key_variables[0]
-        how = f"Set {variable} in the environment of the agent, or run: chat keys set {provider.prefix}"
-        return [
+        typing = f"chat keys set {provider.prefix}"
+        methods: list[Fields] = [
             {
                 "id": f"{provider.prefix}-key",
                 "name": f"Key for {provider.title}: {variable}",
-                "description": how,
+                "description": f"Set {variable} in the environment of the agent, or run: {typing}",
                 "type": "env_var",
                 "vars": [{"name": variable}],
             }
         ]
+        if self._client.offers("auth", "terminal") or self._client.offers("_meta", "terminal-auth"):
+            methods.append(
+                {
+                    "id": f"{provider.prefix}-terminal",
+                    "name": f"Type the key for {provider.title} in a terminal",
+                    "description": f"Runs: {typing}",
+                    "type": "terminal",
+                    "args": typing.split()[1:],  # in place of the agent's own, as the registry of agents has it
+                }
+            )
+        return methods
 
     async def _authenticate(self, params: Mapping[str, Any]) -> Fields:
         known = [f"{prefix}-key" for prefix in PROVIDERS]
@@ -193,7 +205,7 @@ class Agent:
         session = await self._open(_text(params, "sessionId"), params, stored=True)
         if replays:
             await session.replay()
-        self._run_after_response(session.announce(), session.show_open_requests())
+        self._run_after_response(session.announce(), session.show_state())
         return session.state()
 
     async def _fork(self, params: Mapping[str, Any]) -> Fields:
@@ -211,7 +223,7 @@ class Agent:
         elif origin not in self._sessions:  # in an open session, nothing was asked yet
             raise unknown_session(origin)
         session = await self._open(new, params, stored=stored)
-        self._run_after_response(session.announce(), session.show_open_requests())
+        self._run_after_response(session.announce(), session.show_state())
         return {"sessionId": new, **session.state()}
 
     async def _list(self, params: Mapping[str, Any]) -> Fields:
@@ -278,7 +290,7 @@ class Agent:
         from chatcli.serve.acp.session import EditorSession
 
         folder = Path(_text(params, "cwd"))
-        workspace = self._workspace(session_id, folder)
+        workspace = self._workspace(session_id, folder, await asyncio.to_thread(_more_folders, params))
         conversation = await asyncio.to_thread(self._begin, settings, session_id, stored, workspace)
         if not stored:
             self._require_key(settings, conversation.model_name.provider)
@@ -287,10 +299,10 @@ class Agent:
         conversation.warm_up(lambda: None)
         return session
 
-    def _workspace(self, session_id: str, folder: Path) -> Workspace:
+    def _workspace(self, session_id: str, folder: Path, more: tuple[Path, ...]) -> Workspace:
         files = Files(self._client, session_id, folder) if self._client.offers("fs", "readTextFile") else None
         terminal = Terminal(self._client, session_id) if self._client.offers("terminal") else None
-        return Workspace(folder.resolve(), files, terminal)
+        return Workspace(folder.resolve(), files, terminal, more)
 
     async def _settings_in(self, params: Mapping[str, Any]) -> Settings:
         """Return the settings in the folder of a session, with the MCP servers of the editor."""
@@ -366,6 +378,17 @@ def _text(params: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise invalid(f"{key} must be a text")
     return value
+
+
+def _more_folders(params: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the folders that a session may use beside its own."""
+    given = params.get("additionalDirectories") or []
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise invalid("additionalDirectories must be a list of texts")
+    for each in given:
+        if not Path(each).is_absolute() or not Path(each).is_dir():
+            raise invalid(f"additionalDirectories must be absolute paths of folders, not {each!r}")
+    return tuple(Path(each).resolve() for each in given)
 
 
 def _cursor(value: Any) -> int:

@@ -21,7 +21,6 @@ from chatcli.serve.acp.updates import Updates, diff, shown_text, text_chunk
 from chatcli.sessions.interrupt_answers import decide, read_answer
 from chatcli.sessions.state import as_json, in_full, in_one_line
 from chatcli.text import one_line
-from chatcli.tools.changes import plan
 from chatcli.tools.toolbox import Toolbox
 
 MAX_CHOICES = 20
@@ -34,6 +33,7 @@ _QUESTIONS = ("question", "message", "prompt", "title", "description", "text")
 _LABELS, _VALUES = ("label", "title", "name", "text"), ("value", "id", "key")
 _FIELD = "answer"
 _IN_WORDS = "in words"
+_ASK_OUTSIDE = "ask outside"
 _DECISIONS = {"approve": ("approve", "yes", "y", "ok"), "reject": ("reject", "no", "n")}
 _SIMPLE = ("string", "number", "integer", "boolean")
 
@@ -118,19 +118,22 @@ class Asker:
         call = self._updates.waiting(call_id, name, arguments)
         if call is None:
             call_id = call_id or f"{request.interrupt_id}-{number}"
-            await self._update(self._updates.start(call_id, name, arguments, content, status="pending"))
+            await self._update(self._updates.start(call_id, name, arguments, content))
             call = self._updates.calls[self._updates.shown[call_id]]
         call.asked = True
         call.has_diff = call.has_diff or any(each["type"] == "diff" for each in content)
         options = _options_of(action)
         if not options:  # an edit, or a reply in place of the call's result
             raise UnableError
-        chosen = await self._permission({**self._updates.call(call, content), "status": "pending"}, options)
-        decision = decide({"once": "y", "thread": "t", "always": "a", "reject": "n"}[chosen], action)
+        shown = {**self._updates.call(call, content), "status": "pending"}
+        chosen = await self._permission(shown, options)
+        if chosen == _ASK_OUTSIDE:
+            shown["content"] = [*content, shown_text("Outside of the sandbox it can do all that you can.")]
+            outside = _option("outside", "Run once outside of the sandbox", "allow_once")
+            chosen = await self._permission(shown, [outside, _REJECT])
+        decision = decide({"once": "y", "thread": "t", "outside": "o", "reject": "n"}[chosen], action)
         if decision["type"] == "approve":
-            await self._update(
-                {"sessionUpdate": "tool_call_update", "toolCallId": call.call_id, "status": "in_progress"}
-            )
+            await self._update(self._updates.running(call.call_id))
         return decision
 
     async def _content(
@@ -138,15 +141,15 @@ class Asker:
     ) -> list[Fields]:
         """Return the parts of a call that the user has to see: its change of a file, or its server's description."""
         tool = toolbox.tools.get(name) if toolbox is not None else None
-        if tool is not None and tool.changes and action.get("diff"):
+        if toolbox is not None and tool is not None and tool.changes and action.get("diff"):
             # The tool runs only if the file is as it is now: see `Toolbox.approve`.
-            change = await asyncio.to_thread(plan, tool, arguments)
+            change = await asyncio.to_thread(toolbox.plan, tool, arguments)
             if (
                 change.digest == action.get("file_sha256")
                 and change.diff() == action["diff"]
                 and change.after is not None
             ):
-                return [diff(str(change.root / change.path), change.before, change.after)]
+                return [diff(str(change.file), change.before, change.after)]
             shown = "\n".join(line for line, _ in diff_lines(str(action["diff"])))
             return [shown_text(f"```diff\n{shown}\n```")]
         description = "\n".join(reveal_lines(str(action.get("description") or "")))
@@ -345,8 +348,15 @@ def _option(option_id: str, name: str, kind: str) -> Fields:
     return {"optionId": option_id, "name": name, "kind": kind}
 
 
+_REJECT = _option("reject", "Reject", "reject_once")
+
+
 def _options_of(action: Mapping[str, Any]) -> list[Fields]:
-    """Return how the user may decide on the call `action`: once, by a rule, or not."""
+    """Return how the user may decide on the call `action`: once, for the thread, outside of the sandbox, or not.
+
+    Editors bind a key, and some a label, to a kind: no two options have the same one. So the rule is for the thread
+    only, and what leads outside has the kind that grants nothing if it is chosen by mistake: another question follows.
+    """
     allowed, scopes = action.get("allowed") or ("approve", "reject"), action.get("scopes") or ()
     rule = reveal(str(action.get("rule") or ""))
     options = []
@@ -354,8 +364,8 @@ def _options_of(action: Mapping[str, Any]) -> list[Fields]:
         options.append(_option("once", "Allow once", "allow_once"))
         if rule and "thread" in scopes:
             options.append(_option("thread", f"Allow in this thread: {rule}", "allow_always"))
-        if rule and "always" in scopes:
-            options.append(_option("always", f"Always allow: {rule}", "allow_always"))
     if "reject" in allowed:
-        options.append(_option("reject", "Reject", "reject_once"))
+        options.append(_REJECT)
+    if "outside" in scopes:
+        options.append(_option(_ASK_OUTSIDE, "Run outside of the sandbox...", "reject_always"))
     return options

@@ -2,25 +2,28 @@
 
 from chatcli.commands.registry import CommandRegistry
 from chatcli.config.providers import LOCAL, PROVIDERS
-from chatcli.config.settings import Settings
+from chatcli.config.settings import Settings, ToolMode
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import UsageError
 from chatcli.models.local.pulled import find_model, pulled_models
 from chatcli.models.names import LOCAL_MODELS, ModelName, resolve_model
 from chatcli.serve.acp.client import Fields
 
-MODES = {
+MODES: dict[ToolMode, Fields] = {
+    "plan": {"name": "Plan", "description": "Only tools that read are there: nothing is changed."},
     "ask": {"name": "Ask", "description": "Calls of tools that can change or send something ask first."},
-    "auto": {"name": "Run everything", "description": "All calls of tools run without asking."},
+    "edit": {"name": "Edit", "description": "Files in the folder are changed without asking; commands ask."},
+    "auto": {"name": "Auto", "description": "Edits in the folder and confined commands run without asking."},
+    "yes": {"name": "Run everything", "description": "All calls of tools run without asking."},
 }
 
 
-def mode_state(current: str) -> Fields:
+def mode_state(current: ToolMode) -> Fields:
     """Return the modes, of which `current` is the one that holds."""
     return {"currentModeId": current, "availableModes": [{"id": mode, **about} for mode, about in MODES.items()]}
 
 
-def mode_option(current: str) -> Fields:
+def mode_option(current: ToolMode) -> Fields:
     """Return the modes as an option, which newer editors show in place of them."""
     return _option("mode", "Mode", current, [{"value": mode, **about} for mode, about in MODES.items()])
 

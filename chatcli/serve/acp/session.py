@@ -39,7 +39,7 @@ class EditorSession:
         """Held by what uses the thread."""
         self._prompts: set[asyncio.Event] = set()
         """What stops each prompt that runs or waits."""
-        self._mode = "auto" if settings.yes else "ask"
+        self._mode = settings.tool_mode
 
     def state(self) -> Fields:
         """Return the modes and options of the session, as a client gets them when it is opened."""
@@ -67,10 +67,10 @@ class EditorSession:
         async with self._lock:
             await (await self.turns()).replay()
 
-    async def show_open_requests(self) -> None:
-        """Show what the thread waits for, so that the next prompt can answer it."""
+    async def show_state(self) -> None:
+        """Show what the thread waits for, so that the next prompt can answer it, and how long it is."""
         async with self._lock:
-            await (await self.turns()).show_open_requests()
+            await (await self.turns()).show_state()
 
     async def use_mode(self, mode: str) -> None:
         """Let the mode `mode` decide which calls of tools run unasked."""
@@ -93,11 +93,12 @@ class EditorSession:
         return {"configOptions": self.options()}
 
     async def _choose_mode(self, mode: str) -> None:
-        if not self._has_tools or mode not in MODES:
+        found = next((each for each in MODES if each == mode), None)
+        if not self._has_tools or found is None:
             raise invalid(f"there is no mode {mode!r}")
-        self._mode = mode
+        self._mode = found
         if self._prompts:  # it holds from the next call of a tool, also in the prompt that runs
-            (await self.conversation.chat_session()).toolbox.rules.everything = mode == "auto"
+            (await self.conversation.chat_session()).toolbox.rules.mode = found
 
     async def prompt(self, blocks: Any) -> Fields:
         """Run a prompt, and return why it ended."""

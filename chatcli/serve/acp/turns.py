@@ -15,6 +15,7 @@ from chatcli.commands.registry import CommandContext, ParsedCommand, parse_comma
 from chatcli.commands.threads import drop_recalled
 from chatcli.commands.tree import LIST
 from chatcli.config.providers import PROVIDERS
+from chatcli.config.settings import ToolMode
 from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
 from chatcli.events import (
     STOPPED,
@@ -40,7 +41,6 @@ from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.requests import Ask, Continue, Resume
 from chatcli.sessions.stream import read_todos
-from chatcli.tools.changes import plan
 from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -99,12 +99,15 @@ class Turns:
         self._title = ""
         self._context = CommandContext(self.conversation, session.commands, self.settings, folder=self._workspace.root)
 
-    async def show_open_requests(self) -> None:
-        """Show what the thread waits for, so that the next prompt can answer it."""
+    async def show_state(self) -> None:
+        """Show what the thread waits for, so that the next prompt can answer it, and what of the window it takes."""
         for request in await (await self.conversation.session()).pending():
             if not is_review(request.payload):  # about calls, the user is asked when the next prompt comes
                 self._in_words.add(request.interrupt_id)
             await self._asker.show(request)
+        if not self.conversation.has_own_graph:
+            fitted = await (await self.conversation.chat_session()).context()
+            await self._send_usage(fitted.tokens, fitted.budget)
 
     async def replay(self) -> None:
         """Show the thread's messages again, and its list of what is to be done."""
@@ -123,7 +126,7 @@ class Turns:
         if self._asking is not None:
             self._asking.cancel()
 
-    async def run(self, blocks: Any, stop: asyncio.Event, mode: str | None) -> Fields:
+    async def run(self, blocks: Any, stop: asyncio.Event, mode: ToolMode | None) -> Fields:
         """Run the prompt `blocks` until `stop` is set, and return why it ended.
 
         The `mode` decides which calls of tools run unasked; it is None where there are no tools.
@@ -144,7 +147,7 @@ class Turns:
         spending = Spending()
         self._check_stop()
         if mode is not None:
-            (await self.conversation.chat_session()).toolbox.rules.everything = mode == "auto"
+            (await self.conversation.chat_session()).toolbox.rules.mode = mode
         try:
             command = parse_command(text)
             found = None if command is None else self._context.registry.find(command.name)
@@ -351,7 +354,7 @@ class Turns:
                         await self._update(update)
                 if isinstance(event, TurnFinished):
                     spending.add(event.usage)
-                    await self._show_usage(event)
+                    await self._send_usage(event.context_tokens, event.context_budget)
                     if event.finish_reason == STOPPED and (
                         notice := await (await self.conversation.session()).stopped_notice()
                     ):
@@ -365,22 +368,25 @@ class Turns:
             self._updates.hidden.add(event.call_id)
             await self._update(plan_of(todos))
             return
+        chat = None if self.conversation.has_own_graph else await self.conversation.chat_session()
+        tool = chat.toolbox.tools.get(event.name) if chat is not None else None
         content: list[Fields] = []
-        toolbox = await self._toolbox()
-        tool = toolbox.tools.get(event.name) if toolbox is not None else None
-        if tool is not None and tool.changes:
+        if chat is not None and tool is not None and tool.changes:
             with suppress(ToolException):  # it is not run either
-                change = await asyncio.to_thread(plan, tool, event.arguments)
-                content = [diff(str(self._updates.root / change.path), change.before, change.after or "")]
+                change = await asyncio.to_thread(chat.toolbox.plan, tool, event.arguments)
+                content = [diff(str(self._updates.root / change.shown), change.before, change.after or "")]
         await self._update(self._updates.start(event.call_id, event.name, event.arguments, content))
+        rules = await chat.allowed() if chat is not None else []
+        if chat is None or tool is None or chat.toolbox.rules.allows(tool, event.arguments, rules):
+            await self._update(self._updates.running(self._updates.shown[event.call_id]))
 
-    async def _show_usage(self, event: TurnFinished) -> None:
-        if event.context_budget is None:
+    async def _send_usage(self, used: int, size: int | None) -> None:
+        """Send how many tokens of the model's window are used, and what the thread has cost, if that is known."""
+        if size is None:  # the protocol has no update without it
             return
-        update: Fields = {"sessionUpdate": "usage_update", "used": event.context_tokens, "size": event.context_budget}
-        if event.cost_usd is not None:
-            answers = await self.conversation.answered()
-            paid = await asyncio.to_thread(spent, answers)
+        update: Fields = {"sessionUpdate": "usage_update", "used": used, "size": size}
+        paid = await asyncio.to_thread(spent, await self.conversation.answered())
+        if paid.complete or paid.cost_usd:
             update["cost"] = {"amount": paid.cost_usd, "currency": "USD"}
         await self._update(update)
 

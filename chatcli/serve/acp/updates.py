@@ -1,5 +1,6 @@
 """Events and stored messages as the updates that an editor shows."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,7 @@ def locations_of(arguments: Mapping[str, Any], root: Path) -> list[Fields]:
         path = arguments.get(key)
         if isinstance(path, str) and path and "\n" not in path and "://" not in path:
             line = next((arguments[key] for key in _LINES if type(arguments.get(key)) is int), None)
-            location: Fields = {"path": str(root / path)}
+            location: Fields = {"path": os.path.normpath(root / path)}
             return [{**location, "line": line} if line is not None and line > 0 else location]
     return []
 
@@ -163,21 +164,14 @@ class Updates:
             case _:
                 yield from self._aside(event)
 
-    def start(
-        self, call_id: str, name: str, arguments: Mapping[str, Any], content: Sequence[Fields] = (), **more: Any
-    ) -> Fields:
-        """Return the update that shows a call that begins."""
+    def start(self, call_id: str, name: str, arguments: Mapping[str, Any], content: Sequence[Fields] = ()) -> Fields:
+        """Return the update that shows a new call, which does not run yet."""
         content = [*(content or diff_of(name, arguments, self.root))]
         shown = f"{call_id}-{len(self.shown_ids)}" if call_id in self.shown_ids else call_id
         self.shown_ids.add(shown)
         self.shown[call_id] = shown
         self.calls[shown] = OpenCall(shown, name, arguments, has_diff=bool(content))
-        return {
-            "sessionUpdate": "tool_call",
-            **self.call(self.calls[shown], content),
-            "status": "in_progress",
-            **more,
-        }
+        return {"sessionUpdate": "tool_call", **self.call(self.calls[shown], content), "status": "pending"}
 
     def call(self, call: OpenCall, content: Sequence[Fields] = ()) -> Fields:
         """Return the fields that describe `call`."""
@@ -189,6 +183,10 @@ class Updates:
             "locations": locations_of(call.arguments, self.root),
             **({"content": list(content)} if content else {}),
         }
+
+    def running(self, call_id: str) -> Fields:
+        """Return the update that says that the call shown as `call_id` runs."""
+        return {"sessionUpdate": "tool_call_update", "toolCallId": call_id, "status": "in_progress"}
 
     def end_calls(self) -> Iterator[Fields]:
         """Yield the end of the calls that were cut short."""

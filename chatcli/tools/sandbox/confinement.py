@@ -43,12 +43,14 @@ class Sandbox:
         folder: The folder.
         is_on: Whether the user wants commands to be confined.
         forced: How they are confined; None for as well as this system can.
+        more: Other folders in which they may write.
 
     """
 
     folder: Path
     is_on: bool = True
     forced: Strength | None = None
+    more: tuple[Path, ...] = ()
 
     @property
     def strength(self) -> Strength:
@@ -86,7 +88,9 @@ class Sandbox:
             for name in (_TMP, _SHM):
                 (root / name).mkdir(mode=0o700)
             if _MACOS:
-                text = macos.profile(self.folder, root / _TMP, places.withheld(), network=access == "network")
+                text = macos.profile(
+                    [self.folder, *self.more], root / _TMP, places.withheld(), network=access == "network"
+                )
                 variables = [f"{name}={root / _TMP}" for name in _TEMPORARY]
                 confined = ["/usr/bin/env", *variables, "sandbox-exec", "-p", text, *command]
                 yield leash.leashed(confined) if leashed else confined
@@ -101,8 +105,12 @@ class Sandbox:
         abi, kept = landlock.version(), places.withheld()
         folder = Path(os.path.realpath(self.folder))
         # Beside the temporary folders of other commands, a command could change what these may do.
-        may_write = places.is_writable(folder, {*kept, str(root)})
-        writable = [root / _TMP, root / _SHM, *([folder] if may_write else [])]
+        apart = {*kept, str(root)}
+        writable = [
+            root / _TMP,
+            root / _SHM,
+            *(each for each in (folder, *self.more) if places.is_writable(each, apart)),
+        ]
         rules: list[tuple[str, int]] = [
             ("/", landlock.LIST),
             *((path, landlock.READ) for path in places.readable(kept)),

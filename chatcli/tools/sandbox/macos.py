@@ -7,11 +7,11 @@ from pathlib import Path
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/dtracehelper")
 
 
-def profile(folder: Path, temporary: Path, withheld: Iterable[str], *, network: bool) -> str:
-    """Return the profile in Apple's language; of rules that match, the last one holds."""
-    real = folder.resolve()
+def profile(folders: Iterable[Path], temporary: Path, withheld: Iterable[str], *, network: bool) -> str:
+    """Return the profile in Apple's language, for a command that writes in `folders`; the last match holds."""
+    real = [folder.resolve() for folder in folders]
     secrets = sorted(withheld)
-    writes = [*([real] if not any(_touches(real, Path(place)) for place in secrets) else []), temporary]
+    writes = [*(each for each in real if not any(_touches(each, Path(place)) for place in secrets)), temporary]
     lines = [
         "(version 1)",
         "(deny default)",
@@ -22,7 +22,11 @@ def profile(folder: Path, temporary: Path, withheld: Iterable[str], *, network: 
         *(f"(deny file-read-data (subpath {_quoted(place)}))" for place in secrets),
         *(f"(allow file-read* file-write* (subpath {_quoted(place)}))" for place in writes),
         *(f"(allow file-read* file-write-data file-ioctl (literal {_quoted(place)}))" for place in _DEVICES),
-        *(f"(deny file-write* (subpath {_quoted(real / '.git' / name)}))" for name in ("hooks", "config")),
+        *(
+            f"(deny file-write* (subpath {_quoted(each / '.git' / name)}))"
+            for each in real
+            for name in ("hooks", "config")
+        ),
         *(["(allow network-outbound (remote ip))", "(allow system-socket)"] if network else []),
     ]
     return "\n".join(lines)

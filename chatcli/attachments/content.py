@@ -76,8 +76,13 @@ def _without_broken_chunks(data: bytes) -> bytes:
 
 @contextmanager
 def _open_image(name: str, data: bytes) -> "Iterator[Image.Image]":
-    from PIL import Image
+    try:
+        from PIL import Image
+    except ImportError:
+        from chatcli.config.installation import install_command  # late: few need it
 
+        remedy = f"Install it: {install_command('images')}"
+        raise UsageError(f"{name}: images need the extra images", remedy=remedy) from None
     try:
         with warnings.catch_warnings():
             # An image that is dangerously large is an error here, not a warning.

@@ -10,6 +10,7 @@ from chatcli.helper.same_conditions import Environment
 from chatcli.helper.spawn import is_there, lock_start
 from chatcli.runtime.deferred_packages import defer_packages
 from chatcli.runtime.garbage import put_off_collections
+from chatcli.runtime.untraced import leave_out_tracing
 
 MODULES = (
     "chatcli.cli.helper_runs",
@@ -86,6 +87,7 @@ def _serve() -> None:
     defer_packages()
     environment = Environment()
     with environment.watched():
+        leave_out_tracing()
         import_all()
     from chatcli.cli.helper_runs import serve_runs
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from chatcli.cli.grammar.completion import variable
 from chatcli.errors import BadGraphError, ChatcliError, ExitCode, InternalError, UsageError, limit_of, unexpected
+from chatcli.runtime.command_line import read_plain
+from chatcli.runtime.program import CHAT, current_program
 from chatcli.runtime.signals import ignore_signals, point_at_devnull
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
@@ -69,12 +71,16 @@ def _bad_surroundings(error: OSError) -> UsageError | None:
 
 
 def _program(args: list[str], options: Mapping[str, Any]) -> int:
-    if args or variable() in os.environ:
+    read: tuple[Mapping[str, Any], list[str]] | None = options, []
+    if args:
+        read = read_plain(args) if current_program() is CHAT else None
+    if read is None or variable() in os.environ:
         from chatcli.cli.app import run_command_line
 
         return run_command_line(args)
-    # Nothing to parse: without Typer, the prompt appears in two thirds of the time.
+    # Without Typer, the prompt appears in two thirds of the time.
     from chatcli.cli.load_settings import load_settings
     from chatcli.cli.run.dispatch import start
 
-    return start(load_settings(options, starts_conversation=True), [])
+    given, words = read
+    return start(load_settings(given, starts_conversation=not words), words)

@@ -33,6 +33,9 @@ _MAX_MEMBERS = 20_000
 _MAX_PAGES = 10_000
 _HEADING = re.compile(r"(/?)h([1-6])")
 _STYLE = re.compile(r"(?:heading|titre|überschrift|encabezado) ?([1-6])", re.IGNORECASE)
+_CHARACTERS = {"br": "\n", "cr": "\n", "tab": "\t", "noBreakHyphen": "-"}
+_APART = frozenset(("AlternateContent", "del", "drawing", "moveFrom", "object", "pict", "pPr", "rPr"))
+"""What of a paragraph in a DOCX file is no text of it."""
 
 Line = tuple[str, int]
 """A line and, if it is a heading, its level from 1; else 0."""
@@ -112,22 +115,61 @@ def pdf_pages(data: bytes) -> Iterator[str]:
 
 def docx_lines(data: bytes) -> Iterator[Line]:
     """Yield the lines of a DOCX file: its paragraphs, and the rows of its tables."""
-    from docx import Document
-    from docx.table import Table
-
-    _bounded(data).close()
-    for item in Document(io.BytesIO(data)).iter_inner_content():
-        if isinstance(item, Table):
-            for row in item.rows:
-                cells = {cell._tc: cell for cell in row.cells}  # merged cells are given more than once
-                texts = (" ".join(cell.text.split()) for cell in cells.values())
-                yield " | ".join(texts), 0
+    with _bounded(data) as file:
+        name = _related(file, "", "officeDocument")
+        document, styles = _xml(file.read(name)), _related(file, name, "styles")
+        listed = _xml(file.read(styles)).findall("{*}style") if styles else ()
+    names = {_attribute(style, "styleId"): _attribute(style.find("{*}name"), "val") for style in listed}
+    for item in document.iterfind("{*}body/*"):
+        if item.tag.endswith("}tbl"):
+            yield from ((row, 0) for row in _rows(item))
             yield "", 0
-        else:
-            style = _STYLE.match(item.style.name or "") if item.style is not None else None
-            for line in item.text.splitlines() or [""]:
+        elif item.tag.endswith("}p"):
+            style = _STYLE.match(names.get(_attribute(item.find("{*}pPr/{*}pStyle"), "val"), ""))
+            for line in "".join(_texts(item)).splitlines() or [""]:
                 yield line, int(style[1]) if style and line.strip() else 0
             yield "", 0
+
+
+def _related(file: zipfile.ZipFile, part: str, kind: str) -> str:
+    """Return the name of the part of `file` that `part` names as its `kind`; empty if there is none."""
+    folder, name = posixpath.split(part)
+    for one in _xml(file.read(posixpath.join(folder, "_rels", f"{name}.rels"))):
+        if one.get("Type", "").endswith(f"/{kind}"):
+            return posixpath.normpath(posixpath.join("/", folder, one.get("Target", ""))).strip("/")
+    return ""
+
+
+def _attribute(element: ET.Element | None, name: str) -> str:
+    found = () if element is None else element.items()
+    return next((value for key, value in found if key.endswith(f"}}{name}")), "")
+
+
+def _texts(element: ET.Element) -> Iterator[str]:
+    """Yield the texts of a paragraph, or a part of it, without what is deleted or stands in a box."""
+    for child in element:
+        kind = child.tag.rpartition("}")[2]
+        if kind == "t":
+            yield child.text or ""
+        elif kind in _CHARACTERS:
+            yield _CHARACTERS[kind]
+        elif kind not in _APART:
+            yield from _texts(child)
+
+
+def _rows(table: ET.Element) -> Iterator[str]:
+    """Yield the rows of a table as lines; a cell that goes on below is repeated there."""
+    above: dict[int, str] = {}
+    for row in table.iterfind("{*}tr"):
+        column, texts = 0, []
+        for cell in row.iterfind("{*}tc"):
+            merged = cell.find("{*}tcPr/{*}vMerge")
+            if merged is None or _attribute(merged, "val") == "restart":
+                paragraphs = ("".join(_texts(paragraph)) for paragraph in cell.iterfind("{*}p"))
+                above[column] = " ".join(" ".join(paragraphs).split())
+            texts.append(above.get(column, ""))
+            column += int(_attribute(cell.find("{*}tcPr/{*}gridSpan"), "val") or 1)
+        yield " | ".join(texts)
 
 
 def epub_lines(data: bytes) -> Iterator[Line]:

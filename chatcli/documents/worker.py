@@ -87,7 +87,7 @@ class Worker:
 
 
 def _start(*, by_kernel: bool) -> subprocess.Popen[bytes]:
-    found = (find_spec(package) for package in ("chatcli", "pypdf", "docx"))
+    found = (find_spec(package) for package in ("chatcli", "pypdf"))
     folders = [str(Path(spec.origin).parents[1]) for spec in found if spec is not None and spec.origin]
     bounds = [MEMORY, None if by_kernel else _OUT_OF_MEMORY, folders]
     # Isolated, so that nothing is imported from the current folder; in its own session, so that Ctrl+C at the terminal

@@ -121,9 +121,9 @@ def image_size(data: bytes) -> tuple[int, int] | None:
 def _open(data: bytes) -> "Image.Image | None":
     if not data:
         return None
-    from PIL import Image
+    with suppress(Exception), warnings.catch_warnings():  # the decoders may raise anything; Pillow may be missing
+        from PIL import Image
 
-    with suppress(Exception), warnings.catch_warnings():  # the decoders may raise anything for a damaged image
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
         if 0 < image.width * image.height <= MAX_PIXELS:

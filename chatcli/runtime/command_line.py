@@ -1,6 +1,7 @@
 """The grammar of the command line, for code that runs before Typer is imported; a test compares it with Typer's."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from chatcli.runtime.options import OPTIONS
 
@@ -10,6 +11,14 @@ SUBCOMMANDS = (
 )
 VALUED = frozenset(flag for option in OPTIONS if option.metavar for flag in option.flags)
 """The options of `chat` that take a value; all others are flags."""
+_BY_FLAG = {
+    flag: (option, flag == first)
+    for option in OPTIONS
+    for first, *others in (flags.split("/") for flags in option.flags)
+    for flag in (first, *others)
+}
+"""Each flag with its option, and whether it switches that on."""
+_MAX_DIGITS = 18
 _LIKENESS = 0.75
 """How alike a word and the name that it mistypes are at least: two letters of four are exchanged in `hlep`."""
 WORD, ESCAPED = "", "--"
@@ -30,6 +39,37 @@ def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield name, value if equals else next(rest, None) if name in VALUED else None
         else:
             yield from _split_short(argument, rest)
+
+
+def read_plain(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]] | None:
+    """Return the settings that `chat ARGUMENTS` gives, by name, and the prompt's words; None if Typer has to read it.
+
+    It has to where there is a sub-command, `-`, an option that is no setting or lacks its value, or an unusual number.
+    """
+    given: dict[str, Any] = {}
+    words: list[str] = []
+    for flag, value in split(arguments):
+        option, on = _BY_FLAG.get(flag, (None, True))
+        if flag in (WORD, ESCAPED):
+            words.append(value or "")
+            if value == "-" or (flag == WORD and len(words) == 1 and _may_name_subcommand(words[0])):
+                return None
+        elif option is None or "start" in option.scopes or (value is None) == bool(option.metavar):
+            return None
+        elif option.kind is list:
+            given.setdefault(option.name, []).append(value)
+        elif option.kind in (int, float) and value is not None:
+            digits = value.replace(".", "", 1) if option.kind is float else value
+            if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS):
+                return None
+            given[option.name] = option.kind(value)
+        else:
+            given[option.name] = on if value is None else value
+    return None if given.keys() >= {"system", "role"} else (given, words)  # these options exclude each other
+
+
+def _may_name_subcommand(word: str) -> bool:
+    return word in SUBCOMMANDS or bool(near_subcommand(word))
 
 
 def near_subcommand(word: str, names: Sequence[str] = SUBCOMMANDS) -> str:

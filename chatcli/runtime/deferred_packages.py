@@ -76,21 +76,20 @@ class _LateBuildingLoader(SourceFileLoader):
             config["defer_build"] = before
 
 
+LOADERS: dict[str, type[SourceFileLoader]] = dict.fromkeys(DEFERRED, _DeferringLoader)
+"""What loads single modules; `untraced` adds some."""
+
+
 class _Finder:
     """Finds the modules that are loaded in another way; Python's own finders find everything else."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name in DEFERRED:
-            loader: type[SourceFileLoader] = _DeferringLoader
-        elif name.startswith(_BUILT_LATE):
-            loader = _LateBuildingLoader
-        else:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and type(spec.loader) is SourceFileLoader:  # anything else is imported as usual
+        loader = LOADERS.get(name) or (_LateBuildingLoader if name.startswith(_BUILT_LATE) else None)
+        spec = PathFinder.find_spec(name, path, target) if loader is not None else None
+        if loader is not None and spec is not None and type(spec.loader) is SourceFileLoader:
             spec.loader = loader(spec.loader.name, spec.loader.path)
-        return spec
+        return spec  # anything else is imported as usual
 
 
 def defer_packages() -> None:

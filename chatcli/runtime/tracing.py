@@ -12,13 +12,14 @@ _failures: list[Exception] = []
 def watch_tracing() -> None:
     """Note the failures of LangSmith's tracing from now on, if its variables switch it on."""
     # Call it after langchain-core is imported, which imports LangSmith's package too.
-    from langsmith.utils import LangSmithError, tracing_is_enabled
+    from langsmith.utils import tracing_is_enabled
 
     if not tracing_is_enabled():
         return
     import logging
 
     from langsmith.run_trees import get_cached_client
+    from langsmith.utils import LangSmithError
 
     # It also logs what `trace_failure` returns; without a handler, that would go to stderr.
     logging.getLogger("langsmith").addHandler(logging.NullHandler())
@@ -40,17 +41,19 @@ def finish_tracing() -> bool:
     """Send the rest of the traces; return whether that is done, or was given up after SEND_TRACES_SECONDS."""
     # LangSmith's own threads would retry an unreachable server for many seconds, and wait for a hanging one for
     # minutes. After giving up, only `os._exit` ends without them.
-    tracers = sys.modules.get("langchain_core.tracers.langchain")
-    if tracers is None:  # there was no turn
+    # The client that all tracers share; LangSmith's package may be imported in part only: see `untraced`.
+    trees = sys.modules.get("langsmith.run_trees")
+    client = trees and vars(trees).get("_CLIENT")
+    if client is None:  # nothing was traced
         return True
     from threading import Thread
 
-    sending = Thread(target=tracers.wait_for_all_tracers, daemon=True)
+    sending = Thread(target=client.flush, daemon=True)
     try:
         sending.start()
         sending.join(SEND_TRACES_SECONDS)
     except RuntimeError:  # no thread can be started
-        return not sys.modules["langsmith.utils"].tracing_is_enabled()
+        return False
     except KeyboardInterrupt:
         return False
     return not sending.is_alive()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from docx import Document
+from docx.opc.packuri import PackURI
+from docx.oxml import parse_xml
 
 from chatcli.documents import read
 from chatcli.documents.passage import Passage
@@ -99,6 +101,41 @@ def test_a_docx_has_the_lines_of_its_text_and_its_headings(reader: DocumentReade
     assert [(passage.start_line, passage.headings) for passage in found] == [(1, ("Guide",)), (5, ("Guide", "Install"))]
     assert found[1].text == "Install\n\nRun\nit.\n\na | b\nc | d"
     assert found[1].end_line == 11
+
+
+def test_a_docx_has_what_word_shows_of_its_paragraphs_and_merged_cells(reader: DocumentReader) -> None:
+    document, out = Document(), io.BytesIO()
+    first = document.add_paragraph("one\ttwo ", style="Heading 2")
+    first.add_run("three").font.bold = True
+    w = f'xmlns:w="{first._p.nsmap["w"]}"'
+    for part in (
+        f"<w:del {w}><w:r><w:delText>gone</w:delText></w:r></w:del>",
+        f"<w:ins {w}><w:r><w:t> four</w:t></w:r></w:ins>",
+        f"<w:moveFrom {w}><w:r><w:t>elsewhere</w:t></w:r></w:moveFrom>",
+        f"<w:r {w}><w:noBreakHyphen/><w:t>five</w:t><w:instrText>PAGE</w:instrText></w:r>",
+        f"<w:r {w}><w:pict><w:p><w:r><w:t>box</w:t></w:r></w:p></w:pict></w:r>",
+    ):
+        first._p.append(parse_xml(part))
+    first.paragraph_format.tab_stops.add_tab_stop(914400)
+    table = document.add_table(3, 3)
+    table.cell(0, 0).merge(table.cell(1, 0)).text = "left\nside"
+    table.cell(0, 1).merge(table.cell(0, 2)).text = "wide"
+    table.cell(1, 2).text = "b"
+    table.cell(2, 0).text = "c"
+    document.save(out)
+    (found,) = passages(reader, "a.docx", out.getvalue())
+    assert found.headings == ("one\ttwo three four-five",)
+    assert found.text.splitlines()[2:] == ["left side | wide", "left side |  | b", "c |  | "]
+
+
+def test_a_docx_may_keep_its_parts_elsewhere(reader: DocumentReader) -> None:
+    document, out = Document(), io.BytesIO()
+    document.add_heading("Guide", 3)
+    document.part.partname = PackURI("/other/document2.xml")
+    document.part._styles_part.partname = PackURI("/styles.xml")
+    document.save(out)
+    assert passages(reader, "a.docx", out.getvalue())[0].headings == ("Guide",)
+    assert problem(reader, "a.docx", archive(**{"_rels__.rels": "<Relationships/>"})).startswith("it is damaged")
 
 
 def test_an_epub_has_the_chapters_of_its_spine_in_order(reader: DocumentReader) -> None:

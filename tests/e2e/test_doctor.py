@@ -49,7 +49,7 @@ def test_what_is_optional_and_missing_is_no_failure(chat: Chat, fake: FakeOpenAI
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text(
         "import importlib.util as util\nfind = util.find_spec\n"
-        "hidden = ('xllamacpp', 'onnxruntime')\n"
+        "hidden = ('xllamacpp', 'onnxruntime', 'PIL')\n"
         "util.find_spec = lambda name, *more: None if name in hidden else find(name, *more)\n"
     )
     result = chat("doctor", "--json", env={"PYTHONPATH": str(hidden)})
@@ -57,6 +57,7 @@ def test_what_is_optional_and_missing_is_no_failure(chat: Chat, fake: FakeOpenAI
     optional = {finding["subject"]: finding["detail"] for finding in result.json()}
     assert optional["local model"].startswith("not installed, optional; to add it: ")
     assert optional["search by meaning"].startswith("not installed, optional; to add it: ")
+    assert optional["images"].startswith("Pillow is not installed, optional; to add it: ")
     answering = chat("doctor", "--json", env={"PYTHONPATH": str(hidden), "CHATCLI_MODEL": "local"})
     [model] = [finding for finding in answering.json() if finding["subject"] == "model"]
     assert (answering.returncode, model["state"], "[local]" in model["remedy"]) == (1, "problem", True), answering

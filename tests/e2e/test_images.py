@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Home
+from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer
 
@@ -34,6 +34,22 @@ def paste_tool(home: Home) -> dict[str, str]:
 
 def images_of(content: Any) -> list[str]:
     return [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+
+
+@pytest.mark.executable
+def test_without_pillow_an_image_is_refused_and_a_text_is_not(chat: Chat, fake: FakeOpenAI, image: bytes) -> None:
+    hidden = chat.home.root / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['PIL'] = None\n")
+    (chat.home.work / "notes.txt").write_text("Notes.")
+    env = {"PYTHONPATH": str(hidden)}
+    result = chat("-f", "cat.png", "what is it?", env=env)
+    assert (result.returncode, result.stdout, len(fake.requests)) == (2, "", 0), result
+    first, second = result.stderr.splitlines()
+    assert first == "error: cat.png: images need the extra images"
+    assert second.startswith("Install it: ")
+    assert second.endswith("[images]'")
+    assert chat("-f", "notes.txt", "what is it?", env=env).returncode == 0
 
 
 def test_a_pasted_image_is_sent_and_shown_as_is_one_of_the_answer(

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import sys
 
 import pytest
 from PIL import Image
@@ -179,6 +180,15 @@ def test_a_broken_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         shown = answer(f"![x](data:image/png;base64,{data}) y", 50, protocol="kitty").lines()
         assert re.fullmatch(r"\[image: x, broken, [\d.]+ k?B\] y", "".join(shown))
     assert "broken" in "".join(answer("![x](data:image/png;base64,AAA", 50).lines())
+
+
+@pytest.mark.parametrize("protocol", ["kitty", "iterm", "sixel", ""])
+def test_without_pillow_an_image_is_named(monkeypatch: pytest.MonkeyPatch, protocol: Protocol) -> None:
+    data = image()
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    text = f"![x](data:image/png;base64,{base64.b64encode(data).decode()}) y"
+    assert re.fullmatch(r"\[image: x, [\d.]+ k?B\] y", "".join(answer(text, 50, protocol=protocol).lines()))
+    assert picture(data, protocol, CELLS) == ""
 
 
 @pytest.mark.parametrize("size", [1, 3, 11, 1000])

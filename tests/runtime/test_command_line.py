@@ -9,14 +9,14 @@ import typer
 from typer.core import TyperOption
 from typer.main import get_command
 
-from chatcli.cli.app import app, read_command_line
+from chatcli.cli.app import app, given_settings, read_command_line
 from chatcli.cli.grammar.group import SUBCOMMAND, WrongArguments
 from chatcli.cli.grammar.group import SUBCOMMANDS as COMMANDS
 from chatcli.cli.subcommands import acp, mcp
 from chatcli.config.settings import Settings
 from chatcli.helper import eligible as asking
-from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, near_subcommand, split
-from chatcli.runtime.options import OPTIONS, SCOPES, scoped
+from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, near_subcommand, read_plain, split
+from chatcli.runtime.options import OPTIONS, SCOPES, Option, scoped
 from chatcli.runtime.signals import wanted_format
 
 
@@ -79,6 +79,45 @@ def test_any_command_line_is_split_as_typer_splits_it(monkeypatch: pytest.Monkey
                 values if isinstance(taken, list | tuple) else values[-1:]
             ), line
         assert (wanted_format(line) == "json") == (context.params["json"] or context.params["format"] == "json"), line
+
+
+TEXTS = ("work", "", "-x", "--", "two words", "a=b")
+NUMBERS = ("0", "7", "007", "0.5", ".5", "5.", "-1", "+1", " 7", "7_0", "1e3", "nan", "x", "", "\u0663", "9" * 30, ".")
+
+
+def _as_typer_reads(line: list[str]) -> tuple[dict[str, object], list[str]] | None:
+    """Return the settings and the words, None where Typer refuses the line or finds a sub-command."""
+    try:
+        context = read_command_line(line)
+    except WrongArguments:
+        return None
+    if context.meta:
+        return None
+    return {name: value for name, value in given_settings(context.params).items() if value is not None}, context.args
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)
+def test_an_option_is_read_as_typer_reads_it(option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatcli.cli.app.get_command", functools.cache(get_command))  # 5 ms each
+    flags = [flag for flags in option.flags for flag in flags.split("/")]
+    values = () if not option.metavar else NUMBERS if option.kind in (int, float) else TEXTS
+    lines = [[flag, value] for flag in flags for value in values]
+    lines += [[flag] for flag in flags] + [[f"{flag}={value}"] for flag in flags for value in (*values, "x")]
+    lines += [[flag, first, flags[0], second] for flag in flags for first in values[:2] for second in values[:2]]
+    one = lines[0]
+    lines += [["-q", *one, "--store", "memory:"], ["why", *one, "--", "-x"], ["--", *one], [*one, "--", "threads"]]
+    lines += [[*one, word] for word in ("word", "two words", "-", "threads", "Threadz", "hlep", "")]
+    read = {tuple(line): found for line in lines if (found := read_plain(line)) is not None}
+    for line, found in read.items():
+        assert found == _as_typer_reads(list(line)), line
+    is_setting = "start" not in option.scopes
+    assert (tuple(one) in read, (*one, "two words") in read, ("--", *one) in read) == (is_setting, is_setting, True)
+
+
+def test_what_is_left_to_typer() -> None:
+    for line in ("--system x --role y", "--thread x --continue", "--version", "threads list", "hi -", "-", "dcotor"):
+        assert read_plain(line.split()) is None
+    assert read_plain(["hello", "threads"]) == ({}, ["hello", "threads"])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from chatcli.models.names import ModelName
 from chatcli.rendering.build import build_renderer
 from chatcli.runtime.program import CHAT, command, current_program
 from chatcli.runtime.signals import leave_signals_to_python
+from chatcli.runtime.untraced import leave_out_tracing
 
 
 def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
@@ -50,6 +51,7 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
     if composed.graph_notice and not settings.quiet:
         print(composed.graph_notice, file=sys.stderr)
     if composed.is_plain:
+        leave_out_tracing()
         ask_missing_key(settings, _first_model(composed))
     renderer = build_renderer(settings)
     if request.stays:

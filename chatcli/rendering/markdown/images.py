@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from chatcli.rendering.images import image_size
 from chatcli.text import format_size
@@ -17,7 +18,7 @@ _DESCRIPTION = re.compile(r"!\[[^\[\]\n]*\Z")
 _END = re.compile(r"[^\w+/=;,.%-]")
 _MAX_LINE = 1000
 _TYPES = ("png", "jpeg", "gif", "webp")
-_ADDRESS = re.compile(r"data:image/\w+;\d+;(\d+x\d+|broken);([\d.]+)(\w+)")
+_ADDRESS = re.compile(r"data:image/\w+;\d+;(\d+x\d+|broken|);([\d.]+)(\w+)")
 
 
 class DataImages:
@@ -82,7 +83,7 @@ class DataImages:
         data = _decoded(encoded) if complete and self._length <= MAX_DATA else b""
         size = image_size(data)
         self._number += 1
-        pixels = f"{size[0]}x{size[1]}" if size else "broken"
+        pixels = f"{size[0]}x{size[1]}" if size else "broken" if find_spec("PIL") else ""
         count = format_size(len(data) or self._length * 3 // 4).replace(" ", "")
         address = f"{kind};{self._number};{pixels};{count}"
         if size:
@@ -103,4 +104,4 @@ def image_name(description: str, address: str) -> str:
     if match is None:
         return f"[image: {description}]"
     pixels, amount, unit = match.groups()
-    return f"[image: {description}, {pixels}, {amount} {unit}]"
+    return f"[image: {', '.join(filter(None, (description, pixels, f'{amount} {unit}')))}]"

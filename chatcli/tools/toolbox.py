@@ -354,7 +354,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _is_installed() -> bool:
-    return importlib.util.find_spec("langchain_mcp_adapters") is not None
+    return importlib.util.find_spec("mcp") is not None
 
 
 def _session_maker() -> "Callable[..., McpSession]":

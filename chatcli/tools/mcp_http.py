@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -53,28 +52,27 @@ class AnsweringClient(httpx2.AsyncClient):
             response = await self._send_with_login(request, **options)
             if number is None or response.has_redirect_location:
                 return response  # the SDK handles these itself
-            if response.is_error:
-                return _events(request, await self._refusal(response, number))
+            headers = {name: value for name, value in response.headers.items() if name.startswith("mcp-")}
+            if response.is_success and response.headers.get("content-type", "").lower().startswith(_EVENTS):
+                return _events(request, headers, stream=_Answer(response, number))
+            return _events(request, headers, content=_event(self._message(response, await response.aread(), number)))
         except (httpx2.TransportError, LimitError) as error:
             return _instead(request, number, error)
-        kept = {name: value for name, value in response.headers.items() if name.startswith("mcp-")}
-        headers = {**kept, "content-type": _EVENTS}
-        return httpx2.Response(response.status_code, headers=headers, stream=_Answer(response, number), request=request)
 
-    async def _refusal(self, response: httpx2.Response, number: RequestId) -> dict[str, Any]:
-        """Return the error in `response`, which may be one of the protocol, as that of the request `number`."""
-        body = await response.aread()
-        await response.aclose()
+    def _message(self, response: httpx2.Response, body: bytes, number: RequestId) -> dict[str, Any]:
+        """Return the message in the `body` of `response` to the request `number`; an error where it holds none."""
         reason = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
         if response.status_code == httpx2.codes.UNAUTHORIZED:
             return _failure(number, reason + self._remedy)
         if response.status_code == httpx2.codes.NOT_FOUND and _SESSION in response.request.headers:
             return _failure(number, reason, FORGOTTEN)
-        with suppress(ValueError):
+        try:
             message = read_json(body)
-            if isinstance(message, dict) and isinstance(message.get("error"), dict):
-                return {**message, "id": number}
-        return _failure(number, reason)
+        except ValueError:
+            message = None
+        if isinstance(message, dict) and (response.is_success or isinstance(message.get("error"), dict)):
+            return {**message, "id": number}
+        return _failure(number, "the server's answer is not valid MCP" if response.is_success else reason)
 
     async def _send_with_login(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Return the answer to `request`. Raises `LoginNeededError` if only a new login would help."""
@@ -93,28 +91,22 @@ class AnsweringClient(httpx2.AsyncClient):
 
 
 class _Answer(httpx2.AsyncByteStream):
-    """The events of `response`, and after them an error for the request `number`, in case it got no result."""
+    """The events of `response`, and an error for the request `number` where they break off."""
 
     def __init__(self, response: httpx2.Response, number: RequestId) -> None:
         self._response = response
         self._number = number
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        reason, end, resumable = "the server closed the connection during the call", b"\n", False
+        end, resumable = b"\n", False
         try:
-            if self._response.headers.get("content-type", "").lower().startswith(_EVENTS):
-                async for part in self._response.aiter_bytes():
-                    resumable = resumable or _EVENT_ID.search(end + part) is not None
-                    end = (end + part)[-8:]
-                    yield part
-            else:
-                yield _event(read_json(await self._response.aread()))
+            async for part in self._response.aiter_bytes():
+                resumable = resumable or _EVENT_ID.search(end + part) is not None
+                end = (end + part)[-8:]
+                yield part
         except (httpx2.TransportError, LimitError) as error:
-            reason, resumable = _transport_reason(error), resumable and not isinstance(error, LimitError)
-        except ValueError:
-            reason = "the server's answer is not valid MCP"
-        if not resumable:  # else the SDK asks for the rest, by the number of the last event
-            yield b"\n\n" + _event(_failure(self._number, reason))
+            if not resumable or isinstance(error, LimitError):  # else the SDK asks for what comes after the last event
+                yield b"\n\n" + _event(_failure(self._number, _transport_reason(error)))
 
     async def aclose(self) -> None:
         await self._response.aclose()
@@ -147,7 +139,7 @@ def _instead(request: httpx2.Request, number: RequestId | None, error: Exception
     Raises `TransportError` if the request opens a stream of the server's own messages, which the SDK can do without.
     """
     if number is not None:
-        return _events(request, _failure(number, _transport_reason(error)))
+        return _events(request, {}, content=_event(_failure(number, _transport_reason(error))))
     if request.method == "GET":
         raise error
     # A notification, or the end of the session: no result is awaited, and an error would end every other call.
@@ -169,5 +161,5 @@ def _event(message: object) -> bytes:
     return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
 
 
-def _events(request: httpx2.Request, message: dict[str, Any]) -> httpx2.Response:
-    return httpx2.Response(200, headers={"content-type": _EVENTS}, content=_event(message), request=request)
+def _events(request: httpx2.Request, headers: dict[str, str], **body: Any) -> httpx2.Response:
+    return httpx2.Response(200, headers={**headers, "content-type": _EVENTS}, request=request, **body)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 from anyio.streams.memory import MemoryObjectSendStream
 from mcp import Client, MCPError, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import SubscriptionLost
+from pydantic import ValidationError
 
 from chatcli import __version__, paths
 from chatcli.config.mcp_servers import McpServer
@@ -41,6 +43,8 @@ PING_SECONDS = 5.0
 """Time for a server over HTTP to show that it is still there, after a request failed."""
 PROGRESS_SECONDS = 0.1
 """From one report of a call's progress to the next: a server may send thousands."""
+LISTEN_SECONDS = 30.0
+"""From the end of a stream of changes to the next one: the server may have ended."""
 MAX_PAGES = 20
 """The most pages of a list that a server is asked for."""
 
@@ -69,11 +73,27 @@ class McpSession:
         """Start the server or connect to it, and read its tools, within `seconds`; a failure becomes the `problem`."""
         self._seconds = seconds
 
-        async def load(client: Client) -> None:
-            self.tools = [as_langchain_tool(tool, self._call) for tool in await _list_tools(client)]
-
-        await self._connection.open(seconds, load)
+        await self._connection.open(seconds, self._read_tools)
         self.problem = self._connection.problem
+
+    async def refresh(self) -> bool:
+        """Read the tools again if the server has said that they changed; return whether they were read.
+
+        The older ones stay where that fails.
+        """
+        if self.problem or not self._connection.has_news:
+            return False
+        self._connection.has_news = False
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self.request(self._read_tools)
+        except (MCPError, ChatcliError, ValidationError, TimeoutError) as error:
+            self.host.announce(Notice(f"the tools of {self.name} changed, and can't be read: {one_line(str(error))}"))
+            return False
+        return True
+
+    async def _read_tools(self, client: Client) -> None:
+        self.tools = [as_langchain_tool(tool, self._call) for tool in await _list_tools(client)]
 
     async def close(self) -> None:
         """End the session, and the server if it was started here."""
@@ -139,6 +159,8 @@ class _Connection:
         """Whether the other side is known to be gone."""
         self.doubtful = False
         """Whether a request failed, so that the other side may be gone."""
+        self.has_news = False
+        """Whether the server's tools may have changed."""
         self._name = name
         self._server = server
         self._host = host
@@ -184,6 +206,7 @@ class _Connection:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(seconds):
                     await self._connect(stack)
+                    stack.push_async_callback(_stop, asyncio.create_task(self._listen()))
                     await self._host.choose_log_level(self.client)
                     if load is not None:
                         await load(self.client)
@@ -193,6 +216,27 @@ class _Connection:
             self.problem = _reason(self._name, self._server, error, seconds)
         finally:
             self._ready.set()
+
+    async def _listen(self) -> None:
+        """Ask a server to say what changes, if it can: since 2026-07-28 it has to be asked."""
+        offered = self.client.server_capabilities
+        kinds = {"tools": offered.tools, "prompts": offered.prompts, "resources": offered.resources}
+        wanted = {f"{name}_list_changed": bool(kind and kind.list_changed) for name, kind in kinds.items()}
+        while self.client.session.initialize_result is None and any(wanted.values()):
+            try:
+                async with self.client.listen(**wanted) as changes:  # type: ignore[arg-type]
+                    async for _ in changes:
+                        pass  # `_take` gets them as well
+            except SubscriptionLost:
+                pass
+            except MCPError as error:
+                if error.code != FAILED:
+                    return
+            await asyncio.sleep(LISTEN_SECONDS)
+            self.has_news = True
+
+    async def _take(self, message: object) -> None:
+        self.has_news = self.has_news or isinstance(message, types.ToolListChangedNotification)
 
     async def _connect(self, stack: AsyncExitStack) -> None:
         """Open the transport and agree on a version of the protocol, until `stack` ends."""
@@ -223,6 +267,7 @@ class _Connection:
             log_level=self._host.log_level,
             elicitation_callback=self._host.elicit,
             sampling_callback=self._host.sample,
+            message_handler=self._take,
         )
         self.client = await stack.enter_async_context(client)
 
@@ -252,6 +297,11 @@ class _Report:
         """Announce that the call is over, if it had any progress."""
         if self._last is not None:
             self._announce(Progress(self._label, self._last.done, self._last.total, "percent", finished=True))
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _list_tools(client: Client) -> list[types.Tool]:

@@ -117,6 +117,8 @@ class Toolbox:
         server: the next call continues to wait.
         """
         await self._opened()
+        if any([await session.refresh() for session in self.sessions]):
+            self._name_tools()
         if not self._reported:
             self._reported = True
             for line in self.problems():
@@ -261,6 +263,9 @@ class Toolbox:
                 for name, server in self._servers.items()
             ]
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
+        self._name_tools()
+
+    def _name_tools(self) -> None:
         self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
 
     def _served(self) -> Iterator[Tool]:
@@ -273,10 +278,14 @@ class Toolbox:
             of_server: set[str] = set()
             for tool in session.tools:
                 name = _free(tool.name, of_server)
-                tool.name = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
-                reads_only = (tool.metadata or {}).get("readOnlyHint") is True
-                asks = partial(_asks, tool)
-                yield Tool(tool, asks=asks, reads_only=reads_only, server=session.name, served_name=name)
+                shown = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
+                yield Tool(
+                    tool.model_copy(update={"name": shown}),
+                    asks=partial(_asks, tool),
+                    reads_only=(tool.metadata or {}).get("readOnlyHint") is True,
+                    server=session.name,
+                    served_name=name,
+                )
 
 
 def build_toolbox(

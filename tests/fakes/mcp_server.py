@@ -260,6 +260,22 @@ def think(question: str, answer: Annotated[types.CreateMessageResult, Resolve(as
     return f"{answer.model} says {answer.content.text}" if isinstance(answer.content, types.TextContent) else "?"
 
 
+def grown() -> str:
+    """Say that it is there."""
+    return "grown"
+
+
+@server.tool(annotations=OWN_DATA)
+async def grow(ctx: Context) -> str:
+    """Add a tool."""
+    server.add_tool(grown, annotations=OWN_DATA)
+    if LEGACY:
+        await ctx.session.send_tool_list_changed()
+    else:
+        await ctx.notify_tools_changed()
+    return "added"
+
+
 @server.resource("notes://today", title="Today's notes")
 def today() -> str:
     """Return the notes."""

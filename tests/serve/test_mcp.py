@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import httpx2
 import psutil
 import pytest
-from mcp import ClientSession, MCPError, StdioServerParameters, stdio_client, types
+from mcp import Client, ClientSession, MCPError, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated
 
 from tests.conftest import KEY
 from tests.e2e.checks import assert_reported
@@ -30,13 +31,17 @@ TOKEN = "a-token-of-this-test-0123456789"
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 
 
-@asynccontextmanager
-async def connected(chat: Chat, *args: str) -> AsyncIterator[ClientSession]:
-    """Start `chat mcp ARGS` and give a session with it."""
+def command_of(chat: Chat, *args: str) -> StdioServerParameters:
+    """Return what starts `chat mcp ARGS`."""
     assert chat.forks is not None
     program = str(chat.forks.command_folder() / "chat")
-    server = StdioServerParameters(command=program, args=["mcp", *args], env=chat.home.env, cwd=chat.home.work)
-    async with stdio_client(server) as streams, ClientSession(*streams) as session:
+    return StdioServerParameters(command=program, args=["mcp", *args], env=chat.home.env, cwd=chat.home.work)
+
+
+@asynccontextmanager
+async def connected(chat: Chat, *args: str) -> AsyncIterator[ClientSession]:
+    """Start `chat mcp ARGS` and give a session with it, of the versions before 2026-07-28."""
+    async with stdio_client(command_of(chat, *args)) as streams, ClientSession(*streams) as session:
         await session.initialize()
         yield session
 
@@ -206,6 +211,32 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
 
     assert chat("docs", "index", "docs").returncode == 0
     talk(chat, script)
+
+
+def test_a_client_of_2026_07_28_begins_no_session_and_hears_of_changed_threads(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(Answer("The sky scatters blue light."), Answer("Red light is left."))
+    pieces: list[str | None] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        pieces.append(message)
+
+    async def work() -> None:
+        async with Client(command_of(chat)) as client:
+            assert client.protocol_version == "2026-07-28"
+            assert "threads" in (client.instructions or "")
+            asked = await client.call_tool("ask", {"question": "blue?"}, progress_callback=note)
+            thread = value_of(asked)["thread_id"]
+            assert "".join(map(str, pieces)) == "The sky scatters blue light."
+            uri = f"thread:///{thread}"
+            async with client.listen(resources_list_changed=True, resource_subscriptions=[uri]) as changes:
+                await client.call_tool("ask", {"question": "red?", "thread_id": thread})
+                assert [await anext(changes), await anext(changes)] == [ResourcesListChanged(), ResourceUpdated(uri)]
+            [page] = (await client.read_resource(uri)).contents
+            assert isinstance(page, types.TextResourceContents)
+            assert "Red light is left." in page.text
+            assert await code_of(client.read_resource("thread:///nothing")) == types.INVALID_PARAMS
+
+    asyncio.run(work())
 
 
 async def code_of(request: Coroutine[Any, Any, Any]) -> int:
@@ -418,7 +449,7 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(
     assert status(**bearer, origin="http://attacker.example") == 403
     assert httpx.get(url.replace("/mcp", "/other"), headers=bearer).status_code == 404
 
-    async def talk_over_http(question: str) -> str:
+    async def talk_over_http(question: str, version: Literal["legacy", "2026-07-28"]) -> str:
         pieces: list[str] = []
 
         async def note(progress: float, total: float | None, message: str | None) -> None:
@@ -426,16 +457,14 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(
 
         async with (
             httpx2.AsyncClient(headers=bearer, timeout=60) as http,
-            streamable_http_client(url, http_client=http) as (reader, writer),
-            ClientSession(reader, writer) as session,
+            Client(streamable_http_client(url, http_client=http), mode=version) as client,
         ):
-            await session.initialize()
-            result = await session.call_tool("ask", {"question": question}, progress_callback=note)
+            result = await client.call_tool("ask", {"question": question}, progress_callback=note)
             assert "".join(pieces) == text_of(result)
             return text_of(result)
 
     async def both() -> list[str]:
-        return [*await asyncio.gather(talk_over_http("one"), talk_over_http("two"))]
+        return [*await asyncio.gather(talk_over_http("one", "legacy"), talk_over_http("two", "2026-07-28"))]
 
     assert asyncio.run(both()) == ["You said: one", "You said: two"]
     server.process.send_signal(signal.SIGTERM)

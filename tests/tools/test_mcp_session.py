@@ -14,6 +14,7 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.events import Notice
 from chatcli.tools.mcp_host import Host
 from chatcli.tools.mcp_session import McpSession
+from chatcli.tools.toolbox import Toolbox
 
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
@@ -89,3 +90,26 @@ def test_a_server_that_ends_at_what_it_does_not_know_is_begun_with_as_older_vers
         return session.problem, [tool.name for tool in session.tools]
 
     assert asyncio.run(run()) == ("", ["old"])
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("kind", ["2025-11-25", "2026-07-28", "2026-07-28 over HTTP"])
+def test_a_tool_that_a_server_adds_is_read(tmp_path: Path, kind: str) -> None:
+    async def run() -> str:
+        with ExitStack() as stack:
+            server = McpServer(
+                command=sys.executable, args=(SERVER,), env={"MCP_LEGACY": "1"} if "2025" in kind else {}
+            )
+            if "HTTP" in kind:
+                server = McpServer(url=f"http://127.0.0.1:{served(stack, tmp_path)[1]}/mcp")
+            toolbox = Toolbox({"fake": server})
+            tools = await toolbox.open(pytest.fail)
+            assert "grown" not in tools
+            while "grown" not in tools:  # the server tells it while this goes on
+                await tools["grow"].runnable.ainvoke({})
+                tools = await toolbox.open(pytest.fail)
+            grown = str(await tools["grown"].runnable.ainvoke({}))
+            await toolbox.close()
+            return grown
+
+    assert "grown" in asyncio.run(asyncio.wait_for(run(), 60))

@@ -16,6 +16,7 @@ import jsonschema
 import mcp.types as types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -29,7 +30,7 @@ from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUM
 from chatcli.text import one_line
 
 if TYPE_CHECKING:
-    from chatcli.serve.mcp.service import McpService, Result
+    from chatcli.serve.mcp.service import AskCall, McpService, Result
 
 INSTRUCTIONS = (
     "This keeps its user's conversations with language models as threads. `ask` begins or continues a thread;"
@@ -67,6 +68,9 @@ class ChatServer:
         self._opening: asyncio.Task[McpService] | None = None
         self._turns: set[asyncio.Task[Result]] = set()
         self._stop_turns: set[Callable[[], None]] = set()
+        self._changes = InMemorySubscriptionBus()
+        """Tells clients that listen which threads have changed here."""
+        self._listening = ListenHandler(self._changes)
         of_chat: dict[str, Any] = {
             "on_list_prompts": self._guarded(self._list_prompts),
             "on_get_prompt": self._guarded(self._get_prompt),
@@ -81,11 +85,13 @@ class ChatServer:
             on_list_resource_templates=self._guarded(self._list_templates),
             on_read_resource=self._guarded(self._read_resource),
             on_completion=self._guarded(self._complete),
+            on_subscriptions_listen=self._listening,
             **(of_chat if self._of_chat else {}),
         )
 
     async def close(self) -> None:
         """Stop all turns, which keep what has arrived of their answers, and close what they used."""
+        self._listening.close()
         for stop in tuple(self._stop_turns):
             stop()
         if self._turns:
@@ -185,7 +191,7 @@ class ChatServer:
         report = _Progress(context)
         service = await self._service()
         turn = service.turn(arguments, report)
-        task = asyncio.create_task(turn.run())
+        task = asyncio.create_task(self._run_turn(turn))
         self._turns.add(task)
         self._stop_turns.add(turn.interrupt)
 
@@ -202,6 +208,14 @@ class ChatServer:
             report.end()
             turn.interrupt()
             raise
+
+    async def _run_turn(self, turn: "AskCall") -> "Result":
+        try:
+            return await turn.run()
+        finally:  # a question that failed is kept, too
+            if (thread_id := turn.thread_id) is not None:
+                await self._changes.publish(ResourcesListChanged())
+                await self._changes.publish(ResourceUpdated(address(thread_id)))
 
     # Resources
 

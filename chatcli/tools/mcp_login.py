@@ -188,9 +188,16 @@ class _Callback:
         self._state = ""
 
     def expect(self, state: str) -> None:
-        """Take only what has this `state`, which other pages and programs do not know."""
+        """Take only what has this `state`, which other pages and programs do not know.
+
+        A server that moved to another authorization server asks anew. Raises `OAuthFlowError` if it has refused before.
+        """
+        if self._state:
+            self._result.result()
+            self._result = self._loop.create_future()
+        else:
+            threading.Thread(target=self._read_lines, daemon=True).start()
         self._state = state
-        threading.Thread(target=self._read_lines, daemon=True).start()
 
     async def wait(self) -> AuthorizationCodeResult:
         """Return what came back. Raises `OAuthFlowError` if the server refused."""

@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, Literal
 
 from mcp import Client, InputRequiredRoundsExceededError, MCPError, types
@@ -13,10 +12,8 @@ from chatcli.attachments.attachment import Attachment, identify
 from chatcli.errors import UsageError
 from chatcli.text import format_size, one_line
 from chatcli.tools.mcp_resources import ServedPrompt, ServedResource
-from chatcli.tools.mcp_session import MAX_PAGES, McpSession, Result
+from chatcli.tools.mcp_session import MAX_LISTED, McpSession, Result, whole_list
 
-MAX_LISTED = 1000
-"""The most resources or prompts of a server that are offered."""
 MAX_BYTES = 20_000_000
 """The largest resource, and the largest prompt with all that it holds."""
 MAX_PARTS = 50
@@ -27,13 +24,13 @@ _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 async def list_resources(session: McpSession) -> list[ServedResource]:
     """Return the resources that the server lists; none if it has none."""
-    listed = await _all_pages(session, "resources")
+    listed = await _list(session, "resources")
     return [ServedResource(str(each.uri), _short(each.title or each.name)) for each in listed]
 
 
 async def list_prompts(session: McpSession) -> list[ServedPrompt]:
     """Return the prompts that the server lists; none if it has none, and none that can't be typed."""
-    listed = await _all_pages(session, "prompts")
+    listed = await _list(session, "prompts")
     return [
         ServedPrompt(
             session.name,
@@ -100,24 +97,15 @@ async def read_prompt(
     return "\n\n".join(texts), attachments
 
 
-async def _all_pages(session: McpSession, kind: Literal["resources", "prompts"]) -> list[Any]:
+async def _list(session: McpSession, kind: Literal["resources", "prompts"]) -> list[Any]:
     """Return the server's list of a `kind`; empty if it has none."""
 
-    async def page(cursor: str | None, connection: Client) -> tuple[Sequence[Any], str | None]:
-        if getattr(connection.server_capabilities, kind) is None:
-            return (), None
-        ask = connection.list_resources if kind == "resources" else connection.list_prompts
-        result = await ask(cursor=cursor)
-        return getattr(result, kind), result.next_cursor
+    async def ask(client: Client) -> list[Any]:
+        if getattr(client.server_capabilities, kind) is None:
+            return []
+        return await whole_list(client.list_resources if kind == "resources" else client.list_prompts, kind)
 
-    listed: list[Any] = []
-    cursor: str | None = None
-    for _ in range(MAX_PAGES):
-        found, cursor = await _ask(session, session.name, partial(page, cursor))
-        listed += found
-        if not cursor or len(listed) >= MAX_LISTED:
-            break
-    return listed[:MAX_LISTED]
+    return await _ask(session, session.name, ask)
 
 
 async def _ask(session: McpSession, name: str, send: Callable[[Client], Awaitable[Result]]) -> Result:

@@ -45,8 +45,9 @@ PROGRESS_SECONDS = 0.1
 """From one report of a call's progress to the next: a server may send thousands."""
 LISTEN_SECONDS = 30.0
 """From the end of a stream of changes to the next one: the server may have ended."""
-MAX_PAGES = 20
-"""The most pages of a list that a server is asked for."""
+MAX_LISTED = 1000
+"""The most tools, resources or prompts of a server that are offered."""
+MAX_PAGES = 100
 
 
 class McpSession:
@@ -81,19 +82,22 @@ class McpSession:
 
         The older ones stay where that fails.
         """
-        if self.problem or not self._connection.has_news:
+        if self.problem or not self._connection.tools_changed:
             return False
-        self._connection.has_news = False
+        self._connection.tools_changed = False
         try:
             async with asyncio.timeout(self._seconds):
                 await self.request(self._read_tools)
+        except asyncio.CancelledError:
+            self._connection.tools_changed = True
+            raise
         except (MCPError, ChatcliError, ValidationError, TimeoutError) as error:
             self.host.announce(Notice(f"the tools of {self.name} changed, and can't be read: {one_line(str(error))}"))
             return False
         return True
 
     async def _read_tools(self, client: Client) -> None:
-        self.tools = [as_langchain_tool(tool, self._call) for tool in await _list_tools(client)]
+        self.tools = [as_langchain_tool(tool, self._call) for tool in await whole_list(client.list_tools, "tools")]
 
     async def close(self) -> None:
         """End the session, and the server if it was started here."""
@@ -159,7 +163,7 @@ class _Connection:
         """Whether the other side is known to be gone."""
         self.doubtful = False
         """Whether a request failed, so that the other side may be gone."""
-        self.has_news = False
+        self.tools_changed = False
         """Whether the server's tools may have changed."""
         self._name = name
         self._server = server
@@ -226,17 +230,17 @@ class _Connection:
             try:
                 async with self.client.listen(**wanted) as changes:  # type: ignore[arg-type]
                     async for _ in changes:
-                        pass  # `_take` gets them as well
+                        pass  # `_note_change` gets them as well
             except SubscriptionLost:
                 pass
             except MCPError as error:
                 if error.code != FAILED:
                     return
             await asyncio.sleep(LISTEN_SECONDS)
-            self.has_news = True
+            self.tools_changed = True
 
-    async def _take(self, message: object) -> None:
-        self.has_news = self.has_news or isinstance(message, types.ToolListChangedNotification)
+    async def _note_change(self, message: object) -> None:
+        self.tools_changed = self.tools_changed or isinstance(message, types.ToolListChangedNotification)
 
     async def _connect(self, stack: AsyncExitStack) -> None:
         """Open the transport and agree on a version of the protocol, until `stack` ends."""
@@ -267,7 +271,7 @@ class _Connection:
             log_level=self._host.log_level,
             elicitation_callback=self._host.elicit,
             sampling_callback=self._host.sample,
-            message_handler=self._take,
+            message_handler=self._note_change,
         )
         self.client = await stack.enter_async_context(client)
 
@@ -304,15 +308,16 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-async def _list_tools(client: Client) -> list[types.Tool]:
-    tools: list[types.Tool] = []
+async def whole_list(ask: Callable[..., Awaitable[Any]], kind: str) -> list[Any]:
+    """Return the list of a `kind`, such as "tools", that `ask` returns page by page, up to the limits."""
+    listed: list[Any] = []
     cursor: str | None = None
     for _ in range(MAX_PAGES):
-        page = await client.list_tools(cursor=cursor)
-        tools += page.tools
-        if not (cursor := page.next_cursor):
+        page = await ask(cursor=cursor)
+        listed += getattr(page, kind)
+        if not (cursor := page.next_cursor) or len(listed) >= MAX_LISTED:
             break
-    return tools
+    return listed[:MAX_LISTED]
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ def as_langchain_tool(
     return StructuredTool(
         name=tool.name,
         description=tool.description or "",
-        args_schema=tool.input_schema,
+        args_schema={"properties": {}, **tool.input_schema},  # langchain takes it for given
         coroutine=run,
         response_format="content_and_artifact",
         metadata=tool.annotations.model_dump(by_alias=True) if tool.annotations is not None else None,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,13 +84,13 @@ for line in sys.stdin:
 
 @pytest.mark.e2e
 def test_a_server_that_ends_at_what_it_does_not_know_is_begun_with_as_older_versions_have_it(tmp_path: Path) -> None:
-    async def run() -> tuple[str, list[str]]:
+    async def run() -> tuple[str, dict[str, dict[str, Any]]]:
         session = McpSession("old", McpServer(command=sys.executable, args=("-c", OLD)))
         await session.open(30)
         await session.close()
-        return session.problem, [tool.name for tool in session.tools]
+        return session.problem, {tool.name: tool.args for tool in session.tools}
 
-    assert asyncio.run(run()) == ("", ["old"])
+    assert asyncio.run(run()) == ("", {"old": {}})
 
 
 @pytest.mark.e2e

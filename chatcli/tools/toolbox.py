@@ -363,7 +363,8 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _is_installed() -> bool:
-    return importlib.util.find_spec("mcp") is not None
+    # The package that only version 2 of the SDK has: other packages bring version 1.
+    return importlib.util.find_spec("mcp_types") is not None
 
 
 def _session_maker() -> "Callable[..., McpSession]":

@@ -476,7 +476,7 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(
 def test_without_the_extra_a_line_says_how_to_install_it(chat: Chat, home: Home) -> None:
     hidden = home.root / "hidden"
     hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['mcp'] = None\n")
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['mcp_types'] = None\n")
     done = chat("mcp", env={"PYTHONPATH": str(hidden)})
     assert_reported(done, 2)
     assert "[mcp]" in done.stderr

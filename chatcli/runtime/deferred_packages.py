@@ -32,7 +32,7 @@ DEFERRED = frozenset(
     )
 )
 """Packages whose `__init__` imports much that a turn does not need."""
-_BUILT_LATE = ("langchain_core.", "langsmith.", "mcp.")
+_BUILT_LATE = ("langchain_core.", "langsmith.", "mcp.", "mcp_types.")
 """Prefixes of modules with many pydantic models, of which a turn needs few."""
 _LAZY = frozenset(
     ("langchain_core", "langchain_openai", "langgraph", "langgraph_sdk", "langsmith", "openai", "requests")

@@ -116,6 +116,8 @@ class Toolbox:
         server: the next call continues to wait.
         """
         await self._opened()
+        if any([await session.refresh() for session in self.sessions]):
+            self._name_tools()
         if not self._reported:
             self._reported = True
             for line in self.problems():
@@ -252,6 +254,9 @@ class Toolbox:
                 for name, server in self._servers.items()
             ]
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
+        self._name_tools()
+
+    def _name_tools(self) -> None:
         self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
 
     def _served(self) -> Iterator[Tool]:
@@ -264,10 +269,14 @@ class Toolbox:
             of_server: set[str] = set()
             for tool in session.tools:
                 name = _free(tool.name, of_server)
-                tool.name = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
-                reads_only = (tool.metadata or {}).get("readOnlyHint") is True
-                asks = partial(_asks, tool)
-                yield Tool(tool, asks=asks, reads_only=reads_only, server=session.name, served_name=name)
+                shown = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
+                yield Tool(
+                    tool.model_copy(update={"name": shown}),
+                    asks=partial(_asks, tool),
+                    reads_only=(tool.metadata or {}).get("readOnlyHint") is True,
+                    server=session.name,
+                    served_name=name,
+                )
 
 
 def build_toolbox(
@@ -342,7 +351,8 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _is_installed() -> bool:
-    return importlib.util.find_spec("langchain_mcp_adapters") is not None
+    # The package that only version 2 of the SDK has: other packages bring version 1.
+    return importlib.util.find_spec("mcp_types") is not None
 
 
 def _session_maker() -> "Callable[..., McpSession]":

@@ -5,8 +5,9 @@ import contextvars
 import math
 import os
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from anyio.streams.memory import MemoryObjectSendStream
@@ -22,11 +23,11 @@ from chatcli.events import Notice, Progress
 from chatcli.runtime.addresses import open_key_warning
 from chatcli.runtime.program import command
 from chatcli.text import one_line
-from chatcli.tools.leash import leashed
 from chatcli.tools.mcp_host import Host
 from chatcli.tools.mcp_http import FAILED, FORGOTTEN, MAX_REASON, AnsweringClient, first_error
 from chatcli.tools.mcp_login import ServerLogin, has_login
 from chatcli.tools.mcp_tools import as_langchain_tool
+from chatcli.tools.sandbox.confinement import Sandbox
 from chatcli.tools.shell import inherited_environment
 
 if TYPE_CHECKING:
@@ -323,8 +324,8 @@ async def whole_list(ask: Callable[..., Awaitable[Any]], kind: str) -> list[Any]
 @asynccontextmanager
 async def _transport(name: str, server: McpServer, host: Host) -> AsyncIterator[tuple[Any, Any]]:
     if server.command is not None:
-        with _log(name) as errors:
-            async with stdio_client(_parameters(server), errlog=errors) as streams:
+        with _log(name) as errors, _launched(server) as parameters:
+            async with stdio_client(parameters, errlog=errors) as streams:
                 yield streams
         return
     assert server.url is not None
@@ -349,14 +350,16 @@ def _log(name: str) -> TextIO:
     return open(path, "w", encoding="utf-8", opener=paths.private_opener)
 
 
-def _parameters(server: McpServer) -> StdioServerParameters:
-    """Return the command of the server, with harmless variables of this process and its own ones, without keys."""
-    env = {**inherited_environment(), **server.env}
+@contextmanager
+def _launched(server: McpServer) -> Iterator[StdioServerParameters]:
+    """Give the command of the server, with harmless variables of this process and its own ones, without keys."""
     found = server.command_path()
     if found is None:
         raise UsageError(f"its command {server.command} was not found")
-    command, *args = leashed([found, *server.args])
-    return StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd and os.path.expanduser(server.cwd))  # noqa: PTH111 - the SDK's own type
+    folder = os.path.expanduser(server.cwd or "") or server.confined_in or None  # noqa: PTH111 - the SDK's own type
+    sandbox = Sandbox(Path(server.confined_in), is_on=bool(server.confined_in))
+    with sandbox.launch([found, *server.args], "confined") as (first, *args):
+        yield StdioServerParameters(command=first, args=args, env={**inherited_environment(), **server.env}, cwd=folder)
 
 
 def _reason(name: str, server: McpServer, error: BaseException, seconds: float) -> str:
@@ -365,6 +368,8 @@ def _reason(name: str, server: McpServer, error: BaseException, seconds: float) 
     if isinstance(error, ChatcliError):
         return error.message
     reason = f"no answer within {seconds:g} seconds" if isinstance(error, TimeoutError) else one_line(str(error))
+    if server.confined_in:
+        reason += f" (it is confined, without the network; to lift that: {command('mcp add', shlex.quote(name))} ...)"
     log = paths.server_log(name)
     written = log.read_text(encoding="utf-8", errors="replace") if server.command and log.exists() else ""
     last = written.strip().splitlines()[-1:]

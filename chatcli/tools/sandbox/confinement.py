@@ -115,7 +115,6 @@ class Sandbox:
         rules += [(str(path), landlock.writing(abi)) for path in writable]
         mounts = self._mounts(root, writable) if self.strength == "full" else []
         return {
-            "folder": os.fsencode(folder),
             "mounts": [(os.fsencode(source), os.fsencode(target)) for source, target in mounts],
             "writable": [os.fsencode(path) for path in [Path(_SHARED), *writable, *places.git_folders(writable)]],
             "rules": [(os.fsencode(path), rights) for path, rights in rules],

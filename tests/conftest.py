@@ -94,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run more processes than there are cores: tests wait for servers, disks and ends of processes in between.
 
-    Those that run the program wait half of their time, units hardly.
+    Those that run the program wait much of their time, units hardly.
     """
     cores = os.cpu_count() or 1
     return cores + 1 if config.getoption("markexpr") == "not e2e" else 2 * cores

@@ -158,8 +158,8 @@ def test_the_toolbar_shows_the_model_that_the_thread_remembers(
     chat("--base-url", server.base_url, "-m", "gpt-fake-mini", "-t", "bu", "one")
     tty = terminal("-t", "bu", *(["--base-url", server.base_url] if given else []))
     tty.answer_positions()
-    tty.wait_for("bu · openai:gpt-fake-mini")  # as the index has it, at first
-    tty.wait_for(lambda _: "bu · openai:gpt-fake-mini" in tty.screen() and "starting" not in tty.screen())
+    tty.wait_for("· openai:gpt-fake-mini")  # as the index has it, at first
+    tty.wait_for(lambda _: "one · openai:gpt-fake-mini · 18 tokens so far" in tty.screen())  # once it is open
     tty.send_line("two")
     tty.wait_for("You said: two")
     assert [request.body["model"] for request in server.requests] == ["gpt-fake-mini"] * 2

@@ -192,6 +192,7 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
         "plain": (False, "default"),
         "file": (["a.txt", "b.png"], "environment CHATCLI_FILE"),
         "docs": ([], "default"),
+        "semantic": (True, "default"),
         "no_instructions": (False, "default"),
         "no_memory": (False, "default"),
         "share_memory": (False, "default"),

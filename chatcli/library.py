@@ -304,8 +304,7 @@ def spec_of(
         spec = GraphSpec(label, label, target=graph)
         if kind is Kind.GRAPH or (kind is not Kind.FACTORY and any(map(values.of, KINDS))):
             from chatcli.graphs.user.load import as_graph
-            from chatcli.graphs.user.schemas import check_values
-            from chatcli.graphs.user.shape import find_shape
+            from chatcli.graphs.user.schemas import check_values, find_shape
 
             compiled = as_graph(graph, kind, spec)
             # One that exists may remember what is missing here.

@@ -61,6 +61,7 @@ _HEAVY = [
         "tools/test_leash.py",
         "tools/test_mcp_everything.py",
         "tools/test_mcp_questions.py",
+        "tools/test_sandbox.py",
     )
 ]
 """Units that take longer than all others: the SDKs of all providers, other processes."""
@@ -90,9 +91,13 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("weekly")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Run one process more than there are cores: tests wait for servers, disks and ends of processes in between."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run more processes than there are cores: tests wait for servers, disks and ends of processes in between.
+
+    Those that run the program wait much of their time, units hardly.
+    """
+    cores = os.cpu_count() or 1
+    return cores + 1 if config.getoption("markexpr") == "not e2e" else 2 * cores
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.attachments import piped_block
@@ -48,7 +48,6 @@ def test_no_text_closes_its_fence(block: Callable[[str], str]) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["one", "two"]), st.text()), max_size=4))
-@settings(max_examples=100, derandomize=True, deadline=None)
 def test_only_the_fence_has_lines_with_the_marker(parts: list[tuple[str, str]]) -> None:
     marker = new_marker()
     text = fenced(parts, marker, "end")

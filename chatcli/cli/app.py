@@ -12,7 +12,13 @@ from typer.main import get_command
 
 from chatcli import __version__
 from chatcli.cli.grammar.completion import run_completion, variable
-from chatcli.cli.grammar.group import READS_STDIN, PromptGroup, restrict_to_program, skip_pydantic_coercion
+from chatcli.cli.grammar.group import (
+    READS_STDIN,
+    PromptGroup,
+    WrongArguments,
+    restrict_to_program,
+    skip_pydantic_coercion,
+)
 from chatcli.cli.grammar.options import takes_options
 from chatcli.errors import ExitCode, UsageError
 from chatcli.runtime.options import OTHER
@@ -102,7 +108,7 @@ def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Cont
     A `resilient` reading prints nothing, and ignores what is wrong.
 
     Raises:
-        typer.TyperException: The arguments are wrong.
+        WrongArguments: The arguments are wrong.
         typer.Exit: The arguments ask for help or the version, which was printed.
 
     """
@@ -142,7 +148,7 @@ def run_command_line(args: list[str]) -> int:
             context.command.invoke(context)
     except typer.Exit as end:
         code = end.exit_code
-    except typer.TyperException as error:
+    except WrongArguments as error:
         raise UsageError(one_line(error.format_message()), remedy=f"See `{current_program().name} --help`.") from None
     except typer.Abort:
         return ExitCode.INTERRUPTED

@@ -3,7 +3,7 @@
 import typer
 
 from chatcli.cli.app import given_settings, read_command_line
-from chatcli.cli.grammar.group import SUBCOMMAND
+from chatcli.cli.grammar.group import SUBCOMMAND, WrongArguments
 from chatcli.cli.process import run_here
 from chatcli.cli.run.dispatch import fits_helper
 from chatcli.config.settings import Settings
@@ -27,5 +27,5 @@ def is_helper_run(args: list[str], has_input: bool) -> bool:
             return False
         settings = Settings.load(given_settings(context.params))
         return fits_helper(settings, continue_=context.params["continue_"])
-    except (ChatcliError, OSError, typer.TyperException, typer.Exit):
+    except (ChatcliError, OSError, WrongArguments, typer.Exit):
         return False  # it fails in its own process instead

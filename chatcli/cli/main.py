@@ -21,11 +21,8 @@ NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
     """Run `chat` with `args` and return the exit code; an error is one or two lines on stderr.
 
-    A program without a command line of its own gives its `options` in place of `args`.
-
-    Raises:
-        BadGraphError: That program's graph can't be used.
-
+    A program without a command line of its own gives its `options` in place of `args`. Raises `BadGraphError` if that
+    program's graph can't be used.
     """
     try:
         return _program(args, options)

@@ -52,8 +52,7 @@ async def add_documents(conversation: Conversation, paths: list[str]) -> Notice:
 
 
 def _remove(conversation: Conversation, path: str) -> Notice:
-    from chatcli.documents.find import shown_path
-    from chatcli.documents.sources import match_sources
+    from chatcli.documents.find import match_sources, shown_path
 
     gone = match_sources(path, conversation.documents)
     if not gone:

@@ -4,16 +4,14 @@ import difflib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import MissingKeyError
 from chatcli.events import Event, KeyRequested, Notice
 from chatcli.store.errors import as_failure
-
-if TYPE_CHECKING:
-    from chatcli.attachments.attachment import Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class CommandContext:
     """The theme that was chosen by a command, empty for that of the settings."""
     folder: Path | None = None
     """The folder that the conversation is about; None for the current one."""
-    waiting: "tuple[Attachment, ...]" = ()
+    waiting: tuple[Attachment, ...] = ()
     """What goes along with the next question: files, and what past threads say."""
 
 
@@ -50,23 +48,18 @@ class Handler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command.
-
-    Attributes:
-        name: What is typed after the slash.
-        usage: Its arguments, for `/help`.
-        handler: Runs it.
-        aliases: Its other names.
-        only: What it is for, if it refuses elsewhere: the plain chat, a graph, or threads that
-            stay on this machine.
-
-    """
+    """A slash command."""
 
     name: str
+    """What is typed after the slash."""
     usage: str
+    """Its arguments, for `/help`."""
     handler: Handler
+    """Runs it."""
     aliases: tuple[str, ...] = ()
+    """Its other names."""
     only: Literal["chat", "graph", "here"] | None = None
+    """What it is for, if it refuses elsewhere: the plain chat, a graph, or threads that stay on this machine."""
 
     @property
     def help(self) -> str:

@@ -187,9 +187,7 @@ def was_sent(url: str, key: Secret) -> bool:
 
 
 def _digest_of_key(url: str, key: Secret) -> str:
-    from hashlib import sha256  # late: no start needs it
-
-    return sha256(f"{url}\0{key.get_secret_value().strip()}".encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(f"{url}\0{key.get_secret_value().strip()}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _read() -> dict[str, list[str]]:

@@ -68,7 +68,7 @@ def _install(requirement: str, extra: str = "") -> str:
         extras = ",".join(dict.fromkeys((*tool[0].get("extras", ()), *filter(None, [extra]))))
         name = f"{DISTRIBUTION}[{extras}]" if extras else DISTRIBUTION
         words = ["uv", "tool", "install", name, *_with(tool[1:]), *([] if extra else ["--with", requirement])]
-    elif _is_pipx():
+    elif Path(sys.prefix, "pipx_metadata.json").is_file():
         words = ["pipx", "inject", Path(sys.prefix).name, requirement]
     elif extra and (folder := _editable_folder()) is not None:
         words = [*_installer(), "-e", f"{folder}[{extra}]"]
@@ -80,10 +80,8 @@ def _install(requirement: str, extra: str = "") -> str:
 def requirement_of(module: str, wanted: Iterable[str] = ()) -> str:
     """Return the package that `module`, which can't be imported, comes from; empty if the module's package is here.
 
-    Args:
-        module: Its full name.
-        wanted: Requirements, of which one that names this package takes precedence: it may have a version.
-
+    `module` is its full name. Of the requirements `wanted`, one that names this package takes precedence: it may have a
+    version.
     """
     top = module.partition(".")[0]
     found = find_spec(top)
@@ -113,10 +111,6 @@ def _installer() -> tuple[str, ...]:
         )
     active = os.environ.get("VIRTUAL_ENV") == sys.prefix
     return ("uv", "pip", "install", *(() if active else ("--python", str(python))))
-
-
-def _is_pipx() -> bool:
-    return Path(sys.prefix, "pipx_metadata.json").is_file()
 
 
 def _uv_tool() -> list[dict[str, Any]] | None:

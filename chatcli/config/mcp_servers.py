@@ -25,6 +25,9 @@ _TRANSPORTS = {
 }
 """The transports, by the names that clients use."""
 
+_NO_KEYS = ("literal", "confined_in")
+"""The fields of a server that are no keys of its table."""
+
 
 def _known_transport(name: str) -> str:
     if name not in _TRANSPORTS:
@@ -55,14 +58,16 @@ class McpServer:
     type: Annotated[str, _known_transport] | None = None
     disabled: bool = False
     literal: bool = field(default=False, repr=False)
-    """Whether `${NAME}` stays as it is, as in every value of a `.env`; not a key of the table."""
+    """Whether `${NAME}` stays as it is, as in every value of a `.env`."""
+    confined_in: str = field(default="", repr=False)
+    """The folder in which alone the command may write, without the network; empty if it is not confined."""
 
     @classmethod
     def read(cls, table: object) -> Self:
         """Return the server that a table describes. Raises `ValueError` if it describes none."""
         if not isinstance(table, Mapping):
             raise ValueError(f"a table, not {table!r}")
-        kinds = {one.name: one.type for one in fields(cls) if one.name != "literal"}
+        kinds = {one.name: one.type for one in fields(cls) if one.name not in _NO_KEYS}
         if unknown := sorted(set(table) - set(kinds)):
             raise ValueError(f"{unknown[0]} is not a key of a server; the keys are {', '.join(kinds)}")
         values = {}
@@ -88,7 +93,8 @@ class McpServer:
             return " ".join((redact(self.url or "", []), *given))
         # Nothing else is hidden: a user decides by this whether to trust the command.
         place = [f"(in {self.cwd})"] if self.cwd else []
-        return " ".join((*given, shlex.join((self.command, *self.args)), *place))
+        confined = ["(confined)"] if self.confined_in else []
+        return " ".join((*given, shlex.join((self.command, *self.args)), *place, *confined))
 
     def command_path(self) -> str | None:
         """Return the path of the command; None if it is not found."""
@@ -99,7 +105,8 @@ class McpServer:
         """Return the server with the environment's values in it."""
         if self.literal:
             return self
-        return replace(self, **{one.name: _fill(getattr(self, one.name)) for one in fields(self)})
+        given = [one.name for one in fields(self) if one.name not in _NO_KEYS]
+        return replace(self, **{name: _fill(getattr(self, name)) for name in given})
 
 
 def read_tables(tables: Mapping[str, object]) -> dict[str, McpServer]:
@@ -127,8 +134,11 @@ def read_servers(path: Path) -> dict[str, McpServer]:
     return parse_servers(content, path)
 
 
-def parse_servers(content: bytes, path: Path) -> dict[str, McpServer]:
-    """Return the servers in the `content` of the JSON file at `path`. Raises `UsageError` if it can't be read."""
+def parse_servers(content: bytes, path: Path, *, confined_in: str = "") -> dict[str, McpServer]:
+    """Return the servers in the `content` of the JSON file at `path`, which are `confined_in` a folder, if given.
+
+    Raises `UsageError` if it can't be read.
+    """
     try:
         document = read_json(content.decode())
     except ValueError as error:
@@ -136,7 +146,10 @@ def parse_servers(content: bytes, path: Path) -> dict[str, McpServer]:
     listed = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
     if not isinstance(listed, dict):
         raise UsageError(f"{path} names no MCP servers", remedy='It should hold {"mcpServers": {"NAME": {...}}}.')
-    return {str(name): _read_server(path, str(name), entry) for name, entry in listed.items()}
+    return {
+        str(name): replace(_read_server(path, str(name), entry), confined_in=confined_in)
+        for name, entry in listed.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +163,14 @@ class ProjectServers:
     """The reason why the file can't be used."""
 
 
-def read_project_servers(folder: Path) -> ProjectServers:
-    """Return the servers of the `.mcp.json` of `folder`, trusted or not."""
+def read_project_servers(folder: Path, *, confines: bool) -> ProjectServers:
+    """Return the servers of the `.mcp.json` of `folder`, trusted or not; `confines` says whether to confine them."""
     try:
         file = read_folder_file(MCP_FILE, folder)
         if file is None:
             return ProjectServers()
-        return ProjectServers(file, parse_servers(file.content, Path(MCP_FILE)), is_trusted(file))
+        servers = parse_servers(file.content, Path(MCP_FILE), confined_in=str(file.folder) if confines else "")
+        return ProjectServers(file, servers, is_trusted(file))
     except OSError as error:
         return ProjectServers(problem=f"it can't be read: {error.strerror}")
     except (UsageError, ValueError) as error:
@@ -164,7 +178,7 @@ def read_project_servers(folder: Path) -> ProjectServers:
 
 
 def _read_server(path: Path, name: str, entry: Any) -> McpServer:
-    known = {one.name for one in fields(McpServer) if one.name != "literal"}
+    known = {one.name for one in fields(McpServer) if one.name not in _NO_KEYS}
     table = {key: value for key, value in entry.items() if key in known} if isinstance(entry, Mapping) else entry
     try:
         return McpServer.read(table)

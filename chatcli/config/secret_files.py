@@ -87,11 +87,8 @@ def is_in_private_folder(parts: Iterable[str]) -> bool:
 def open_regular(path: str, flags: int) -> int:
     """Open `path` if it is a regular file and not a link; an `opener` for `open` that never blocks.
 
-    To open a pipe would wait for a writer, and to open a device may have any effect.
-
-    Raises:
-        OSError: It is not a regular file, or can't be opened.
-
+    To open a pipe would wait for a writer, and to open a device may have any effect. Raises `OSError` if it is not a
+    regular file, or can't be opened.
     """
     kind = os.lstat(path).st_mode
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW) if stat.S_ISREG(kind) else -1

@@ -291,7 +291,7 @@ class Settings:
             return None
         from chatcli.config.mcp_servers import read_project_servers
 
-        return read_project_servers(self._project)
+        return read_project_servers(self._project, confines=self.sandbox)
 
     @property
     def tool_mode(self) -> ToolMode:

@@ -50,14 +50,10 @@ class HeaderTable(dict[str, Secret]):
 
 
 def read_value(kind: Any, value: object) -> Any:
-    """Return `value` as a `kind`.
+    """Return `value`, which is not None, as a `kind`: a field's annotation.
 
-    Args:
-        kind: A field's annotation: str, bool, int, float, Path, Secret, a Literal of texts, tuple[str, ...], a dict or
-            ValueTable, each also `| None`, or `Annotated` with checks: functions that return the value or raise
-            ValueError. A dict may hold dicts.
-        value: The given value; not None.
-
+    That is str, bool, int, float, Path, Secret, a Literal of texts, tuple[str, ...], a dict or ValueTable, each also
+    `| None`, or `Annotated` with checks: functions that return the value or raise ValueError. A dict may hold dicts.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:

@@ -29,36 +29,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Composition:
-    """What a run consists of.
-
-    Attributes:
-        settings: The user's choices.
-        backend: Where the threads are kept, and what runs their turns.
-        thread_id: The thread to begin on.
-        stored: Whether the user named that thread, so that it may exist.
-        recorded: Returns the model or graph of its last answer, from the index; empty if it has none.
-        graph: The user's graph, if one answers here.
-        name: The model, graph or app that answers first, as it is shown until the thread is opened.
-        documents: The resolved documents of the settings.
-        schema: What the answers follow.
-        can_ask: Whether a user can be asked whether a tool may run.
-        embedded: Whether the process is another program's, whose output and logging are left alone.
-        workspace: Where the tools work; None for the current folder.
-
-    """
+    """What a run consists of."""
 
     settings: Settings
+    """The user's choices."""
     backend: Backend
+    """Where the threads are kept, and what runs their turns."""
     thread_id: str
+    """The thread to begin on."""
     stored: bool
+    """Whether the user named that thread, so that it may exist."""
     recorded: Callable[[], str]
+    """Returns the model or graph of its last answer, from the index; empty if it has none."""
     graph: "GraphSpec | None"
+    """The user's graph, if one answers here."""
     name: ModelName
+    """The model, graph or app that answers first, as it is shown until the thread is opened."""
     documents: tuple[str, ...]
+    """The resolved documents of the settings."""
     schema: "AnswerSchema | None" = None
+    """What the answers follow."""
     can_ask: bool = False
+    """Whether a user can be asked whether a tool may run."""
     embedded: bool = False
+    """Whether the process is another program's, whose output and logging are left alone."""
     workspace: "Workspace | None" = None
+    """Where the tools work; None for the current folder."""
 
     @property
     def is_plain(self) -> bool:

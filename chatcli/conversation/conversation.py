@@ -284,10 +284,7 @@ class Conversation:
     async def open(self) -> None:
         """Open the engine and the current thread now.
 
-        Raises:
-            BadGraphError: The graph can't be used.
-            ChatcliError: The store can't be used.
-
+        Raises `BadGraphError` if the graph can't be used, another `ChatcliError` if the store can't.
         """
         try:
             await self.session()

@@ -19,7 +19,6 @@ from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import SessionRequest
 from chatcli.errors import UsageError
 from chatcli.events import Said
-from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.server.answer_thread import ServerAnswerThread
 from chatcli.graphs.server.client import (
     SERVER,
@@ -40,7 +39,7 @@ from chatcli.models.names import ModelName
 from chatcli.roles import Setup
 from chatcli.sessions.history import Turn, as_shown, current_branch, read_said, read_turns
 from chatcli.sessions.session import Session
-from chatcli.sessions.state import plain_state
+from chatcli.sessions.state import MESSAGES, plain_state
 from chatcli.store.threads import ThreadSummary, find_thread
 
 if TYPE_CHECKING:
@@ -189,9 +188,7 @@ def _choose(found: Sequence[Assistant], name: str) -> Assistant:
 def _recorded(found: Sequence[Assistant], metadata: Mapping[str, Any]) -> Assistant | None:
     """Return the assistant that a thread's metadata names, or one of its graph; None where it names none.
 
-    Raises:
-        UsageError: The server has neither any more: another one must not answer unasked.
-
+    Raises `UsageError` if the server has neither any more: another one must not answer unasked.
     """
     named = {key: metadata[key] for key in ("assistant_id", "graph_id") if metadata.get(key)}
     for key, value in named.items():

@@ -4,10 +4,11 @@ import asyncio
 import io
 import sys
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, redirect_stdout, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
@@ -19,14 +20,11 @@ from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import LocalEngine, SessionRequest
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
-from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
 from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph, running_failure
-from chatcli.graphs.user.project import enter_project, item_options, own_store
-from chatcli.graphs.user.schemas import GraphSchemas
-from chatcli.graphs.user.shape import find_shape
+from chatcli.graphs.user.project import enter_project, item_options, own_store, stored_types
+from chatcli.graphs.user.schemas import GraphSchemas, find_shape
 from chatcli.graphs.user.spec import GraphSpec
-from chatcli.graphs.user.stored_types import stored_types
 from chatcli.graphs.values import GivenValues, GraphValues
 from chatcli.graphs.values_session import ValuesSession
 from chatcli.memory.shared import SharedMemory
@@ -34,9 +32,9 @@ from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
 from chatcli.runtime.tracing import watch_tracing
-from chatcli.runtime.worker_threads import WorkerThreads
 from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.session import Session
+from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.checkpoint_ids import with_ordered_ids
 from chatcli.store.items import ItemStore
@@ -81,7 +79,7 @@ class GraphEngine(LocalEngine):
         share_memory = composed.settings.share_memory
         async with AsyncExitStack() as resources:
             if not embedded:
-                asyncio.get_running_loop().set_default_executor(WorkerThreads())
+                asyncio.get_running_loop().set_default_executor(_WorkerThreads())
                 resources.enter_context(redirect_stdout(PrintedLines(announce)))
             found = await asyncio.to_thread(_load, spec, announce)
             if not embedded:
@@ -170,6 +168,34 @@ class PrintedLines(io.TextIOBase):
     def fileno(self) -> int:
         """Return where a child process may write."""
         return sys.stderr.fileno()
+
+
+class _WorkerThreads(ThreadPoolExecutor):
+    """A loop's threads, of which a TimeoutError comes with the place where it was raised.
+
+    Until Python 3.14, asyncio makes another exception of one of exactly that class, which has no traceback.
+    """
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        """Run `work` in a thread."""
+        return super().submit(_run, work, *args, **options)
+
+
+class _TimeoutError(TimeoutError):
+    """A TimeoutError for all who look at it."""
+
+
+_TimeoutError.__name__ = _TimeoutError.__qualname__ = TimeoutError.__name__
+_TimeoutError.__module__ = TimeoutError.__module__
+
+
+def _run(work: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+    try:
+        return work(*args, **options)
+    except TimeoutError as error:
+        if type(error) is not TimeoutError:
+            raise
+        raise _TimeoutError(*error.args).with_traceback(error.__traceback__) from error.__cause__
 
 
 async def _items(

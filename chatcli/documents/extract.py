@@ -48,10 +48,7 @@ class _ExtractError(Exception):
 def main(memory: int, exit_code: int | None) -> None:
     """Answer requests until standard input ends.
 
-    Args:
-        memory: The most bytes that the process may take.
-        exit_code: That of a process that has taken more; None if the kernel sees to that.
-
+    The process may take `memory` bytes. One that has taken more ends with `exit_code`; None if the kernel sees to that.
     """
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)

@@ -17,7 +17,6 @@ from re import compile as compile_pattern
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from chatcli.config.secret_files import is_in_private_folder, is_secret_path
-from chatcli.documents.sources import absolute_path
 from chatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,12 +79,29 @@ def shown_path(path: str | Path) -> str:
         return str(path)
 
 
+def absolute_path(text: str) -> str:
+    """Return the path that `text` stands for, `..` removed as the shell does, whether or not anything is there.
+
+    Raises `UsageError` if `text` is empty, as an unset variable in a shell is; it would stand for the current folder.
+    """
+    if not text:
+        raise UsageError("the path of a document is empty", remedy="Name a file, a folder or a pattern.")
+    return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
+
+
+def match_sources(text: str, sources: Iterable[str]) -> list[str]:
+    """Return those of `sources`, absolute paths and globs, that `text` names: the same, or those below that folder."""
+    typed = absolute_path(text)
+    names = {typed, os.path.realpath(typed)} if "\0" not in typed else {typed}
+    above = tuple(f"{name.rstrip('/')}/" for name in names)
+    known = list(sources)
+    return [one for one in known if one in names] or [one for one in known if one.startswith(above)]
+
+
 def resolve_source(text: str) -> str:
     """Return the source that the user named as `text`: an absolute file, folder or glob, links resolved.
 
-    Raises:
-        UsageError: Nothing is there, or it must not be read.
-
+    Raises `UsageError` if nothing is there, or it must not be read.
     """
     if "://" in text:
         raise UsageError(f"{text} can't be a document", remedy="Name a local file, a folder or a pattern.")
@@ -144,10 +160,8 @@ def find_files(sources: Sequence[str], decisions: WalkCache | None = None) -> It
     choice. A source that is a file is left out only if its name is that of a secret. A source that has vanished, or has
     become a link, yields nothing.
 
-    Args:
-        sources: As `resolve_source` returns them.
-        decisions: Those of an earlier walk of the same sources; they are brought up to date when all was yielded.
-
+    `sources` are as `resolve_source` returns them. `decisions` are those of an earlier walk of the same sources; they
+    are brought up to date when all was yielded.
     """
     earlier = decisions or WalkCache()
     walk = _Walk(earlier)

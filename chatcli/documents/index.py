@@ -52,24 +52,20 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """What an update found.
-
-    Attributes:
-        files: How many files the sources have that can be read.
-        added: How many of them are new.
-        changed: How many have another content, or are read another way, than before.
-        removed: How many are gone, or are no longer a source's.
-        skipped: The files that can't be read, with the reason; also those that were met before.
-        stopped: Whether `stop` ended it before everything was read.
-
-    """
+    """What an update found."""
 
     files: int
+    """How many files the sources have that can be read."""
     added: int
+    """How many of them are new."""
     changed: int
+    """How many have another content, or are read another way, than before."""
     removed: int
+    """How many are gone, or are no longer a source's."""
     skipped: tuple[tuple[Path, str], ...]
+    """The files that can't be read, with the reason; also those that were met before."""
     stopped: bool = False
+    """Whether `stop` ended it before everything was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +85,7 @@ class DocumentIndex:
     Everything here blocks; any thread may call it, one at a time gets its turn. The file is never needed to be whole: a
     damaged one, or one of another version, is built again, and `notice` has a line about it for the user.
 
-    Args:
-        file: The file; by default `documents.db` in the data folder.
-
-    Raises:
-        StoreError: The file can't be used; also raised by all methods.
-
+    `file` is by default `documents.db` in the data folder. All methods raise `StoreError` if it can't be used.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -122,13 +113,9 @@ class DocumentIndex:
     ) -> Updated:
         """Bring the index up to date with the files of `sources`: one `stat` a file, and those that changed are read.
 
-        It writes as it goes, so that a stop or a kill loses little; the next update goes on from there.
-
-        Args:
-            sources: Absolute paths or globs, as `resolve_source` returns them.
-            progress: Called with how many files are read, and how many there are to read.
-            stop: Called before each file that is read; the update ends when it returns True.
-
+        It writes as it goes, so that a stop or a kill loses little; the next update goes on from there. `sources` are
+        absolute paths or globs, as `resolve_source` returns them. `progress` is called with how many files are read,
+        and how many there are to read; `stop` before each file that is read, and the update ends when it returns True.
         """
         return self._guarded(lambda: self._update(sources, progress, stop))
 
@@ -136,12 +123,7 @@ class DocumentIndex:
         """Return up to `limit` passages that match `words`, the best first; all are weak when nothing is relevant.
 
         What is returned stands in the files at this moment. A file that changed since the update is read again first.
-
-        Args:
-            words: Any text, such as a question.
-            sources: Only files of these are searched; None means all that is indexed.
-            limit: The most passages to return.
-
+        `words` are any text, such as a question. Only files of `sources` are searched; None means all that is indexed.
         """
         return self._guarded(lambda: self._search(words, sources, limit))
 
@@ -391,9 +373,7 @@ class DocumentIndex:
 def indexed_sources() -> list[str]:
     """Return the sources in the user's index, by name; none where there is no index yet, and none is made.
 
-    Raises:
-        StoreError: The file can't be used.
-
+    Raises `StoreError` if the file can't be used.
     """
     if not _own_file().exists():
         return []

@@ -45,20 +45,16 @@ class KnownFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file held when it was read.
-
-    Attributes:
-        passages: Its passages; None if they are those that the index has.
-        problem: Why it can't be read, if it can't.
-
-    """
+    """What a file held when it was read."""
 
     path: str
     state: State
     settled: bool
     hash: bytes
     passages: Sequence[Passage] | None
+    """Its passages; None if they are those that the index has."""
     problem: str | None = None
+    """Why it can't be read, if it can't."""
 
 
 def state_of(status: os.stat_result) -> State:
@@ -69,9 +65,7 @@ def state_of(status: os.stat_result) -> State:
 def read_content(path: str, known: KnownFile | None, reader: DocumentReader) -> Content:
     """Return the content of the file `path` now; its passages only if the content is not the `known` one.
 
-    Raises:
-        OSError: It can't be read now, or is no regular file any more.
-
+    Raises `OSError` if it can't be read now, or is no regular file any more.
     """
     began = time.time_ns()
     with open(path, "rb", opener=open_regular) as file:

@@ -11,8 +11,7 @@ from chatcli.attachments.html import is_html
 from chatcli.documents.notebook import notebook_passages
 from chatcli.documents.passage import Passage
 from chatcli.documents.split import Cut, passages, prose_outline, text_lines
-from chatcli.documents.structure import OUTLINES, Trail
-from chatcli.documents.table import table_header, table_outline
+from chatcli.documents.structure import OUTLINES, Trail, table_header, table_outline
 from chatcli.documents.web_page import web_page_passages
 from chatcli.documents.worker import Worker, WorkerError
 
@@ -64,9 +63,7 @@ class DocumentReader:
     def read_passages(self, path: Path, data: bytes) -> list[Passage]:
         """Return the passages of the document `path`, in order, whose content is `data`.
 
-        Raises:
-            UnreadableError: It can't be read.
-
+        Raises `UnreadableError` if it can't be read.
         """
         if len(data) > MAX_BYTES:
             raise UnreadableError(f"it is larger than {MAX_BYTES // 2**20} MiB")

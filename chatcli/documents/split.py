@@ -79,12 +79,7 @@ def split(lines: Sequence[str], outline: Outline, *, weights: Sequence[int] | No
     """Yield the first line of each passage of `lines`, and the line after its last one.
 
     Together they have every line that is not blank, and none begins or ends with a blank line. It takes linear time.
-
-    Args:
-        lines: The text.
-        outline: Its structure.
-        weights: What each line counts for, if that is not its length.
-
+    `outline` is the structure of the text; `weights` are what each line counts for, if that is not its length.
     """
     weights = weights or [len(line) for line in lines]
     start, size, line = 0, 0, 0
@@ -160,17 +155,11 @@ def passages(
     weights: Sequence[int] | None = None,
     breaks: Pattern[str] | None = None,
 ) -> list[Passage]:
-    """Return the passages of the document `path`, whose text is `lines`.
+    """Return the passages of the document `path`, whose text is `lines` with the structure `outline`.
 
-    Args:
-        path: The document.
-        lines: Its text.
-        outline: The structure of the text.
-        plain: Returns the readable text from one character of the text up to another one. Without any, a passage is
-            left out.
-        weights: What each line counts for, if that is not its length.
-        breaks: Where a line that is too long is best cut.
-
+    `plain` returns the readable text from one character of the text up to another one. Without any, a passage is left
+    out. `weights` are what each line counts for, if that is not its length; `breaks` is where a line that is too long
+    is best cut.
     """
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     found = []

@@ -40,10 +40,8 @@ class WorkerError(Exception):
 class Worker:
     """Runs `extract.py` for many files; it is ended, and started again for the next file, if one takes too much.
 
-    Args:
-        by_kernel: Whether the kernel bounds its memory. macOS does not, and refuses a limit that is below the address
-            space that every process has there.
-
+    The kernel bounds its memory, or not (`by_kernel`): macOS does not, and refuses a limit that is below the address
+    space that every process has there.
     """
 
     def __init__(self, *, by_kernel: bool = sys.platform == "linux") -> None:
@@ -66,14 +64,8 @@ class Worker:
     def extract(self, kind: str, data: bytes, seconds: float = CPU_SECONDS) -> list[Any]:
         """Return the pages of a "pdf" file, or the lines of a "docx" or "epub" file with the levels of headings.
 
-        Args:
-            kind: What `data` is.
-            data: The content of the file.
-            seconds: The most CPU seconds that it may take.
-
-        Raises:
-            WorkerError: The file is damaged, or takes too much time or memory.
-
+        `kind` says what `data` is, the content of the file; it may take `seconds` of CPU time. Raises `WorkerError` if
+        the file is damaged, or takes too much time or memory.
         """
         process = self._process = self._process or _start(by_kernel=self._by_kernel)
         header = json.dumps({"kind": kind, "seconds": seconds, "size": len(data)}).encode()

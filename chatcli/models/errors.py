@@ -83,9 +83,7 @@ class BrokenAnswerError(Exception):
 class UnreadableAnswerError(Exception):
     """The server sent something that its client can't read; the cause is the client's exception.
 
-    Args:
-        begun: Whether a part of the answer had arrived.
-
+    `begun` says whether a part of the answer had arrived.
     """
 
     def __init__(self, *, begun: bool) -> None:
@@ -269,11 +267,8 @@ def _final_failure(error: BaseException, endpoint: Endpoint, where: str) -> Chat
 def refuse_other_protocol(error: BaseException, endpoint: Endpoint) -> None:
     """Raise an error if the server that the user named, and that gave no answer, does not speak HTTP.
 
-    A client says only that there was no answer, so this listens to the server again, for a second at most.
-
-    Raises:
-        UsageError: It speaks another protocol, in which the server speaks first.
-
+    A client says only that there was no answer, so this listens to the server again, for a second at most. Raises
+    `UsageError` if it speaks another protocol, in which the server speaks first.
     """
     no_answer = sdk_errors.is_any(error, sdk_errors.BREAKS | sdk_errors.TIMEOUTS) or isinstance(error, TimeoutError)
     if endpoint.base_url and no_answer and (said := greeting(endpoint.base_url)):

@@ -20,6 +20,7 @@ from chatcli.models.model import CAUTIOUS_TOKENIZER, CONNECT_SECONDS, Endpoint, 
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
 from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS, plain_delta
 from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
+from chatcli.models.sdk_http import DefaultAsyncClient, httpx
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 from chatcli.store.usage import MAX_TOKENS
@@ -113,7 +114,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         endpoint = Endpoint(name, public, own_key, base_url=public)
         timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
-    http = openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS)
+    http = DefaultAsyncClient(event_hooks=STREAM_HOOKS)
     client = chat_client(name.model, base_url, key, settings, http)
     custom = base_url != OFFICIAL_BASE_URL
     return Model(
@@ -158,7 +159,7 @@ def _own_server_model(
     tokenizer: Tokenizer | None = None,
 ) -> Model:
     """Return the model `name` of the server at the base URL `url`, which reads `window` tokens."""
-    http = openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS)
+    http = DefaultAsyncClient(event_hooks=STREAM_HOOKS)
     return Model(
         name,
         chat_client(name.model, url, key or Secret(NO_KEY), settings, http),
@@ -173,22 +174,23 @@ def _own_server_model(
 
 
 def chat_client(
-    model: str, base_url: str, key: Secret, settings: Settings, http: httpx2.AsyncClient, **extra: Any
+    model: str, base_url: str, key: Secret, settings: Settings, http: httpx.AsyncClient, **extra: Any
 ) -> ChatOpenAI:
     """Return a client for an OpenAI-compatible server, the embedded one included, that sends its requests by `http`."""
     timeout = settings.timeout or ANSWER_SECONDS
     options: dict[str, Any] = {
-        "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
-        # The HTTP client has the same limit. langchain's is an asyncio.wait_for for each chunk, which before Python
-        # 3.12 loses the cancellation of a turn if a chunk arrives at that moment.
-        "stream_chunk_timeout": None,
+        "timeout": httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
         "stream_usage": True,
         "max_retries": 0,  # `graphs.chat.receive` asks again, with a notice
         "http_async_client": http,
         # langchain asks for a client of blocking calls too, and nobody calls it. Its own would read all certificates.
-        "http_client": httpx2.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False),
+        "http_client": httpx.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False),
         **extra,
     }
+    if "stream_chunk_timeout" in ChatOpenAI.model_fields:  # langchain-openai 1.1 has no such limit
+        # The HTTP client has the same limit. langchain's is an asyncio.wait_for for each chunk, which before Python
+        # 3.12 loses the cancellation of a turn if a chunk arrives at that moment.
+        options["stream_chunk_timeout"] = None
     if settings.temperature is not None:
         options["temperature"] = settings.temperature
     if settings.max_tokens is not None:
@@ -209,7 +211,7 @@ def _pass_text_chunks(sdk: openai.AsyncOpenAI) -> None:
     """
     make_model = sdk._process_response_data
 
-    def process(*, data: object, cast_to: type[Any], response: httpx2.Response) -> Any:
+    def process(*, data: object, cast_to: type[Any], response: httpx.Response) -> Any:
         return data if _is_text(data) else make_model(data=data, cast_to=cast_to, response=response)
 
     sdk._process_response_data = process  # type: ignore[method-assign]

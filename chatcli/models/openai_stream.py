@@ -10,8 +10,7 @@ from datetime import timedelta
 from itertools import starmap
 from typing import Any
 
-import httpx2
-
+from chatcli.models.sdk_http import httpx
 from chatcli.runtime.http import MODEL_HOOKS
 from chatcli.runtime.parse import read_json
 
@@ -185,7 +184,7 @@ def plain_delta(chunk: object) -> dict[str, Any] | None:
     return delta if whole else None
 
 
-async def adapt_stream(response: httpx2.Response) -> None:
+async def adapt_stream(response: httpx.Response) -> None:
     """Replace the stream of `response` if the SDK could not read it, or only slowly; a hook of an httpx2 client.
 
     A transport around httpx2's own would need no assignment to `response.stream`, but a client that is given a
@@ -194,10 +193,10 @@ async def adapt_stream(response: httpx2.Response) -> None:
     """
     content_type = response.headers.get("content-type", "")
     if content_type.startswith("text/event-stream"):
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = BacklogStream(response.stream)
     elif "json" in content_type and response.is_success and _wants_stream(response.request):
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = WholeAnswerStream(response.stream)
 
 
@@ -205,10 +204,10 @@ STREAM_HOOKS = {**MODEL_HOOKS, "response": [*MODEL_HOOKS["response"], adapt_stre
 """The `event_hooks` of every HTTP client that talks to an OpenAI-compatible server."""
 
 
-class _AdaptedStream(httpx2.AsyncByteStream):
+class _AdaptedStream(httpx.AsyncByteStream):
     """A stream that reads another one, and closes it."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
         self._stream = stream
 
     @property
@@ -228,7 +227,7 @@ class BacklogStream(_AdaptedStream):
     send one: their cost falls as the backlog grows.
     """
 
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
         super().__init__(stream)
         self._joiner = DeltaJoiner()
         self._waiting = bytearray()
@@ -307,7 +306,7 @@ def as_events(body: bytes) -> bytes:
     return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
-def _wants_stream(request: httpx2.Request) -> bool:
+def _wants_stream(request: httpx.Request) -> bool:
     try:
         body = read_json(request.content)
     except ValueError:

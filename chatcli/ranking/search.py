@@ -39,33 +39,25 @@ _FTS5_LEAST, _FTS5_MOST = 1e-6, 2.2
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How passages of one kind are judged.
-
-    Attributes:
-        neighbour: How much a word of the passage before or behind counts, between 0 and 1.
-        answered: The share of the question that one of the best passages covers, with its neighbours, if it has an
-            answer. It is measured by the rarity of words; one that no passage has counts most.
-
-    """
+    """How passages of one kind are judged."""
 
     neighbour: float = 0.5
+    """How much a word of the passage before or behind counts, between 0 and 1."""
     answered: float = 0.37
+    """The share of the question that one of the best passages covers, with its neighbours, if it has an answer. It is
+    measured by the rarity of words; one that no passage has counts most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The passages that are searched.
-
-    Attributes:
-        ranges: They as pairs of the first ID and the one behind the last, in ascending order.
-        count: How many they are; more, where the index has only those that may match.
-        indexed: How many the whole index has.
-
-    """
+    """The passages that are searched."""
 
     ranges: Sequence[tuple[int, int]]
+    """They as pairs of the first ID and the one behind the last, in ascending order."""
     count: int
+    """How many they are; more, where the index has only those that may match."""
     indexed: int
+    """How many the whole index has."""
 
     def spans(self) -> list[tuple[int, int]]:
         """Return the first and the last ID of up to _MOST_SPANS parts that have all of `ranges`, and little else."""
@@ -80,22 +72,18 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A passage that matches a question.
-
-    Attributes:
-        passage: Its ID.
-        score: How well it matches, 1 at most.
-        by_words: How well its words match, 1 at most; the same unless meaning counts, too.
-        missing: How many words of the question it lacks.
-        weak: Whether the best matches together cover little of the question; the same for all.
-
-    """
+    """A passage that matches a question."""
 
     passage: int
+    """Its ID."""
     score: float
+    """How well it matches, 1 at most."""
     by_words: float
+    """How well its words match, 1 at most; the same unless meaning counts, too."""
     missing: int
+    """How many words of the question it lacks."""
     weak: bool
+    """Whether the best matches together cover little of the question; the same for all."""
 
 
 @dataclass(frozen=True, slots=True)

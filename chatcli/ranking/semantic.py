@@ -56,17 +56,10 @@ def rank_matches(
     *,
     cached: bool = True,
 ) -> list[Match]:
-    """Return up to `limit` passages in `scope` that match `question`, the best first.
+    """Return up to `limit` passages of the index `db`, in `scope`, that match `question`, the best first.
 
-    Args:
-        db: The index.
-        question: What is searched for.
-        scope: Where.
-        limit: How many are returned.
-        text_of: Returns the text of a match.
-        weights: How passages of this kind are judged.
-        cached: Whether the vectors of texts may be kept on this machine.
-
+    `text_of` returns the text of a match, `weights` say how passages of this kind are judged. With `cached`, the
+    vectors of texts may be kept on this machine.
     """
     if not (BY_MEANING.get() and is_installed()):
         return find_matches(db, question, scope, limit, weights)

@@ -50,12 +50,7 @@ def add_vectors(vectors: Mapping[str, bytes]) -> None:
 
 
 def forget_vectors() -> None:
-    """Remove the file, if there is one.
-
-    Raises:
-        StoreError: It can't be removed.
-
-    """
+    """Remove the file, if there is one. Raises `StoreError` if it can't be removed."""
     file = _file()
     try:
         if file.exists():

@@ -87,18 +87,14 @@ def _pairs(found: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word of a question, or a name of several words.
-
-    Attributes:
-        query: It as a quoted string of FTS5's query language: nothing that a user types is syntax.
-        is_name: Whether it is a name whose parts are terms, too: `read_file`, `readFile`, `os.path`.
-        is_pair: Whether it is a pair of characters in a script without spaces, perhaps of two words.
-
-    """
+    """A word of a question, or a name of several words."""
 
     query: str
+    """It as a quoted string of FTS5's query language: nothing that a user types is syntax."""
     is_name: bool = False
+    """Whether it is a name whose parts are terms, too: `read_file`, `readFile`, `os.path`."""
     is_pair: bool = False
+    """Whether it is a pair of characters in a script without spaces, perhaps of two words."""
 
 
 def question_terms(question: str) -> list[Term]:

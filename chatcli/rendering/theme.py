@@ -50,23 +50,19 @@ def heading(level: int) -> Style:
 
 @dataclass(frozen=True)
 class Theme:
-    """The sixteen colours on one kind of background.
-
-    Attributes:
-        name: The name by which the user chooses the theme.
-        colors: For each colour name that the styles use, a number among the 256 colours, which all terminals show
-            alike. For a missing name, the terminal's own colour is used.
-        dim: The colour number of dim text; None to use the terminal's own dim style.
-        background: The RGB background for which the colours were chosen; None if it is not known.
-        colored: Whether colours are used.
-
-    """
+    """The sixteen colours on one kind of background."""
 
     name: str
+    """The name by which the user chooses the theme."""
     colors: Mapping[str, int] = field(default_factory=dict)
+    """For each colour name that the styles use, a number among the 256 colours, which all terminals show alike. For a
+    missing name, the terminal's own colour is used."""
     dim: int | None = None
+    """The colour number of dim text; None to use the terminal's own dim style."""
     background: tuple[int, int, int] | None = None
+    """The RGB background for which the colours were chosen; None if it is not known."""
     colored: bool = True
+    """Whether colours are used."""
 
     def resolve(self, style: Style) -> Style:
         """Return `style` with the colours of this theme."""

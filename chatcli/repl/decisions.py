@@ -1,4 +1,4 @@
-"""Let the user decide by one key on each tool call that a graph's request reviews."""
+"""Let the user answer a request: by one key for each tool call that it reviews, or field by field in a form."""
 
 import json
 import re
@@ -10,7 +10,9 @@ from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested, DecisionRequested, Event, KeysOffered, Notice
 from chatcli.message import SCOPE_KEYS, decision_keys, is_review, reviewed_actions
 from chatcli.rendering.plain import answer_forms
+from chatcli.sanitize import reveal
 from chatcli.sessions.interrupt_answers import decide, read_answer
+from chatcli.tools.forms import FormField, read_form
 
 DECIDED = {"y": "approved", "n": "refused", **{key: f"approved, {scope}" for key, scope in SCOPE_KEYS.items()}}
 _QUESTIONS = {
@@ -25,6 +27,7 @@ _QUESTIONS = {
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O?.)", re.DOTALL)
 """What terminals send for a key that has no character, or that is pressed with Alt."""
 _INTERRUPT, _END, _ESCAPE = "\x03", "\x04", "\x1b"
+_LEFT_OPEN = "the server still waits: answer by a JSON object with the fields, or decline"
 
 
 class Keyboard(Protocol):
@@ -135,4 +138,45 @@ async def _read_edit(
             continue
         [decision] = answer["decisions"]
         return dict(decision)
+    return None
+
+
+async def read_form_answer(keyboard: Keyboard, show: Callable[[Event], None], request: ApprovalRequested) -> str | None:
+    """Return the user's answer to the form that `request` asks for, as JSON; None for none yet.
+
+    Ctrl-C and Ctrl-D leave it open. A form without fields, and one behind an address, is answered by a key.
+    """
+    payload: Mapping[str, Any] = request.payload
+    try:
+        fields = read_form(payload.get("requested_schema", {}))
+    except ValueError:  # the store may come from anybody
+        fields = []
+    if not fields:
+        key = await read_key(keyboard, show, KeysOffered({"y": "yes", "n": "no"}))
+        return json.dumps({"action": {"y": "accept", "n": "decline"}[key]}) if key else None
+    content: dict[str, Any] = {}
+    for field in fields:
+        text = await _read_field(keyboard, show, field)
+        if text is None:
+            show(Notice(_LEFT_OPEN))
+            return None
+        if text:
+            content[field.name] = field.parse(text)
+        elif field.default is not None:
+            content[field.name] = field.default
+    return json.dumps({"action": "accept", "content": content})
+
+
+async def _read_field(keyboard: Keyboard, show: Callable[[Event], None], field: FormField) -> str | None:
+    """Return a text that `field` takes; empty if it is left out, None if the user leaves."""
+    while (text := await keyboard.line(f"{reveal(field.question())}: ")) is not None:
+        try:
+            if text:
+                field.parse(text)
+            elif field.needed and field.default is None:
+                raise ValueError(f"{field.label or field.name} is needed")
+        except ValueError as error:
+            show(Notice(str(error), "error"))
+        else:
+            return text
     return None

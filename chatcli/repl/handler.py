@@ -54,15 +54,13 @@ from chatcli.events import (
 from chatcli.message import is_form
 from chatcli.models.local.choice import offer_provider
 from chatcli.rendering.renderer import Renderer, consume
-from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
-from chatcli.repl.form import read_form_answer
+from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_form_answer, read_key
 from chatcli.repl.mentions import Mentioned, find_mentioned, find_pasted
 from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.pastes import holds_folded, mark, plain, typed_mentions
-from chatcli.repl.picker import Picker, read_choice
+from chatcli.repl.picker import Picker, TreeWalk, read_choice
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
-from chatcli.repl.tree_walk import TreeWalk
 from chatcli.repl.typeahead import busy
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
@@ -144,13 +142,9 @@ class ShellCommand:
 
 
 class LineHandler:
-    """Handles lines and shows their events.
+    """Handles lines, which go to the conversation of `context`, and shows their events by `renderer`.
 
-    Args:
-        context: The conversation that the lines go to, and what the slash commands use.
-        renderer: Shows the events.
-        prompt: The input line, for commands that change it.
-
+    `context` has what the slash commands use; `prompt` is the input line, for commands that change it.
     """
 
     def __init__(self, context: CommandContext, renderer: Renderer, prompt: Prompt) -> None:

@@ -44,13 +44,7 @@ _REPLY_BEGUN = re.compile(r"\x1b(?:\[(?:\?[\d;]*)?|\](?:1(?:1(?:;[rgba:0-9a-fA-F
 
 
 class Focus:
-    """Knows whether the terminal is focused.
-
-    Args:
-        output: The terminal.
-        reports: Whether it is asked for its focus; if it is not, nothing is ever known.
-
-    """
+    """Knows whether the terminal is focused; where it is not asked for that (`reports`), nothing is ever known."""
 
     def __init__(self, output: Output, *, reports: bool) -> None:
         self.away = False

@@ -43,12 +43,9 @@ _ANSWERED = ("/retry", "/continue", "/approve")
 class Repl:
     """Runs a conversation at the terminal until the user leaves.
 
-    Args:
-        prompt: The input line.
-        open_handler: Imports and builds the handler of the lines. It runs after the first prompt has appeared, so
-            that the prompt appears sooner. A line that is entered earlier waits for it.
-        shows_start: Whether something moves on the screen while a line waits for that.
-
+    `open_handler` imports and builds the handler of the lines. It runs after the first prompt has appeared, so that the
+    prompt appears sooner. A line that is entered earlier waits for it; `shows_start` says whether something moves on
+    the screen meanwhile.
     """
 
     def __init__(

@@ -26,11 +26,8 @@ def is_waiting(last: Event | None) -> bool:
 def news(last: Event | None, seconds: float, after: float) -> str:
     """Return the news for a user who looks elsewhere, empty for none.
 
-    Args:
-        last: The last event of a line.
-        seconds: How long the line took.
-        after: How many seconds an answer may take that nobody needs to be called for.
-
+    `last` is the last event of a line, which took `seconds`. Nobody needs to be called for an answer that takes at most
+    `after` seconds.
     """
     if is_waiting(last):
         return "a question waits for you"

@@ -68,9 +68,7 @@ class ShowPastes(Processor):
 class Pastes:
     """Pasted texts that are shown folded in the input line, as a sign such as `[pasted 300 lines]`.
 
-    Args:
-        folds_all: Whether every paste is folded, because the terminal shows only what is typed.
-
+    Where the terminal shows only what is typed, every paste is folded (`folds_all`).
     """
 
     def __init__(self, *, folds_all: bool = False) -> None:
@@ -148,13 +146,8 @@ class PasteReader(PosixStdinReader):
     """Reads the keyboard, and finds where a paste ends.
 
     All that arrives without a pause, from the first mark of a paste to the last one, is one paste: nobody types that
-    fast, and the text may contain the mark of its own end, with keys behind it.
-
-    Args:
-        descriptor: The terminal.
-        encoding: Its encoding.
-        marks: Whether the terminal marks a paste. If it does not, lines that arrive in one piece are one.
-
+    fast, and the text may contain the mark of its own end, with keys behind it. If the terminal `marks` no paste, lines
+    that arrive in one piece are one.
     """
 
     def __init__(self, descriptor: int, encoding: str, *, marks: bool = True) -> None:

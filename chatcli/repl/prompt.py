@@ -63,10 +63,8 @@ _KEPT_PASTE = re.compile(f"{re.escape(PASTE_BEGIN)}(.*?){re.escape(PASTE_END)}",
 class LineHistory(History):
     """Keeps the typed lines with their pastes, which are folded again; a line that may contain a secret is not kept.
 
-    Args:
-        pastes: The texts of the signs in a line.
-        keep: Whether lines are kept after the process ends, in a file that only the user can read.
-
+    `pastes` has the texts of the signs in a line. With `keep`, lines are kept after the process ends, in a file that
+    only the user can read.
     """
 
     def __init__(self, pastes: Pastes, *, keep: bool) -> None:
@@ -117,17 +115,8 @@ def hold(keys: list[KeyPress]) -> list[KeyPress]:
 async def ask_line(question: str, source: Input, output: Output, *, hidden: bool = False, **options: Any) -> str:
     """Return the user's reply to `question`, without blanks around it; it is not shown if `hidden`.
 
-    Args:
-        question: Stands before the line.
-        source: The keyboard.
-        output: The screen.
-        hidden: Whether it is a secret.
-        options: Others of prompt-toolkit's PromptSession.
-
-    Raises:
-        EOFError: Ctrl-D.
-        KeyboardInterrupt: Ctrl-C.
-
+    `question` stands before the line; `options` are others of prompt-toolkit's PromptSession. Raises `EOFError` at
+    Ctrl-D, `KeyboardInterrupt` at Ctrl-C.
     """
     session: PromptSession[str] = PromptSession(question, is_password=hidden, input=source, output=output, **options)
     if not hidden or os.environ.get("TERM") != "dumb":
@@ -313,9 +302,7 @@ class Prompt:
     async def read(self) -> str:
         """Return the next line, which may contain newlines; what was pasted is marked, see `pastes`.
 
-        Raises:
-            EOFError: The user wants to leave.
-
+        Raises `EOFError` if the user wants to leave.
         """
         if self._space_due:
             self._space_due = False

@@ -22,10 +22,7 @@ _TITLE = 30
 class Toolbar:
     """Shows the thread, the model, the context and its budget, and the tokens and cost of the thread so far.
 
-    Args:
-        conversation: The conversation.
-        titles: Returns the titles of the stored threads; it may take some time.
-
+    `titles` returns the titles of the stored threads; it may take some time.
     """
 
     def __init__(self, conversation: Conversation, titles: Callable[[], Mapping[str, str]]) -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -31,7 +32,7 @@ DEFERRED = frozenset(
     )
 )
 """Packages whose `__init__` imports much that a turn does not need."""
-_BUILT_LATE = ("langchain_core.", "langsmith.", "mcp.")
+_BUILT_LATE = ("langchain_core.", "langsmith.", "mcp.", "mcp_types.")
 """Prefixes of modules with many pydantic models, of which a turn needs few."""
 _LAZY = frozenset(
     ("langchain_core", "langchain_openai", "langgraph", "langgraph_sdk", "langsmith", "openai", "requests")
@@ -44,6 +45,9 @@ class _DeferringLoader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         def from_init(name: str) -> Any:
+            path = f"{module.__name__}.{name}"
+            if find_spec(path) is not None:  # a module needs no `__init__`, which may be what imports it just now
+                return import_module(path)
             # As a module of its own, `__init__` has Python's own lock, and its relative imports stay the package's.
             init = import_module(f"{module.__name__}.__init__")
             for found, value in vars(init).items():

@@ -30,9 +30,7 @@ def take_streams() -> tuple[int, int]:
 def read_lines(descriptor: int) -> Iterator[bytes]:
     """Yield the lines that come from `descriptor`, without their newlines; leave out blank lines.
 
-    Raises:
-        OSError: It can't be read.
-
+    Raises `OSError` if it can't be read.
     """
     begun: list[bytes] = []
     while data := os.read(descriptor, _READ_AT_ONCE):

@@ -144,11 +144,6 @@ def new_messages(there: Sequence[BaseMessage], here: Sequence[BaseMessage]) -> l
     return list(there[asked[-1] if asked else first :])
 
 
-def is_taken_over(message: BaseMessage) -> bool:
-    """Return whether `message` is the summary of another branch."""
-    return bool(message.additional_kwargs.get(TAKEN_OVER))
-
-
 def before_edit(steps: Sequence[Step]) -> str | None:
     """Return the checkpoint before the edit that the newest of `steps` is the end of, None without one."""
     # An edit is one of the state, or the summary of another branch.
@@ -222,7 +217,7 @@ async def whole_history(
     """Return `messages`, those of the newest of `steps`, with those removed on this branch; `read` as in `said_in`."""
     questions = sum(map(is_question, messages))
     summarised = any(
-        isinstance(message, HumanMessage) and not is_question(message) and not is_taken_over(message)
+        isinstance(message, HumanMessage) and not is_question(message) and not message.additional_kwargs.get(TAKEN_OVER)
         for message in messages
     )
     whole = list(messages)

@@ -5,7 +5,7 @@ import copy
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
@@ -28,7 +28,7 @@ from langgraph.types import Overwrite, StateSnapshot
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.fences import question_alone
-from chatcli.models.names import GRAPH
+from chatcli.models.names import GRAPH, ModelName
 from chatcli.sessions.history import current_branch, merged, read_turns, whole_history
 from chatcli.sessions.state import StateKey, plain_state, state_keys
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
@@ -37,10 +37,6 @@ from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import MENDED, lost_since
 from chatcli.store.threads import Step, Threads
 from chatcli.text import one_line
-
-if TYPE_CHECKING:
-    from chatcli.models.names import ModelName
-
 
 AnyGraph = PregelProtocol[Any, Any, Any, Any]
 """A compiled graph of any state, here or on a server."""
@@ -138,7 +134,7 @@ class GraphThread:
     configurable: Mapping[str, Any] = field(default_factory=dict)
     answer_nodes: Collection[str] = field(default=(), kw_only=True)
 
-    def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
+    def config(self, model: ModelName | str = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
         metadata: dict[str, str | int] = {"chatcli_model": str(model)} if model else {}
         if title:

@@ -38,7 +38,8 @@ class DamagedError(StoreError):
     """Part of the store can't be read, because bytes of it have changed."""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(message, remedy=in_program(remedy))
+        # The commands of `chat` as they are in the program that runs.
+        super().__init__(message, remedy=remedy.replace(f"{CHAT.name} doctor", command("doctor")))
 
 
 class ReadOnlyError(StoreError):
@@ -46,11 +47,6 @@ class ReadOnlyError(StoreError):
 
     def __init__(self) -> None:
         super().__init__("the store can't be used: it is read-only", remedy=_WRITABLE)
-
-
-def in_program(remedy: str) -> str:
-    """Return `remedy` with the commands of `chat` as they are in the program that runs."""
-    return remedy.replace(f"{CHAT.name} doctor", command("doctor"))
 
 
 def damaged_thread(thread_id: str, problem: BaseException) -> DamagedError:

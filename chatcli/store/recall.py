@@ -49,11 +49,8 @@ class Recalled:
 def recall(threads: Threads, words: str, *, without: str, characters: int = MAX_CHARACTERS) -> Recalled:
     """Return excerpts about `words` from the threads, except the thread `without`, in at most `characters`.
 
-    Nothing is returned where the best exchanges cover little of `words`.
-
-    Raises:
-        StoreError: The store can't be used.
-
+    Nothing is returned where the best exchanges cover little of `words`. Raises `StoreError` if the store can't be
+    used.
     """
     from chatcli.store.exchange_search import beginnings  # late: every turn needs this module, and few search
 

@@ -12,11 +12,11 @@ from chatcli.store.message_index import UsageReader, usage_of
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
-    NoJournal,
-    NoLocks,
+    Journal,
     SearchedThreads,
     Step,
     ThreadSummary,
+    TurnLocks,
     branch_to,
     refuse_taken,
     words_in,
@@ -31,7 +31,7 @@ class ForeignThreads(SearchedThreads):
     """The threads of any checkpointer: each can be looked up, but a checkpointer has no list of them."""
 
     def __init__(self, saver: BaseCheckpointSaver[str]) -> None:
-        self.journal, self.locks = NoJournal(), NoLocks()
+        self.journal, self.locks = Journal(), TurnLocks()
         self._saver = saver
         self._titles: dict[str, str] = {}
 

@@ -35,7 +35,7 @@ class CompressedSerializer(JsonPlusSerializer):
     """Compresses what `JsonPlusSerializer` writes; conversations shrink to a third and less."""
 
     # Only langchain's messages and plain data are restored, never an arbitrary class: a store may come from elsewhere.
-    # A user graph adds the classes that its own code has loaded (graphs/user/stored_types.py); of others, the fields
+    # A user graph adds the classes that its own code has loaded (graphs/user/project.py); of others, the fields
     # are restored.
     def __init__(self) -> None:
         super().__init__(allowed_msgpack_modules=None)

@@ -93,52 +93,35 @@ class Partial:
     text: str
 
 
-class Journal(Protocol):
-    """The answers that are on their way, one for each thread, in case the process is killed."""
+class Journal:
+    """The answers that are on their way, one for each thread, in case the process is killed.
+
+    This class keeps none: the threads of some stores end with the process, and a server runs the turns of others.
+    """
 
     def save(self, thread_id: str, partial: Partial) -> None:
         """Keep `partial`, in place of what was kept for the thread."""
 
     def read(self, thread_id: str) -> Partial | None:
         """Return the answer that was on its way when its process ended, if any."""
+        return None
 
     def clear(self, thread_id: str) -> None:
         """Forget what was kept for the thread."""
 
 
-class NoJournal:
-    """The journal of a store that needs none: its threads end with the process, or another program runs the turns."""
+class TurnLocks:
+    """Which process runs a turn on which thread; a lock is held until `unlock`, or the end of the process.
 
-    def save(self, thread_id: str, partial: Partial) -> None:
-        """Do nothing."""
-
-    def read(self, thread_id: str) -> Partial | None:
-        """Return None."""
-        return None
-
-    def clear(self, thread_id: str) -> None:
-        """Do nothing."""
-
-
-class TurnLocks(Protocol):
-    """Which process runs a turn on which thread; a lock is held until `unlock`, or the end of the process."""
+    This class locks nothing: no other process sees some stores, and a server lets its turns wait for each other.
+    """
 
     def try_lock(self, thread_id: str) -> bool:
         """Take the thread unless another process has it; raise ReadOnlyError where nothing can be written."""
-
-    def unlock(self, thread_id: str) -> None:
-        """Release the thread."""
-
-
-class NoLocks:
-    """The locks of a store that needs none: no other process sees it, or its server lets turns wait for each other."""
-
-    def try_lock(self, thread_id: str) -> bool:
-        """Return True."""
         return True
 
     def unlock(self, thread_id: str) -> None:
-        """Do nothing."""
+        """Release the thread."""
 
 
 class Threads(Protocol):
@@ -234,24 +217,20 @@ def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeQueries:
-    """The queries of a database for messages; numbers are given as a JSON list.
-
-    Attributes:
-        holding: Returns the IDs of the newest messages that have a word which begins with `beginning`.
-        threads: Returns of the messages `ids` the ID and the thread.
-        roles: Returns the ID and the role of each message of `thread`, in order.
-        texts: Returns of the messages `ids` the ID and the text.
-        summaries: Returns of the `threads`, a JSON list, the ID, the title and the date.
-        count: Returns how many messages the store has.
-
-    """
+    """The queries of a database for messages; numbers are given as a JSON list."""
 
     holding: str
+    """Returns the IDs of the newest messages that have a word which begins with `beginning`."""
     threads: str
+    """Returns of the messages `ids` the ID and the thread."""
     roles: str
+    """Returns the ID and the role of each message of `thread`, in order."""
     texts: str
+    """Returns of the messages `ids` the ID and the text."""
     summaries: str
+    """Returns of the `threads`, a JSON list, the ID, the title and the date."""
     count: str
+    """Returns how many messages the store has."""
 
 
 def refuse_taken(thread_id: str, *, taken: bool) -> None:

@@ -156,9 +156,7 @@ def folder_of(folders: Sequence[Path], path: Path) -> Path | None:
 def find_inside(folders: Sequence[Path], path: str) -> Path:
     """Return the real path of `path`, after all links; a relative one begins in the first of `folders`.
 
-    Raises:
-        ToolException: It is outside of all `folders`, or can't be read.
-
+    Raises `ToolException` if it is outside of all `folders`, or can't be read.
     """
     shown = shown_path(path)
     try:

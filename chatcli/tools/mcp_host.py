@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from mcp import ClientSession, McpError, types
+from mcp import Client, MCPError, types
 from pydantic import FileUrl
 
 from chatcli.attachments.attachment import image_type
@@ -26,6 +26,8 @@ MAX_URL = 2000
 """The most characters of an address that the user is asked to open."""
 MAX_SAMPLED = 200_000
 """The most characters that a server may send to the model at a time, images included."""
+MAX_WAITING = 20
+"""The most questions of a server that wait for the user at the same time."""
 ASKS_MODEL = "The MCP server gets the model's answer to these messages, and you pay for it."
 _WARNINGS = ("warning", "error", "critical", "alert", "emergency")
 
@@ -57,13 +59,19 @@ class Host:
         """Note that a call begins: the server may log again."""
         self._logged = 0
 
-    async def choose_log_level(self, session: ClientSession) -> None:
-        """Ask the server for its whole log, if the user wants to see it."""
-        capabilities = session.get_server_capabilities()
-        if self._debug and capabilities is not None and capabilities.logging is not None:
+    @property
+    def log_level(self) -> types.LoggingLevel | None:
+        """What requests ask the server to log, since 2026-07-28: all of it, if the user wants to see that."""
+        return "debug" if self._debug else None
+
+    async def choose_log_level(self, client: Client) -> None:
+        """Ask a server of an older version for its whole log, if the user wants to see it."""
+        begun = client.session.initialize_result
+        if self._debug and begun is not None and begun.capabilities.logging is not None:
+            request = types.SetLevelRequest(params=types.SetLevelRequestParams(level="debug"))
             try:
-                await session.set_logging_level("debug")
-            except McpError as error:
+                await client.session.send_request(request, types.EmptyResult)
+            except MCPError as error:
                 self.announce(Notice(f"{self.name} does not let its log be chosen: {one_line(str(error), MAX_LINE)}"))
 
     async def log(self, params: types.LoggingMessageNotificationParams) -> None:
@@ -89,7 +97,7 @@ class Host:
                     raise ValueError("it names no web address")
                 fields, request["url"] = [], params.url
             else:
-                fields = read_form(params.requestedSchema)
+                fields = read_form(params.requested_schema)
         except ValueError as error:
             self.announce(Notice(f"a form of the MCP server {self.name} was declined: {error}", "warning"))
             return types.ElicitResult(action="decline")
@@ -126,11 +134,13 @@ class Host:
             role="assistant",
             content=types.TextContent(type="text", text=reply.text),
             model=reply.model,
-            stopReason="endTurn",
+            stop_reason="endTurn",
         )
 
     async def _ask(self, what: str, question: Question) -> Any:
         """Return the answer to `question`; None for none, which a notice says if its time is over."""
+        if len(self.inbox.waiting) >= MAX_WAITING:
+            return None
         try:
             return await self.inbox.ask(question)
         except TimeoutError:
@@ -151,8 +161,8 @@ def _refusal(reason: str) -> types.ErrorData:
 
 def _sampled_messages(params: types.CreateMessageRequestParams) -> list[BaseMessage]:
     """Return the messages that the model is to be asked. Raises `ValueError` if it can't take them."""
-    messages: list[BaseMessage] = [SystemMessage(params.systemPrompt)] if params.systemPrompt else []
-    size = len(params.systemPrompt or "")
+    messages: list[BaseMessage] = [SystemMessage(params.system_prompt)] if params.system_prompt else []
+    size = len(params.system_prompt or "")
     for message in params.messages:
         parts: list[str | dict[str, Any]] = []
         for block in message.content_as_list:

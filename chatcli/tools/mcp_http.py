@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 from mcp.client.auth import OAuthFlowError
 
 from chatcli.errors import ChatcliError
@@ -17,21 +17,24 @@ if TYPE_CHECKING:
     from chatcli.tools.mcp_login import ServerLogin
 
 RequestId = int | str
-_TIMEOUT = httpx.Timeout(30, read=300)
+_TIMEOUT = httpx2.Timeout(30, read=300)
 """In seconds, as in the SDK's own client: a server may keep an answer open for a while."""
 _EVENTS = "text/event-stream"
 _RESUMES = "last-event-id"
+_SESSION = "mcp-session-id"
 _EVENT_ID = re.compile(rb"[\r\n]id:[ ]?[^\r\n ]")
 MAX_REASON = 1000
 FAILED = -32000
 """JSON-RPC's code for errors of the implementation; here a request that came to nothing."""
+FORGOTTEN = -32099
+"""The code for a request that the server refused, since it does not know the session any more."""
 
 
-class LoginNeededError(httpx.TransportError):
+class LoginNeededError(httpx2.TransportError):
     """The server takes only tokens that the user can get, by `chat mcp login`."""
 
 
-class AnsweringClient(httpx.AsyncClient):
+class AnsweringClient(httpx2.AsyncClient):
     """An HTTP client that turns the failure of a request into an answer.
 
     `login` sends the user's tokens for the server; `remedy` is what the user can do where the server wants others.
@@ -42,26 +45,36 @@ class AnsweringClient(httpx.AsyncClient):
         self._login = login
         self._remedy = remedy
 
-    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Return the answer to `request`; if it fails and a result is awaited, the answer is an error."""
         number = _request_id(request)
         try:
             response = await self._send_with_login(request, **options)
-        except (httpx.TransportError, LimitError) as error:
+            if number is None or response.has_redirect_location:
+                return response  # the SDK handles these itself
+            headers = {name: value for name, value in response.headers.items() if name.startswith("mcp-")}
+            if response.is_success and response.headers.get("content-type", "").lower().startswith(_EVENTS):
+                return _events(request, headers, stream=_Answer(response, number))
+            return _events(request, headers, content=_event(self._message(response, await response.aread(), number)))
+        except (httpx2.TransportError, LimitError) as error:
             return _instead(request, number, error)
-        if response.status_code == httpx.codes.NOT_FOUND or response.has_redirect_location or number is None:
-            return response  # the SDK handles these itself
-        if response.is_error:
-            await response.aclose()
-            reason = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
-            if response.status_code == httpx.codes.UNAUTHORIZED:
-                reason += self._remedy
-            return _events(request, _failure(number, reason))
-        kept = {name: value for name, value in response.headers.items() if name.startswith("mcp-")}
-        headers = {**kept, "content-type": _EVENTS}
-        return httpx.Response(response.status_code, headers=headers, stream=_Answer(response, number), request=request)
 
-    async def _send_with_login(self, request: httpx.Request, **options: Any) -> httpx.Response:
+    def _message(self, response: httpx2.Response, body: bytes, number: RequestId) -> dict[str, Any]:
+        """Return the message in the `body` of `response` to the request `number`; an error where it holds none."""
+        reason = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
+        if response.status_code == httpx2.codes.UNAUTHORIZED:
+            return _failure(number, reason + self._remedy)
+        if response.status_code == httpx2.codes.NOT_FOUND and _SESSION in response.request.headers:
+            return _failure(number, reason, FORGOTTEN)
+        try:
+            message = read_json(body)
+        except ValueError:
+            message = None
+        if isinstance(message, dict) and (response.is_success or isinstance(message.get("error"), dict)):
+            return {**message, "id": number}
+        return _failure(number, "the server's answer is not valid MCP" if response.is_success else reason)
+
+    async def _send_with_login(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Return the answer to `request`. Raises `LoginNeededError` if only a new login would help."""
         if self._login is None:
             return await super().send(request, **options)
@@ -77,35 +90,36 @@ class AnsweringClient(httpx.AsyncClient):
             raise LoginNeededError(f"{error}{self._remedy}") from None
 
 
-class _Answer(httpx.AsyncByteStream):
-    """The events of `response`, and after them an error for the request `number`, in case it got no result."""
+class _Answer(httpx2.AsyncByteStream):
+    """The events of `response`, and an error for the request `number` where they break off."""
 
-    def __init__(self, response: httpx.Response, number: RequestId) -> None:
+    def __init__(self, response: httpx2.Response, number: RequestId) -> None:
         self._response = response
         self._number = number
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        reason, end, resumable = "the server closed the connection during the call", b"\n", False
+        end, resumable = b"\n", False
         try:
-            if self._response.headers.get("content-type", "").lower().startswith(_EVENTS):
-                async for part in self._response.aiter_bytes():
-                    resumable = resumable or _EVENT_ID.search(end + part) is not None
-                    end = (end + part)[-8:]
-                    yield part
-            else:
-                yield _event(read_json(await self._response.aread()))
-        except (httpx.TransportError, LimitError) as error:
-            reason, resumable = _transport_reason(error), resumable and not isinstance(error, LimitError)
-        except ValueError:
-            reason = "the server's answer is not valid MCP"
-        if not resumable:  # else the SDK asks for the rest, by the number of the last event
-            yield b"\n\n" + _event(_failure(self._number, reason))
+            async for part in self._response.aiter_bytes():
+                resumable = resumable or _EVENT_ID.search(end + part) is not None
+                end = (end + part)[-8:]
+                yield part
+        except (httpx2.TransportError, LimitError) as error:
+            if not resumable or isinstance(error, LimitError):  # else the SDK asks for what comes after the last event
+                yield b"\n\n" + _event(_failure(self._number, _transport_reason(error)))
 
     async def aclose(self) -> None:
         await self._response.aclose()
 
 
-def _request_id(request: httpx.Request) -> RequestId | None:
+def first_error(error: BaseException) -> BaseException:
+    """Return the first error in `error`, if it is a group of them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _request_id(request: httpx2.Request) -> RequestId | None:
     """Return the number of the request that waits for a result; None for anything else, such as a notification.
 
     A GET for the rest of an answer waits too. The SDK replaces its number, so any number will do.
@@ -119,17 +133,18 @@ def _request_id(request: httpx.Request) -> RequestId | None:
     return number
 
 
-def _instead(request: httpx.Request, number: RequestId | None, error: Exception) -> httpx.Response:
+def _instead(request: httpx2.Request, number: RequestId | None, error: Exception) -> httpx2.Response:
     """Return an answer to `request` instead of the one that `error` prevented.
 
     Raises `TransportError` if the request opens a stream of the server's own messages, which the SDK can do without.
     """
     if number is not None:
-        return _events(request, _failure(number, _transport_reason(error)))
+        return _events(request, {}, content=_event(_failure(number, _transport_reason(error))))
     if request.method == "GET":
         raise error
     # A notification, or the end of the session: no result is awaited, and an error would end every other call.
-    return httpx.Response(httpx.codes.ACCEPTED if request.method == "POST" else httpx.codes.NO_CONTENT, request=request)
+    status = httpx2.codes.ACCEPTED if request.method == "POST" else httpx2.codes.NO_CONTENT
+    return httpx2.Response(status, request=request)
 
 
 def _transport_reason(error: Exception) -> str:
@@ -138,13 +153,13 @@ def _transport_reason(error: Exception) -> str:
     return f"the connection to the server failed: {' '.join(str(error).split()) or type(error).__name__}"
 
 
-def _failure(number: RequestId, reason: str) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": number, "error": {"code": FAILED, "message": reason}}
+def _failure(number: RequestId, reason: str, code: int = FAILED) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": reason}}
 
 
 def _event(message: object) -> bytes:
     return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
 
 
-def _events(request: httpx.Request, message: dict[str, Any]) -> httpx.Response:
-    return httpx.Response(200, headers={"content-type": _EVENTS}, content=_event(message), request=request)
+def _events(request: httpx2.Request, headers: dict[str, str], **body: Any) -> httpx2.Response:
+    return httpx2.Response(200, headers={**headers, "content-type": _EVENTS}, request=request, **body)

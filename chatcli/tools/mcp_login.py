@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from mcp import ClientSession, McpError
+from mcp import Client, MCPError
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import (
+    AuthorizationCodeResult,
     OAuthClientInformationFull,
     OAuthClientMetadata,
     OAuthMetadata,
@@ -28,7 +29,7 @@ from chatcli.errors import AuthError, UsageError
 from chatcli.runtime.addresses import is_this_machine
 from chatcli.runtime.parse import read_json
 from chatcli.text import one_line
-from chatcli.tools.mcp_http import AnsweringClient, LoginNeededError
+from chatcli.tools.mcp_http import AnsweringClient, LoginNeededError, first_error
 
 HOST = "127.0.0.1"
 _SECONDS = 30.0
@@ -69,9 +70,6 @@ class _Storage:
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
         context = self.provider.context
-        if tokens.refresh_token is None:  # the older one stays valid
-            older = (await asyncio.to_thread(self.read)).get("tokens", {})
-            tokens.refresh_token = older.get("refresh_token")
         parts = {
             "tokens": tokens,
             "client": context.client_info,
@@ -159,17 +157,12 @@ async def log_in(server: McpServer, show: Callable[[str], None]) -> None:
     login = ServerLogin(url, f"http://{HOST}:{port}/callback", open_address, callback.wait)
     login.context.storage.get_tokens = _nothing  # type: ignore[method-assign]  # a new login begins without the old one
     problem = ""
-    async with (
-        listening,
-        AnsweringClient(server.headers, login) as client,
-        streamable_http_client(url, http_client=client) as (read, write, _),
-        ClientSession(read, write) as session,
-    ):
+    async with listening, AnsweringClient(server.headers, login) as http:
         try:
-            await session.initialize()
-            await session.list_tools()  # some servers let everybody begin a session
-        except McpError as error:
-            problem = one_line(str(error), _REASON)
+            async with Client(streamable_http_client(url, http_client=http)) as client:
+                await client.list_tools()  # some servers let everybody begin a session
+        except* MCPError as errors:
+            problem = one_line(str(first_error(errors)), _REASON)
     if not login.saved:
         if problem:
             raise AuthError(f"the login failed: {problem}")
@@ -191,16 +184,23 @@ class _Callback:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._result: asyncio.Future[tuple[str, str | None]] = self._loop.create_future()
+        self._result: asyncio.Future[AuthorizationCodeResult] = self._loop.create_future()
         self._state = ""
 
     def expect(self, state: str) -> None:
-        """Take only what has this `state`, which other pages and programs do not know."""
-        self._state = state
-        threading.Thread(target=self._read_lines, daemon=True).start()
+        """Take only what has this `state`, which other pages and programs do not know.
 
-    async def wait(self) -> tuple[str, str | None]:
-        """Return the code and the state. Raises `OAuthFlowError` if the server refused."""
+        A server that moved to another authorization server asks anew. Raises `OAuthFlowError` if it has refused before.
+        """
+        if self._state:
+            self._result.result()
+            self._result = self._loop.create_future()
+        else:
+            threading.Thread(target=self._read_lines, daemon=True).start()
+        self._state = state
+
+    async def wait(self) -> AuthorizationCodeResult:
+        """Return what came back. Raises `OAuthFlowError` if the server refused."""
         return await self._result
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -226,7 +226,8 @@ class _Callback:
             return False
         if not self._result.done():
             if "code" in values:
-                self._result.set_result((values["code"], values["state"]))
+                result = AuthorizationCodeResult(code=values["code"], state=values["state"], iss=values.get("iss"))
+                self._result.set_result(result)
             else:
                 reason = values.get("error_description") or values.get("error") or "it gave no code"
                 self._result.set_exception(OAuthFlowError(f"the server refused: {reason}"))

@@ -3,21 +3,17 @@
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, Literal
 
-from mcp import ClientSession, McpError, types
-from pydantic import AnyUrl, ValidationError
+from mcp import Client, InputRequiredRoundsExceededError, MCPError, types
+from pydantic import ValidationError
 
 from chatcli.attachments.attachment import Attachment, identify
 from chatcli.errors import UsageError
 from chatcli.text import format_size, one_line
 from chatcli.tools.mcp_resources import ServedPrompt, ServedResource
-from chatcli.tools.mcp_session import McpSession, Result
+from chatcli.tools.mcp_session import MAX_LISTED, McpSession, Result, whole_list
 
-MAX_LISTED = 1000
-"""The most resources or prompts of a server that are offered."""
-MAX_PAGES = 20
 MAX_BYTES = 20_000_000
 """The largest resource, and the largest prompt with all that it holds."""
 MAX_PARTS = 50
@@ -28,13 +24,13 @@ _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 async def list_resources(session: McpSession) -> list[ServedResource]:
     """Return the resources that the server lists; none if it has none."""
-    listed = await _all_pages(session, "resources")
+    listed = await _list(session, "resources")
     return [ServedResource(str(each.uri), _short(each.title or each.name)) for each in listed]
 
 
 async def list_prompts(session: McpSession) -> list[ServedPrompt]:
     """Return the prompts that the server lists; none if it has none, and none that can't be typed."""
-    listed = await _all_pages(session, "prompts")
+    listed = await _list(session, "prompts")
     return [
         ServedPrompt(
             session.name,
@@ -50,8 +46,8 @@ async def list_prompts(session: McpSession) -> list[ServedPrompt]:
 async def complete_argument(session: McpSession, prompt: ServedPrompt, name: str, begun: str) -> list[str]:
     """Return the values that the server knows for the argument `name` of `prompt`; none if it completes nothing."""
 
-    async def ask(connection: ClientSession) -> Sequence[str]:
-        if getattr(connection.get_server_capabilities(), "completions", None) is None:
+    async def ask(connection: Client) -> Sequence[str]:
+        if connection.server_capabilities.completions is None:
             return ()
         about = types.PromptReference(type="ref/prompt", name=prompt.name)
         return (await connection.complete(about, {"name": name, "value": begun})).completion.values
@@ -63,10 +59,7 @@ async def complete_argument(session: McpSession, prompt: ServedPrompt, name: str
 async def read_resource(session: McpSession, uri: str) -> list[Attachment]:
     """Return the resource `uri` as attachments, one for each of its parts."""
     name = f"{session.name}:{uri}"
-    try:
-        result = await _ask(session, name, lambda connection: connection.read_resource(AnyUrl(uri)))
-    except ValidationError:
-        raise UsageError(f"{name} can't be attached: {uri} is no URI") from None
+    result = await _ask(session, name, lambda connection: connection.read_resource(uri))
     contents = result.contents[:MAX_PARTS]
     _refuse_large(name, contents)
     if not contents:
@@ -104,35 +97,24 @@ async def read_prompt(
     return "\n\n".join(texts), attachments
 
 
-async def _all_pages(session: McpSession, kind: Literal["resources", "prompts"]) -> list[Any]:
+async def _list(session: McpSession, kind: Literal["resources", "prompts"]) -> list[Any]:
     """Return the server's list of a `kind`; empty if it has none."""
 
-    async def page(cursor: str | None, connection: ClientSession) -> tuple[Sequence[Any], str | None]:
-        if getattr(connection.get_server_capabilities(), kind, None) is None:
-            return (), None
-        ask = connection.list_resources if kind == "resources" else connection.list_prompts
-        result = await ask(params=types.PaginatedRequestParams(cursor=cursor))
-        return getattr(result, kind), result.nextCursor
+    async def ask(client: Client) -> list[Any]:
+        if getattr(client.server_capabilities, kind) is None:
+            return []
+        return await whole_list(client.list_resources if kind == "resources" else client.list_prompts, kind)
 
-    listed: list[Any] = []
-    cursor: str | None = None
-    for _ in range(MAX_PAGES):
-        found, cursor = await _ask(session, session.name, partial(page, cursor))
-        listed += found
-        if not cursor or len(listed) >= MAX_LISTED:
-            break
-    return listed[:MAX_LISTED]
+    return await _ask(session, session.name, ask)
 
 
-async def _ask(session: McpSession, name: str, send: Callable[[ClientSession], Awaitable[Result]]) -> Result:
+async def _ask(session: McpSession, name: str, send: Callable[[Client], Awaitable[Result]]) -> Result:
     """Return the server's answer; its errors become ours."""
     try:
         return await session.request(send)
-    except McpError as error:
+    except (MCPError, InputRequiredRoundsExceededError) as error:
         raise UsageError(f"{name} can't be used: {one_line(str(error), MAX_TEXT)}") from None
-    except ValidationError as error:
-        if error.title == "url":  # ours, not the server's
-            raise
+    except ValidationError:
         raise UsageError(f"{name} can't be used: the server's answer is not valid MCP") from None
 
 

@@ -5,14 +5,16 @@ import contextvars
 import math
 import os
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
-import anyio
-from langchain_mcp_adapters.tools import load_mcp_tools
-from mcp import ClientSession, McpError, StdioServerParameters, stdio_client, types
+from anyio.streams.memory import MemoryObjectSendStream
+from mcp import Client, MCPError, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import SubscriptionLost
+from pydantic import ValidationError
 
 from chatcli import __version__, paths
 from chatcli.config.mcp_servers import McpServer
@@ -21,15 +23,15 @@ from chatcli.events import Notice, Progress
 from chatcli.runtime.addresses import open_key_warning
 from chatcli.runtime.program import command
 from chatcli.text import one_line
-from chatcli.tools.leash import leashed
 from chatcli.tools.mcp_host import Host
-from chatcli.tools.mcp_http import FAILED, MAX_REASON, AnsweringClient
+from chatcli.tools.mcp_http import FAILED, FORGOTTEN, MAX_REASON, AnsweringClient, first_error
 from chatcli.tools.mcp_login import ServerLogin, has_login
+from chatcli.tools.mcp_tools import as_langchain_tool
+from chatcli.tools.sandbox.confinement import Sandbox
 from chatcli.tools.shell import inherited_environment
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
-    from langchain_mcp_adapters.interceptors import MCPToolCallRequest
 
 Result = TypeVar("Result")
 
@@ -42,10 +44,11 @@ PING_SECONDS = 5.0
 """Time for a server over HTTP to show that it is still there, after a request failed."""
 PROGRESS_SECONDS = 0.1
 """From one report of a call's progress to the next: a server may send thousands."""
-MAX_REQUESTS = 20
-"""Requests of a server that wait for the user, or for a model, at the same time."""
-_FORGOTTEN = 32600
-"""The SDK's code for a server over HTTP that does not know the session any more."""
+LISTEN_SECONDS = 30.0
+"""From the end of a stream of changes to the next one: the server may have ended."""
+MAX_LISTED = 1000
+"""The most tools, resources or prompts of a server that are offered."""
+MAX_PAGES = 100
 
 
 class McpSession:
@@ -72,35 +75,53 @@ class McpSession:
         """Start the server or connect to it, and read its tools, within `seconds`; a failure becomes the `problem`."""
         self._seconds = seconds
 
-        async def load(session: ClientSession) -> None:
-            self.tools = await load_mcp_tools(session, server_name=self.name, tool_interceptors=[self._call])
-
-        await self._connection.open(seconds, load)
+        await self._connection.open(seconds, self._read_tools)
         self.problem = self._connection.problem
+
+    async def refresh(self) -> bool:
+        """Read the tools again if the server has said that they changed; return whether they were read.
+
+        The older ones stay where that fails.
+        """
+        if self.problem or not self._connection.tools_changed:
+            return False
+        self._connection.tools_changed = False
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self.request(self._read_tools)
+        except asyncio.CancelledError:
+            self._connection.tools_changed = True
+            raise
+        except (MCPError, ChatcliError, ValidationError, TimeoutError) as error:
+            self.host.announce(Notice(f"the tools of {self.name} changed, and can't be read: {one_line(str(error))}"))
+            return False
+        return True
+
+    async def _read_tools(self, client: Client) -> None:
+        self.tools = [as_langchain_tool(tool, self._call) for tool in await whole_list(client.list_tools, "tools")]
 
     async def close(self) -> None:
         """End the session, and the server if it was started here."""
         await self._connection.close()
 
-    async def request(self, send: "Callable[[_Session], Awaitable[Result]]") -> Result:
+    async def request(self, send: Callable[[Client], Awaitable[Result]]) -> Result:
         """Return the result of what `send` asks the server; one that has ended is started again first.
 
         A request that has reached the server is never sent twice, since it may have changed something. Raises
-        `McpError` if it answers with an error, or its connection breaks.
+        `MCPError` if it answers with an error, or its connection breaks.
         """
+        forgotten = False
         while True:
             connection = await self._live()
             try:
-                result = await send(connection.session)
-            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                connection.lost = True  # nothing was sent
+                result = await send(connection.client)
+            except MCPError as error:
+                connection.doubtful |= error.code == FAILED
+                if error.code != FORGOTTEN or forgotten or self._server.command is not None:
+                    raise
+                # It refused the request: a server that was started again knows no session.
+                forgotten = connection.lost = True
                 continue
-            except McpError as error:
-                if error.error.code == _FORGOTTEN and self._server.command is None and not connection.lost:
-                    connection.lost = True  # it refused the request: a server that was started again knows no session
-                    continue
-                connection.doubtful |= error.error.code == FAILED
-                raise
             self._restarted = False
             return result
 
@@ -122,23 +143,20 @@ class McpSession:
             self.host.announce(Notice(f"the MCP server {self.name} had ended and {again}"))
             return self._connection
 
-    async def _call(self, request: "MCPToolCallRequest", handler: object) -> types.CallToolResult:
-        """Call a tool, instead of the adapter's `handler`, which knows the first connection alone."""
-        report = _Report(f"{self.name}/{request.name}", self.host.announce)
+    async def _call(self, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
+        report = _Report(f"{self.name}/{name}", self.host.announce)
         self.host.begin_call()
         try:
-            result = await self.request(
-                lambda session: session.call_tool(request.name, request.args, progress_callback=report.take)
-            )
+            return await self.request(lambda client: client.call_tool(name, arguments, progress_callback=report.take))
         finally:
             report.end()
-        return _without_audio(result)
 
 
 class _Connection:
     """One connection to a server, which one task opens and closes, as the SDK requires."""
 
-    session: "_Session"
+    client: Client
+    _is_closed: Callable[[], bool]
 
     def __init__(self, name: str, server: McpServer, host: Host) -> None:
         self.problem = ""
@@ -146,6 +164,8 @@ class _Connection:
         """Whether the other side is known to be gone."""
         self.doubtful = False
         """Whether a request failed, so that the other side may be gone."""
+        self.tools_changed = False
+        """Whether the server's tools may have changed."""
         self._name = name
         self._server = server
         self._host = host
@@ -153,7 +173,7 @@ class _Connection:
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def open(self, seconds: float, load: Callable[[ClientSession], Awaitable[None]] | None = None) -> None:
+    async def open(self, seconds: float, load: Callable[[Client], Awaitable[None]] | None = None) -> None:
         """Open it within `seconds`, if it is not open; then `load` what is needed. A failure becomes the `problem`."""
         if self._task is None:
             # In its own context: a server must not belong to the turn that happens to start it.
@@ -162,14 +182,17 @@ class _Connection:
 
     async def has_ended(self) -> bool:
         """Return whether it can't be used any more; a doubtful one is asked."""
-        if self.lost or self.problem or self.session.ended or self._task is None or self._task.done():
+        if self.lost or self.problem or self._is_closed() or self._task is None or self._task.done():
             return True
         if self.doubtful:
             try:
                 async with asyncio.timeout(PING_SECONDS):
-                    await self.session.send_ping()
-            except (McpError, TimeoutError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                    await self.client.session.send_ping()
+            except TimeoutError:
                 return True
+            except MCPError as error:  # since 2026-07-28 there is no ping, and whoever says so is there
+                if error.code in (FAILED, FORGOTTEN):
+                    return True
             self.doubtful = False
         return False
 
@@ -183,15 +206,15 @@ class _Connection:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_SECONDS)
 
-    async def _hold(self, seconds: float, load: Callable[[ClientSession], Awaitable[None]] | None) -> None:
+    async def _hold(self, seconds: float, load: Callable[[Client], Awaitable[None]] | None) -> None:
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(seconds):
-                    self.session = await stack.enter_async_context(_connected(self._name, self._server, self._host))
-                    await self.session.initialize()
-                    await self._host.choose_log_level(self.session)
+                    await self._connect(stack)
+                    stack.push_async_callback(_stop, asyncio.create_task(self._listen()))
+                    await self._host.choose_log_level(self.client)
                     if load is not None:
-                        await load(self.session)
+                        await load(self.client)
                 self._ready.set()
                 await self._stop.wait()
         except Exception as error:  # noqa: BLE001 - any failure of a server only excludes that server
@@ -199,58 +222,59 @@ class _Connection:
         finally:
             self._ready.set()
 
+    async def _listen(self) -> None:
+        """Ask a server to say what changes, if it can: since 2026-07-28 it has to be asked."""
+        offered = self.client.server_capabilities
+        kinds = {"tools": offered.tools, "prompts": offered.prompts, "resources": offered.resources}
+        wanted = {f"{name}_list_changed": bool(kind and kind.list_changed) for name, kind in kinds.items()}
+        while self.client.session.initialize_result is None and any(wanted.values()):
+            try:
+                async with self.client.listen(**wanted) as changes:  # type: ignore[arg-type]
+                    async for _ in changes:
+                        pass  # `_note_change` gets them as well
+            except SubscriptionLost:
+                pass
+            except MCPError as error:
+                if error.code != FAILED:
+                    return
+            await asyncio.sleep(LISTEN_SECONDS)
+            self.tools_changed = True
 
-class _Session(ClientSession):
-    """A session that does what the protocol asks for and the SDK does not.
+    async def _note_change(self, message: object) -> None:
+        self.tools_changed = self.tools_changed or isinstance(message, types.ToolListChangedNotification)
 
-    It notifies the server of cancelled calls, and goes on reading while the user answers what the server asks. The SDK
-    has no public way to the ID of a request, nor to the end of its reading: `tests/tools/test_mcp_session.py` checks
-    what is used here.
-    """
-
-    ended = False
-    """Whether the other side has closed the connection."""
-    _waiting = 0
-
-    async def send_request(self, *args: Any, **kwargs: Any) -> Any:
-        request_id = self._request_id  # the ID of the next request
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        """Open the transport and agree on a version of the protocol, until `stack` ends."""
         try:
-            return await super().send_request(*args, **kwargs)
-        except asyncio.CancelledError:
-            given_up = types.CancelledNotificationParams(requestId=request_id, reason="the user or a time limit")
-            note = types.CancelledNotification(params=given_up)
-            with anyio.move_on_after(CANCEL_SECONDS, shield=True), suppress(anyio.ClosedResourceError):
-                await self.send_notification(types.ClientNotification(note))
-            raise
+            await self._connect_as(stack, "auto")
+        except ExceptionGroup as group:
+            error = first_error(group)
+            if self._server.command is None or not isinstance(error, MCPError) or error.code != types.CONNECTION_CLOSED:
+                raise
+            # Servers before 2026-07-28 may end where the first request is not `initialize`.
+            await self._connect_as(stack, "legacy")
 
-    async def _receive_loop(self) -> None:
-        try:
-            await super()._receive_loop()
-        finally:
-            self.ended = True
-            gone = types.ErrorData(code=types.CONNECTION_CLOSED, message="Connection closed")
-            for number, stream in list(self._response_streams.items()):  # the SDK forgets them when it is cancelled
-                with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                    stream.send_nowait(types.JSONRPCError(jsonrpc="2.0", id=number, error=gone))
+    async def _connect_as(self, stack: AsyncExitStack, mode: Literal["auto", "legacy"]) -> None:
+        @asynccontextmanager
+        async def transport() -> AsyncIterator[tuple[Any, Any]]:
+            async with _transport(self._name, self._server.filled(), self._host) as (read, write):
+                if isinstance(write, MemoryObjectSendStream):  # the client closes it when its server has ended
+                    self._is_closed = lambda: write.statistics().open_send_streams == 0
+                yield read, write
 
-    async def _received_request(self, responder: Any) -> None:
-        if not isinstance(responder.request.root, types.CreateMessageRequest | types.ElicitRequest):
-            await super()._received_request(responder)
-        elif self._waiting >= MAX_REQUESTS:
-            with responder:
-                refusal = types.ErrorData(code=types.INVALID_REQUEST, message="too many requests at once")
-                await responder.respond(refusal)
-        else:
-            self._waiting += 1
-            self._task_group.start_soon(self._answer, responder)
-
-    async def _answer(self, responder: Any) -> None:
-        try:
-            await super()._received_request(responder)
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            pass  # the server has ended meanwhile
-        finally:
-            self._waiting -= 1
+        self._is_closed = lambda: False
+        client = Client(
+            transport(),
+            mode=mode,
+            client_info=types.Implementation(name="chatcli", version=__version__),
+            list_roots_callback=self._host.list_roots,
+            logging_callback=self._host.log,
+            log_level=self._host.log_level,
+            elicitation_callback=self._host.elicit,
+            sampling_callback=self._host.sample,
+            message_handler=self._note_change,
+        )
+        self.client = await stack.enter_async_context(client)
 
 
 class _Report:
@@ -280,49 +304,43 @@ class _Report:
             self._announce(Progress(self._label, self._last.done, self._last.total, "percent", finished=True))
 
 
-def _without_audio(result: types.CallToolResult) -> types.CallToolResult:
-    """Return `result` with sound replaced by its name: the adapter fails on it, and then the model gets nothing."""
-    content = [
-        types.TextContent(type="text", text=f"[{one_line(part.mimeType, 100)}: can't be shown to the model]")
-        if isinstance(part, types.AudioContent)
-        else part
-        for part in result.content
-    ]
-    return result.model_copy(update={"content": content})
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def whole_list(ask: Callable[..., Awaitable[Any]], kind: str) -> list[Any]:
+    """Return the list of a `kind`, such as "tools", that `ask` returns page by page, up to the limits."""
+    listed: list[Any] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        page = await ask(cursor=cursor)
+        listed += getattr(page, kind)
+        if not (cursor := page.next_cursor) or len(listed) >= MAX_LISTED:
+            break
+    return listed[:MAX_LISTED]
 
 
 @asynccontextmanager
-async def _connected(name: str, server: McpServer, host: Host) -> AsyncIterator[_Session]:
-    server = server.filled()
-    options: dict[str, Any] = {
-        "client_info": types.Implementation(name="chatcli", version=__version__),
-        "list_roots_callback": host.list_roots,
-        "logging_callback": host.log,
-        "elicitation_callback": host.elicit,
-        "sampling_callback": host.sample,
-    }
-    if server.command is None:
-        assert server.url is not None
-        if server.type == "sse":
-            raise UsageError("its transport, SSE, is no longer supported; give the URL of its streamable HTTP endpoint")
-        if server.headers and (warning := open_key_warning(server.url)):
-            host.announce(Notice(f"the MCP server {name}: {warning}", "warning", urgent=True))
-        login = ServerLogin(server.url) if await asyncio.to_thread(has_login, server) else None
-        given = any(header.lower() == "authorization" for header in server.headers)
-        remedy = "" if given else f". Log in: {command('mcp login', shlex.quote(name))}"
-        async with (
-            AnsweringClient(dict(server.headers), login, remedy) as client,
-            streamable_http_client(server.url, http_client=client) as (read, write, _),
-            _Session(read, write, **options) as session,
-        ):
-            yield session
+async def _transport(name: str, server: McpServer, host: Host) -> AsyncIterator[tuple[Any, Any]]:
+    if server.command is not None:
+        with _log(name) as errors, _launched(server) as parameters:
+            async with stdio_client(parameters, errlog=errors) as streams:
+                yield streams
         return
-    with _log(name) as errors:
-        async with (
-            stdio_client(_parameters(server), errlog=errors) as (read, write),
-            _Session(read, write, **options) as session,
-        ):
-            yield session
+    assert server.url is not None
+    if server.type == "sse":
+        raise UsageError("its transport, SSE, is no longer supported; give the URL of its streamable HTTP endpoint")
+    if server.headers and (warning := open_key_warning(server.url)):
+        host.announce(Notice(f"the MCP server {name}: {warning}", "warning", urgent=True))
+    login = ServerLogin(server.url) if await asyncio.to_thread(has_login, server) else None
+    given = any(header.lower() == "authorization" for header in server.headers)
+    remedy = "" if given else f". Log in: {command('mcp login', shlex.quote(name))}"
+    async with (
+        AnsweringClient(dict(server.headers), login, remedy) as client,
+        streamable_http_client(server.url, http_client=client, max_sse_event_size=None) as streams,
+    ):
+        yield streams
 
 
 def _log(name: str) -> TextIO:
@@ -332,23 +350,26 @@ def _log(name: str) -> TextIO:
     return open(path, "w", encoding="utf-8", opener=paths.private_opener)
 
 
-def _parameters(server: McpServer) -> StdioServerParameters:
-    """Return the command of the server, with harmless variables of this process and its own ones, without keys."""
-    env = {**inherited_environment(), **server.env}
+@contextmanager
+def _launched(server: McpServer) -> Iterator[StdioServerParameters]:
+    """Give the command of the server, with harmless variables of this process and its own ones, without keys."""
     found = server.command_path()
     if found is None:
         raise UsageError(f"its command {server.command} was not found")
-    command, *args = leashed([found, *server.args])
-    return StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd and os.path.expanduser(server.cwd))  # noqa: PTH111 - the SDK's own type
+    folder = os.path.expanduser(server.cwd or "") or server.confined_in or None  # noqa: PTH111 - the SDK's own type
+    sandbox = Sandbox(Path(server.confined_in), is_on=bool(server.confined_in))
+    with sandbox.launch([found, *server.args], "confined") as (first, *args):
+        yield StdioServerParameters(command=first, args=args, env={**inherited_environment(), **server.env}, cwd=folder)
 
 
 def _reason(name: str, server: McpServer, error: BaseException, seconds: float) -> str:
     """Return why the server can't be used, in one line, with the last line that it wrote."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_error(error)
     if isinstance(error, ChatcliError):
         return error.message
     reason = f"no answer within {seconds:g} seconds" if isinstance(error, TimeoutError) else one_line(str(error))
+    if server.confined_in:
+        reason += f" (it is confined, without the network; to lift that: {command('mcp add', shlex.quote(name))} ...)"
     log = paths.server_log(name)
     written = log.read_text(encoding="utf-8", errors="replace") if server.command and log.exists() else ""
     last = written.strip().splitlines()[-1:]

@@ -61,9 +61,7 @@ class Inbox:
     async def ask(self, question: Question) -> Any:
         """Return the answer to `question`; None if the user refuses, or no call runs that could ask.
 
-        Raises:
-            TimeoutError: The user did not answer in time.
-
+        Raises `TimeoutError` if the user did not answer in time.
         """
         if not self._running:
             return None

@@ -80,11 +80,7 @@ async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, st
     """Run `command` to its end, or for `seconds`; at the end, its whole process group is killed.
 
     The command should be leashed, so that it ends with this process. It has no standard input; its standard output and
-    error are joined.
-
-    Raises:
-        OSError: It can't be started.
-
+    error are joined. Raises `OSError` if it can't be started.
     """
     loop = asyncio.get_running_loop()
     transport, output = await loop.subprocess_exec(
@@ -184,11 +180,6 @@ def shell_tool(sandbox: Sandbox, seconds: float, terminal: EditorTerminal | None
     )
 
 
-def is_simple(command: str) -> bool:
-    """Return whether `command` is a single command, without anything that the shell would read as another."""
-    return not _OPERATORS.intersection(command)
-
-
 def _command(arguments: Arguments) -> str:
     return str(arguments.get("command", "")).strip(_BLANK)
 
@@ -197,8 +188,8 @@ def _matches(command: str, pattern: str) -> bool:
     """Match the whole command; a wildcard matches single commands only: `ls *` does not match `ls x; rm x`."""
     if pattern in (command, escape(command)):
         return True
-    # The space lets `ls *` match `ls` too.
-    return is_simple(command) and fnmatchcase(f"{command} ", pattern)
+    # Nothing in it may be read as another command by the shell. The space lets `ls *` match `ls` too.
+    return _OPERATORS.isdisjoint(command) and fnmatchcase(f"{command} ", pattern)
 
 
 def _suggest(arguments: Arguments) -> str:

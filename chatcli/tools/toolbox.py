@@ -25,11 +25,10 @@ from chatcli.store.threads import Threads
 from chatcli.tools.changes import Change, change_tools, plan
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
+from chatcli.tools.memory import remember_tool, thread_tool
 from chatcli.tools.questions import ServedCall
-from chatcli.tools.remember import remember_tool
 from chatcli.tools.sandbox.confinement import Sandbox
 from chatcli.tools.shell import shell_tool
-from chatcli.tools.threads import thread_tool
 from chatcli.tools.tool import RESERVED, Arguments, Rules, Tool, asked_access
 from chatcli.tools.workspace import Access, Workspace
 
@@ -117,6 +116,8 @@ class Toolbox:
         server: the next call continues to wait.
         """
         await self._opened()
+        if any([await session.refresh() for session in self.sessions]):
+            self._name_tools()
         if not self._reported:
             self._reported = True
             for line in self.problems():
@@ -124,12 +125,7 @@ class Toolbox:
         return self.tools
 
     async def session(self, name: str) -> "McpSession":
-        """Return the session with the server `name`, started if necessary.
-
-        Raises:
-            UsageError: It can't be used.
-
-        """
+        """Return the session with the server `name`, started if necessary. Raises `UsageError` if it can't be used."""
         await self._opened()
         for session in self.sessions:
             if session.name == name and not session.problem:
@@ -180,10 +176,7 @@ class Toolbox:
 
         LangGraph keeps replies in the store, and gives all earlier ones again where a node asks twice. So each counts
         for the calls alone that it was given to, in this process: the store may hold other calls, and other replies.
-
-        Raises:
-            ValueError: It was not given to exactly this request.
-
+        Raises `ValueError` if it was not given to exactly this request.
         """
         token = registered.get("token") if isinstance(registered, Mapping) else None
         if not isinstance(token, str) or self._replies.get(token) != _fingerprints(request):
@@ -261,6 +254,9 @@ class Toolbox:
                 for name, server in self._servers.items()
             ]
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
+        self._name_tools()
+
+    def _name_tools(self) -> None:
         self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
 
     def _served(self) -> Iterator[Tool]:
@@ -273,10 +269,14 @@ class Toolbox:
             of_server: set[str] = set()
             for tool in session.tools:
                 name = _free(tool.name, of_server)
-                tool.name = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
-                reads_only = (tool.metadata or {}).get("readOnlyHint") is True
-                asks = partial(_asks, tool)
-                yield Tool(tool, asks=asks, reads_only=reads_only, server=session.name, served_name=name)
+                shown = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
+                yield Tool(
+                    tool.model_copy(update={"name": shown}),
+                    asks=partial(_asks, tool),
+                    reads_only=(tool.metadata or {}).get("readOnlyHint") is True,
+                    server=session.name,
+                    served_name=name,
+                )
 
 
 def build_toolbox(
@@ -289,11 +289,8 @@ def build_toolbox(
 ) -> Toolbox:
     """Return the toolbox for `settings` beside the store's `threads`, whose tools work in `workspace`.
 
-    Nothing is started yet. What happens is shown by `announce`.
-
-    Raises:
-        UsageError: The file of MCP servers can't be read.
-
+    Nothing is started yet. What happens is shown by `announce`. Raises `UsageError` if the file of MCP servers can't be
+    read.
     """
     return Toolbox(
         {} if settings.tools is False else settings.servers(),
@@ -354,7 +351,8 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _is_installed() -> bool:
-    return importlib.util.find_spec("langchain_mcp_adapters") is not None
+    # The package that only version 2 of the SDK has: other packages bring version 1.
+    return importlib.util.find_spec("mcp_types") is not None
 
 
 def _session_maker() -> "Callable[..., McpSession]":

@@ -20,7 +20,7 @@ from chatcli.fences import unmarked
 from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.markdown.parser import open_fence
 from chatcli.rendering.plain import source_lines
-from chatcli.roles.prompt import fill_template
+from chatcli.roles import fill_template
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.sessions.history import as_shown
 from chatcli.transfer.document import ThreadDocument

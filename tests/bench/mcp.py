@@ -23,8 +23,8 @@ HELLO = {
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}},
 }
 SDK = """
-from mcp.server.fastmcp import FastMCP
-server = FastMCP("one")
+from mcp.server.mcpserver import MCPServer
+server = MCPServer("one")
 server.tool("one")(lambda: 1)
 server.run("stdio")
 """
@@ -55,7 +55,7 @@ def main() -> None:
         env = Home.below(Path(folder)).env
         programs = {
             "chat mcp: initialize": ([str(EXECUTABLE), "mcp"], True),
-            "FastMCP of the SDK: initialize": ([sys.executable, "-c", SDK], True),
+            "MCPServer of the SDK: initialize": ([sys.executable, "-c", SDK], True),
             "chat --help": ([str(EXECUTABLE), "--help"], False),
         }
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}

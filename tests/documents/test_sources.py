@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.documents.sources import match_sources
+from chatcli.documents.find import match_sources
 
 
 @pytest.mark.parametrize(

@@ -337,15 +337,21 @@ def test_what_a_program_shows_in_a_pipe_is_no_part_of_the_answer(programs: Progr
     assert "The **first** step" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ("commands=['todo']", "TypeError: commands are of the type chatcli.SlashCommand, not str"),
-        ("commands=[chatcli.SlashCommand('a b', '', fail)]", "ValueError: the command 'a b' can't be typed"),
-        ("commands=[chatcli.SlashCommand('model', '', fail)]", "ValueError: the command /model exists already"),
-        ("commands=commands * 2", "ValueError: the command /todo exists already"),
-        ("show=1", "TypeError: show must be a function, not int"),
-    ],
-)
-def test_commands_that_cannot_be(programs: Programs, arguments: str, reason: str) -> None:
-    assert reason in programs.python(f"{OWN_COMMANDS}chatcli.run(graph, {arguments})").stderr
+IMPOSSIBLE_COMMANDS = {
+    "commands=['todo']": ("TypeError", "commands are of the type chatcli.SlashCommand, not str"),
+    "commands=[chatcli.SlashCommand('a b', '', fail)]": ("ValueError", "the command 'a b' can't be typed"),
+    "commands=[chatcli.SlashCommand('model', '', fail)]": ("ValueError", "the command /model exists already"),
+    "commands=commands * 2": ("ValueError", "the command /todo exists already"),
+    "show=1": ("TypeError", "show must be a function, not int"),
+}
+
+
+def test_commands_that_cannot_be(programs: Programs) -> None:
+    attempts = "".join(
+        f"try:\n    chatcli.run(graph, {arguments})\nexcept Exception as error:\n    print(repr(error))\n"
+        for arguments in IMPOSSIBLE_COMMANDS
+    )
+    said = programs.python(f"{OWN_COMMANDS}{attempts}").stdout.splitlines()
+    for line, (kind, reason) in zip(said, IMPOSSIBLE_COMMANDS.values(), strict=True):
+        assert line.startswith(kind)
+        assert reason in line

@@ -17,7 +17,7 @@ SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
 def write_project(home: Home, name: str = "project") -> Path:
     """Write a `.mcp.json` whose server notes what happens to it in the folder that is returned."""
-    notes = home.root / "notes"
+    notes = home.work / "notes"
     notes.mkdir()
     server = {"command": sys.executable, "args": [SERVER], "env": {"MCP_NOTES": str(notes)}}
     (home.work / ".mcp.json").write_text(json.dumps({"mcpServers": {name: server}}))
@@ -78,7 +78,7 @@ def test_a_projects_servers_are_used_only_after_trust_which_shows_their_commands
     assert chat("mcp", "list", "--json").json()[0]["state"] == "not trusted"
     assert not list(notes.iterdir())
     trusted = chat("trust", "--yes")
-    assert f"project: MCP_NOTES={notes} {sys.executable} {SERVER}" in trusted.stdout
+    assert f"project: MCP_NOTES={notes} {sys.executable} {SERVER} (confined)" in trusted.stdout
     assert not list(notes.iterdir())
     fake.script(call("add", a=1, b=2), Answer("3"))
     done = chat("how much is 1 + 2?")
@@ -87,6 +87,31 @@ def test_a_projects_servers_are_used_only_after_trust_which_shows_their_commands
     changed = (home.work / ".mcp.json").read_text().replace("project", "other")
     (home.work / ".mcp.json").write_text(changed)
     assert "left out: other" in chat("hello").stderr
+
+
+@pytest.mark.linux
+def test_a_projects_server_is_confined_unless_the_user_lifts_it(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    outside, inside = home.root / "outside", home.work / "inside"
+    line = f"echo x >{outside}; echo x >{inside}; exec {sys.executable} {SERVER}"
+    (home.work / ".mcp.json").write_text(json.dumps({"mcpServers": {"it": {"command": "sh", "args": ["-c", line]}}}))
+    chat("trust", "--yes")
+    fake.script(call("add", a=1, b=2), Answer("3"))
+    assert chat("how much is 1 + 2?").stdout == "3\n"
+    assert (inside.exists(), outside.exists()) == (True, False)
+    chat("--no-sandbox", "hello")
+    assert outside.exists()
+    outside.unlink()
+    chat("mcp", "add", "it", "--", "sh", "-c", line)
+    chat("hello")
+    assert outside.exists()
+
+
+@pytest.mark.linux
+def test_a_projects_server_that_fails_says_that_it_is_confined(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    (home.work / ".mcp.json").write_text('{"mcpServers": {"it": {"command": "false"}}}')
+    chat("trust", "--yes")
+    done = chat("hello")
+    assert "it is confined, without the network; to lift that: chat mcp add it ..." in done.stderr
 
 
 def test_a_projects_server_replaces_none_of_the_users(chat: Chat, home: Home) -> None:

@@ -73,14 +73,14 @@ def test_a_form_is_filled_in_and_a_question_to_the_model_is_decided_on(
     assert "The MCP server fake asks you" in shown
     assert "Who are <U+001B>[31myou?" in shown
     chat.send_line("Ada")
-    chat.wait_for("age (")
+    chat.wait_for("Age (")
     chat.send_line("old")
-    chat.wait_for("age takes a whole number")
-    chat.wait_for(lambda text: text.count("age (") == 2)
+    chat.wait_for("Age takes a whole number")
+    chat.wait_for(lambda text: text.count("Age (") == 2)
     chat.send_line("36")
-    chat.wait_for("size (")
+    chat.wait_for("Size (")
     chat.send_line("")
-    chat.wait_for("member (")
+    chat.wait_for("Member (")
     chat.send_line("y")
     chat.wait_for("registered")
     content = {"name": "Ada", "age": 36, "size": "small", "member": True}
@@ -99,7 +99,7 @@ def test_a_one_shot_asks_for_a_form_and_ctrl_c_leaves_it_open(terminal: OpenTerm
     chat = terminal("--mcp", "servers.json", "--thread", "work", "go")
     chat.wait_for("Full name (")
     chat.send_line("Ada")
-    chat.wait_for("age (")
+    chat.wait_for("Age (")
     chat.send_key("ctrl-c")
     chat.wait_for("the server still waits")
     chat.wait_for("It waits for an answer: ")

@@ -126,13 +126,17 @@ def test_such_an_app_stops_at_its_breakpoints(at_server: Chat, thread: str) -> N
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_the_question_of_a_run_that_is_stopped_stays(
-    at_server: Chat, thread: str, number: signal.Signals, code: int
+    at_server: Chat, other: OtherProgram, thread: str, number: signal.Signals, code: int
 ) -> None:
     running = at_server.start(*app("slow"), "-t", thread, "--format", "jsonl", "slow")
     running.wait_for_output("at work")
     running.signal(number)
     assert running.finish().returncode == code
     assert contents(at_server, thread) == ["slow"]
+    if number == signal.SIGKILL:  # its run goes on for a minute, and the next one would wait for it
+        [row] = other.client.threads.search(metadata={"chatcli_thread": thread})
+        [run] = other.client.runs.list(row["thread_id"], status="running")
+        other.client.runs.cancel(row["thread_id"], run["run_id"], wait=True)
     assert ok(at_server("-t", thread, "quick")).stdout == "done: quick\n"
     assert contents(at_server, thread) == ["slow", "quick", "done: quick"]
 

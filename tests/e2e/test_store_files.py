@@ -135,13 +135,12 @@ def test_an_answer_that_the_full_disk_does_not_take_is_named(
     env = {"CHATCLI_STORE": f"sqlite:///{small_disk}/threads.db"}
     assert chat("-t", "abc", "hello", env=env).returncode == 0
     fake.default = Answer(os.urandom(1_000_000).hex())
-    result = chat("-t", "abc", "again", env=env)
-    assert_reported(result, 5)
-    assert "the disk is full; this answer is not stored" in result.stderr
+    # Once: what the journal of a slow run takes may leave no room for another question.
     result = chat("-t", "abc", "again", "--json", env=env)
-    assert result.returncode == 5
+    assert_reported(result, 5)
     assert result.json()["error"]["code"] == "store"
-    assert "this answer is not stored" in result.json()["error"]["message"]
+    for shown in (result.stderr, result.json()["error"]["message"]):
+        assert "the disk is full; this answer is not stored" in shown
 
 
 def test_a_turn_on_a_read_only_disk_is_refused_before_it_is_sent(

@@ -4,6 +4,8 @@ A second argument says how it answers over HTTP: "json" without events, "resumab
 "oauth" only to clients that have logged in, which everybody may. What the file `revoked` of the notes lists are tokens
 that it refuses.
 
+It speaks every version of the protocol; with MCP_LEGACY, only those before 2026-07-28.
+
 With a folder in MCP_NOTES, it writes there what a test wants to know of it: its process ID, its environment, and the
 calls that it began and was told to give up.
 """
@@ -17,10 +19,10 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import uvicorn
-from mcp import McpError, types
+from mcp import MCPError, types
 from mcp.server.auth.provider import (
     AccessToken,
     AuthorizationCode,
@@ -30,12 +32,24 @@ from mcp.server.auth.provider import (
     construct_redirect_uri,
 )
 from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions
-from mcp.server.fastmcp import Context, FastMCP
-from mcp.server.fastmcp.prompts.base import Message, UserMessage
+from mcp.server.mcpserver import (
+    Context,
+    Elicit,
+    ElicitationResult,
+    ListRoots,
+    MCPServer,
+    Message,
+    Resolve,
+    Sample,
+    UserMessage,
+)
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.runner import serve_loop
+from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http import EventCallback, EventStore
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp.types import JSONRPCMessage, ToolAnnotations
-from pydantic import AnyHttpUrl
+from pydantic import AnyHttpUrl, BaseModel, Field
 
 
 class Numbered(EventStore):
@@ -131,13 +145,17 @@ if kind == "oauth" and listening is not None:
         validate_token_resource=False,
     )
     oauth = {"auth": settings, "auth_server_provider": Everybody()}
-server = FastMCP(
-    "fake",
-    **oauth,
-    log_level="ERROR",
-    json_response=kind == "json",
-    event_store=Numbered() if kind == "resumable" else None,
-)
+LEGACY = "MCP_LEGACY" in os.environ
+
+
+async def refuse_discovery(ctx: Any, call_next: Any) -> Any:
+    """Answer as a server that knows no version since 2026-07-28."""
+    if LEGACY and ctx.method == "server/discover":
+        raise MCPError(types.METHOD_NOT_FOUND, "Method not found")
+    return await call_next(ctx)
+
+
+server = MCPServer("fake", **oauth, log_level="ERROR", middleware=[refuse_discovery])
 notes = Path(os.environ["MCP_NOTES"]) if "MCP_NOTES" in os.environ else None
 
 
@@ -147,7 +165,7 @@ def note(name: str, text: str) -> None:
             file.write(f"{text}\n")
 
 
-@server.tool(annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False))
+@server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
@@ -160,7 +178,7 @@ def remember(text: str) -> str:
     return f"remembered: {text}"
 
 
-@server.tool(annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False))
+@server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
 async def wait(seconds: float) -> str:
     """Wait, and return when it began and ended."""
     note("waiting", str(seconds))
@@ -173,32 +191,36 @@ async def wait(seconds: float) -> str:
     return f"{began} {time.monotonic()}"
 
 
-@server.tool(annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False))
+@server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
 def fail(reason: str) -> str:
     """Fail."""
-    raise ValueError(reason)
+    raise ToolError(reason)
 
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
-OWN_DATA = ToolAnnotations(readOnlyHint=True, openWorldHint=False)
+OWN_DATA = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 
 @server.tool(annotations=OWN_DATA)
 def picture(sound: bool = False) -> list[types.ContentBlock]:
     """Return a picture, or a sound too."""
-    heard = types.AudioContent(type="audio", data="AAAA", mimeType="audio/wav")
-    seen = types.ImageContent(type="image", data=base64.b64encode(PIXEL).decode(), mimeType="image/png")
+    heard = types.AudioContent(type="audio", data="AAAA", mime_type="audio/wav")
+    seen = types.ImageContent(type="image", data=base64.b64encode(PIXEL).decode(), mime_type="image/png")
     return [seen, *([heard] if sound else []), types.TextContent(type="text", text="a pixel")]
 
 
+def ask_for_roots() -> ListRoots:
+    return ListRoots()
+
+
 @server.tool(annotations=OWN_DATA)
-async def where(ctx: Context) -> str:  # type: ignore[type-arg]
+def where(roots: Annotated[types.ListRootsResult, Resolve(ask_for_roots)]) -> str:
     """Return the folders that the client offers."""
-    return "\n".join(str(root.uri) for root in (await ctx.session.list_roots()).roots)
+    return "\n".join(str(root.uri) for root in roots.roots)
 
 
 @server.tool(annotations=OWN_DATA)
-async def work(steps: int, ctx: Context) -> str:  # type: ignore[type-arg]
+async def work(steps: int, ctx: Context) -> str:
     """Report progress and log, in steps."""
     for step in range(1, steps + 1):
         await ctx.info(f"step \x1b[31m{step}")
@@ -206,35 +228,52 @@ async def work(steps: int, ctx: Context) -> str:  # type: ignore[type-arg]
     return "worked"
 
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "title": "Full name", "minLength": 2},
-        "age": {"type": "integer", "minimum": 0},
-        "size": {"type": "string", "enum": ["small", "large"], "default": "small"},
-        "member": {"type": "boolean"},
-    },
-    "required": ["name", "age"],
-}
+class Person(BaseModel):
+    name: str = Field(title="Full name", min_length=2)
+    age: int = Field(ge=0)
+    size: Literal["small", "large"] = "small"
+    member: bool = False
 
 
-@server.tool(annotations=OWN_DATA)
-async def register(ctx: Context, message: str = "Who are \x1b[31myou?") -> str:  # type: ignore[type-arg]
-    """Ask the user who they are."""
+def ask_who(message: str) -> Elicit[Person]:
     note("asking", message)
-    answer = await ctx.session.elicit(message, SCHEMA)
-    return json.dumps([answer.action, answer.content])
+    return Elicit(message, Person)
 
 
 @server.tool(annotations=OWN_DATA)
-async def think(question: str, ctx: Context) -> str:  # type: ignore[type-arg]
-    """Let the client's model answer a question."""
+def register(
+    answer: Annotated[ElicitationResult[Person], Resolve(ask_who)], message: str = "Who are \x1b[31myou?"
+) -> str:
+    """Ask the user who they are."""
+    note("answered", answer.action)
+    return json.dumps([answer.action, answer.data.model_dump() if answer.action == "accept" else None])
+
+
+def ask_model(question: str) -> Sample:
     asked = types.SamplingMessage(role="user", content=types.TextContent(type="text", text=question))
-    try:
-        answer = await ctx.session.create_message([asked], max_tokens=100, system_prompt="Be brief.")
-    except McpError as error:
-        return f"failed: {error}"
+    return Sample([asked], max_tokens=100, system_prompt="Be brief.")
+
+
+@server.tool(annotations=OWN_DATA)
+def think(question: str, answer: Annotated[types.CreateMessageResult, Resolve(ask_model)]) -> str:
+    """Let the client's model answer a question."""
     return f"{answer.model} says {answer.content.text}" if isinstance(answer.content, types.TextContent) else "?"
+
+
+def grown() -> str:
+    """Say that it is there."""
+    return "grown"
+
+
+@server.tool(annotations=OWN_DATA)
+async def grow(ctx: Context) -> str:
+    """Add a tool."""
+    server.add_tool(grown, annotations=OWN_DATA)
+    if LEGACY:
+        await ctx.session.send_tool_list_changed()
+    else:
+        await ctx.notify_tools_changed()
+    return "added"
 
 
 @server.resource("notes://today", title="Today's notes")
@@ -264,7 +303,7 @@ def greet(name: str, tone: str = "kind") -> str:
 @server.prompt()
 def review() -> list[Message]:
     """Look at the notes."""
-    text = types.TextResourceContents(uri="notes://today", text="buy milk")  # type: ignore[arg-type]
+    text = types.TextResourceContents(uri="notes://today", text="buy milk")
     return [UserMessage("Review these notes."), UserMessage(types.EmbeddedResource(type="resource", resource=text))]
 
 
@@ -275,17 +314,24 @@ async def complete(ref: Any, argument: types.CompletionArgument, context: Any) -
     return types.Completion(values=[tone for tone in tones if tone.startswith(argument.value)])
 
 
-@server.tool(annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False))
+@server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
 def die() -> str:
     """End the server."""
     os._exit(3)
+
+
+async def serve_legacy() -> None:
+    """Serve one client over stdio, which has to begin with `initialize`."""
+    async with stdio_server() as (read, write):
+        await serve_loop(server._lowlevel_server, read, write, lifespan_state={})
 
 
 if __name__ == "__main__":
     note("pid", str(os.getpid()))
     note("env", json.dumps(dict(os.environ)))
     if listening is not None:
-        app = server.streamable_http_app()
+        store = Numbered() if kind == "resumable" else None
+        app = server.streamable_http_app(json_response=kind == "json", event_store=store)
 
         async def noted(scope: Any, receive: Any, send: Any) -> None:
             note("headers", str(dict(scope.get("headers", ()))))
@@ -293,5 +339,7 @@ if __name__ == "__main__":
 
         config = uvicorn.Config(noted, log_level="error")
         uvicorn.Server(config).run(sockets=[listening])
+    elif LEGACY:
+        asyncio.run(serve_legacy())
     else:
         server.run("stdio")

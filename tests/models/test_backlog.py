@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from chatcli.config.settings import Settings
 from chatcli.models import openai_stream
 from chatcli.models.openai import WholeChatOpenAI, chat_client
 from chatcli.models.openai_stream import STREAM_HOOKS, BacklogStream, DeltaJoiner
+from chatcli.models.sdk_http import httpx
 
 FRAME: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-fake"}
 
@@ -63,11 +63,11 @@ async def _answer(body: bytes, cuts: Sequence[int], *, joined: bool) -> AIMessag
             if end % 2:  # every other piece comes together with the next
                 await asyncio.sleep(0)
 
-    def respond(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=pieces())
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=pieces())
 
-    transport = httpx2.MockTransport(respond)
-    http = httpx2.AsyncClient(transport=transport, event_hooks=STREAM_HOOKS if joined else {})
+    transport = httpx.MockTransport(respond)
+    http = httpx.AsyncClient(transport=transport, event_hooks=STREAM_HOOKS if joined else {})
     if joined:
         model = chat_client("gpt-fake", "http://server/v1", Secret("none"), Settings(), http)
     else:
@@ -204,7 +204,7 @@ def test_a_long_line_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counting.searched <= 2 * len(body)
 
 
-class _Connection(httpx2.AsyncByteStream):
+class _Connection(httpx.AsyncByteStream):
     """Gives the pieces that are put into it, and raises `error` at the end."""
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -242,12 +242,12 @@ def test_a_single_delta_passes_at_once_and_a_backlog_is_joined() -> None:
 
 def test_a_broken_connection_is_reported_after_what_arrived() -> None:
     async def run() -> None:
-        connection = _Connection(httpx2.ReadError("reset"))
+        connection = _Connection(httpx.ReadError("reset"))
         events = aiter(BacklogStream(connection))
         connection.pieces.put_nowait(b"data: 1\n\ndata: 2")
         connection.pieces.put_nowait(None)
         assert await anext(events) == b"data: 1\n\n"
-        with pytest.raises(httpx2.ReadError):
+        with pytest.raises(httpx.ReadError):
             await anext(events)
 
     asyncio.run(run())

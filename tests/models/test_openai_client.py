@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-import httpx2
 import pytest
 from langchain_core.messages import (
     AIMessage,
@@ -26,6 +25,7 @@ from chatcli.events import Notice, Progress
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
 from chatcli.models.openai import REASONING, WholeChatOpenAI
+from chatcli.models.sdk_http import httpx
 from chatcli.runtime import addresses
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
@@ -40,13 +40,13 @@ def _streamed(kind: type[ChatOpenAI]) -> AIMessageChunk:
     """Return the answer that a client of the class `kind` reads from a stream of `CHUNKS`."""
     body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in CHUNKS)
 
-    def respond(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         assert json.loads(request.content)["response_format"] == SCHEMA
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
 
     async def run() -> AIMessageChunk:
         answer = AIMessageChunk(content="")
-        async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as http:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
             model = kind(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http)
             async for chunk in model.astream("hello", response_format=SCHEMA):
                 answer += chunk
@@ -101,12 +101,12 @@ def _sent(
     """Return the bodies of the requests that a client of the class `kind` sends."""
     bodies: list[bytes] = []
 
-    def respond(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         bodies.append(request.content)
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content="data: [DONE]\n\n")
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content="data: [DONE]\n\n")
 
     async def run() -> None:
-        async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as http:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
             client = kind(model=model, api_key=SecretStr("none"), http_async_client=http)
             for messages in requests:
                 with suppress(ValueError):  # there is no answer

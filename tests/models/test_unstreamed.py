@@ -3,28 +3,28 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
 from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.models.openai_stream import STREAM_HOOKS, WholeAnswerStream, as_events
+from chatcli.models.sdk_http import httpx
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
 
 
-def _model(body: bytes) -> tuple[ChatOpenAI, httpx2.AsyncClient]:
+def _model(body: bytes) -> tuple[ChatOpenAI, httpx.AsyncClient]:
     """Return the real client of a server that answers every request with `body` as JSON."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(body), 7):
             yield body[start : start + 7]
 
-    def respond(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "application/json; charset=utf-8"}, content=pieces())
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "application/json; charset=utf-8"}, content=pieces())
 
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(respond), event_hooks=STREAM_HOOKS)
+    http = httpx.AsyncClient(transport=httpx.MockTransport(respond), event_hooks=STREAM_HOOKS)
     return ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http), http
 
 
@@ -41,7 +41,7 @@ def _streamed(body: bytes, **options: Any) -> AIMessageChunk:
 
 
 def test_the_hook_replaces_what_the_client_reads() -> None:
-    """A change of httpx2 that ends this shows here first."""
+    """A change of httpx that ends this shows here first."""
     _, http = _model(json.dumps(_completion({"role": "assistant", "content": "Fine."})).encode())
 
     async def run() -> bytes:

@@ -16,9 +16,11 @@ def number(char: str) -> str:
 
 
 @pytest.mark.parametrize("before", ["", "a", "\u0915"])
-def test_every_code_point_can_be_seen(before: str) -> None:
+def test_every_code_point_can_be_seen(before: str, weekly: bool) -> None:
     """Each is shown as itself, with a width and a category that has ink, or by its number, or it changes a letter."""
-    for char in map(chr, range(sys.maxunicode + 1)):
+    # Beyond the assigned planes, and within the private ones, all are alike.
+    some = [*range(0x33480), *range(0x33480, 0xE0000, 251), *range(0xE0000, 0xE1000), *range(0xE1000, 0x110000, 251)]
+    for char in map(chr, range(sys.maxunicode + 1) if weekly else some):
         shown = reveal(before + char).removeprefix(before)
         if shown == number(char):
             continue

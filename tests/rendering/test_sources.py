@@ -14,8 +14,8 @@ from chatcli.message import Citation, Cited, FoundPassage, MessageShown
 from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
 from chatcli.rendering.plain import PlainRenderer, message_block
 from chatcli.rendering.terminal import activity
-from chatcli.rendering.terminal.links import file_link
 from chatcli.rendering.terminal.renderer import TerminalRenderer
+from chatcli.rendering.terminal.screen import file_link
 from chatcli.transfer.page import ThreadPage, html_page, markdown_page
 from tests.e2e.checks import valid
 from tests.rendering.screen import Terminal, finished

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatcli.events import ApprovalRequested, Event, Notice
 from chatcli.message import FORM
-from chatcli.repl.form import read_form_answer
+from chatcli.repl.decisions import read_form_answer
 
 FIELDS = {
     "name": {"type": "string", "title": "Full\x1b[31m name"},

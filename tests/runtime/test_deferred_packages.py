@@ -1,7 +1,9 @@
 """The packages whose `__init__` waits until somebody asks for a name."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,24 @@ def test_a_deferred_package_has_all_its_names() -> None:
     done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == sorted(DEFERRED)
+
+
+def test_a_module_may_import_another_while_init_waits_for_it(tmp_path: Path) -> None:
+    package = tmp_path / "distro"
+    package.mkdir()
+    (package / "__init__.py").write_text("from distro.first import NAME")
+    (package / "first.py").write_text("from distro import second\nNAME = second.NAME")
+    (package / "second.py").write_text("NAME = 'second'")
+    code = (
+        "from chatcli.runtime.deferred_packages import defer_packages; defer_packages(); "
+        "import distro.first; print(distro.NAME)"
+    )
+    assert (
+        subprocess.check_output(
+            [sys.executable, "-c", code], text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)}
+        )
+        == "second\n"
+    )
 
 
 _MODELS = """

@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 import httpx
+import httpx2
 import psutil
 import pytest
-from mcp import ClientSession, McpError, StdioServerParameters, stdio_client, types
+from mcp import Client, ClientSession, MCPError, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
-from pydantic import AnyUrl
+from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated
 
 from tests.conftest import KEY
 from tests.e2e.checks import assert_reported
@@ -30,13 +31,17 @@ TOKEN = "a-token-of-this-test-0123456789"
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 
 
-@asynccontextmanager
-async def connected(chat: Chat, *args: str) -> AsyncIterator[ClientSession]:
-    """Start `chat mcp ARGS` and give a session with it."""
+def command_of(chat: Chat, *args: str) -> StdioServerParameters:
+    """Return what starts `chat mcp ARGS`."""
     assert chat.forks is not None
     program = str(chat.forks.command_folder() / "chat")
-    server = StdioServerParameters(command=program, args=["mcp", *args], env=chat.home.env, cwd=chat.home.work)
-    async with stdio_client(server) as streams, ClientSession(*streams) as session:
+    return StdioServerParameters(command=program, args=["mcp", *args], env=chat.home.env, cwd=chat.home.work)
+
+
+@asynccontextmanager
+async def connected(chat: Chat, *args: str) -> AsyncIterator[ClientSession]:
+    """Start `chat mcp ARGS` and give a session with it, of the versions before 2026-07-28."""
+    async with stdio_client(command_of(chat, *args)) as streams, ClientSession(*streams) as session:
         await session.initialize()
         yield session
 
@@ -60,9 +65,9 @@ def text_of(result: types.CallToolResult) -> str:
 
 def value_of(result: types.CallToolResult) -> dict[str, Any]:
     """Return the structured result of a call that succeeded."""
-    assert not result.isError, result
-    assert result.structuredContent is not None
-    return result.structuredContent
+    assert not result.is_error, result
+    assert isinstance(result.structured_content, dict)
+    return result.structured_content
 
 
 class Raw:
@@ -156,12 +161,12 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
 
         [resource] = (await session.list_resources()).resources
         assert str(resource.uri) == f"thread:///{thread}"
-        [template] = (await session.list_resource_templates()).resourceTemplates
-        assert template.uriTemplate == "thread:///{id}"
+        [template] = (await session.list_resource_templates()).resource_templates
+        assert template.uri_template == "thread:///{id}"
         [page] = (await session.read_resource(resource.uri)).contents
         assert isinstance(page, types.TextResourceContents)
         assert "Red light is left." in page.text
-        reference = types.ResourceTemplateReference(type="ref/resource", uri=template.uriTemplate)
+        reference = types.ResourceTemplateReference(type="ref/resource", uri=template.uri_template)
         completed = await session.complete(reference, {"name": "id", "value": thread[:4]})
         assert completed.completion.values == [thread]
 
@@ -191,14 +196,14 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
             ("ask", {"question": "what is my key?"}, "key"),
         ):
             refused = await session.call_tool(name, arguments)
-            assert refused.isError, refused
+            assert refused.is_error, refused
             assert problem in text_of(refused)
             assert text_of(refused).count("\n") <= 1
             assert KEY not in text_of(refused)
         for wrong, code in (
             (session.call_tool("delete_thread", {}), types.INVALID_PARAMS),
-            (session.read_resource(AnyUrl("thread:///nothing")), -32002),
-            (session.read_resource(AnyUrl("file:///etc/passwd")), -32002),
+            (session.read_resource("thread:///nothing"), -32002),
+            (session.read_resource("file:///etc/passwd"), -32002),
             (session.get_prompt("nobody"), types.INVALID_PARAMS),
             (session.get_prompt("translator", {"nonsense": "x"}), types.INVALID_PARAMS),
         ):
@@ -208,9 +213,35 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
     talk(chat, script)
 
 
+def test_a_client_of_2026_07_28_begins_no_session_and_hears_of_changed_threads(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(Answer("The sky scatters blue light."), Answer("Red light is left."))
+    pieces: list[str | None] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        pieces.append(message)
+
+    async def work() -> None:
+        async with Client(command_of(chat)) as client:
+            assert client.protocol_version == "2026-07-28"
+            assert "threads" in (client.instructions or "")
+            asked = await client.call_tool("ask", {"question": "blue?"}, progress_callback=note)
+            thread = value_of(asked)["thread_id"]
+            assert "".join(map(str, pieces)) == "The sky scatters blue light."
+            uri = f"thread:///{thread}"
+            async with client.listen(resources_list_changed=True, resource_subscriptions=[uri]) as changes:
+                await client.call_tool("ask", {"question": "red?", "thread_id": thread})
+                assert [await anext(changes), await anext(changes)] == [ResourcesListChanged(), ResourceUpdated(uri)]
+            [page] = (await client.read_resource(uri)).contents
+            assert isinstance(page, types.TextResourceContents)
+            assert "Red light is left." in page.text
+            assert await code_of(client.read_resource("thread:///nothing")) == types.INVALID_PARAMS
+
+    asyncio.run(work())
+
+
 async def code_of(request: Coroutine[Any, Any, Any]) -> int:
     """Return the code of the error that `request` gets."""
-    with pytest.raises(McpError) as caught:
+    with pytest.raises(MCPError) as caught:
         await request
     return caught.value.error.code
 
@@ -269,13 +300,13 @@ def test_what_only_the_user_can_answer_is_left_pending(chat: Chat, home: Home) -
         again = await session.call_tool("ask", {"question": "yes"})
         assert value_of(again)["thread_id"] != "t"
         refused = await session.call_tool("ask", {"question": "approve", "thread": "t"})
-        assert refused.isError
+        assert refused.is_error
 
     talk(chat, script, "--graph", "app.py:graph")
 
     async def without_graph(session: ClientSession) -> None:
         refused = await session.call_tool("ask", {"question": "go", "thread": "t"})
-        assert refused.isError
+        assert refused.is_error
         assert "belongs to the graph" in text_of(refused)
 
     talk(chat, without_graph, "-m", "openai:gpt-fake")
@@ -309,8 +340,7 @@ def test_a_question_that_is_cancelled_keeps_what_has_arrived(
         "progress": len("Half an answer"),
         "message": "Half an answer",
     }
-    server.send({"method": "notifications/cancelled", "params": {"requestId": 1}})
-    assert "error" in server.receive()
+    server.send({"method": "notifications/cancelled", "params": {"requestId": 1}})  # which is not answered
     fake.wait_for_disconnects(1)
     server.stdin.close()
     assert server.process.wait(30) == 0
@@ -353,7 +383,8 @@ def test_nothing_heavy_is_imported_before_the_beginning(home: Home) -> None:
     )
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.decode().splitlines()}
     assert "mcp" in imported
-    assert not imported & {"langgraph", "langchain_core", "langsmith", "openai", "starlette", "uvicorn", "sqlite3"}
+    # The SDK's server imports starlette and uvicorn itself, whatever the transport.
+    assert not imported & {"langgraph", "langchain_core", "langsmith", "openai", "sqlite3"}
 
 
 def other_chat(home: Home, program: Path) -> tuple[str, ...]:
@@ -418,24 +449,22 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(
     assert status(**bearer, origin="http://attacker.example") == 403
     assert httpx.get(url.replace("/mcp", "/other"), headers=bearer).status_code == 404
 
-    async def talk_over_http(question: str) -> str:
+    async def talk_over_http(question: str, version: Literal["legacy", "2026-07-28"]) -> str:
         pieces: list[str] = []
 
         async def note(progress: float, total: float | None, message: str | None) -> None:
             pieces.append(message or "")
 
         async with (
-            httpx.AsyncClient(headers=bearer, timeout=60) as http,
-            streamable_http_client(url, http_client=http) as (reader, writer, _),
-            ClientSession(reader, writer) as session,
+            httpx2.AsyncClient(headers=bearer, timeout=60) as http,
+            Client(streamable_http_client(url, http_client=http), mode=version) as client,
         ):
-            await session.initialize()
-            result = await session.call_tool("ask", {"question": question}, progress_callback=note)
+            result = await client.call_tool("ask", {"question": question}, progress_callback=note)
             assert "".join(pieces) == text_of(result)
             return text_of(result)
 
     async def both() -> list[str]:
-        return [*await asyncio.gather(talk_over_http("one"), talk_over_http("two"))]
+        return [*await asyncio.gather(talk_over_http("one", "legacy"), talk_over_http("two", "2026-07-28"))]
 
     assert asyncio.run(both()) == ["You said: one", "You said: two"]
     server.process.send_signal(signal.SIGTERM)
@@ -447,7 +476,7 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(
 def test_without_the_extra_a_line_says_how_to_install_it(chat: Chat, home: Home) -> None:
     hidden = home.root / "hidden"
     hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['mcp'] = None\n")
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['mcp_types'] = None\n")
     done = chat("mcp", env={"PYTHONPATH": str(hidden)})
     assert_reported(done, 2)
     assert "[mcp]" in done.stderr
@@ -467,7 +496,7 @@ def test_a_short_token_is_refused(chat: Chat) -> None:
 def test_a_graph_that_ends_the_program_fails_its_call_alone(chat: Chat) -> None:
     async def script(session: ClientSession) -> None:
         failed = await session.call_tool("ask", {"question": "leave"})
-        assert failed.isError
+        assert failed.is_error
         assert "ended the program by sys.exit(3)" in text_of(failed)
         assert value_of(await session.call_tool("ask", {"question": "stay"}))["content"] == "still here"
 
@@ -481,7 +510,7 @@ def test_the_app_on_a_langgraph_server_answers(chat: Chat, langgraph_server: str
         read = value_of(await session.call_tool("read_thread", {"thread": value["thread_id"]}))
         assert [one["content"] for one in read["messages"]] == ["hello there", value["content"]]
         refused = await session.call_tool("ask", {"question": "hi", "model": "openai:gpt-fake"})
-        assert refused.isError
+        assert refused.is_error
 
     talk(chat, script, "--url", langgraph_server, "--assistant", "echo")
 
@@ -501,7 +530,7 @@ def test_a_builders_program_serves_its_graph_without_our_documents_and_roles(hom
     async def work() -> None:
         async with stdio_client(server) as streams, ClientSession(*streams) as session:
             begun = await session.initialize()
-            assert (begun.serverInfo.name, begun.capabilities.prompts) == ("my-agent", None)
+            assert (begun.server_info.name, begun.capabilities.prompts) == ("my-agent", None)
             tools = {tool.name for tool in (await session.list_tools()).tools}
             assert tools == {"ask", "list_threads", "search_threads", "read_thread"}
             asked = [await session.call_tool("ask", {"question": "hi", "thread": "t"}) for _ in range(2)]

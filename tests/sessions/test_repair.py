@@ -239,6 +239,7 @@ async def gather(events: AsyncIterator[Event]) -> list[Event]:
 def test_the_journal_is_written_during_a_turn_and_cleared_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stop: bool
 ) -> None:
+    assert turn.JOURNAL_INTERVAL <= 1  # the seconds of an answer that a kill may cost
     monkeypatch.setattr(turn, "JOURNAL_INTERVAL", 0.001)
     seen: list[Partial] = []
 

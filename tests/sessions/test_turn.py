@@ -29,7 +29,7 @@ from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.requests import Ask
 from chatcli.sessions.session import Session
 from chatcli.sessions.turn import RunningTurn, _coalesce_text, stopped_notice
-from chatcli.store.threads import NoLocks
+from chatcli.store.threads import TurnLocks
 from chatcli.store.usage import Tokens
 from tests.sessions.test_any_graph import gather, one_node, opened, weighing
 
@@ -157,7 +157,7 @@ def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
     asyncio.run(run())
 
 
-class HeldAtFirst(NoLocks):
+class HeldAtFirst(TurnLocks):
     """The locks of a store whose thread another process has at first."""
 
     def __init__(self) -> None:

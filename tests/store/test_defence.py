@@ -334,10 +334,11 @@ def test_a_value_of_any_type_in_any_column_is_read_or_reported(store: Path) -> N
     assert failures == []
 
 
-def test_one_changed_byte_of_the_header_is_repaired(store: Path) -> None:
+def test_one_changed_byte_of_the_header_is_repaired(store: Path, weekly: bool) -> None:
     data = store.read_bytes()
+    masks = (0x01, 0x68)
     for place in range(100):
-        for mask in (0x01, 0x68):
+        for mask in masks if weekly else masks[place % 2 :][:1]:
             store.write_bytes(data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :])
             LocalBackend(StoreLocation(store)).repair()
             said = asyncio.run(LocalBackend(StoreLocation(store)).reader().messages("thread"))

@@ -1,4 +1,7 @@
-"""What a real MCP server asks while its tool runs: the user's answer, and the model's, reach it; nothing else does."""
+"""What a real MCP server asks while its tool runs: the user's answer, and the model's, reach it; nothing else does.
+
+Before 2026-07-28 the server asks in requests of its own; since then it answers the call with its questions.
+"""
 
 import asyncio
 import json
@@ -36,12 +39,16 @@ from tests.fakes.steps import Answer, Calls, call
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
 
+both_versions = pytest.mark.parametrize("fake", ["2025-11-25", "2026-07-28"], indirect=True)
+
+
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[FakeOpenAI]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(paths, "config_dir", lambda: tmp_path / "config")
     monkeypatch.setattr(paths, "state_dir", lambda: tmp_path / "state")
-    server = {"command": sys.executable, "args": [SERVER], "env": {"MCP_NOTES": str(tmp_path)}}
+    legacy = {"MCP_LEGACY": "1"} if getattr(request, "param", "") == "2025-11-25" else {}
+    server = {"command": sys.executable, "args": [SERVER], "env": {"MCP_NOTES": str(tmp_path), **legacy}}
     (tmp_path / "servers.json").write_text(json.dumps({"mcpServers": {"fake": server}}))
     with FakeOpenAI() as model:
         yield model
@@ -86,6 +93,7 @@ def results(events: list[Event]) -> list[str]:
     return [event.content for event in events if isinstance(event, ToolCallFinished)]
 
 
+@both_versions
 def test_a_form_is_asked_for_until_it_fits_while_other_calls_of_the_server_go_on(fake: FakeOpenAI) -> None:
     fake.script(Calls([("register", {}), ("add", {"a": 1, "b": 2})]), Answer("done"))
 
@@ -106,23 +114,23 @@ def test_a_form_is_asked_for_until_it_fits_while_other_calls_of_the_server_go_on
 
     asyncio.run(run())
     registered, added = fake.requests[1].results
-    assert json.loads(registered) == ["accept", {"name": "Ada", "age": 36, "size": "small"}]
+    assert json.loads(registered) == ["accept", {"name": "Ada", "age": 36, "size": "small", "member": False}]
     assert added == "3"
-    assert Path("asking").read_text().count("\n") == 1  # the call ran once
+    assert Path("answered").read_text() == "accept\n"  # the call ran once
 
 
 @pytest.mark.parametrize(
     ("params", "outcome", "said"),
     [
         (
-            types.ElicitRequestFormParams(message="Who?", requestedSchema={"type": "object", "properties": {}}),
+            types.ElicitRequestFormParams(message="Who?", requested_schema={"type": "object", "properties": {}}),
             types.ElicitResult(action="cancel"),
             "a form",
         ),
         (
             types.CreateMessageRequestParams(
                 messages=[types.SamplingMessage(role="user", content=types.TextContent(type="text", text="Why?"))],
-                maxTokens=10,
+                max_tokens=10,
             ),
             types.ErrorData(code=-1, message="the user refused"),
             "a question to the model",
@@ -175,6 +183,7 @@ def test_an_answer_in_a_later_process_is_asked_for_again_since_its_call_is_gone(
     asyncio.run(second())
 
 
+@both_versions
 def test_the_model_answers_a_server_only_if_the_user_agrees_to_what_is_shown(fake: FakeOpenAI) -> None:
     fake.script(call("think", question="why?"), Answer("because"), call("think", question="how?"), Answer("done"))
 
@@ -194,6 +203,7 @@ def test_the_model_answers_a_server_only_if_the_user_agrees_to_what_is_shown(fak
     assert len(fake.requests) == 4
 
 
+@both_versions
 def test_a_call_that_is_stopped_is_given_up_at_its_server(fake: FakeOpenAI) -> None:
     fake.script(call("wait", seconds=600))
 
@@ -211,6 +221,7 @@ def test_a_call_that_is_stopped_is_given_up_at_its_server(fake: FakeOpenAI) -> N
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
+@both_versions
 def test_a_server_that_ends_while_the_user_is_asked_is_noticed_after_the_answer(fake: FakeOpenAI) -> None:
     fake.script(Calls([("register", {}), ("die", {})]), call("add", a=1, b=1), Answer("done"))
 

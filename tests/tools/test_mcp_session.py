@@ -1,4 +1,4 @@
-"""Sessions with MCP servers, and what they rely on in the SDK beyond its documentation."""
+"""Sessions with MCP servers of several versions of the protocol, and with those that end."""
 
 import asyncio
 import os
@@ -7,40 +7,17 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-import anyio
 import pytest
-from mcp import McpError, types
-from mcp.shared.memory import create_client_server_memory_streams
-from mcp.shared.message import SessionMessage
 
 from chatcli.config.mcp_servers import McpServer
 from chatcli.events import Notice
 from chatcli.tools.mcp_host import Host
-from chatcli.tools.mcp_session import McpSession, _Session
+from chatcli.tools.mcp_session import McpSession
+from chatcli.tools.toolbox import Toolbox
 
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
-
-
-def test_a_cancelled_request_is_cancelled_at_the_server_by_its_own_id() -> None:
-    async def cancel() -> tuple[types.JSONRPCMessage, types.JSONRPCMessage]:
-        async with create_client_server_memory_streams() as (client, server):
-            sent, _ = server
-            async with _Session(*client) as session:
-                request = asyncio.create_task(session.send_ping())
-                first = await sent.receive()
-                request.cancel()
-                second = await sent.receive()
-                with pytest.raises(asyncio.CancelledError):
-                    await request
-        assert not isinstance(first, Exception)
-        assert not isinstance(second, Exception)
-        return first.message, second.message
-
-    ping, note = (message.root for message in asyncio.run(cancel()))
-    assert isinstance(ping, types.JSONRPCRequest)
-    assert isinstance(note, types.JSONRPCNotification)
-    assert (note.method, (note.params or {})["requestId"]) == ("notifications/cancelled", ping.id)
 
 
 @pytest.mark.e2e
@@ -87,33 +64,53 @@ def served(stack: ExitStack, notes: Path, port: int = 0) -> tuple[subprocess.Pop
         return process, listening.getsockname()[1]
 
 
-def test_a_session_notices_that_its_server_is_gone_and_reads_on_while_the_user_is_asked() -> None:
-    async def run() -> tuple[bool, bool]:
-        asked = asyncio.Event()
+OLD = """
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    results = {
+        "initialize": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "old", "version": "1"},
+        },
+        "tools/list": {"tools": [{"name": "old", "inputSchema": {"type": "object"}}]},
+    }
+    if "id" in message:
+        assert message["method"] in results, message
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}), flush=True)
+"""
 
-        async def elicit(context: object, params: types.ElicitRequestParams) -> types.ElicitResult:
-            asked.set()
-            await asyncio.Event().wait()
-            raise AssertionError
 
-        async with create_client_server_memory_streams() as (client, server):
-            sent, answers = server
-            async with _Session(*client, elicitation_callback=elicit) as session:
-                params = {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}
-                form = types.JSONRPCRequest(jsonrpc="2.0", id=1, method="elicitation/create", params=params)
-                await answers.send(SessionMessage(types.JSONRPCMessage(form)))
-                await asked.wait()
-                ping = asyncio.create_task(session.send_ping())
-                request = await sent.receive()
-                assert isinstance(request, SessionMessage)
-                assert isinstance(request.message.root, types.JSONRPCRequest)
-                pong = types.JSONRPCResponse(jsonrpc="2.0", id=request.message.root.id, result={})
-                await answers.send(SessionMessage(types.JSONRPCMessage(pong)))
-                await ping
-                before = session.ended
-                await answers.aclose()
-                with pytest.raises((McpError, anyio.ClosedResourceError, anyio.BrokenResourceError)):
-                    await session.send_ping()
-                return before, session.ended
+@pytest.mark.e2e
+def test_a_server_that_ends_at_what_it_does_not_know_is_begun_with_as_older_versions_have_it(tmp_path: Path) -> None:
+    async def run() -> tuple[str, dict[str, dict[str, Any]]]:
+        session = McpSession("old", McpServer(command=sys.executable, args=("-c", OLD)))
+        await session.open(30)
+        await session.close()
+        return session.problem, {tool.name: tool.args for tool in session.tools}
 
-    assert asyncio.run(asyncio.wait_for(run(), 30)) == (False, True)
+    assert asyncio.run(run()) == ("", {"old": {}})
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("kind", ["2025-11-25", "2026-07-28", "2026-07-28 over HTTP"])
+def test_a_tool_that_a_server_adds_is_read(tmp_path: Path, kind: str) -> None:
+    async def run() -> str:
+        with ExitStack() as stack:
+            server = McpServer(
+                command=sys.executable, args=(SERVER,), env={"MCP_LEGACY": "1"} if "2025" in kind else {}
+            )
+            if "HTTP" in kind:
+                server = McpServer(url=f"http://127.0.0.1:{served(stack, tmp_path)[1]}/mcp")
+            toolbox = Toolbox({"fake": server})
+            tools = await toolbox.open(pytest.fail)
+            assert "grown" not in tools
+            while "grown" not in tools:  # the server tells it while this goes on
+                await tools["grow"].runnable.ainvoke({})
+                tools = await toolbox.open(pytest.fail)
+            grown = str(await tools["grown"].runnable.ainvoke({}))
+            await toolbox.close()
+            return grown
+
+    assert "grown" in asyncio.run(asyncio.wait_for(run(), 60))

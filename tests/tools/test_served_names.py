@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.tools import StructuredTool
 
@@ -48,7 +48,8 @@ def served(servers: dict[str, list[str]], *, builtin: bool = False) -> list[Tool
 
 
 def tool(name: str) -> StructuredTool:
-    return StructuredTool.from_function(lambda: "", name=name, description=name)
+    # As an MCP server describes it; a model made of a function takes longer than all else here.
+    return StructuredTool(name=name, description=name, func=str, args_schema={"type": "object", "properties": {}})
 
 
 def test_every_builtin_name_is_reserved() -> None:
@@ -78,7 +79,6 @@ def test_no_served_tool_takes_the_name_of_another(
 
 
 @given(SERVERS)
-@settings(max_examples=300, derandomize=True, deadline=None)
 def test_names_are_unique_and_rules_are_for_one_tool(servers: dict[str, list[str]]) -> None:
     tools = served(servers, builtin=True)
     names = [each.name.casefold() for each in tools]

@@ -14,8 +14,9 @@ from chatcli.runtime.command_line import ESCAPED, WORD, near_subcommand, split
 from chatcli.runtime.options import BY_HEADING, OTHER
 from chatcli.runtime.program import CHAT, Program, current_program
 
-_typers = TyperOption.get_runtime_param
-
+_typers: Any = getattr(TyperOption, "get_runtime_param", None)
+WrongArguments: Any = typer.BadParameter.__bases__[0]
+"""What Typer raises for arguments that it can't take. Typer itself exports it only since 0.28."""
 SUBCOMMAND = "chatcli.subcommand"
 """The key of the sub-command in a context's `meta`, if the arguments name one."""
 MAX_DIGITS = 18
@@ -103,8 +104,8 @@ class PromptGroup(TyperGroup):
             ctx.meta[SUBCOMMAND] = first
             return super().parse_args(ctx, args)
         ctx.allow_interspersed_args = True
-        # Past TyperGroup's own method, which would take the first word for a sub-command.
-        words = super(TyperGroup, self).parse_args(ctx, args)
+        # Not a group's own method, which would take the first word for a sub-command.
+        words = TyperCommand.parse_args(self, ctx, args)
         if first == "-" and words == ["-"]:
             ctx.meta[READS_STDIN] = True
         return words
@@ -191,8 +192,10 @@ def skip_pydantic_coercion() -> None:
 
     It builds a pydantic validator for every parameter, even one that was not given, which doubles the time of a quick
     command. There is no public hook, so a private method of Typer is replaced; tests/e2e/test_imports.py notices when
-    that has no effect any more.
+    that has no effect any more. Typer has it since 0.29.
     """
+    if _typers is None:
+        return
     for kind in (TyperOption, TyperArgument):
         kind.get_runtime_param = lambda parameter: _Coercion()  # type: ignore[assignment, method-assign, return-value]
 

@@ -271,11 +271,8 @@ def _missing_runtime() -> str:
 async def _served(url: str, key: Secret | None) -> list[str]:
     """Return the models that the server at `url` lists.
 
-    Raises:
-        AuthError: It wants a key, or another one.
-        NetworkError: It can't be reached.
-        UsageError: It lists no models: the URL's path may be wrong.
-
+    Raises `AuthError` if it wants a key, or another one, `NetworkError` if it can't be reached, and `UsageError` if it
+    lists no models: the URL's path may be wrong.
     """
     shown = redact(url, [])  # it may hold a password
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}

@@ -18,8 +18,7 @@ from chatcli.events import STOPPED, WAITING, ApprovalRequested, Event, Notice, T
 from chatcli.message import MessageShown, is_form
 from chatcli.models.local.choice import offer_provider
 from chatcli.rendering.renderer import Renderer, consume
-from chatcli.repl.decisions import is_decided_by_key, read_decisions
-from chatcli.repl.form import read_form_answer
+from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_form_answer
 from chatcli.runtime.program import current_program
 from chatcli.runtime.signals import take_signals
 from chatcli.sanitize import reveal

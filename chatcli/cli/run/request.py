@@ -86,9 +86,7 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
 def prompt_text(words: list[str], piped: str | None, *, resume: bool = False) -> str:
     """Return the prompt: the words of the command line, then the piped text in a labelled block.
 
-    Raises:
-        UsageError: There is neither. With `resume`, the remedy says how to pick or name a thread.
-
+    Raises `UsageError` if there is neither. With `resume`, its remedy says how to pick or name a thread.
     """
     prompt = " ".join(words).strip()
     text = piped if piped is not None and piped.strip() else None

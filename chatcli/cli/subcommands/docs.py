@@ -5,8 +5,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,18 +21,14 @@ from chatcli.cli.subcommands.output import (
     wants_json,
 )
 from chatcli.config.settings import Settings
-from chatcli.documents.find import resolve_source, shown_path
+from chatcli.documents.find import absolute_path, match_sources, resolve_source, shown_path
 from chatcli.documents.index import DocumentIndex, IndexedSource, Updated
-from chatcli.documents.sources import absolute_path, match_sources
 from chatcli.errors import ExitCode, UsageError
 from chatcli.events import Listing, Progress
 from chatcli.message import place_of
 from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.text import format_minute, format_size
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 READING = "reading the documents"
 SHOWN_AFTER = 1.0
@@ -205,7 +202,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _report_skipped(skipped: "Sequence[tuple[Path, str]]", *, all_of_them: bool) -> None:
+def _report_skipped(skipped: Sequence[tuple[Path, str]], *, all_of_them: bool) -> None:
     named = skipped if all_of_them else skipped[:NAMED]
     for path, reason in named:
         print(sanitize_line(f"skipped: {shown_path(path)}: {reason}"), file=sys.stderr)

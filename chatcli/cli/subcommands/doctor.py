@@ -283,7 +283,7 @@ def _mcp_servers(settings: Settings) -> Iterator[Finding]:
     except ChatcliError as error:
         yield Finding("MCP servers", "problem", error.message, error.remedy)
         return
-    if servers and importlib.util.find_spec("langchain_mcp_adapters") is None:
+    if servers and importlib.util.find_spec("mcp_types") is None:
         yield Finding("MCP servers", "problem", "their client is not installed", install_command("mcp"))
     for name, server in servers.items():
         yield _mcp_server(name, server)

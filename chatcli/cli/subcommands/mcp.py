@@ -184,7 +184,7 @@ def _server(ctx: typer.Context, name: str) -> McpServer:
 
 
 def _need_extra(words: str) -> None:
-    if find_spec("mcp") is None:
+    if find_spec("mcp_types") is None:  # other packages bring the SDK's version 1, which has no such module
         raise UsageError(f"`{command(words)}` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
 
 

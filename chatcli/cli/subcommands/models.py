@@ -118,7 +118,7 @@ def pull(
     Then `-m local:FILE` chooses it. A download that was stopped is continued, and verified by the hub's SHA-256.
     """
     settings = settings_of(ctx)
-    if model.startswith(HUB) or _is_path(model):
+    if model.startswith(HUB) or "/" in model or (model.lower().endswith(".gguf") and Path(model).exists()):
         _pull_for_user(model, settings)
         return
     name = resolve_model(model, settings)
@@ -130,10 +130,6 @@ def pull(
         )
     with closing(build_renderer(settings)) as renderer:
         pull_local_model(name, settings, renderer)
-
-
-def _is_path(model: str) -> bool:
-    return "/" in model or (model.lower().endswith(".gguf") and Path(model).exists())
 
 
 def _pull_for_user(model: str, settings: Settings) -> None:
@@ -160,7 +156,7 @@ def remove(
     found = [find_removable(model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
     for weights in found:
         lock = weights.cache_file.with_name(f"{weights.cache_file.name}.lock")
-        if Runtime.of(weights).has_clients() or (lock.exists() and is_taken(lock)):
+        if is_taken(Runtime.of(weights).clients_lock) or (lock.exists() and is_taken(lock)):
             raise UsageError(
                 f"local:{weights.name} is in use",
                 remedy="End its conversations and downloads first.",

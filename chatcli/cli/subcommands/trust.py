@@ -103,7 +103,8 @@ def _show(settings: Settings, files: Sequence[store.FolderFile]) -> None:
         if file.name == store.MCP_FILE:
             path = file.folder / file.name
             print(f"{reveal(str(path))}: MCP servers that are started and connected to")
-            print("\n".join(described_servers(parse_servers(file.content, path))))
+            servers = parse_servers(file.content, path, confined_in=str(file.folder) if settings.sandbox else "")
+            print("\n".join(described_servers(servers)))
             continue
         for_graphs = file.name == store.env_of_project(file.folder)
         rows = tuple(shown_settings(parse_dotenv(file.content), for_graphs=for_graphs))

@@ -22,7 +22,7 @@ def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMe
     # Reasoning of another provider is left out, since only that provider can read it, and so are files that the model
     # does not take. Tool calls become text for a model that knows no tools. Images that tools returned follow their
     # results as a message of the user: not every provider takes them inside.
-    adapted = without_files([_without_foreign_blocks(message, model) for message in messages], model)
+    adapted = [_without_files(_without_foreign_blocks(message, model), model) for message in messages]
     adapted = _with_images_behind(adapted)
     if is_small(model):
         adapted = [_with_words(message) for message in adapted]
@@ -65,12 +65,6 @@ def _without_tools(message: BaseMessage) -> BaseMessage:
     return message
 
 
-def without_files(messages: list[BaseMessage], model: Model) -> list[BaseMessage]:
-    """Return `messages` without the files that `model` does not take; their labels stay."""
-    # Such files are there if the thread began with another model.
-    return [_without_files(message, model) if isinstance(message.content, list) else message for message in messages]
-
-
 def _with_images_behind(messages: list[BaseMessage]) -> list[BaseMessage]:
     """Return `messages` with the images of tools' results in a message of their own, behind the last of the results."""
     if not any(isinstance(message, ToolMessage) and isinstance(message.content, list) for message in messages):
@@ -93,6 +87,10 @@ def _with_images_behind(messages: list[BaseMessage]) -> list[BaseMessage]:
 
 
 def _without_files(message: BaseMessage, model: Model) -> BaseMessage:
+    """Return `message` without the files that `model` does not take; their labels stay."""
+    # Such files are there if the thread began with another model.
+    if not isinstance(message.content, list):
+        return message
     kept = [
         block
         for block in message.content

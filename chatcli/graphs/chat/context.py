@@ -22,7 +22,7 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.memory.prompt_context import PromptContext
 from chatcli.message import Citation
 from chatcli.models.errors import translate
-from chatcli.roles.prompt import fill_template
+from chatcli.roles import fill_template
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
 from chatcli.store.usage import Tokens, read_tokens

@@ -80,7 +80,7 @@ class TokenCounter:
     def _approximation(self, message: BaseMessage) -> float:
         key = _key(message)
         if key not in self._approximate:
-            self._approximate[key] = count_tokens_approximately(countable([message])) * SAFETY_MARGIN
+            self._approximate[key] = count_tokens_approximately([_countable(message)]) * SAFETY_MARGIN
         return self._approximate[key]
 
 
@@ -96,13 +96,11 @@ def _is_text(message: BaseMessage) -> bool:
     return all(isinstance(block, str) or block.get("type") == "text" for block in message.content)
 
 
-def countable(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """Return `messages` with each PDF in them replaced by text of an equivalent size."""
-    # langchain's counter would count the base64 data of a file as words.
-    return [_countable(message) if isinstance(message.content, list) else message for message in messages]
-
-
 def _countable(message: BaseMessage) -> BaseMessage:
+    """Return `message` with each PDF in it replaced by text of an equivalent size."""
+    # langchain's counter would count the base64 data of a file as words.
+    if not isinstance(message.content, list):
+        return message
     blocks = [
         {"type": "text", "text": " " * (4 * TOKENS_A_PAGE * block.get("extras", {}).get("pages", 1))}
         if isinstance(block, dict) and block["type"] == "file"

@@ -11,11 +11,11 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
 from chatcli.errors import ChatcliError
-from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.server.thread import ServerThread, message_from_json, messages_from_json
 from chatcli.graphs.server.threads import ASKED
 from chatcli.graphs.shape import GraphShape, new_answers
 from chatcli.sessions.history import newest_turn
+from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.stream import ANSWER, INTERRUPT, Answer
 
 

@@ -12,10 +12,10 @@ from langchain_core.messages import BaseMessage
 
 from chatcli.config.values import TypedText
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.shape import GraphShape, shape_of_entrypoint, shape_of_state
 from chatcli.graphs.values import GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.graphs.values_session import RunValues
+from chatcli.sessions.state import MESSAGES
 from chatcli.text import one_line
 
 MAX_REASON = 200

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import httpx
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages, messages_from_dict
@@ -22,14 +22,11 @@ from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import ServerAddress, StartedRun, noted, server_failures
 from chatcli.graphs.server.schemas import TYPES
 from chatcli.graphs.server.threads import ServerThreads
+from chatcli.models.names import ModelName
 from chatcli.sessions.history import current_branch, read_turns
 from chatcli.sessions.state import StateKey, plain_state
 from chatcli.sessions.stream import INTERRUPT, REJOINED, STREAM_MODES, as_requests
 from chatcli.sessions.thread import GraphThread, next_nodes
-
-if TYPE_CHECKING:
-    from chatcli.models.names import ModelName
-
 
 _REFUSALS = ("TypeError", "ValidationError", "KeyError")
 """The exceptions when a field is missing: of a constructor, or where a TypedDict is read."""
@@ -117,11 +114,6 @@ class ServerGraph(RemoteGraph):
         return None
 
 
-def interrupt_from_json(data: Any) -> Interrupt:
-    """Return the interrupt that the server's JSON `data` holds."""
-    return Interrupt(value=data["value"], id=data["id"], response_schema=data.get("response_schema"))
-
-
 @dataclass(frozen=True, slots=True)
 class ServerThread(GraphThread):
     """A thread of `graph` on a server, which may not exist yet.
@@ -137,7 +129,7 @@ class ServerThread(GraphThread):
     timeout: float | None = None
     state_schema: Mapping[str, Any] = field(default_factory=dict)
 
-    def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
+    def config(self, model: ModelName | str = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """See `GraphThread.config`."""
         config = GraphThread.config(self, model, title=title, turn=turn)
         config["configurable"]["thread_id"] = self.uuid
@@ -228,9 +220,7 @@ class ServerThread(GraphThread):
     async def _goes_on(self, run: StartedRun) -> bool:
         """Return whether the server is not done with `run`, though its stream has ended.
 
-        Raises:
-            NetworkError: The run is not complete: one that another client stops ends without an error.
-
+        Raises `NetworkError` if the run is not complete: one that another client stops ends without an error.
         """
         status = (await self.graph.api.runs.get(self.uuid, run.id))["status"] if run.id else "success"
         if status not in ("success", "pending", "running"):
@@ -328,7 +318,9 @@ def _part_from_json(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _update_from_json(node: str, update: Any) -> Any:
     if node == INTERRUPT:
-        return [interrupt_from_json(one) for one in update]
+        return [
+            Interrupt(value=one["value"], id=one["id"], response_schema=one.get("response_schema")) for one in update
+        ]
     if isinstance(update, list):
         return [_update_from_json(node, each) for each in update]
     if isinstance(update, Mapping) and "messages" in update:

@@ -22,12 +22,12 @@ from chatcli.events import INTERRUPTED
 from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.message import MessageShown, human_role
 from chatcli.store.threads import (
+    Journal,
     Match,
-    NoJournal,
-    NoLocks,
     QuestionAndAnswer,
     Step,
     ThreadSummary,
+    TurnLocks,
     refuse_taken,
     words_in,
 )
@@ -59,7 +59,7 @@ class ServerThreads:
     """
 
     def __init__(self, server: ServerAddress) -> None:
-        self.journal, self.locks = NoJournal(), NoLocks()
+        self.journal, self.locks = Journal(), TurnLocks()
         self._server = server
         self._opened: SyncLangGraphClient | None = None
 
@@ -70,8 +70,7 @@ class ServerThreads:
 
     def find(self, thread_id: str) -> ThreadSummary | None:
         """See `Threads.find`."""
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (client, row):
             return None if row is None else summary_of(_with_values(client, row))
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
@@ -96,8 +95,7 @@ class ServerThreads:
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (client, row):
             if row is not None and old in (None, summary_of(row).title):
                 client.threads.update(row["thread_id"], metadata={TITLE: title})
 
@@ -141,24 +139,21 @@ class ServerThreads:
 
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (client, row):
             states = [] if row is None else _history(client, row["thread_id"])
             emptied = talk_of(row).get("emptied", []) if row is not None and talk_of(row) else None
             return [_step(client, state, states, emptied) for state in states]
 
     def values(self, thread_id: str) -> Row:
         """Return the newest state of the thread; empty if there is no such thread, or it has no run yet."""
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (client, row):
             if row is None:
                 return {}
             return {**values_of(as_row(client.threads.get_state(row["thread_id"]))), **_talk(client, row)}
 
     def identify(self, thread_id: str) -> tuple[str, Row]:
         """Return the UUID by which the server knows the thread, and its metadata; empty when there is none yet."""
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (_, row):
             return (_as_uuid(thread_id), {}) if row is None else (str(row["thread_id"]), metadata_of(row))
 
     def prepare(self, thread_id: str, graph_id: str, question: Row | None = None) -> bool:
@@ -166,8 +161,7 @@ class ServerThreads:
 
         A `question`, a message as JSON, is kept in the store as the thread's newest turn.
         """
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (client, row):
             uuid = _as_uuid(thread_id) if row is None else str(row["thread_id"])
             named = {NAME: thread_id} if uuid != thread_id else {}
             made = client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
@@ -182,14 +176,12 @@ class ServerThreads:
 
     def messages(self, thread_id: str) -> list[Row]:
         """Return the questions and answers that the store has of the thread's current branch."""
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (client, row):
             return [] if row is None else messages_in(_talk(client, row))
 
     def keep_answers(self, thread_id: str, messages: Sequence[Row], question_id: str | None = None) -> None:
         """Keep `messages` as the answers of the turn of `question_id`, the newest without one."""
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (client, row):
             key = question_id or (talk_of(row).get("newest") if row is not None else None)
             if row is not None and key:
                 place = _namespace(row["thread_id"])
@@ -199,8 +191,7 @@ class ServerThreads:
 
     def forget_question(self, thread_id: str, question_id: str) -> None:
         """Take the thread's newest question back, if it is `question_id`, unless a run has begun on it."""
-        with self._client() as client:
-            row = _find(client, thread_id)
+        with self._thread(thread_id) as (client, row):
             if row is None or (talk := talk_of(row)).get("newest") != question_id:
                 return
             states = _history(client, row["thread_id"])
@@ -212,21 +203,27 @@ class ServerThreads:
 
     def move(self, thread_id: str, checkpoint_id: str) -> None:
         """Make the question whose run wrote `checkpoint_id` the newest one."""
-        with self._client() as client:
-            if (row := _find(client, thread_id)) is not None:
+        with self._thread(thread_id) as (client, row):
+            if row is not None:
                 asked = _asked_at(_history(client, row["thread_id"]), checkpoint_id)
                 talk = _moved(talk_of(row), _kept(client, row), asked)
                 client.threads.update(row["thread_id"], metadata={TALK: talk})
 
     def note_empty(self, thread_id: str) -> None:
         """Note that the thread's newest checkpoint is its empty beginning."""
-        with self._client() as client:
-            if (row := _find(client, thread_id)) is not None:
+        with self._thread(thread_id) as (client, row):
+            if row is not None:
                 here = checkpoint_id(as_row(client.threads.get_state(row["thread_id"])))
                 talk = talk_of(row)
                 emptied = [*talk.get("emptied", []), here]
                 talk = {**_moved(talk, {}, None), "emptied": emptied}
                 client.threads.update(row["thread_id"], metadata={TALK: talk})
+
+    @contextmanager
+    def _thread(self, thread_id: str) -> Iterator[tuple[SyncLangGraphClient, Row | None]]:
+        """Yield the client, and the thread, None when there is no such thread."""
+        with self._client() as client:
+            yield client, _find(client, thread_id)
 
     @contextmanager
     def _client(self) -> Iterator[SyncLangGraphClient]:
@@ -420,7 +417,7 @@ def messages_in(values: Row) -> list[Row]:
 def shown_in(values: Row) -> list[MessageShown]:
     """Return the questions and answers of a state for display."""
     return [
-        MessageShown(_role(message), text, _finish_reason(message) == INTERRUPTED)
+        MessageShown(_role(message), text, (message.get("response_metadata") or {}).get("finish_reason") == INTERRUPTED)
         for message in messages_in(values)
         if message.get("type") in _SPEAKERS and (text := _text(message.get("content")))
     ]
@@ -440,10 +437,6 @@ def parent_id(state: Row) -> str | None:
     """Return the ID of the checkpoint before, None for a thread's first."""
     parent = state.get("parent_checkpoint")
     return str(parent["checkpoint_id"]) if parent else None
-
-
-def _finish_reason(message: Row) -> object:
-    return (message.get("response_metadata") or {}).get("finish_reason")
 
 
 def _text(content: object) -> str:

@@ -17,10 +17,10 @@ from langgraph.types import StateSnapshot
 from pydantic import TypeAdapter
 
 from chatcli.errors import UsageError
-from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.shape import GraphShape, new_answers
-from chatcli.graphs.user.shape import AnyPregel
+from chatcli.graphs.user.load import AnyPregel
 from chatcli.sessions.history import newest_turn
+from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.stream import ANSWER, Answer
 from chatcli.sessions.thread import QUESTION_NODE, GraphThread, messages_of
 

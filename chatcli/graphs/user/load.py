@@ -2,17 +2,18 @@
 
 import importlib
 import importlib.util
+import inspect
 import os
 import re
 import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphRecursionError, is_invalid_resume
@@ -25,13 +26,13 @@ from chatcli.config.installation import add_command, requirement_of
 from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, ExitCallError, GraphError, UsageError, limit_of
 from chatcli.graphs.user.env_file import explain_missing_key
-from chatcli.graphs.user.factory import call_factory
 from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
 from chatcli.graphs.user.spec import GraphSpec, dependencies_of
 from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import shorten, translate_foreign
 from chatcli.models.sdk_errors import chain, missing_key
 from chatcli.runtime.exits import exits_contained
+from chatcli.runtime.type_hints import type_hints
 from chatcli.store.errors import as_store_error
 from chatcli.text import one_line
 
@@ -53,6 +54,8 @@ AnyPregel = Pregel[Any, Any, Any, Any]
 _importing = threading.RLock()
 _imported: dict[Path, tuple[tuple[int, int], ModuleType]] = {}
 """The files that were run, each with its time and size then."""
+_CONFIG: Mapping[str, Any] = {"configurable": {}, "metadata": {}}
+"""What a factory gets as the config of a run."""
 
 
 def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
@@ -307,3 +310,53 @@ def _run_file(path: Path, name: str) -> ModuleType:
             sys.modules[name] = before
         raise
     return module
+
+
+async def call_factory(factory: Callable[..., Any], resources: AsyncExitStack, store: BaseStore | None = None) -> Any:
+    """Return the object that `factory` makes; a context manager is entered, and closed with `resources`."""
+    # As on LangGraph's server, it may take the run's config, the server's runtime with the `store`, or both.
+    made = factory(**_arguments(factory, store))
+    if inspect.isawaitable(made):
+        made = await made
+    if hasattr(made, "__aenter__"):
+        made = await resources.enter_async_context(made)
+    elif hasattr(made, "__enter__"):
+        made = resources.enter_context(made)
+    return made
+
+
+def _arguments(factory: Callable[..., Any], store: BaseStore | None) -> dict[str, Any]:
+    parameters = [
+        one
+        for one in inspect.signature(factory).parameters.values()
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    ]
+    given: dict[str, Any] = {}
+    for parameter in parameters:
+        if store is not None and _takes_runtime(parameter, factory):
+            given[parameter.name] = _runtime(store)
+        elif parameter.default is parameter.empty or parameter.name == "config":
+            given[parameter.name] = dict(_CONFIG)
+    return given
+
+
+def _takes_runtime(parameter: inspect.Parameter, factory: Callable[..., Any]) -> bool:
+    """Return whether the annotation of `parameter` is the server's runtime; where there is none, its name decides."""
+    if parameter.annotation is parameter.empty:
+        return parameter.name == "runtime"
+    from langgraph_sdk.runtime import ServerRuntime
+
+    hints = type_hints(factory, extras=False, names={"ServerRuntime": ServerRuntime})
+    annotation = parameter.annotation if hints is None else hints.get(parameter.name)
+    if isinstance(annotation, str):
+        return "ServerRuntime" in annotation
+    kinds = {ServerRuntime, *map(get_origin, get_args(ServerRuntime.__value__))}
+    return any(kind in kinds for one in (annotation, *get_args(annotation)) for kind in (one, get_origin(one)))
+
+
+def _runtime(store: BaseStore) -> Any:
+    """Return the runtime that LangGraph's server gives for a run; its class has no public name of its own."""
+    from langgraph_sdk.runtime import ServerRuntime
+
+    of_a_run = get_origin(get_args(ServerRuntime.__value__)[0])
+    return of_a_run(access_context="threads.create_run", store=store)

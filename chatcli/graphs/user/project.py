@@ -1,28 +1,32 @@
-"""The project of a user graph, as its langgraph.json describes it: the module path, the environment, the store."""
+"""The project of a user graph: what its langgraph.json asks for, and the classes that its code lets a store restore."""
 
+import dataclasses
 import importlib.metadata
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from enum import Enum
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, cast
+from types import ModuleType
+from typing import Any, cast, get_args
 
 from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 from langgraph.store.base.embed import ensure_embeddings
 from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import BaseModel
 
 from chatcli.config.installation import add_command
 from chatcli.config.trust import PROJECT_FILE
 from chatcli.errors import UsageError
 from chatcli.graphs.user.env_file import environment_of
-from chatcli.graphs.user.factory import call_factory
-from chatcli.graphs.user.load import describe, import_graph, loading
+from chatcli.graphs.user.load import AnyPregel, call_factory, describe, import_graph, is_in_library, loading
 from chatcli.graphs.user.spec import GraphSpec, dependencies_of
 from chatcli.runtime.exits import exits_contained
+from chatcli.runtime.type_hints import type_hints
 from chatcli.sanitize import sanitize_line
 from chatcli.store.items import ItemOptions
 from chatcli.store.location import StoreLocation
@@ -177,3 +181,54 @@ def _embedding(spec: GraphSpec, embed: str) -> Any:
             return thread.submit(asyncio.run, found(texts)).result()
 
     return wait
+
+
+def stored_types(graph: AnyPregel, spec: GraphSpec) -> set[tuple[str, str]]:
+    """Return module and name of the classes that `graph` may keep: those of its project, and of its state's fields."""
+    # The graph's own code has loaded every one of them, so a store that names one runs nothing new. What the store says
+    # counts for nothing here.
+    found: set[type] = set()
+    for module in [*sys.modules.values()]:
+        if _is_of_project(module, spec):
+            found |= {one for one in vars(module).values() if _is_data(one) and one.__module__ == module.__name__}
+    builder = getattr(graph, "builder", None)
+    schemas = [getattr(builder, name, None) for name in ("state_schema", "input_schema", "output_schema")]
+    for schema in (*schemas, *found.copy()):
+        _add_fields(schema, found)
+    return {(one.__module__, one.__name__) for one in found}
+
+
+def _is_of_project(module: ModuleType, spec: GraphSpec) -> bool:
+    name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
+    if spec.module and name.partition(".")[0] == spec.module.partition(".")[0]:
+        return True
+    if not isinstance(file, str) or is_in_library(file):
+        return False
+    folders = [spec.folder, *([spec.path.parent] if spec.path is not None else [])]
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
+def _is_data(one: object) -> bool:
+    """Return whether `one` is a class that LangGraph writes with its name."""
+    return isinstance(one, type) and (
+        issubclass(one, BaseModel | Enum)
+        or dataclasses.is_dataclass(one)
+        or (issubclass(one, tuple) and hasattr(one, "_fields"))
+    )
+
+
+def _add_fields(schema: Any, found: set[type]) -> None:
+    """Add to `found` the classes that the fields of `schema` name, and the fields of these."""
+    if not hasattr(schema, "__annotations__"):
+        return
+    for hint in (type_hints(schema, extras=False) or {}).values():
+        for one in _parts(hint):
+            if _is_data(one) and one not in found:
+                found.add(one)
+                _add_fields(one, found)
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    yield hint
+    for part in get_args(hint):
+        yield from _parts(part)

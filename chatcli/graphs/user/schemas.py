@@ -1,26 +1,32 @@
-"""The schemas of a user graph: they say which values it takes beside the messages, and of which types."""
+"""The schemas of a user graph: how it is asked, which values it takes beside the question, and its runtime context."""
 
 import dataclasses
 import inspect
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, get_origin, is_typeddict
+from typing import TYPE_CHECKING, Any, cast, get_origin, is_typeddict
 
 import typing_extensions
-from langgraph.graph import START, StateGraph
+from langgraph.constants import END, START
+from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chatcli.config.values import TypedText
 from chatcli.errors import MissingFieldError, UsageError
-from chatcli.graphs.answers import MESSAGES
-from chatcli.graphs.user.runtime_context import build_context
+from chatcli.graphs.shape import GraphShape, listed, shape_of_entrypoint, shape_of_state
+from chatcli.graphs.user.load import AnyPregel, describe
 from chatcli.graphs.values import KINDS, GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.graphs.values_session import RunValues
+from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_qualifier
+from chatcli.sessions.state import MESSAGES
 
-AnyGraph = Pregel[Any, Any, Any, Any] | StateGraph[Any, Any, Any, Any]
+if TYPE_CHECKING:
+    from langgraph.channels.base import BaseChannel
+
+AnyGraph = AnyPregel | StateGraph[Any, Any, Any, Any]
 
 
 class Fields:
@@ -234,6 +240,11 @@ def _required(schema: Any) -> set[str]:
     return set()
 
 
+def _without_default(schema: Any) -> Collection[str]:
+    """Return the fields that have no default, those of a TypedDict too."""
+    return getattr(schema, "__required_keys__", None) or _required(schema)
+
+
 def _alias(name: str, field: Any) -> str:
     alias = field.validation_alias or field.alias
     return alias if isinstance(alias, str) else name
@@ -255,3 +266,104 @@ def _reason(error: ValidationError, name: str) -> str:
             message = problem["msg"][:1].lower() + problem["msg"][1:]
             return f"{inner}: {message}" if inner else message
     return ""
+
+
+class _TypedContext(dict[str, Any]):
+    """The context of a graph whose schema is a TypedDict."""
+
+    # A TypedDict has no defaults, and LangGraph does not check one: many graphs declare fields that they read with
+    # `get`. So the only error is to read a declared field that is missing.
+    def __init__(self, schema: type, given: Mapping[str, Any]) -> None:
+        super().__init__(given)
+        self._schema = schema
+
+    def __bool__(self) -> bool:
+        return True  # LangGraph replaces a false context with None
+
+    def __missing__(self, name: str) -> Any:
+        if name in inspect.get_annotations(self._schema):
+            raise MissingFieldError([name])
+        raise KeyError(name)
+
+
+def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
+    """Return the context for a graph with this context_schema: the values `given`, and defaults for the rest."""
+    # The schema's own constructor builds it, which may have other sources: LangGraph's templates read the environment.
+    # Raises MissingFieldError if a required field is not given, UsageError if the constructor rejects a value.
+    if not isinstance(schema, type):
+        return dict(given) or None
+    if _is_typed_dict(schema):
+        return _TypedContext(schema, given)
+    is_model = issubclass(schema, BaseModel)  # its fields may have sources of their own, as in pydantic-settings
+    if not is_model and (missing := [name for name in _needed_parameters(schema) if name not in given]):
+        raise MissingFieldError(missing)
+    try:
+        with exits_contained():
+            return schema(**given)
+    except ValidationError as error:  # its own message repeats the values
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        found = [".".join(map(str, problem["loc"])) for problem in problems if problem["type"] == "missing"]
+        if is_model and found:
+            raise MissingFieldError(found) from None
+        where, reason = ".".join(map(str, problems[0]["loc"])), problems[0]["msg"]
+        raise UsageError(
+            f"the graph's context ({schema.__name__}) can't be built: {f'{where}: ' if where else ''}{reason}"
+        ) from None
+    except Exception as error:
+        raise UsageError(f"the graph's context ({schema.__name__}) can't be built: {describe(error)}") from error
+
+
+def _needed_parameters(schema: type) -> list[str]:
+    try:
+        parameters = inspect.signature(schema).parameters.values()
+    except ValueError:  # a class like `dict`, which takes anything
+        return []
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def find_shape(graph: AnyPregel, name: str, values: GraphValues) -> GraphShape | None:
+    """Return the shape of `graph`, with the user's choice in `values`; None for one of messages alone."""
+    builder = getattr(graph, "builder", None)
+    if builder is not None:
+        taken, given = builder.input_schema, builder.output_schema
+        return shape_of_state(name, Fields(taken).known, Fields(given).known, values, _without_default(taken))
+    if START in graph.channels and END in graph.channels:
+        return _of_entrypoint(graph, name, values)
+    if MESSAGES not in graph.channels:
+        raise UsageError(f"the graph {name!r} holds no `messages`; it holds: {listed(graph.channels)}")
+    return None
+
+
+def _of_entrypoint(graph: AnyPregel, name: str, values: GraphValues) -> GraphShape:
+    function = _entrypoint_function(graph)
+    hint, returned = _entrypoint_types(graph, function)
+    shape = shape_of_entrypoint(name, hint, Fields(hint).known, Fields(returned).known, values, _without_default(hint))
+    # Of the messages of a thread, one with `previous` remembers what it wants.
+    forgets = function is None or "previous" not in inspect.signature(function).parameters
+    is_object = isinstance(hint, type) and (dataclasses.is_dataclass(hint) or issubclass(hint, BaseModel))
+    return dataclasses.replace(shape, whole=hint if is_object else None, whole_thread=forgets)
+
+
+def _entrypoint_function(graph: AnyPregel) -> Any:
+    """Return the function of a functional entrypoint, None if it can't be found."""
+    for node in graph.nodes.values():
+        bound = getattr(node, "bound", None)
+        function = getattr(bound, "func", None) or getattr(bound, "afunc", None)
+        if function is not None:
+            return inspect.unwrap(getattr(function, "func", function))
+    return None
+
+
+def _entrypoint_types(graph: AnyPregel, function: Any) -> tuple[Any, Any]:
+    """Return the types of what an entrypoint takes and returns; Any where it does not say."""
+    hints = None if function is None else type_hints(function)
+    if hints is None:
+        taken = cast("BaseChannel[Any, Any, Any]", graph.channels[START]).UpdateType
+        return (Any if isinstance(taken, str) else taken), Any
+    first = next(iter(inspect.signature(function).parameters), "")
+    return hints.get(first, Any), hints.get("return", Any)

@@ -18,7 +18,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import StreamWriter
 from pydantic import BaseModel
 
-from chatcli.graphs.answers import read_answer
+from chatcli.graphs.shape import read_answer
 from chatcli.graphs.user.kinds import name_of, takes_history
 from chatcli.models.model import StreamedModel
 from chatcli.sessions.stream import Answer

@@ -19,12 +19,12 @@ from chatcli.config.installation import install_command, is_local_installed, is_
 from chatcli.config.providers import LOCAL
 from chatcli.errors import ChatcliError, InternalError, StoreError, UsageError
 from chatcli.events import Notice, Progress
-from chatcli.models.local.choice import describe_fetch, offer_larger
+from chatcli.models.local.choice import available_memory, describe_fetch, offer_larger
 from chatcli.models.local.download import ProgressCallback
 from chatcli.models.local.fetch import fetch
-from chatcli.models.local.memory import available_memory
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
+from chatcli.models.sdk_http import httpx
 from chatcli.paths import private_opener
 from chatcli.runtime.http import async_hooks
 
@@ -295,12 +295,12 @@ class LocalServer:
         raise _no_server(runtime)
 
 
-class EmbeddedTransport(httpx2.AsyncBaseTransport):
+class EmbeddedTransport(httpx.AsyncBaseTransport):
     """Sends each request to the server that `server.ensure` returns, with its key.
 
     So the server may end and start again between two requests. If one dies before its response begins, another is
     started and gets the request, once. A response that has begun is never repeated: its reader gets an
-    `httpx2.TransportError`.
+    `httpx.TransportError`.
 
     The errors of `LocalServer.ensure` pass through unchanged, also through the OpenAI client.
     """
@@ -308,21 +308,21 @@ class EmbeddedTransport(httpx2.AsyncBaseTransport):
     def __init__(self, server: LocalServer) -> None:
         self._server = server
         # No proxy from the environment: the loopback interface is never behind one.
-        self._inner = httpx2.AsyncHTTPTransport(verify=_NO_CERTIFICATES, trust_env=False)
+        self._inner = httpx.AsyncHTTPTransport(verify=_NO_CERTIFICATES, trust_env=False)
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`, whose URL begins with `EMBEDDED_URL`, and return the response as it begins.
 
-        Raises `httpx2.TransportError` if the server died twice, or the request's own time limits have passed.
+        Raises `httpx.TransportError` if the server died twice, or the request's own time limits have passed.
         """
         body = await request.aread()
         try:
             return await self._send(request, body)
-        except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
             self._server.distrust()
             return await self._send(request, body)
 
-    async def _send(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
+    async def _send(self, request: httpx.Request, body: bytes) -> httpx.Response:
         endpoint = await self._server.ensure()
         return await self._inner.handle_async_request(_readdress(request, body, endpoint))
 
@@ -380,11 +380,11 @@ def _no_server(runtime: Runtime) -> InternalError:
     )
 
 
-def _readdress(request: httpx2.Request, body: bytes, endpoint: Endpoint) -> httpx2.Request:
+def _readdress(request: httpx.Request, body: bytes, endpoint: Endpoint) -> httpx.Request:
     """Return `request` with `body`, addressed to `endpoint`."""
-    server = httpx2.URL(endpoint.base_url)
+    server = httpx.URL(endpoint.base_url)
     headers = request.headers.copy()
     headers["Host"] = server.netloc.decode("ascii")
     headers["Authorization"] = f"Bearer {endpoint.api_key}"
     url = request.url.copy_with(scheme=server.scheme, host=server.host, port=server.port)
-    return httpx2.Request(request.method, url, headers=headers, content=body, extensions=request.extensions)
+    return httpx.Request(request.method, url, headers=headers, content=body, extensions=request.extensions)

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import httpx2
-
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import LOCAL_ANSWER_SECONDS, Settings
 from chatcli.errors import ChatcliError
@@ -18,6 +16,7 @@ from chatcli.models.model import Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
 from chatcli.models.openai import NO_KEY, chat_client
 from chatcli.models.openai_stream import STREAM_HOOKS
+from chatcli.models.sdk_http import httpx
 
 HISTORY = 1500
 """Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""
@@ -43,7 +42,7 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
         require_override(override, weights)
     server = LocalServer(weights, override=override, on_progress=announce, on_notice=announce)
     temperature = TEMPERATURE if settings.temperature is None and known else settings.temperature
-    http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=STREAM_HOOKS)
+    http = httpx.AsyncClient(transport=EmbeddedTransport(server), event_hooks=STREAM_HOOKS)
     client = chat_client(
         "embedded",
         EMBEDDED_URL,
@@ -65,7 +64,7 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
     )
 
 
-def embedded_tokenizer(http: httpx2.AsyncClient) -> Tokenizer:
+def embedded_tokenizer(http: httpx.AsyncClient) -> Tokenizer:
     """Return the tokenizer of the server behind `http`, a client whose transport is an `EmbeddedTransport`.
 
     A text takes half a millisecond. The first one starts the server if none is running.
@@ -74,13 +73,13 @@ def embedded_tokenizer(http: httpx2.AsyncClient) -> Tokenizer:
     async def count(texts: Sequence[str]) -> list[int] | None:
         try:
             return await asyncio.gather(*(_count(http, text) for text in texts))
-        except (httpx2.HTTPError, ChatcliError):
+        except (httpx.HTTPError, ChatcliError):
             return None  # the turn's own request will report the error
 
     return Tokenizer(count, _TOKENS_PER_MESSAGE, _TOKENS_PER_REQUEST)
 
 
-async def _count(http: httpx2.AsyncClient, text: str) -> int:
+async def _count(http: httpx.AsyncClient, text: str) -> int:
     request = {"content": text, "add_special": False, "parse_special": False}
     response = await http.post(_TOKENIZE_URL, json=request, timeout=_TOKENIZE_SECONDS)
     response.raise_for_status()

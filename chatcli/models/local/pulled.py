@@ -11,8 +11,8 @@ from typing import Any
 
 from chatcli import paths
 from chatcli.errors import UsageError
+from chatcli.models.local.choice import available_memory
 from chatcli.models.local.gguf import read_header
-from chatcli.models.local.memory import available_memory
 from chatcli.models.local.weights import KNOWN_WEIGHTS, WINDOW, Weights
 from chatcli.runtime.files import change_state, read_state
 

@@ -51,10 +51,6 @@ class Runtime:
         """Return whether a server is running or being started."""
         return is_taken(self.server_lock)
 
-    def has_clients(self) -> bool:
-        """Return whether a process uses the server, or the server is ending."""
-        return is_taken(self.clients_lock)
-
     @property
     def server_lock(self) -> Path:
         """The file that is locked while a server starts or runs."""

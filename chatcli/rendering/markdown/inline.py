@@ -120,8 +120,5 @@ def _address(text: str, url: str, style: Style) -> Iterator[Run]:
 
 def _text(node: SyntaxTreeNode) -> str:
     """Return the text of `node` and everything in it."""
-    return node.content + "".join(_text(child) for child in node.children) if node.type != "image" else _alt(node)
-
-
-def _alt(node: SyntaxTreeNode) -> str:
-    return "".join(_text(child) for child in node.children)
+    inside = "".join(map(_text, node.children))
+    return inside if node.type == "image" else node.content + inside

@@ -1,7 +1,9 @@
 """The screen, which the answer in progress shares with all other output."""
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,11 +13,10 @@ from rich.text import Text
 
 from chatcli.events import Listing, MatchShown
 from chatcli.fences import unmarked
-from chatcli.message import SPEAKERS, Cited, MessageShown
+from chatcli.message import SPEAKERS, Citation, Cited, MessageShown
 from chatcli.rendering.images import Pictures, is_multiplexed, known_protocol
 from chatcli.rendering.terminal.activity import Reasoning
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
-from chatcli.rendering.terminal.links import file_link
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.theme import Theme, find_theme
 from chatcli.runtime.parse import read_json
@@ -24,6 +25,8 @@ from chatcli.sanitize import sanitize, sanitize_line
 _PROMPT, _CONTINUATION = "> ", "\n  "
 _MATCH = "not dim bold yellow"
 _RESET = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m"
+_TAKING_LINES = ("iTerm.app", "vscode", "WezTerm")
+"""Values of TERM_PROGRAM. Elsewhere a desktop opens the address, and may find no file for one with a line."""
 
 
 class Screen:
@@ -219,3 +222,14 @@ def _is_json(text: str) -> bool:
         return isinstance(read_json(text), dict | list)
     except ValueError:
         return False
+
+
+def file_link(citation: Citation, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the address of the cited file; None if it has none, as a name that is no text has."""
+    # A link in the terminal (OSC 8): https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda
+    try:
+        address = (Path.cwd() / citation.path).as_uri()
+    except (ValueError, OSError):
+        return None
+    takes_line = environment.get("TERM_PROGRAM") in _TAKING_LINES or "KITTY_WINDOW_ID" in environment
+    return f"{address}#{citation.start_line}" if takes_line and citation.start_line is not None else address

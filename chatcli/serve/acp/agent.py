@@ -146,7 +146,7 @@ class Agent:
         backend = choose_backend(self._settings)
         kept: Fields = {name: {} for name in ("list", "resume", "fork", "delete")} if backend.keeps_threads else {}
         own: Fields = {"additionalDirectories": {}} if self._provider else {}
-        takes_servers = bool(self._provider) and importlib.util.find_spec("langchain_mcp_adapters") is not None
+        takes_servers = bool(self._provider) and importlib.util.find_spec("mcp_types") is not None
         return {
             "protocolVersion": PROTOCOL_VERSION,
             "agentInfo": {"name": "chatcli", "title": "chat", "version": __version__},

@@ -57,9 +57,7 @@ class Asker:
     async def ask(self, request: ApprovalRequested, toolbox: Toolbox | None) -> Any:
         """Return the user's answer to `request`, the value that the graph gets.
 
-        Raises:
-            InWordsError: It was shown as a text, and the next prompt answers it.
-
+        Raises `InWordsError` if it was shown as a text, and the next prompt answers it.
         """
         if is_review(request.payload):
             return await self._review(request, toolbox)
@@ -84,12 +82,7 @@ class Asker:
         await self._say(f"\n\n{text}\n\n*{how}*\n")
 
     async def confirm(self, question: str, yes: str, no: str) -> bool:
-        """Return whether the user says yes.
-
-        Raises:
-            UnableError: The editor can't ask.
-
-        """
+        """Return whether the user says yes. Raises `UnableError` if the editor can't ask."""
         options = [_option("yes", yes, "allow_once"), _option("no", no, "reject_once")]
         call: Fields = {"toolCallId": f"question-{id(options):x}", "title": question, "kind": "other"}
         return await self._permission(call, options) == "yes"

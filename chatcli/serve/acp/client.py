@@ -48,10 +48,7 @@ class Client:
     async def request(self, method: str, **params: Any) -> Any:
         """Return the result of a request to the editor.
 
-        Raises:
-            RequestError: The editor refused it.
-            ConnectionError: The editor is gone.
-
+        Raises `RequestError` if the editor refused it, `ConnectionError` if the editor is gone.
         """
         assert self.wire is not None
         return await self.wire.send_request(method, params)

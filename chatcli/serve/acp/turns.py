@@ -129,13 +129,9 @@ class Turns:
     async def run(self, blocks: Any, stop: asyncio.Event, mode: ToolMode | None) -> Fields:
         """Run the prompt `blocks` until `stop` is set, and return why it ended.
 
-        The `mode` decides which calls of tools run unasked; it is None where there are no tools.
-
-        Raises:
-            StoppedError: It was stopped.
-            RequestError: The blocks are not those of a prompt.
-            ChatcliError: The turn failed.
-
+        The `mode` decides which calls of tools run unasked; it is None where there are no tools. Raises `StoppedError`
+        if it was stopped, `RequestError` if the blocks are not those of a prompt, and another `ChatcliError` if the
+        turn failed.
         """
         self._stop = stop
         self._check_stop()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chatcli import events
-from chatcli.documents.sources import absolute_path
+from chatcli.documents.find import absolute_path
 from chatcli.fences import unmarked
 from chatcli.message import Cited, MessageShown, call_text, human_role
 from chatcli.rendering.plain import ProgressLines, diff_lines

@@ -9,13 +9,16 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import jsonschema
 import mcp.types as types
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
-from mcp.shared.exceptions import McpError
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged, ResourceUpdated
+from mcp.shared.exceptions import MCPError
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from chatcli import __version__
 from chatcli.errors import ChatcliError, UsageError, unexpected
@@ -27,7 +30,7 @@ from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUM
 from chatcli.text import one_line
 
 if TYPE_CHECKING:
-    from chatcli.serve.mcp.service import McpService, Result
+    from chatcli.serve.mcp.service import AskCall, McpService, Result
 
 INSTRUCTIONS = (
     "This keeps its user's conversations with language models as threads. `ask` begins or continues a thread;"
@@ -43,8 +46,10 @@ STOP_SECONDS = 10.0
 _MAX_PROBLEM = 200
 """Characters of what is wrong with an argument."""
 _NOT_FOUND = -32002
-"""MCP's code for a resource that does not exist."""
+"""MCP's code for a resource that does not exist, before 2026-07-28."""
 _DOTS = re.compile(r"\.{1,2}")
+Context = ServerRequestContext[Any, Any]
+_Result = TypeVar("_Result")
 
 
 class ChatServer:
@@ -63,27 +68,30 @@ class ChatServer:
         self._opening: asyncio.Task[McpService] | None = None
         self._turns: set[asyncio.Task[Result]] = set()
         self._stop_turns: set[Callable[[], None]] = set()
-        self.sdk: Server[Any, Any] = Server(
-            "chatcli" if self._of_chat else program.name,
-            (not self._of_chat and program.version) or __version__,
-            INSTRUCTIONS,
-        )
-        self.sdk.request_handlers |= {
-            types.ListToolsRequest: self._guarded(self._list_tools),
-            types.CallToolRequest: self._guarded(self._call_tool),
-            types.ListResourcesRequest: self._guarded(self._list_resources),
-            types.ListResourceTemplatesRequest: self._guarded(self._list_templates),
-            types.ReadResourceRequest: self._guarded(self._read_resource),
-            types.CompleteRequest: self._guarded(self._complete),
+        self._changes = InMemorySubscriptionBus()
+        """Tells clients that listen which threads have changed here."""
+        self._listening = ListenHandler(self._changes)
+        of_chat: dict[str, Any] = {
+            "on_list_prompts": self._guarded(self._list_prompts),
+            "on_get_prompt": self._guarded(self._get_prompt),
         }
-        if self._of_chat:
-            self.sdk.request_handlers |= {
-                types.ListPromptsRequest: self._guarded(self._list_prompts),
-                types.GetPromptRequest: self._guarded(self._get_prompt),
-            }
+        self.sdk: Server[Any] = Server(
+            "chatcli" if self._of_chat else program.name,
+            version=(not self._of_chat and program.version) or __version__,
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._guarded(self._list_tools),
+            on_call_tool=self._guarded(self._call_tool),
+            on_list_resources=self._guarded(self._list_resources),
+            on_list_resource_templates=self._guarded(self._list_templates),
+            on_read_resource=self._guarded(self._read_resource),
+            on_completion=self._guarded(self._complete),
+            on_subscriptions_listen=self._listening,
+            **(of_chat if self._of_chat else {}),
+        )
 
     async def close(self) -> None:
         """Stop all turns, which keep what has arrived of their answers, and close what they used."""
+        self._listening.close()
         for stop in tuple(self._stop_turns):
             stop()
         if self._turns:
@@ -104,19 +112,21 @@ class ChatServer:
         resume_collections()
         return service
 
-    def _guarded(self, handle: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[types.ServerResult]]:
-        """Return the SDK's form of `handle`, whose failure is an error of the protocol, in one or two lines."""
+    def _guarded(
+        self, handle: Callable[[Context, Any], Awaitable[_Result]]
+    ) -> Callable[[Context, Any], Awaitable[_Result]]:
+        """Return `handle` so that its failure is an error of the protocol, in one or two lines."""
 
-        async def handler(request: Any) -> types.ServerResult:
+        async def handler(context: Context, params: Any) -> _Result:
             try:
                 with exits_contained():
-                    return types.ServerResult(await handle(request))
-            except McpError:
+                    return await handle(context, params)
+            except MCPError:
                 raise
             except UsageError as error:
                 raise _refused(self._text(error)) from None
             except Exception as error:  # noqa: BLE001 - the client gets a line, not a traceback
-                raise McpError(types.ErrorData(code=types.INTERNAL_ERROR, message=self._text(error))) from None
+                raise MCPError(types.INTERNAL_ERROR, self._text(error)) from None
 
         return handler
 
@@ -127,46 +137,46 @@ class ChatServer:
 
     # Tools
 
-    async def _list_tools(self, request: types.ListToolsRequest) -> types.ListToolsResult:
+    async def _list_tools(self, context: Context, params: object) -> types.ListToolsResult:
         return types.ListToolsResult(
             tools=[
                 types.Tool(
                     name=tool.name,
                     title=tool.title,
                     description=tool.description,
-                    inputSchema=tool.arguments,
-                    outputSchema=tool.result,
+                    input_schema=tool.arguments,
+                    output_schema=tool.result,
                     annotations=types.ToolAnnotations(
-                        readOnlyHint=tool.only_reads, destructiveHint=False, openWorldHint=not tool.only_reads
+                        read_only_hint=tool.only_reads, destructive_hint=False, open_world_hint=not tool.only_reads
                     ),
                 )
                 for tool in self._tools.values()
             ]
         )
 
-    async def _call_tool(self, request: types.CallToolRequest) -> types.CallToolResult:
-        tool = self._tools.get(request.params.name)
+    async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        tool = self._tools.get(params.name)
         if tool is None:
-            raise _refused(f"there is no tool {one_line(request.params.name, _MAX_PROBLEM)!r}")
+            raise _refused(f"there is no tool {one_line(params.name, _MAX_PROBLEM)!r}")
         # Models write null for an argument that they leave out.
-        arguments = {name: value for name, value in (request.params.arguments or {}).items() if value is not None}
+        arguments = {name: value for name, value in (params.arguments or {}).items() if value is not None}
         try:
             if "thread" in arguments and "thread_id" in tool.arguments["properties"]:
                 arguments.setdefault("thread_id", arguments.pop("thread"))  # the older name
             if problem := _problem(arguments, tool.arguments):
                 raise UsageError(problem)
-            value, text = await self._run(tool.name, arguments)
+            value, text = await self._run(tool.name, arguments, context)
             if "thread_id" in value:
                 value["thread"] = value["thread_id"]
         except Exception as error:  # noqa: BLE001 - as in `_guarded`
             content = types.TextContent(type="text", text=self._text(error))
-            return types.CallToolResult(content=[content], isError=True)
+            return types.CallToolResult(content=[content], is_error=True)
         content = types.TextContent(type="text", text=text or json.dumps(value, ensure_ascii=False))
-        return types.CallToolResult(content=[content], structuredContent=value)
+        return types.CallToolResult(content=[content], structured_content=value)
 
-    async def _run(self, name: str, arguments: dict[str, Any]) -> "Result":
+    async def _run(self, name: str, arguments: dict[str, Any], context: Context) -> "Result":
         if name == ASK.name:
-            return await self._ask(arguments)
+            return await self._ask(arguments, context)
         service = await self._service()
         works: dict[str, Callable[[dict[str, Any]], Awaitable[Result]]] = {
             LIST_THREADS.name: service.list_threads,
@@ -176,12 +186,12 @@ class ChatServer:
         }
         return await works[name](arguments)
 
-    async def _ask(self, arguments: dict[str, Any]) -> "Result":
+    async def _ask(self, arguments: dict[str, Any], context: Context) -> "Result":
         """Run a turn in a task of its own: a client that cancels, or dies, stops it as Ctrl-C does."""
-        report = _Progress(self.sdk)
+        report = _Progress(context)
         service = await self._service()
         turn = service.turn(arguments, report)
-        task = asyncio.create_task(turn.run())
+        task = asyncio.create_task(self._run_turn(turn))
         self._turns.add(task)
         self._stop_turns.add(turn.interrupt)
 
@@ -199,62 +209,73 @@ class ChatServer:
             turn.interrupt()
             raise
 
+    async def _run_turn(self, turn: "AskCall") -> "Result":
+        try:
+            return await turn.run()
+        finally:  # a question that failed is kept, too
+            if (thread_id := turn.thread_id) is not None:
+                await self._changes.publish(ResourcesListChanged())
+                await self._changes.publish(ResourceUpdated(address(thread_id)))
+
     # Resources
 
-    async def _list_resources(self, request: types.ListResourcesRequest) -> types.ListResourcesResult:
-        begin = _cursor(request.params.cursor if request.params is not None else None)
+    async def _list_resources(
+        self, context: Context, params: types.PaginatedRequestParams
+    ) -> types.ListResourcesResult:
+        begin = _cursor(params.cursor)
         found = await (await self._service()).recent(begin + PAGE + 1)
         resources = [
-            types.Resource.model_validate(
-                {
-                    "uri": address(one.thread_id),
-                    "name": one.thread_id,
-                    "title": one.title or one.thread_id,
-                    "description": f"{one.model}, {one.turns} turns, last used {one.updated_at}",
-                    "mimeType": "text/markdown",
-                }
+            types.Resource(
+                uri=address(one.thread_id),
+                name=one.thread_id,
+                title=one.title or one.thread_id,
+                description=f"{one.model}, {one.turns} turns, last used {one.updated_at}",
+                mime_type="text/markdown",
             )
             for one in found[begin : begin + PAGE]
             if not _DOTS.fullmatch(one.thread_id)  # no address has these as its last part
         ]
         more = len(found) > begin + PAGE
-        return types.ListResourcesResult(resources=resources, nextCursor=str(begin + PAGE) if more else None)
+        return types.ListResourcesResult(resources=resources, next_cursor=str(begin + PAGE) if more else None)
 
-    async def _list_templates(self, request: types.ListResourceTemplatesRequest) -> types.ListResourceTemplatesResult:
+    async def _list_templates(self, context: Context, params: object) -> types.ListResourceTemplatesResult:
         template = types.ResourceTemplate(
-            uriTemplate=f"{SCHEME}{{id}}",
+            uri_template=f"{SCHEME}{{id}}",
             name="thread",
             title="A thread",
             description="A stored conversation as Markdown, by its ID",
-            mimeType="text/markdown",
+            mime_type="text/markdown",
         )
-        return types.ListResourceTemplatesResult(resourceTemplates=[template])
+        return types.ListResourceTemplatesResult(resource_templates=[template])
 
-    async def _read_resource(self, request: types.ReadResourceRequest) -> types.ReadResourceResult:
-        uri = request.params.uri
-        thread_id = unquote(str(uri).removeprefix(SCHEME))
-        text = await (await self._service()).markdown(thread_id) if str(uri).startswith(SCHEME) else None
+    async def _read_resource(
+        self, context: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        uri = params.uri
+        thread_id = unquote(uri.removeprefix(SCHEME))
+        text = await (await self._service()).markdown(thread_id) if uri.startswith(SCHEME) else None
         if text is None:
-            message = f"there is no resource {one_line(str(uri), _MAX_PROBLEM)}"
-            raise McpError(types.ErrorData(code=_NOT_FOUND, message=message, data={"uri": str(uri)[:_MAX_PROBLEM]}))
-        content = types.TextResourceContents(uri=uri, mimeType="text/markdown", text=text)
+            code = types.INVALID_PARAMS if context.protocol_version in MODERN_PROTOCOL_VERSIONS else _NOT_FOUND
+            message = f"there is no resource {one_line(uri, _MAX_PROBLEM)}"
+            raise MCPError(code, message, {"uri": uri[:_MAX_PROBLEM]})
+        content = types.TextResourceContents(uri=uri, mime_type="text/markdown", text=text)
         return types.ReadResourceResult(contents=[content])
 
-    async def _complete(self, request: types.CompleteRequest) -> types.CompleteResult:
+    async def _complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
         values: list[str] = []
-        if isinstance(request.params.ref, types.ResourceTemplateReference) and request.params.argument.name == "id":
-            values = await (await self._service()).starting_with(request.params.argument.value, PAGE)
+        if isinstance(params.ref, types.ResourceTemplateReference) and params.argument.name == "id":
+            values = await (await self._service()).starting_with(params.argument.value, PAGE)
         return types.CompleteResult(completion=types.Completion(values=values))
 
     # Prompts
 
-    async def _list_prompts(self, request: types.ListPromptsRequest) -> types.ListPromptsResult:
+    async def _list_prompts(self, context: Context, params: object) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=await asyncio.to_thread(_prompts))
 
-    async def _get_prompt(self, request: types.GetPromptRequest) -> types.GetPromptResult:
-        role = await asyncio.to_thread(find_role, request.params.name)
+    async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        role = await asyncio.to_thread(find_role, params.name)
         try:
-            values = role.fill(request.params.arguments or {})
+            values = role.fill(params.arguments or {})
         except UsageError as error:
             raise _refused(self._clean(error.message)) from None
         text = role.template.format_map(values)  # its fields are plain names: `template_variables`
@@ -266,29 +287,25 @@ class ChatServer:
 class _Progress:
     """Reports the progress of the current request, if its client asked for that, until the client is gone."""
 
-    def __init__(self, sdk: "Server[Any, Any]") -> None:
-        context = sdk.request_context
+    def __init__(self, context: Context) -> None:
         self._session = context.session
-        self._request = str(context.request_id)
-        self._token = context.meta.progressToken if context.meta is not None else None
-
+        self._wanted = True
         self._sending: asyncio.Task[None] | None = None
 
     def end(self) -> None:
         """Report nothing more; a report that the client does not read is given up."""
-        self._token = None
+        self._wanted = False
         if self._sending is not None:
             self._sending.cancel()
 
     async def __call__(self, done: float, text: str) -> None:
         """Report that `done` is done so far, and `text` is new."""
-        if self._token is None:
+        if not self._wanted:
             return
-        send = self._session.send_progress_notification
-        self._sending = asyncio.create_task(send(self._token, done, message=text, related_request_id=self._request))
+        self._sending = asyncio.create_task(self._session.report_progress(done, message=text))
         await asyncio.wait([self._sending])
         if self._sending.cancelled() or self._sending.exception() is not None:
-            self._token = None  # the connection is gone, which ends the turn in its own way
+            self._wanted = False  # the connection is gone, which ends the turn in its own way
 
 
 def address(thread_id: str) -> str:
@@ -296,8 +313,8 @@ def address(thread_id: str) -> str:
     return f"{SCHEME}{quote(thread_id, safe='')}"
 
 
-def _refused(message: str) -> McpError:
-    return McpError(types.ErrorData(code=types.INVALID_PARAMS, message=message))
+def _refused(message: str) -> MCPError:
+    return MCPError(types.INVALID_PARAMS, message)
 
 
 def _problem(arguments: dict[str, Any], schema: dict[str, Any]) -> str:

@@ -63,6 +63,11 @@ class AskCall:
     _conversation: Conversation | None = None
     _stopped: bool = False
 
+    @property
+    def thread_id(self) -> str | None:
+        """The thread that it asks on; None before that is known."""
+        return self._conversation.thread_id if self._conversation is not None else None
+
     def interrupt(self) -> None:
         """Stop it, as Ctrl-C does."""
         self._stopped = True

@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import mcp.types as types
@@ -18,12 +18,6 @@ from chatcli.runtime.signals import take_signals
 from chatcli.serve.mcp.server import ChatServer
 from chatcli.serve.standard_streams import read_lines, take_streams
 
-_METHODS = {
-    method
-    for request in get_args(types.ClientRequestType)
-    for method in get_args(request.model_fields["method"].annotation)
-}
-"""What a client may ask for; the SDK reports anything else as wrong parameters."""
 Incoming = MemoryObjectSendStream[SessionMessage | Exception]
 
 
@@ -101,7 +95,7 @@ async def _pump(messages: "MemoryObjectReceiveStream[SessionMessage]", writer: _
     """Write the server's messages; when the client is gone, end its input too."""
     async for message in messages:
         try:
-            await writer.write(message.message.model_dump_json(by_alias=True, exclude_none=True))
+            await writer.write(message.message.model_dump_json(by_alias=True, exclude_unset=True))
         except OSError:
             to_server.close()
             return
@@ -137,13 +131,9 @@ def _read(
 def _message(line: bytes) -> SessionMessage | str:
     """Return the message in `line`, or the answer to a line that holds none."""
     try:
-        message = types.JSONRPCMessage.model_validate_json(line.decode(errors="replace"))
+        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line.decode(errors="replace"), by_name=False))
     except ValidationError:
         return _refusal(line)
-    request = message.root
-    if isinstance(request, types.JSONRPCRequest) and request.method not in _METHODS:
-        return _error(request.id, types.METHOD_NOT_FOUND, "there is no such method")
-    return SessionMessage(message)
 
 
 def _refusal(line: bytes) -> str:

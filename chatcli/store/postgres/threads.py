@@ -17,10 +17,12 @@ from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     ExchangeQueries,
+    Journal,
     Partial,
     SearchedThreads,
     Step,
     ThreadSummary,
+    TurnLocks,
     branch_to,
     refuse_taken,
     words_in,
@@ -206,7 +208,7 @@ def _read_usage(writes: Iterable[Any]) -> Iterator[UsageRow]:
         yield reader.read(write, (kind, bytes(value)), metadata or {}, own_server=bool(base_url))
 
 
-class PostgresJournal:
+class PostgresJournal(Journal):
     """The journal of a store; `use` yields its connection."""
 
     def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:
@@ -231,7 +233,7 @@ class PostgresJournal:
             connection.execute("DELETE FROM chatcli_journal WHERE thread_id = %s", (thread_id,))
 
 
-class PostgresLocks:
+class PostgresLocks(TurnLocks):
     """The locks that the connection which `use` yields holds on the server."""
 
     def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:

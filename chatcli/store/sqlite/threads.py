@@ -24,10 +24,12 @@ from chatcli.store.sqlite import schema
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     ExchangeQueries,
+    Journal,
     Partial,
     SearchedThreads,
     Step,
     ThreadSummary,
+    TurnLocks,
     branch_to,
     refuse_taken,
     words_in,
@@ -244,7 +246,7 @@ def _metadata(text: str | None) -> dict[str, Any]:
     return metadata
 
 
-class SqliteJournal:
+class SqliteJournal(Journal):
     """The journal of a store; `connection` opens it for one transaction."""
 
     def __init__(self, connection: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
@@ -270,7 +272,7 @@ class SqliteJournal:
             connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
 
 
-class SqliteLocks:
+class SqliteLocks(TurnLocks):
     """The locks of the store at `path`: a byte, at a hash of the thread's ID, of one file in the store's folder."""
 
     # The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are

@@ -37,20 +37,16 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """The sandbox of one folder, where commands run and write.
-
-    Args:
-        folder: The folder.
-        is_on: Whether the user wants commands to be confined.
-        forced: How they are confined; None for as well as this system can.
-        more: Other folders in which they may write.
-
-    """
+    """The sandbox of one folder, where commands run and write."""
 
     folder: Path
+    """The folder."""
     is_on: bool = True
+    """Whether the user wants commands to be confined."""
     forced: Strength | None = None
+    """How they are confined; None for as well as this system can."""
     more: tuple[Path, ...] = ()
+    """Other folders in which they may write."""
 
     @property
     def strength(self) -> Strength:
@@ -119,7 +115,6 @@ class Sandbox:
         rules += [(str(path), landlock.writing(abi)) for path in writable]
         mounts = self._mounts(root, writable) if self.strength == "full" else []
         return {
-            "folder": os.fsencode(folder),
             "mounts": [(os.fsencode(source), os.fsencode(target)) for source, target in mounts],
             "writable": [os.fsencode(path) for path in [Path(_SHARED), *writable, *places.git_folders(writable)]],
             "rules": [(os.fsencode(path), rights) for path, rights in rules],

@@ -35,7 +35,7 @@ def main(plan_file: str, command: list[str]) -> None:
     if plan["mounts"]:
         _enter_namespaces()
         _mount(plan["mounts"], plan["writable"])
-        os.chdir(plan["folder"])  # the folder that was entered before has the mount above it
+        os.chdir(os.getcwd())  # noqa: PTH109 - the folder that was entered before has the mount above it
     _check(_libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0))
     _restrict(plan["ruleset"], plan["rules"])
     _drop_capabilities()

@@ -9,7 +9,7 @@ import pytest
 import typing_extensions
 
 from chatcli.errors import UsageError
-from chatcli.graphs.user.runtime_context import build_context
+from chatcli.graphs.user.schemas import build_context
 
 
 @dataclasses.dataclass

@@ -10,9 +10,8 @@ from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
 
 from chatcli.errors import UsageError
-from chatcli.graphs.answers import read_answer
-from chatcli.graphs.shape import GraphShape
-from chatcli.graphs.user.shape import find_shape
+from chatcli.graphs.shape import GraphShape, read_answer
+from chatcli.graphs.user.schemas import find_shape
 from chatcli.graphs.values import GraphValues
 
 

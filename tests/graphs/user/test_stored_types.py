@@ -9,8 +9,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph
+from chatcli.graphs.user.project import stored_types
 from chatcli.graphs.user.spec import GraphSpec, find_graph
-from chatcli.graphs.user.stored_types import stored_types
 from chatcli.store.location import StoreLocation
 from chatcli.store.serde import CompressedSerializer
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import httpx2
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalServer
 from chatcli.models.local.weights import Weights
+from chatcli.models.sdk_http import httpx
 
 
 class Embedded:
@@ -15,7 +15,7 @@ class Embedded:
 
     def __init__(self, weights: Weights, override: Path | None) -> None:
         self.server = LocalServer(weights, override=override, on_progress=lambda _: None)
-        self.http = httpx2.AsyncClient(transport=EmbeddedTransport(self.server), timeout=60)
+        self.http = httpx.AsyncClient(transport=EmbeddedTransport(self.server), timeout=60)
         self.chat = ChatOpenAI(
             model="embedded",
             base_url=EMBEDDED_URL,

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chatcli.models.local.memory import available_memory
+from chatcli.models.local.choice import available_memory
 
 
 def test_without_control_groups_it_is_what_the_system_says(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import httpx2
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
@@ -11,6 +10,7 @@ from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.local.client import EmbeddedTransport, LocalServer
 from chatcli.models.local.model import embedded_tokenizer
 from chatcli.models.local.weights import SMOLLM
+from chatcli.models.sdk_http import httpx
 from tests.models.local.embedded import Embedded
 
 pytestmark = [pytest.mark.local_model, pytest.mark.usefixtures("own_folders")]
@@ -44,7 +44,7 @@ def test_no_server_means_no_count() -> None:
     server = LocalServer(SMOLLM, override=Path("/nowhere.gguf"), on_progress=lambda _: None)
 
     async def scenario() -> list[int] | None:
-        async with httpx2.AsyncClient(transport=EmbeddedTransport(server)) as http:
+        async with httpx.AsyncClient(transport=EmbeddedTransport(server)) as http:
             return await embedded_tokenizer(http).count(["Hello."])
 
     assert asyncio.run(scenario()) is None

@@ -1,12 +1,16 @@
-"""The built-in tool by which a model proposes a fact to remember; the user decides on each."""
+"""The built-in tools beyond this conversation: one proposes a fact to remember, one searches past threads."""
 
+import asyncio
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import StructuredTool, ToolException
 
 from chatcli.errors import ChatcliError
 from chatcli.memory import facts
+from chatcli.store.recall import recall
+from chatcli.store.threads import Threads
 from chatcli.tools.tool import Tool
 
 
@@ -31,3 +35,20 @@ def remember_tool(folder: Path) -> Tool:
             raise ToolException(str(error)) from None
 
     return Tool(StructuredTool.from_function(remember, parse_docstring=True, handle_tool_error=True), always_asks=True)
+
+
+def thread_tool(threads: Threads) -> Tool:
+    """Return the tool that searches `threads`, without the one that it is called in."""
+
+    async def search_threads(query: str, config: RunnableConfig) -> str:  # noqa: D417 - the text is for a model
+        """Search the user's earlier conversations by words; the result is excerpts, each with the thread it is of.
+
+        Args:
+            query: The words to look for: names and technical terms, no sentence.
+        """
+        configurable: dict[str, Any] = config.get("configurable", {})
+        found = await asyncio.to_thread(recall, threads, query, without=str(configurable.get("thread_id", "")))
+        return found.text or "Nothing in earlier conversations has enough of these words."
+
+    runnable = StructuredTool.from_function(coroutine=search_threads, parse_docstring=True, handle_tool_error=True)
+    return Tool(runnable, reads_only=True)

@@ -17,7 +17,7 @@ from chatcli.graphs.chat.context import FittedContext, compact_state, count_exac
 from chatcli.graphs.chat.offer import OfferedTools, offered_tools
 from chatcli.graphs.chat.passages import with_passages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
-from chatcli.graphs.chat.small_model import citing_options, is_small
+from chatcli.graphs.chat.small_model import about_options, citing_options, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
 from chatcli.memory.prompt_context import PromptContext
@@ -173,12 +173,13 @@ async def _ask(
     context: FittedContext, runtime: Runtime[TurnContext], offer: OfferedTools, numbers: Sequence[int] | None
 ) -> AIMessage:
     """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
-    cites = numbers is not None and is_small(runtime.context.model)
-    options = citing_options(numbers or ()) if cites else {}
+    model = runtime.context.model
+    cites = numbers is not None and is_small(model)
+    options = citing_options(numbers or ()) if cites else about_options(context.messages, model)
     try:
         return await _answer(context.messages, runtime, offer, options)
     except Exception as error:
-        raise translate(error, runtime.context.model.endpoint) from error
+        raise translate(error, model.endpoint) from error
 
 
 def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:

@@ -2,12 +2,13 @@
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 
 from chatcli.graphs.chat.small_model import (
     MAX_EXCERPT,
     MAX_PARAGRAPH,
     about_itself,
+    about_options,
     around_question,
     citing_options,
     closest,
@@ -121,6 +122,18 @@ def test_a_line_for_readers_stays(line: str) -> None:
         ("Tell me about yourself.", True),
         ("Describe yourself in a sentence.", True),
         ("Do you send my files to OpenAI?", True),
+        ("Will my code be sent to a server?", True),
+        ("can anyone see this conversation online", True),
+        ("is this private", True),
+        ("which model is this", True),
+        ("What's your name?", True),
+        ("Where does my data go?", True),
+        ("Who was the first person on the moon?", False),
+        ("What's my name?", False),
+        ("Can you write a story about a private island?", False),
+        ("What is the difference between your local and the global variables?", False),
+        ("Can you see the bug in my files?", False),
+        ("How do I share my files with a server?", False),
         ("What are prime numbers?", False),
         ("Tell me about yoga.", False),
     ],
@@ -131,3 +144,5 @@ def test_a_question_about_the_model_is_asked_with_what_it_is(question: str, told
     assert ("X, made by Y" in sent.get("system", "")) is told
     assert (len(sent["messages"]) > 1) is told
     assert sent["messages"][-1].text == question
+    options = about_options([SystemMessage(sent.get("system", "Be short.")), *sent["messages"]], model)
+    assert ("I am X, made by Y." in str(options)) is told

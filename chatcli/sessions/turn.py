@@ -16,6 +16,7 @@ from chatcli.events import (
     NO_ANSWER,
     STOPPED,
     WAITING,
+    ApprovalRequested,
     Event,
     FlowAnswer,
     Notice,
@@ -98,9 +99,17 @@ class RunningTurn:
                 yield stopped_notice(self._stopped_before)
             elif end.finish_reason == NO_ANSWER:
                 yield self._no_answer()
-            for request in as_requests(self._reader.interrupts.values()):
+            for request in await self._requests():
                 yield request
         yield end
+
+    async def _requests(self) -> Sequence[ApprovalRequested]:
+        """Return what the graph waits for, in the order of the answers: nodes side by side ask in any order."""
+        requests = as_requests(self._reader.interrupts.values())
+        if len(requests) < 2:
+            return requests
+        order = {each.interrupt_id: place for place, each in enumerate(await self.thread.pending())}
+        return sorted(requests, key=lambda each: order.get(each.interrupt_id, len(order)))
 
     def _no_answer(self) -> Notice:
         if not (nodes := self.thread.answer_nodes):

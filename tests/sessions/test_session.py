@@ -1,6 +1,7 @@
 """What a session does to its thread: edits of the state, going back, and the answers to what the graph waits for."""
 
 import asyncio
+from threading import Event as Signal
 from typing import Any
 
 import pytest
@@ -181,6 +182,30 @@ def test_a_turn_goes_on_when_all_of_several_requests_are_answered() -> None:
             assert "waits for" in failure(await gather(session.run(Resume({"unknown": 1}))))
             end_of(await gather(session.run(Resume({request.interrupt_id: "yes" for request in pending}))))
             assert "waits for no answer" in failure(await gather(session.run(Resume({first.interrupt_id: "x"}))))
+
+    asyncio.run(run())
+
+
+def test_requests_come_in_the_order_in_which_they_are_answered() -> None:
+    later = Signal()
+
+    def first(state: Counted) -> dict[str, Any]:
+        later.wait(10)
+        return {"messages": [AIMessage(interrupt("the first?"))]}
+
+    def second(state: Counted) -> dict[str, Any]:
+        try:
+            return {"messages": [AIMessage(interrupt("the second?"))]}
+        finally:
+            later.set()
+
+    graph = StateGraph(Counted).add_node("1", first).add_node("2", second).add_edge(START, "1").add_edge(START, "2")
+
+    async def run() -> None:
+        async for session in opened(graph):
+            events = await gather(session.run(Ask("hi")))
+            shown = [event.payload for event in events if isinstance(event, ApprovalRequested)]
+            assert shown == [each.payload for each in await session.pending()] == ["the first?", "the second?"]
 
     asyncio.run(run())
 

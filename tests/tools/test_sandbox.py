@@ -186,16 +186,21 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     os.close(other_end)
 
 
+def escaped(finished: Finished) -> bool:
+    """Return whether a command said so; since Python 3.13, a traceback may also show what would have said it."""
+    return any(line.endswith("ESCAPED") for line in finished.output.splitlines())
+
+
 @pytest.mark.parametrize("name", [*ESCAPES, *OF_NAMESPACES])
 def test_an_escape_works_without_a_sandbox(world: World, name: str) -> None:
-    assert "ESCAPED" in world.run({**ESCAPES, **OF_NAMESPACES}[name], "none").output
+    assert escaped(world.run({**ESCAPES, **OF_NAMESPACES}[name], "none"))
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", ESCAPES)
 def test_no_escape_works_in_the_sandbox(world: World, name: str, level: Strength) -> None:
     finished = world.run(ESCAPES[name], level)
-    assert "ESCAPED" not in finished.output
+    assert not escaped(finished)
     assert "can't be confined" not in finished.output
     assert (world.folder.parent / ".bashrc").read_text() == "old\n"
 
@@ -204,7 +209,7 @@ def test_no_escape_works_in_the_sandbox(world: World, name: str, level: Strength
 @pytest.mark.parametrize("name", OF_NAMESPACES)
 def test_namespaces_prevent_what_landlock_lets_through(world: World, name: str, level: Strength) -> None:
     finished = world.run(OF_NAMESPACES[name], level)
-    assert "ESCAPED" not in finished.output
+    assert not escaped(finished)
     assert "can't be confined" not in finished.output
 
 
@@ -274,9 +279,9 @@ def test_everyday_commands_work_in_the_sandbox(world: World, name: str, level: S
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_network_is_there_if_it_is_allowed_and_nothing_else(world: World, level: Strength) -> None:
-    assert "ESCAPED" in world.run(ESCAPES["TCP"], level, "network").output
+    assert escaped(world.run(ESCAPES["TCP"], level, "network"))
     for name in ("write", "key", "abstract socket", "socket of an agent", "signal"):
-        assert "ESCAPED" not in world.run(ESCAPES[name], level, "network").output
+        assert not escaped(world.run(ESCAPES[name], level, "network"))
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -285,7 +290,7 @@ def test_nothing_is_written_around_or_beside_secrets(world: World, level: Streng
     home = World(world.folder.parent / place, world.names)
     finished = home.run("echo x > new && echo ESCAPED; echo x > $TMPDIR/new && echo done", level)
     assert finished.output.splitlines()[-1] == "done"
-    assert "ESCAPED" not in finished.output
+    assert not escaped(finished)
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -29,7 +29,7 @@ _REASONS = (
 
 REPAIR = "Recover what can be read, and keep the damaged file beside it: chat doctor --repair"
 FOREIGN = "Name another with --store, or keep only the threads and their items: chat doctor --repair"
-_DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt", "unsupported file format")
+_DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt", "unsupported file format", "vtable constructor")
 ITEM_TABLES = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, "store_migrations": {"v"}}
 """The columns that the tables of LangGraph's store have at least; other programs may have tables of these names."""
 

@@ -20,6 +20,7 @@ from chatcli.errors import StoreError, UsageError
 from chatcli.runtime.parse import inflate
 from chatcli.runtime.sqlite import connect, unchecked
 from chatcli.store.compression import compress, decompress, most_bytes
+from chatcli.store.errors import DamagedError, as_sqlite_failure
 from chatcli.store.items import open_sqlite_items
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -352,3 +353,9 @@ def test_a_damaged_version_is_not_taken_for_a_newer_one(store: Path) -> None:
         connection.execute("PRAGMA user_version = 106")
     with pytest.raises(StoreError, match="its beginning is damaged"):
         SqliteThreads(store).recent()
+
+
+def test_an_index_that_sqlite_does_not_open_is_damaged() -> None:
+    """SQLite 3.53 says so of a header in which another byte was changed."""
+    failure = as_sqlite_failure(sqlite3.DatabaseError("vtable constructor failed: messages_fts"))
+    assert isinstance(failure, DamagedError)

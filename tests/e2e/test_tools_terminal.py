@@ -89,8 +89,8 @@ def test_no_other_key_and_nothing_that_was_typed_before_approves(
     for key in ("ctrl-c", "ctrl-d", "escape"):
         fake.script(call("run_shell", command="touch ran"))
         chat.wait_for_prompt()
-        chat.send_line("go")
         asked = chat.text().count(KEYS)
+        chat.send_line("go")
         chat.wait_for(lambda text, asked=asked: text.count(KEYS) > asked)  # type: ignore[misc]
         chat.send_key(key)
         chat.wait_for_prompt()

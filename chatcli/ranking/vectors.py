@@ -20,7 +20,7 @@ from chatcli.runtime.sqlite import ForeignSchemaError, check_schema, connect
 MOST, DAYS = 20_000, 30
 """How many vectors are kept, of 768 bytes each, and for how long."""
 _VERSION = 1
-"""Of the table, the model, and what the model reads of a text."""
+"""Changes with the table, with the model, and with how much of a text the model reads."""
 _TABLE = "CREATE TABLE vectors (hash TEXT PRIMARY KEY, vector BLOB NOT NULL, written INTEGER NOT NULL)"
 _INDEX = "CREATE INDEX vectors_by_age ON vectors (written)"
 

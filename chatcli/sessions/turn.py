@@ -104,7 +104,10 @@ class RunningTurn:
         yield end
 
     async def _requests(self) -> Sequence[ApprovalRequested]:
-        """Return what the graph waits for, in the order of the answers: nodes side by side ask in any order."""
+        """Return the requests that the graph waits for, in the order in which they are answered.
+
+        Nodes that run side by side ask in any order.
+        """
         requests = as_requests(self._reader.interrupts.values())
         if len(requests) < 2:
             return requests

@@ -190,7 +190,8 @@ class _Callback:
     def expect(self, state: str) -> None:
         """Take only what has this `state`, which other pages and programs do not know.
 
-        A server that moved to another authorization server asks anew. Raises `OAuthFlowError` if it has refused before.
+        If the server has moved to another authorization server, it asks a second time. Raises `OAuthFlowError` if it
+        refused the first time.
         """
         if self._state:
             self._result.result()
@@ -200,7 +201,7 @@ class _Callback:
         self._state = state
 
     async def wait(self) -> AuthorizationCodeResult:
-        """Return what came back. Raises `OAuthFlowError` if the server refused."""
+        """Return the code that the browser brought. Raises `OAuthFlowError` if the server refused."""
         return await self._result
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

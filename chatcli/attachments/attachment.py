@@ -203,9 +203,9 @@ def missing_mentions(line: str) -> list[str]:
 def find_folders(line: str) -> list[str]:
     """Return the existing folders that `line` mentions as `@DIR/` or `@"a DIR/"`, each once.
 
-    See `missing_mentions` for what is code. `@/` is the beginning of a path in many languages, not the whole disk.
+    `@/` is the beginning of a path in many languages, not the whole disk.
     """
-    mentioned = (quoted or bare.rstrip(_CLOSING) for quoted, bare in _typed_mentions(line))
+    mentioned = (quoted or bare.rstrip(_CLOSING) for quoted, bare in _MENTION.findall(line))
     return list(dict.fromkeys(source for source in mentioned if source.strip("/") and _names_folder(source)))
 
 

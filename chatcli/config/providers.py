@@ -6,10 +6,10 @@ from importlib.util import find_spec
 from math import ceil
 from typing import Any
 
-# To add a provider that langchain's `init_chat_model` knows:
-# 1. Add a row to `_PROVIDERS` below; its prefix is the one of `init_chat_model`.
-# 2. Only if its client needs more than a row can say, add a function to `models/hosted.py`.
-# Then name its packages in an extra of pyproject.toml, and add a case to tests/models/test_providers.py.
+# To add a provider, add a row to `_PROVIDERS` below, and a case to tests/models/test_providers.py.
+# A provider that speaks OpenAI's protocol needs an `openai_url` and no package.
+# One that langchain's `init_chat_model` knows has the prefix that it has there, and its packages in an extra of
+# pyproject.toml. Only if its client needs more than a row can say, add a function to `models/hosted.py`.
 # OpenAI, LM Studio, Langflow and the local model have their own modules in `models/`.
 
 OPENAI = "openai"
@@ -63,6 +63,10 @@ class Provider:
     """Environment variables that must be set besides the key."""
     key_optional: bool = False
     """Whether its server may work without a key."""
+    openai_url: str = ""
+    """The base URL of its server, if chat asks it in OpenAI's protocol; empty if that depends on the user's account."""
+    openai_path: str = ""
+    """What follows that base URL, or one that the user names, unless it ends in it."""
     speaks_openai: bool = False
     """Whether its server has OpenAI's protocol too, for where its package is not installed."""
     own_login: tuple[str, ...] = ()
@@ -79,9 +83,20 @@ class Provider:
         return "" if not self.package else self.prefix.replace("_", "-")
 
     @property
+    def takes_openai(self) -> bool:
+        """Whether chat asks it by the client for OpenAI's protocol."""
+        return bool(self.openai_url or self.openai_path)
+
+    @property
     def keyless(self) -> bool:
         """Whether it asks for no key: it needs none, or uses the credentials of its platform."""
         return not self.key_variables
+
+    @property
+    def requirements(self) -> str:
+        """What must be set for it, as a remedy."""
+        variables = (*self.key_variables[:1], *self.needs)
+        return f"{self.title} needs: {', '.join(variables)}." if variables else "See `chat help providers`."
 
     @property
     def is_installed(self) -> bool:
@@ -165,12 +180,14 @@ _PROVIDERS = (
     Provider(
         "groq",
         "Groq",
-        "langchain-groq",
+        "",
         ("GROQ_API_KEY",),
         ("GROQ_API_BASE", "GROQ_BASE_URL"),
         host="api.groq.com",
         default_model="llama-3.3-70b-versatile",
         price_list="groq",
+        openai_url="https://api.groq.com",
+        openai_path="/openai/v1",
     ),
     Provider(
         "cohere",
@@ -187,23 +204,24 @@ _PROVIDERS = (
     Provider(
         "nvidia",
         "NVIDIA",
-        "langchain-nvidia-ai-endpoints",
+        "",
         ("NVIDIA_API_KEY",),
         ("NVIDIA_BASE_URL",),
         host="integrate.api.nvidia.com",
         default_model="meta/llama-3.3-70b-instruct",
-        no_retries={},
-        environment={"NVIDIA_USAGE_TELEMETRY_ENABLED": "false"},
+        openai_url="https://integrate.api.nvidia.com/v1",
     ),
     Provider(
         "fireworks",
         "Fireworks",
-        "langchain-fireworks",
+        "",
         ("FIREWORKS_API_KEY",),
         ("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
         host="api.fireworks.ai",
         default_model="accounts/fireworks/models/gpt-oss-120b",
         price_list="fireworks",
+        openai_url="https://api.fireworks.ai/inference",
+        openai_path="/v1",
     ),
     Provider(
         "mistralai",
@@ -220,12 +238,13 @@ _PROVIDERS = (
     Provider(
         "together",
         "Together",
-        "langchain-together",
+        "",
         ("TOGETHER_API_KEY",),
         ("TOGETHER_API_BASE",),
         host="api.together.xyz",
         default_model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
         price_list="together",
+        openai_url="https://api.together.xyz/v1",
     ),
     Provider(
         IBM,
@@ -242,24 +261,24 @@ _PROVIDERS = (
     Provider(
         DATABRICKS,
         "Databricks",
-        "databricks-langchain",
+        "",
         ("DATABRICKS_TOKEN",),
         ("DATABRICKS_HOST",),
         price_list="databricks",
-        options={"api_key": "", "base_url": ""},
         needs=("DATABRICKS_HOST",),
-        environment={"MLFLOW_DISABLE_TELEMETRY": "true"},
+        openai_path="/serving-endpoints",
     ),
     Provider(
         "xai",
         "xAI",
-        "langchain-xai",
+        "",
         ("XAI_API_KEY",),
         ("XAI_API_BASE",),
         other_names=("grok",),
         host="api.x.ai",
         default_model="grok-4",
         price_list="x-ai",
+        openai_url="https://api.x.ai/v1",
     ),
     Provider(
         "perplexity",
@@ -275,12 +294,13 @@ _PROVIDERS = (
     Provider(
         "deepseek",
         "DeepSeek",
-        "langchain-deepseek",
+        "",
         ("DEEPSEEK_API_KEY",),
         ("DEEPSEEK_API_BASE",),
         host="api.deepseek.com",
         default_model="deepseek-chat",
         price_list="deepseek",
+        openai_url="https://api.deepseek.com/v1",
     ),
     Provider(
         OLLAMA,
@@ -297,15 +317,13 @@ _PROVIDERS = (
     Provider(
         "openrouter",
         "OpenRouter",
-        "langchain-openrouter",
+        "",
         ("OPENROUTER_API_KEY",),
         ("OPENROUTER_API_BASE",),
         host="openrouter.ai",
         default_model="openrouter/auto",
         price_list="openrouter",
-        timeout=lambda seconds: round(1000 * seconds),
-        # Its `max_retries=0` leaves the SDK its own default, an hour of retries.
-        no_retries={"model_kwargs": {"retries": None}},
+        openai_url="https://openrouter.ai/api/v1",
     ),
     Provider(
         LMSTUDIO,

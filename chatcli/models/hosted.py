@@ -1,25 +1,25 @@
 """Clients of hosted providers, made by langchain's `init_chat_model`; and what single ones need beyond their row."""
 
+import functools
+import importlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
 from pydantic import ValidationError
 
 from chatcli.config.credentials import Access
 from chatcli.config.installation import install_command
-from chatcli.config.providers import BEDROCK, DATABRICKS, IBM, OLLAMA, PROVIDERS, Provider
+from chatcli.config.providers import BEDROCK, IBM, OLLAMA, PROVIDERS, Provider
 from chatcli.config.settings import ANSWER_SECONDS, Settings
-from chatcli.errors import MissingKeyError, UsageError
+from chatcli.errors import UsageError
 from chatcli.models.errors import translate
 from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, Endpoint, Limits, Model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.own_servers import ollama_key, ollama_url, ollama_window
 from chatcli.models.prices import known_window
-from chatcli.runtime.http import MODEL_HOOKS
+from chatcli.runtime.http import MODEL_HOOKS, MOST_BODY, MOST_PIECE, bounded, hooks
 from chatcli.runtime.parse import read_json
 
 # The packages of providers are imported inside the functions: each is installed only by its provider's extra.
@@ -47,60 +47,50 @@ def _find_aws_login_error() -> Exception | None:
     return missing
 
 
-def _limit_ibm_silence(seconds: float) -> None:
-    """Let IBM clients that are made from now on wait at most `seconds` for a server's next bytes.
+def _limit_ibm(seconds: float) -> None:
+    """Give the HTTP clients that IBM's client makes from now on our limits, and `seconds` for a server's next bytes.
 
-    Their own default is half an hour. `ChatWatsonx` has no argument for it, and to hand it an `APIClient` would mean to
-    repeat how it reads credentials. So the default that `APIClient` takes is changed.
-    `test_silence_is_borne_as_long_as_the_timeout_says` fails when IBM changes it.
+    Their own default is half an hour. IBM's client logs in when it is made, so its HTTP clients can't be changed later;
+    and to hand it any would mean to repeat how it reads credentials and proxies. So the function that makes them is
+    replaced; `test_ibms_answers_have_limits` fails when it moves.
     """
     from httpx import Timeout
-    from ibm_watsonx_ai.utils.utils import DEFAULT_HTTP_CLIENT_CONFIG
 
-    DEFAULT_HTTP_CLIENT_CONFIG.timeout = Timeout(seconds)
+    ibm: Any = importlib.import_module("ibm_watsonx_ai.client")
+    make = getattr(ibm.httpx_client_factory, "__wrapped__", ibm.httpx_client_factory)
+
+    @functools.wraps(make)
+    def limited(*, is_async: bool, **options: Any) -> Any:
+        client = make(is_async=is_async, **{**options, "timeout": Timeout(seconds)})
+        client.event_hooks = MODEL_HOOKS if is_async else hooks()
+        return client
+
+    ibm.httpx_client_factory = limited
 
 
-def _make_databricks_client(name: ModelName, credentials: Access, options: Mapping[str, Any]) -> BaseChatModel:
-    """Return the client of the serving endpoint `name` in the workspace that DATABRICKS_HOST names.
+def _limit_bedrock(client: Any) -> None:
+    """Limit the bytes of a response to AWS's client, which decompresses none, and follows no redirect.
 
-    langchain's `init_chat_model` does not know Databricks.
+    A handler of its public event `before-send` may send a request itself. `test_the_client_of_bedrock_has_limits` fails
+    when the session that sends has another name.
     """
-    from databricks.sdk import WorkspaceClient
-    from databricks_langchain import ChatDatabricks
+    session = client.client._endpoint.http_session
 
-    key = credentials.key
-    workspace = WorkspaceClient(
-        host=os.environ.get("DATABRICKS_HOST"),
-        token=None if key is None else key.get_secret_value(),
-    )
+    def send(request: Any, **_event: Any) -> Any:
+        response = session.send(request)
+        is_answer = response.headers.get("content-type") == "application/vnd.amazon.eventstream"
+        most = MOST_BODY if is_answer else MOST_PIECE
+        read = response.raw.stream
+        response.raw.stream = lambda *args, **options: bounded(read(*args, **options), most)
+        return response
 
-    class Client(ChatDatabricks):  # type: ignore[misc, unused-ignore]  # untyped where the package is not installed
-        """Reports the usage once: ChatDatabricks sends it with the last text, and again after it."""
-
-        # `_stream` is the method that langchain documents for clients to override.
-        def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-            return _usage_last(super()._stream(*args, **kwargs))
-
-    client: BaseChatModel = Client(model=name.model, workspace_client=workspace, **options)
-    return client
+    client.client.meta.events.register("before-send", send)
 
 
-def _usage_last(chunks: Iterator[ChatGenerationChunk]) -> Iterator[ChatGenerationChunk]:
-    """Yield `chunks` without their usage, and then one more chunk with the last usage."""
-    usage = None
-    for chunk in chunks:
-        message = chunk.message
-        assert isinstance(message, AIMessageChunk)
-        usage, message.usage_metadata = message.usage_metadata or usage, None
-        yield chunk
-    if usage is not None:
-        yield ChatGenerationChunk(message=AIMessageChunk(content="", usage_metadata=usage))
-
-
-# The clients of Cohere, Google and NVIDIA skip a streamed event that they can't read, so a part of the answer would be
-# missing without notice. The functions below make them raise, as every other client does; `graphs.chat.receive` turns
-# that into an unreadable answer. Only Cohere has a public way in (its HTTP client). For the other two, attributes of
-# their clients are replaced; `test_an_unreadable_event_is_reported_and_what_came_before_is_kept` fails when these move.
+# The clients of Cohere and Google skip a streamed event that they can't read, so a part of the answer would be missing
+# without notice. The functions below make them raise, as every other client does; `graphs.chat.receive` turns that into
+# an unreadable answer. Only Cohere has a public way in (its HTTP client). Of Google's, an attribute is replaced;
+# `test_an_unreadable_event_is_reported_and_what_came_before_is_kept` fails when it moves.
 
 
 def _check_cohere_events(client: Any) -> None:
@@ -182,18 +172,6 @@ def _adapt_google(client: Any) -> None:
     _bypass_google_history_conversion(client)
 
 
-def _check_nvidia_events(client: Any) -> None:
-    inner = client._async_client
-    read = inner.postprocess
-
-    def checked(line: str) -> Any:
-        if line.startswith("data:"):
-            _require_object(line[5:])
-        return read(line)
-
-    object.__setattr__(inner, "postprocess", checked)  # its model takes no other attribute; each request copies it
-
-
 def _require_object(data: str | bytes, *inside: str) -> None:
     """Raise ValueError unless `data`, an event, is a JSON object, as is each one `inside` the other that is there."""
     value = read_json(data)
@@ -205,32 +183,25 @@ def _require_object(data: str | bytes, *inside: str) -> None:
 
 
 PATCH_CLIENT: Mapping[str, Callable[[BaseChatModel], None]] = {
+    BEDROCK: _limit_bedrock,
     "cohere": _check_cohere_events,
     "google_genai": _adapt_google,
     "google_vertexai": _adapt_google,
-    "nvidia": _check_nvidia_events,
 }
 """Called with the new client."""
 
 
-_OF_SDK = "async_client._client._client"
 HTTP_CLIENTS: Mapping[str, str] = {
     "anthropic": "_async_client._client",
-    "azure_openai": _OF_SDK,
+    "azure_openai": "async_client._client._client",
     "cohere": "async_client._client_wrapper.httpx_client.httpx_client",
-    "deepseek": _OF_SDK,
-    "fireworks": _OF_SDK,
     "google_genai": "client._api_client._async_httpx_client",
     "google_vertexai": "client._api_client._async_httpx_client",
-    "groq": _OF_SDK,
     "mistralai": "async_client",
     OLLAMA: "_async_client._client",
-    "openrouter": "client.sdk_configuration.async_client",
     "perplexity": "async_client._client",
-    "together": _OF_SDK,
-    "xai": _OF_SDK,
 }
-"""Where the clients of providers keep that of httpx. The others have none, or hide it."""
+"""Where the clients of providers keep that of httpx. AWS's has none, and IBM's is made with limits."""
 
 
 def _limit_responses(client: BaseChatModel, path: str) -> None:
@@ -271,7 +242,6 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of a hosted provider."""
     provider = PROVIDERS[name.provider]
     credentials = settings.credentials.access(provider.prefix)
-    _require_credentials(name, provider, credentials)
     if not provider.is_installed:
         raise _not_installed(provider)
     base_url = custom_url(settings, provider.prefix)
@@ -284,7 +254,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
         if name.provider == BEDROCK and (missing := _find_aws_login_error()) is not None:
             raise translate(missing, endpoint) from error
         reason = endpoint.redact(_first_problem(error))
-        raise UsageError(f"{name} can't be set up: {reason}", remedy=_requirements(provider)) from None
+        raise UsageError(f"{name} can't be set up: {reason}", remedy=provider.requirements) from None
     except Exception as error:
         # Some clients (IBM's) log in when they are made, and can fail as a request does.
         raise translate(error, endpoint) from error
@@ -306,11 +276,8 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
     if credentials.base_url is not None and provider.options.get("base_url") == "":
         os.environ[provider.url_variables[0]] = credentials.base_url
     options = _options(provider, credentials, settings)
-    seconds = settings.timeout or ANSWER_SECONDS
     if provider.prefix == IBM:
-        _limit_ibm_silence(seconds)
-    if provider.prefix == DATABRICKS:
-        return _make_databricks_client(name, credentials, options)
+        _limit_ibm(settings.timeout or ANSWER_SECONDS)
     from langchain.chat_models import init_chat_model  # installed by every provider's extra, not by the base
 
     client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)
@@ -334,24 +301,6 @@ def _not_installed(provider: Provider) -> UsageError:
         f"{provider.title} needs a package that is not installed: {install_command(provider.extra)}",
         remedy="Or choose another model, e.g. chat -m local; `chat models list` shows those that can be used.",
     )
-
-
-def _require_credentials(name: ModelName, provider: Provider, credentials: Access) -> None:
-    if credentials.key is None and not provider.keyless:
-        raise MissingKeyError(
-            f"{name} needs a key, and {provider.key_variables[0]} is not set",
-            remedy=f"Set {provider.key_variables[0]}, or keep the key: chat keys set {provider.prefix}",
-            provider=provider.prefix,
-        )
-    given = provider.url_variables if credentials.base_url is not None else ()
-    missing = [variable for variable in provider.needs if variable not in given and not os.environ.get(variable)]
-    if missing:
-        raise UsageError(f"{name} needs {missing[0]}, which is not set", remedy=_requirements(provider))
-
-
-def _requirements(provider: Provider) -> str:
-    variables = (*provider.key_variables[:1], *provider.needs)
-    return f"{provider.title} needs: {', '.join(variables)}." if variables else "See `chat help providers`."
 
 
 def _options(provider: Provider, credentials: Access, settings: Settings) -> dict[str, Any]:

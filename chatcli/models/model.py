@@ -12,7 +12,7 @@ from langchain_core.language_models.chat_models import agenerate_from_stream
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 
-from chatcli.config.providers import LMSTUDIO, LOCAL, OPENAI
+from chatcli.config.providers import LMSTUDIO, LOCAL, OPENAI, PROVIDERS
 from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.config.settings import KEPT_ALIVE_SECONDS
 from chatcli.errors import RefusedError
@@ -148,7 +148,8 @@ class Model:
     @property
     def maker(self) -> str:
         """What langchain writes into the metadata of this model's answers as `model_provider`."""
-        return OPENAI if self.name.provider in (LMSTUDIO, LOCAL) else self.name.provider
+        of_openai = self.name.provider in (LMSTUDIO, LOCAL) or PROVIDERS[self.name.provider].takes_openai
+        return OPENAI if of_openai else self.name.provider
 
     @property
     def endpoint(self) -> Endpoint:

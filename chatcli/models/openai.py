@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai.chat_models.base import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
-from chatcli.config.providers import LMSTUDIO, OLLAMA, OPENAI
+from chatcli.config.providers import LMSTUDIO, OLLAMA, OPENAI, PROVIDERS
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
@@ -20,6 +20,7 @@ from chatcli.models.model import CAUTIOUS_TOKENIZER, CONNECT_SECONDS, Endpoint, 
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
 from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS, plain_delta
 from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
+from chatcli.models.prices import known_window
 from chatcli.models.sdk_http import DefaultAsyncClient, httpx
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
@@ -52,7 +53,9 @@ class WholeChatOpenAI(ChatOpenAI):
         choice = (chunk.get("choices") or [{}])[0]
         if choice.get("finish_reason") and choice.get("delta") is None:
             choice["delta"] = {}
-        chunk["usage"] = _read_usage(chunk.get("usage"))
+        # Databricks' server, and others, tell the usage so far with each piece of text; langchain would add these up.
+        is_last = not chunk.get("choices") or choice.get("finish_reason")
+        chunk["usage"] = _read_usage(chunk.get("usage") if is_last else None)
         converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
         if converted is not None:
             delta = choice.get("delta") or {}
@@ -126,6 +129,29 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         key=own_key,
         custom_server=custom,
         base_url=custom_url(settings, OPENAI),
+        close=http.aclose,
+    )
+
+
+def build_hosted_openai(name: ModelName, settings: Settings) -> Model:
+    """Return the model `name` of a hosted provider that is asked in OpenAI's protocol."""
+    provider = PROVIDERS[name.provider]
+    access = settings.credentials.access(provider.prefix)
+    url = (access.base_url or settings.credentials.server_url(provider.prefix) or provider.openai_url).rstrip("/")
+    if "://" not in url:  # as Databricks shows the name of a workspace
+        url = f"https://{url}"
+    if not url.endswith(provider.openai_path):
+        url += provider.openai_path
+    http = DefaultAsyncClient(event_hooks=STREAM_HOOKS)
+    public = custom_url(settings, provider.prefix)
+    return Model(
+        name,
+        chat_client(name.model, url, access.key or Secret(NO_KEY), settings, http, use_responses_api=False),
+        Limits.of_window(known_window(provider.prefix, name.model), settings.max_tokens),
+        address=public or provider.title,
+        key=access.key,
+        custom_server=access.base_url is not None,
+        base_url=public,
         close=http.aclose,
     )
 

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
@@ -201,6 +201,16 @@ def _stream_type(library: str) -> type[_BoundedStream]:
 def _error(library: str, kind: type[LimitError], reason: str) -> LimitError:
     made: type[LimitError] = type(kind.__name__, (kind, sys.modules[library].RequestError), {})
     return made(reason)
+
+
+def bounded(parts: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Yield `parts` of a response that another library reads. Raises LimitError above `most` bytes."""
+    length = 0
+    for part in parts:
+        length += len(part)
+        if length > most:
+            raise LimitError(f"it sent an answer of more than {most // MIB} MiB")
+        yield part
 
 
 def request(method: str, url: str, *, seconds: float, retries: int = 0, **more: Any) -> httpx2.Response:

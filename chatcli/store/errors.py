@@ -51,7 +51,8 @@ class ReadOnlyError(StoreError):
 
 def damaged_thread(thread_id: str, problem: BaseException) -> DamagedError:
     """Return the error for a thread whose stored state can't be read because of `problem`."""
-    failure = DamagedError(f"the thread {thread_id} is damaged: {_line(problem)}", remedy=REPAIR)
+    named = f"the thread {thread_id} is damaged: "
+    failure = DamagedError(named + _line(problem).removeprefix(named), remedy=REPAIR)
     failure.__cause__ = problem
     return failure
 

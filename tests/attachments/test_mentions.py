@@ -68,6 +68,6 @@ def test_a_folder_is_mentioned_with_a_slash(tmp_path: Path, monkeypatch: pytest.
     assert find_folders("What does @docs/ say, and (@docs/)? And @./docs/, please.") == ["docs/", "./docs/"]
     assert find_folders('Compare @"my notes/" with @docs/.') == ["my notes/", "docs/"]
     assert find_folders("@docs @docs/a.md @missing/ someone@docs/ @/ @// @~nobody/") == []
-    assert find_folders("a decorator:\n@docs/\n```\nsee @docs/\n```\n") == []
+    assert find_folders("a line of its own:\n@docs/\n```\nsee @docs/\n```\n") == ["docs/"]
     assert missing_mentions("@docs/ and @missing/") == ["missing/"]
     assert find_mentions("@docs/ and @docs/a.md") == ["docs/a.md"]

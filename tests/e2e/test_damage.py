@@ -97,7 +97,7 @@ def test_a_changed_parent_never_shortens_a_thread(chat: Chat, store: Path, fake:
     for arguments in (("-t", "bad", "go on"), ("threads", "show", "bad"), ("threads", "show", "bad", "--tree")):
         result = chat(*arguments)
         assert_reported(result, 5)
-        assert "the thread bad is damaged: the parent of a checkpoint is missing" in result.stderr
+        assert "error: the thread bad is damaged: the parent of a checkpoint is missing" in result.stderr
     assert len(fake.requests) == 6
     assert "rows are missing here" in chat("threads", "export", "bad").stderr
     assert {thread["thread_id"] for thread in chat("threads", "list", "--json").json()} == {"good", "bad"}

@@ -31,34 +31,40 @@ def test_it_finds_everything_in_order_and_shows_no_key(chat: Chat, fake: FakeOpe
     assert KEY not in result.stdout + result.stderr
 
 
+def _hiding(chat: Chat, *modules: str) -> dict[str, str]:
+    """Return the variables under which Python takes `modules` for not installed."""
+    hidden = chat.home.root / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfind = util.find_spec\n"
+        f"util.find_spec = lambda name, *more: None if name in {modules!r} else find(name, *more)\n"
+    )
+    return {"PYTHONPATH": str(hidden)}
+
+
+@pytest.mark.executable
 def test_each_problem_has_a_remedy(chat: Chat, fake: FakeOpenAI) -> None:
     database(chat).parent.mkdir(parents=True)
     database(chat).write_bytes(b"this is no database at all, but long enough to be taken for one" * 100)
-    missing = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "CHATCLI_MODEL": "databricks:fake"}
-    result = chat("doctor", "--json", env=missing)
+    missing = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "CHATCLI_MODEL": "cohere:fake"}
+    result = chat("doctor", "--json", env={**missing, **_hiding(chat, "langchain_cohere")})
     assert result.returncode == 1
     problems = {finding["subject"]: finding for finding in result.json() if finding["state"] == "problem"}
     assert {"store", "model", "endpoint"} <= set(problems)
-    assert install_command("databricks").removeprefix(f"{sys.executable} -m ") in problems["model"]["remedy"]
+    assert install_command("cohere").removeprefix(f"{sys.executable} -m ") in problems["model"]["remedy"]
     assert all(problem["remedy"] for problem in problems.values())
 
 
 @pytest.mark.executable
 def test_what_is_optional_and_missing_is_no_failure(chat: Chat, fake: FakeOpenAI) -> None:
-    hidden = chat.home.root / "hidden"
-    hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text(
-        "import importlib.util as util\nfind = util.find_spec\n"
-        "hidden = ('xllamacpp', 'onnxruntime', 'PIL')\n"
-        "util.find_spec = lambda name, *more: None if name in hidden else find(name, *more)\n"
-    )
-    result = chat("doctor", "--json", env={"PYTHONPATH": str(hidden)})
+    hidden = _hiding(chat, "xllamacpp", "onnxruntime", "PIL")
+    result = chat("doctor", "--json", env=hidden)
     assert result.returncode == 0, result
     optional = {finding["subject"]: finding["detail"] for finding in result.json()}
     assert optional["local model"].startswith("not installed, optional; to add it: ")
     assert optional["search by meaning"].startswith("not installed, optional; to add it: ")
     assert optional["images"].startswith("Pillow is not installed, optional; to add it: ")
-    answering = chat("doctor", "--json", env={"PYTHONPATH": str(hidden), "CHATCLI_MODEL": "local"})
+    answering = chat("doctor", "--json", env={**hidden, "CHATCLI_MODEL": "local"})
     [model] = [finding for finding in answering.json() if finding["subject"] == "model"]
     assert (answering.returncode, model["state"], "[local]" in model["remedy"]) == (1, "problem", True), answering
 

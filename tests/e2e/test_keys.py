@@ -190,18 +190,18 @@ def test_an_untrusted_dotenv_does_not_send_a_kept_key_to_its_own_server(
 
 WITHOUT_PACKAGE = """
 import sys
-sys.modules["databricks_langchain"] = None  # to Python, it is not installed
-sys.argv[1:] = ["-m", "databricks:fake", "hello"]
+sys.modules["langchain_cohere"] = None  # to Python, it is not installed
+sys.argv[1:] = ["-m", "cohere:fake", "hello"]
 from chatcli.cli.process import run_here
 run_here()
 """
 
 
 def test_a_missing_package_is_one_line_with_its_command(chat: Chat) -> None:
-    known = "DATABRICKS_TOKEN=none DATABRICKS_HOST=http://127.0.0.1:9"  # a missing key is reported first
-    result = chat.shell(f"{known} {sys.executable} -c '{WITHOUT_PACKAGE}'")
+    key = "COHERE_API_KEY=none"  # a missing key is reported first
+    result = chat.shell(f"{key} {sys.executable} -c '{WITHOUT_PACKAGE}'")
     assert_reported(result, 2)
-    assert install_command("databricks").removeprefix(f"{sys.executable} -m ") in result.stderr
+    assert install_command("cohere").removeprefix(f"{sys.executable} -m ") in result.stderr
 
 
 def test_the_default_and_aliases_are_written_to_the_config_file(chat: Chat, fake: FakeOpenAI) -> None:

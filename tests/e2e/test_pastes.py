@@ -31,9 +31,10 @@ def test_a_paste_of_several_lines_is_sent_as_it_is(
     tty = started(terminal)
     tty.paste(order + rest)
     tty.send_key("enter")
-    if order.startswith("@~"):
+    if order.startswith("@"):
         tty.wait_for("no (Enter)")
-        assert f"{home.root.resolve()}/secret.txt (6 B)" in "".join(tty.lines())
+        named = "secret.txt (6 B)" if order.startswith("@~") else "work/docs/ (a folder of"
+        assert f"{home.root.resolve()}/{named}" in "".join(tty.lines())
         tty.send_key("enter")
     fake.wait_for_requests(1)
     assert fake.requests[0].messages == [("user", order + rest)]

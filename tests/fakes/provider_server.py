@@ -1,11 +1,12 @@
 """A server that answers every provider's wire protocol with the same words, or with the same failure."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
+from types import MappingProxyType
 from typing import Any, Self
 from zlib import crc32
 
@@ -35,6 +36,7 @@ class FakeProvider:
         words: The answer, as it is streamed.
         failure: A status and an error object to answer with; None answers in words.
         retry_after: The header of that name with a failure.
+        location: The same.
         delay: Seconds before each answer, or until the server closes.
         failing: How many more requests fail; None fails all.
         cut: Whether the connection ends in the middle of each answer.
@@ -52,6 +54,7 @@ class FakeProvider:
         self.words: Words = WORDS
         self.failure: tuple[int, dict[str, Any]] | None = None
         self.retry_after: str | None = None
+        self.location: str | None = None
         self.delay = 0.0
         self.failing: int | None = None
         self.cut = False
@@ -114,7 +117,8 @@ class FakeProvider:
             if self.failing is not None:
                 self.failing -= 1
             status, error = self.failure
-            _send(handler, status, "application/json", json.dumps(error).encode(), self.retry_after)
+            more = {"Retry-After": self.retry_after, "Location": self.location}
+            _send(handler, status, "application/json", json.dumps(error).encode(), more)
             return
         content_type, events = _events(request, self.words)
         data = b"".join(events if self.spoil is None else self.spoil(events))
@@ -133,15 +137,16 @@ def _send(
     status: int,
     content_type: str,
     data: bytes,
-    retry_after: str | None = None,
+    more: Mapping[str, str | None] = MappingProxyType({}),
     sent: int | None = None,
     encoding: str = "",
 ) -> None:
     handler.send_response(status)
     if encoding:
         handler.send_header("Content-Encoding", encoding)
-    if retry_after is not None:
-        handler.send_header("Retry-After", retry_after)
+    for name, value in more.items():
+        if value is not None:
+            handler.send_header(name, value)
     handler.send_header("Content-Type", content_type)
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()

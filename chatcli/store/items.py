@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import math
 import sqlite3
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -130,12 +133,54 @@ def open_sqlite_items(
         for table in ITEM_TABLES:
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
             refuse_foreign_table(table, {name for (name,) in rows}, str(path))
-        store = SqliteStore(connection, deserializer=_read_value, index=index, ttl=ttl)
+        store = SqliteStore(_WithCosines(connection), deserializer=_read_value, index=index, ttl=ttl)  # type: ignore[arg-type]
         with lock_folder(path.parent):
             store.setup()
         yield store
     finally:
         connection.close()
+
+
+class _WithCosines:
+    """`connection`, with a function of ours in place of sqlite-vec's, which LangGraph's store loads as an extension.
+
+    Not every SQLite can load one, and one that can runs foreign code.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.create_function("vec_distance_cosine", 2, cosine_distance, deterministic=True)
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def enable_load_extension(self, enabled: bool) -> None:
+        """Do nothing: no extension is loaded."""
+
+    def load_extension(self, path: str) -> None:
+        """Do nothing: the function is there."""
+
+
+def cosine_distance(stored: bytes, asked: bytes) -> float | None:
+    """Return the distance of two vectors of 32-bit numbers; None if they are of different models."""
+    # 100,000 vectors of 384 numbers take 0.5 s with numpy, and 3 s without.
+    if len(stored) != len(asked):
+        return None
+    if _has_numpy():
+        import numpy as np
+
+        one, other = np.frombuffer(stored, np.float32), np.frombuffer(asked, np.float32)
+        lengths, product = math.sqrt(float(one @ one) * float(other @ other)), float(one @ other)
+    else:
+        first, second = array("f", stored), array("f", asked)
+        squares = math.hypot(*first) ** 2, math.hypot(*second) ** 2
+        lengths, product = math.sqrt(squares[0] * squares[1]), (sum(squares) - math.dist(first, second) ** 2) / 2
+    return 1 - product / lengths if lengths else 1.0
+
+
+@cache
+def _has_numpy() -> bool:
+    return find_spec("numpy") is not None
 
 
 def _read_value(stored: Any) -> dict[str, Any]:

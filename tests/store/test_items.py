@@ -2,15 +2,16 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from langgraph.store.base import TTLConfig
+from langgraph.store.base import IndexConfig, TTLConfig
 
 from chatcli.errors import StoreError
-from chatcli.store.items import ItemOptions, ItemStore
+from chatcli.store.items import ItemOptions, ItemStore, cosine_distance
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 
@@ -36,6 +37,43 @@ def items(file: StoreLocation) -> Iterator[ItemStore]:
     opened = ItemStore(file, ItemOptions(), checkpointer=None)
     yield opened
     opened.close()
+
+
+def _vector(*numbers: float) -> bytes:
+    return array("f", numbers).tobytes()
+
+
+@pytest.mark.parametrize("has_numpy", [True, False])
+def test_the_distance_of_two_vectors(monkeypatch: pytest.MonkeyPatch, *, has_numpy: bool) -> None:
+    monkeypatch.setattr("chatcli.store.items._has_numpy", lambda: has_numpy)
+    assert cosine_distance(_vector(3, 4), _vector(6, 8)) == pytest.approx(0)
+    assert cosine_distance(_vector(3, 4), _vector(-8, 6)) == pytest.approx(1)
+    assert cosine_distance(_vector(3, 4), _vector(-3, -4)) == pytest.approx(2)
+    assert cosine_distance(_vector(3, 4), _vector(4, 3)) == pytest.approx(1 - 24 / 25)
+    assert cosine_distance(_vector(3, 4), _vector(0, 0)) == 1
+    assert cosine_distance(_vector(3, 4), _vector(1, 2, 3)) is None
+
+
+def test_items_are_found_by_meaning_among_those_of_another_model(file: StoreLocation) -> None:
+    def of_length(dims: int) -> ItemStore:
+        def embed(texts: Sequence[str]) -> list[list[float]]:
+            return [[float("cat" in text), float("dog" in text), 0.1][:dims] for text in texts]
+
+        return ItemStore(file, ItemOptions(lambda: IndexConfig(dims=dims, embed=embed)), checkpointer=None)
+
+    older, newer = of_length(2), of_length(3)
+    older.put(NOTES, "old", {"text": "a cat"})
+    newer.put(NOTES, "cat", {"text": "a cat"})
+    newer.put(NOTES, "dog", {"text": "a dog"})
+    assert [(found.key, found.score and found.score > 0.9) for found in newer.search(NOTES, query="the dog")] == [
+        ("dog", True),
+        ("cat", False),
+        ("old", None),
+    ]
+    newer.delete(NOTES, "dog")
+    assert next(iter(newer.search(NOTES, query="the dog"))).key == "cat"
+    older.close()
+    newer.close()
 
 
 def test_every_kind_of_store_keeps_items(location: StoreLocation) -> None:

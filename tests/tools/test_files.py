@@ -163,6 +163,11 @@ def test_a_line_as_long_as_the_file_is_cut(tmp_path: Path) -> None:
     assert run(tmp_path, "read_file", path="long", first_line=2) == "last"
 
 
+def test_a_template_of_an_env_file_is_no_secret() -> None:
+    assert not any(is_secret_path([f".env.{kind}"]) for kind in ("example", "sample", "template", "dist"))
+    assert all(is_secret_path([f".env.{kind}"]) for kind in ("local", "production", "examples"))
+
+
 @given(st.text(min_size=1, max_size=8), st.sampled_from([".env", "id_rsa", "my.key", "x_history", ".ssh"]), st.data())
 def test_a_secret_name_is_found_whatever_its_case_and_whatever_stands_around_it(
     other: str, name: str, data: st.DataObject

@@ -128,6 +128,7 @@ OF_NAMESPACES = {
     "other hooks": "mv .git/hooks .git/old && mkdir .git/hooks && echo ESCAPED",
     ".env of the folder": "cat .env && echo ESCAPED",
     "other .env": "mv .env old && cat old && echo ESCAPED",
+    ".env of a subfolder": "cat services/api/.env && echo ESCAPED",
 }
 """What only namespaces prevent."""
 
@@ -163,6 +164,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.delenv(f"XDG_{name}_HOME", raising=False)
     monkeypatch.setenv("HOME", str(home))
     (folder / ".env").write_text("KEY=secret\n")
+    (folder / "services" / "api").mkdir(parents=True)
+    (folder / "services" / "api" / ".env").write_text("KEY=secret\n")
     subprocess.run(["git", "init", "-q", "."], cwd=folder, check=True)
     shared = Path(f"/dev/shm/{os.getpid()}-{id(folder)}")
     shared.write_text("old\n")
@@ -309,6 +312,21 @@ def test_a_refusal_is_named(world: World, level: Strength, command: str, refused
     expected = [each.format(home=world.folder.parent) for each in refused]
     assert Sandbox(world.folder, forced=level).refusals(output, "confined") == expected
     assert Sandbox(world.folder, forced=level).refusals(output, "outside") == []
+
+
+@pytest.mark.skipif(find_strength() != "full", reason="only namespaces hide a file of the folder")
+@pytest.mark.parametrize(
+    ("command", "refused"),
+    [
+        ("cat .env", ["the access to .env"]),
+        ("cat services/api/.env", ["the access to services/api/.env"]),
+        ("echo x > .git/config", ["to write .git/config"]),
+        (f"echo '~nobody {'x' * 5000}: Permission denied'", []),
+    ],
+)
+def test_a_refusal_in_the_folder_is_named(world: World, command: str, refused: list[str]) -> None:
+    output = world.run(command, "full").output
+    assert Sandbox(world.folder, forced="full").refusals(output, "confined") == refused
 
 
 def test_what_can_not_be_confined_does_not_run(world: World) -> None:

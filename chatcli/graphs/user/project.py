@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.metadata
 import os
-import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from chatcli.errors import UsageError
 from chatcli.graphs.user.env_file import environment_of
 from chatcli.graphs.user.load import AnyPregel, call_factory, describe, import_graph, is_in_library, loading
 from chatcli.graphs.user.spec import GraphSpec, dependencies_of
+from chatcli.ranking import semantic
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.type_hints import type_hints
 from chatcli.sanitize import sanitize_line
@@ -146,18 +146,21 @@ def _index(
         return None
     embed = one_line(sanitize_line(str(index["embed"])), 80)
     without = f"{PROJECT_FILE}: store.index ({embed}) is not used, so the graph's store does not search by meaning"
-    if location.path is not None and not hasattr(sqlite3.Connection, "enable_load_extension"):
-        report(f"{without}: this Python's SQLite can't load extensions")
-        return None
 
     def make() -> IndexConfig | None:
+        dims = index["dims"]
         try:
             with exits_contained():
                 embeddings = ensure_embeddings(_embedding(spec, str(index["embed"])))
         except Exception as error:  # noqa: BLE001 - of a package, a provider's client, or the project's own code
-            report(f"{without}: {describe(error)}")
-            return None
-        made = IndexConfig(dims=index["dims"], embed=embeddings)
+            # A table of PostgreSQL holds vectors of one length, which the project says.
+            if location.uri is not None or not semantic.is_usable():
+                report(f"{without}: {describe(error)}")
+                return None
+            instead = "the extra `semantic` does its work"
+            report(f"{PROJECT_FILE}: store.index ({embed}) can't be used, and {instead}: {describe(error)}")
+            dims, embeddings = semantic.DIMENSIONS, ensure_embeddings(semantic.embed)
+        made = IndexConfig(dims=dims, embed=embeddings)
         if isinstance(fields := index.get("fields"), list):
             made["fields"] = fields
         return made

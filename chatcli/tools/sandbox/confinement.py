@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from chatcli.config.secret_files import is_secret_path
 from chatcli.tools import leash
 from chatcli.tools.sandbox import landlock, launcher, macos, places, seccomp
 from chatcli.tools.workspace import Access
@@ -30,7 +31,7 @@ _UNREACHABLE = re.compile(
     r"[Cc]ould not resolve|Temporary failure in name resolution|Name or service not known|EAI_AGAIN|getaddrinfo"
     r"|Network is unreachable|[Cc]ouldn't connect|Failed to establish a new connection|_socket\.socket|[Cc]reate socket"
 )
-_PATH = re.compile(r"(?:~|\.{0,2})/[^\s:'\"`,()]*[^\s:'\"`,().]")
+_WORD = re.compile(r"[^\s\0:'\"`,()]*[^\s\0:'\"`,().]")
 _SHOWN = 3
 """How many refusals are named."""
 
@@ -142,13 +143,17 @@ class Sandbox:
         return list(dict.fromkeys(filter(None, found)))[:_SHOWN]
 
     def _refusal(self, line: str, kept: frozenset[str]) -> str:
-        for shown in reversed(_PATH.findall(line)):  # the first one may be the program
-            path = Path(os.path.realpath(self.folder / Path(shown).expanduser()))
+        for shown in reversed(_WORD.findall(line)):  # the first path may be the program's
+            home = Path.home() if shown.startswith("~/") else self.folder
+            path = Path(os.path.realpath(home / shown.removeprefix("~/")))
+            exists = os.path.lexists(path)  # any word may be here, also one that is too long for a name
+            if not exists and "/" not in shown:
+                continue
             if path.is_relative_to("/proc") or any(path.is_relative_to(place) for place in kept):
                 return f"the access to {shown}"
             # Without the sandbox, the user could write it.
-            if os.access(path if path.exists() else path.parent, os.W_OK):
-                return f"to write {shown}"
+            if os.access(path if exists else path.parent, os.W_OK):
+                return f"the access to {shown}" if is_secret_path((path.name,)) else f"to write {shown}"
         return ""
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,9 @@ _OF_SYSTEM = (
 )
 """What only root or one session may read; and devices, which are also the disk."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
+_PACKAGES = (".git", ".venv", "venv", ".tox", "node_modules", "site-packages", "__pycache__")
+"""Folders of many files that others wrote."""
+_MOST_SEEN = 3000
 _GIT = ("hooks", "config")
 """What git runs, or names a program that it runs: later, and not confined."""
 
@@ -51,8 +55,21 @@ def readable(kept: frozenset[str]) -> Iterator[str]:
 
 
 def secrets_in(folder: Path) -> list[str]:
-    """Return the files at the top of `folder` whose names say that they hold secrets."""
-    return [str(place) for place in _secrets_in(folder) if place.is_file()]
+    """Return the files in `folder` whose names say that they hold secrets; below its top, only hidden ones like `.env`.
+
+    Programs and tests need what is called `server.pem` or `credentials.py` there. The folders nearest to the top are
+    looked through, up to `_MOST_SEEN` names: more would take too long for the start of a command.
+    """
+    found, pending, seen = [], deque([str(folder)]), 0
+    while pending and seen < _MOST_SEEN:
+        at = pending.popleft()
+        for entry in _entries(at):
+            seen += 1
+            if entry.is_dir(follow_symlinks=False):
+                pending += [entry.path] if entry.name not in _PACKAGES else []
+            elif (at == str(folder) or entry.name.startswith(".")) and _is_secret(entry.name) and entry.is_file():
+                found.append(entry.path)
+    return found
 
 
 def git_folders(folders: Iterable[Path]) -> list[Path]:
@@ -78,12 +95,15 @@ def _is_secret(name: str) -> bool:
     return is_secret_path((name,))
 
 
-def _beside(folder: str, kept: frozenset[str], around: set[str]) -> Iterator[str]:
+def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
-        entries = list(os.scandir(folder))
+        return list(os.scandir(folder))
     except OSError:
-        return
-    for entry in entries:
+        return []
+
+
+def _beside(folder: str, kept: frozenset[str], around: set[str]) -> Iterator[str]:
+    for entry in _entries(folder):
         if entry.path in kept or entry.is_symlink():  # a link is judged by where it leads
             continue
         if entry.path in around:

@@ -26,6 +26,8 @@ class DataHook(BuildHookInterface):
         files = {"share/man/man1/chat.1": man_page()}
         for shell, place in _COMPLETIONS.items():
             files[place] = get_completion_script(prog_name="chat", complete_var="_CHAT_COMPLETE", shell=shell) + "\n"
+        # zsh reads this file at the first Tab, which only the function's call answers.
+        files[_COMPLETIONS["zsh"]] += '\n_chat_completion "$@"\n'
         for place, text in files.items():
             written = self._written(place)
             written.parent.mkdir(parents=True, exist_ok=True)

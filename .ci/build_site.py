@@ -28,8 +28,9 @@ def main(folder: Path) -> None:
     for topic in manual.TOPICS:
         (pages / _file(topic)).write_text(_site_page(topic), encoding="utf-8")
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))
-    repository = project["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"]
-    added = f"[project]\nrepo_url = {json.dumps(repository)}\nnav = {_navigation()}\n"
+    addresses = project["tool"]["hatch"]["metadata"]["hooks"]["custom"]
+    nav = _navigation(addresses["repository"])
+    added = f"[project]\nsite_url = {json.dumps(addresses['site'])}\nnav = {nav}\n"
     settings = (_ROOT / "docs" / "site" / "zensical.toml").read_text("utf-8").replace("[project]\n", added, 1)
     (folder / "zensical.toml").write_text(settings, encoding="utf-8")
     zensical = Path(sys.executable).with_name("zensical")
@@ -42,14 +43,14 @@ def _file(topic: str) -> str:
     return "index.md" if topic == manual.TOPICS[0] else f"{topic}.md"
 
 
-def _navigation() -> str:
-    """Return the pages in the manual's order, as TOML."""
+def _navigation(repository: str) -> str:
+    """Return the pages in the manual's order, then the repository, as TOML."""
     pages = {topic: f"{{ {json.dumps(_title(topic))} = {json.dumps(_file(topic))} }}" for topic in manual.TOPICS}
-    sections = (
+    sections = [
         f"{{ {json.dumps(name)} = [{', '.join(pages[topic] for topic in group)}] }}"
         for name, group in manual.GROUPS.items()
-    )
-    return f"[{', '.join(sections)}]"
+    ]
+    return f"[{', '.join(sections)}, {{ Repository = {json.dumps(repository)} }}]"
 
 
 def _title(topic: str) -> str:

@@ -11,14 +11,14 @@ _LINK = re.compile(r"(!?)(\[[^\]]*\])\((?!https?://|#)([^)\s]+)\)")
 
 
 class AddressesHook(MetadataHookInterface):
-    """Make `urls` of the only address that pyproject.toml has, and `readme` of README.md with absolute links."""
+    """Make `urls` of the two addresses that pyproject.toml has, and `readme` of README.md with absolute links."""
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Add both to `metadata`, which has the version."""
         repository, tag = self.config["repository"], f"v{metadata['version']}"
         metadata["urls"] = {
             "Changelog": f"{repository}/blob/{tag}/CHANGELOG.md",
-            "Documentation": f"{repository}/blob/{tag}/README.md",
+            "Documentation": self.config["site"],
             "Issues": f"{repository}/issues",
             "Source": repository,
         }

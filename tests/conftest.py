@@ -14,7 +14,8 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.weights import QWEN
@@ -103,6 +104,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_finish() -> None:
     """Collect the garbage of the tests, in larger heaps, but look no more at what they imported."""
+    # The first property warns if nothing refers to Hypothesis's random numbers, and does not see what is frozen.
+    given(st.none())(lambda _: None)()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()

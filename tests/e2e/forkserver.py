@@ -5,6 +5,7 @@ what is imported is refused: the installed executable has to run it.
 """
 
 import atexit
+import ctypes
 import errno
 import fcntl
 import gc
@@ -31,6 +32,7 @@ from chatcli.helper.kernel import open_process
 from chatcli.helper.same_conditions import Environment
 
 _MAX_REQUEST = 1 << 20
+_MADV_COLLAPSE = 25
 _CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
@@ -299,16 +301,36 @@ def _import_all() -> None:
             importlib.import_module(module.name)
 
 
+def _join_pages() -> None:
+    """Move the memory into pages of 2 MiB, where the kernel can: a fork copies the list of all pages."""
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, mode, *_ = line.split()
+        if mode == "rw-p":
+            start, end = (int(number, 16) for number in place.split("-"))
+            madvise(start, end - start, _MADV_COLLAPSE)
+
+
 def _main() -> None:
     gc.disable()
     environment = Environment()
     with environment.watched():
         _import_all()
     # Some runs import these, too. NumPy, which the first imports, reads all variables, though not to be another.
-    for module in ("langgraph.store.sqlite.aio", "pypdf"):
+    for module in (
+        "langchain_core.messages.block_translators.langchain_v0",
+        "langchain_core.tracers.context",
+        "langchain_core.tracers.run_collector",
+        "langchain_core.tracers.stdout",
+        "langgraph.store.sqlite.aio",
+        "openai.resources.chat.chat",
+        "pypdf",
+    ):
         importlib.import_module(module)
     gc.enable()
     gc.freeze()
+    _join_pages()
     # A script's own folder comes first there, not the folder of the tests.
     sys.path[0] = str(Path(sys.executable).parent)
     _Server(environment, *(socket.socket(fileno=int(number)) for number in sys.argv[1:])).serve()

@@ -2,8 +2,8 @@
 
 import socket
 import urllib.request
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from ipaddress import ip_address
 from typing import Any
 
@@ -62,15 +62,15 @@ def fetch(
     except httpx2.HTTPError as error:
         raise NetworkError(f"{url} can't be fetched: {error}", remedy="Check the address and the network.") from None
     finally:
-        download.stopped = True
+        download.stop()
 
 
 class _Download:
     """One download, with the redirects on its way."""
 
     def __init__(self, url: str, allow_private: bool, by_model: bool, seconds: float, resolve: Resolve) -> None:
-        self.stopped = False
-        """Set when nobody waits for it any more."""
+        self._stopped = False
+        self._socket: socket.socket | None = None
         self._url = url
         self._allow_private = allow_private
         self._by_model = by_model
@@ -88,10 +88,27 @@ class _Download:
             address = target
         raise UsageError(f"{self._url} redirects more than {_MAX_REDIRECTS} times")
 
+    def stop(self) -> None:
+        """Let its thread end, also while a server says again and again that the reply is to come."""
+        self._stopped = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _watch(self, request: httpx2.Request) -> None:
+        request.extensions["trace"] = self._note_step
+
+    def _note_step(self, step: str, details: Mapping[str, Any]) -> None:
+        if self._stopped:
+            raise httpx2.ReadTimeout("nobody waits for it any more")
+        if step.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._socket = details["return_value"].get_extra_info("socket")
+
     def _ask(self, address: httpx2.URL) -> tuple[httpx2.URL | None, bytes]:
         """Return the target of a redirect, or None and the content."""
         options: dict[str, Any] = {"timeout": self._seconds, "event_hooks": document_hooks(2 * MAX_DOWNLOAD)}
         options["headers"] = {"User-Agent": "chatcli", "Accept": "*/*"}
+        options["event_hooks"]["request"].append(self._watch)
         if _has_proxy(address):
             with httpx2.Client(**options) as client, client.stream("GET", address) as reply:
                 return self._read_reply(address, reply)
@@ -149,8 +166,6 @@ class _Download:
                     f"{self._url} is larger than {MAX_DOWNLOAD // 2**20} MiB, the limit of what is fetched",
                     remedy="Download it, and send a part of it.",
                 )
-            if self.stopped:
-                break
         return None, bytes(body)
 
 

@@ -93,7 +93,7 @@ def _opened() -> Iterator[sqlite3.Connection]:
 
 def _connect(file: Path) -> sqlite3.Connection:
     file.touch(mode=0o600)
-    db = connect(file, _check, timeout=0)
+    db = connect(file, _check, timeout=0, isolation_level="IMMEDIATE")
     try:
         db.execute("PRAGMA secure_delete = ON")
         if db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):

@@ -11,7 +11,7 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, Protocol
@@ -223,6 +223,7 @@ def _statements(known: str) -> frozenset[Tokens]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=100)
 def _tokens(statement: str) -> Tokens:
     """Return the words and signs of an SQL statement, without comments, in lower case but for strings."""
     found = (match.group(1) for match in _TOKEN.finditer(statement))

@@ -135,6 +135,7 @@ def test_a_page_has_limits_of_size_and_time(web: FakeWeb) -> None:
     assert web.dripped == []
     with pytest.raises(NetworkError, match=r"within 0\.3 seconds"):
         fetch(f"{web.url}/interim", timeout=0.3)
+    assert web.left.wait(30)
 
 
 def test_a_missing_page_and_a_failing_server_have_different_errors(web: FakeWeb) -> None:

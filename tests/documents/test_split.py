@@ -313,10 +313,12 @@ def _steps(ending: str, text: str) -> int:
     """Return how many lines of Python it takes to read `text`."""
     steps = 0
 
-    def trace(frame: FrameType, event: str, argument: object) -> "TraceFunction":
+    def count(frame: FrameType, event: str, argument: object) -> None:
         nonlocal steps
-        steps += event == "line"
-        return trace
+        steps += 1
+
+    def trace(frame: FrameType, event: str, argument: object) -> "TraceFunction":
+        return count
 
     before = sys.gettrace()
     sys.settrace(trace)

@@ -5,6 +5,7 @@ what is imported is refused: the installed executable has to run it.
 """
 
 import atexit
+import ctypes
 import errno
 import fcntl
 import gc
@@ -12,6 +13,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import select
 import shutil
 import signal
@@ -22,15 +24,17 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any, Literal, Protocol
 
 from chatcli.helper.kernel import open_process
 from chatcli.helper.same_conditions import Environment
 
 _MAX_REQUEST = 1 << 20
+_MADV_COLLAPSE = 25
 _CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
@@ -102,10 +106,11 @@ class ForkServer:
 
     Args:
         env: The environment in which it imports.
+        runs: What its processes do: `chat ARGUMENTS`, or `python ARGUMENTS` for a file or for `-c` and a text.
 
     """
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], runs: Literal["chat", "python"] = "chat") -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="forks-"))
         # Messages stay apart: each is one request, or one answer to it.
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -116,7 +121,7 @@ class ForkServer:
             listener.listen()
             descriptors = [theirs.fileno(), listener.fileno()]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.e2e.forkserver", *map(str, descriptors)],
+                [sys.executable, "-m", "tests.e2e.forkserver", runs, *map(str, descriptors)],
                 env=env,
                 pass_fds=descriptors,
                 cwd=Path(__file__).parents[2],
@@ -142,7 +147,7 @@ class ForkServer:
         *,
         leads_session: bool = False,
     ) -> ForkedProcess | None:
-        """Start `chat ARGUMENTS` with the descriptors `streams` as its standard ones.
+        """Start what it runs with ARGUMENTS, and the descriptors `streams` as its standard ones.
 
         With `leads_session`, it leads a new session whose terminal is its standard output.
 
@@ -202,10 +207,10 @@ class NoForks(ForkServer):
 class _Server:
     """The process that forks."""
 
-    def __init__(self, environment: Environment, requests: socket.socket, listener: socket.socket) -> None:
+    def __init__(self, run: Callable[[list[str]], object], environment: Environment, *sockets: socket.socket) -> None:
+        self._run = run
         self._environment = environment
-        self._requests = requests
-        self._listener = listener
+        self._requests, self._listener = sockets
         self._running: dict[int, tuple[int, int]] = {}
         """By a descriptor of each process: its process ID, and where its exit code goes."""
 
@@ -242,7 +247,7 @@ class _Server:
         if self._environment.matches({**request["env"], "HOME": os.environ["HOME"]}):  # each run reads its own home
             child = os.fork()
             if child == 0:
-                _become(request, streams)
+                _become(request, streams, self._run)
             self._running[open_process(child)] = child, status
         else:
             os.close(status)
@@ -251,10 +256,8 @@ class _Server:
         return child
 
 
-def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
+def _become(request: Mapping[str, Any], streams: Sequence[int], run: Callable[[list[str]], object]) -> None:
     """Turn into the process that the request describes."""
-    from chatcli.__main__ import main
-
     code = 1
     try:
         if request["leads_session"]:
@@ -267,13 +270,13 @@ def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
         os.environ.update(request["env"])
         time.tzset()
         os.chdir(request["cwd"])
-        sys.argv = ["chat", *request["arguments"]]
         own = (sys.stdin, sys.stdout, sys.stderr)
         sys.stdin, sys.stdout, sys.stderr = (
             open(number, mode, encoding=stream.encoding, errors=stream.errors)  # noqa: PTH123, SIM115
             for number, (mode, stream) in enumerate(zip("rww", own, strict=True))
         )
-        main()
+        run(request["arguments"])
+        code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - Python shows it, and so does this
@@ -288,6 +291,23 @@ def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
         os._exit(code)
 
 
+def _run_chat(arguments: list[str]) -> None:
+    from chatcli.__main__ import main
+
+    sys.argv = ["chat", *arguments]
+    main()
+
+
+def _run_python(arguments: list[str]) -> None:
+    if arguments[0] == "-c":
+        sys.argv, sys.path[0] = ["-c", *arguments[2:]], ""
+        module = sys.modules["__main__"] = ModuleType("__main__")
+        exec(compile(arguments[1], "<string>", "exec"), vars(module))
+    else:
+        sys.argv, sys.path[0] = arguments, str(Path(arguments[0]).parent)
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
 def _import_all() -> None:
     """Import what runs import, so that children need not."""
     import chatcli
@@ -299,19 +319,41 @@ def _import_all() -> None:
             importlib.import_module(module.name)
 
 
+def _join_pages() -> None:
+    """Move the memory into pages of 2 MiB, where the kernel can: a fork copies the list of all pages."""
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, mode, *_ = line.split()
+        if mode == "rw-p":
+            start, end = (int(number, 16) for number in place.split("-"))
+            madvise(start, end - start, _MADV_COLLAPSE)
+
+
 def _main() -> None:
     gc.disable()
     environment = Environment()
     with environment.watched():
         _import_all()
     # Some runs import these, too. NumPy, which the first imports, reads all variables, though not to be another.
-    for module in ("langgraph.store.sqlite.aio", "pypdf"):
+    for module in (
+        "langchain_core.messages.block_translators.langchain_v0",
+        "langchain_core.tracers.context",
+        "langchain_core.tracers.run_collector",
+        "langchain_core.tracers.stdout",
+        "langgraph.store.sqlite.aio",
+        "openai.resources.chat.chat",
+        "pypdf",
+    ):
         importlib.import_module(module)
     gc.enable()
     gc.freeze()
+    _join_pages()
     # A script's own folder comes first there, not the folder of the tests.
     sys.path[0] = str(Path(sys.executable).parent)
-    _Server(environment, *(socket.socket(fileno=int(number)) for number in sys.argv[1:])).serve()
+    runs, *descriptors = sys.argv[1:]
+    run = {"chat": _run_chat, "python": _run_python}[runs]
+    _Server(run, environment, *(socket.socket(fileno=int(number)) for number in descriptors)).serve()
 
 
 if __name__ == "__main__":

@@ -133,9 +133,9 @@ def _pipe() -> tuple[IO[bytes], IO[bytes]]:
     return open(reader, "rb"), open(writer, "wb")  # noqa: PTH123
 
 
-def _popen(args: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]) -> Process:
+def _popen(argv: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]) -> Process:
     stdin, stdout, stderr = streams
-    return subprocess.Popen([str(EXECUTABLE), *args], env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+    return subprocess.Popen(argv, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 @dataclass
@@ -147,6 +147,8 @@ class Chat:
     """Runs it without the time of its imports; without one, each run is the installed executable."""
     reader: ForkServer | None = None
     """Reads the store for `messages` where the runs are the executable's."""
+    executable: str = str(EXECUTABLE)
+    """Runs what is not forked."""
     _running: ExitStack = field(default_factory=ExitStack)
 
     def __call__(
@@ -198,7 +200,7 @@ class Chat:
             if self.forks is not None:
                 process = self.forks.start(args, env, self.home.work, streams)
             if process is None:
-                process = _popen(args, env, self.home.work, streams)
+                process = _popen([self.executable, *args], env, self.home.work, streams)
         return Running(process, ours, data or b"", stdout, stderr)
 
     def messages(self, thread_id: str) -> list[dict[str, Any]]:

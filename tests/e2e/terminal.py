@@ -39,8 +39,8 @@ Settings = list[int | list[bytes | int]]
 class Terminal:
     """Runs `argv` in a terminal of `size` (columns, lines) and keeps what it shows, scrollback included.
 
-    With `piped`, its standard input is a pipe that holds that text. With `forks`, `argv` is `chat` with its arguments,
-    and is run without the time of its imports where its environment allows that.
+    With `piped`, its standard input is a pipe that holds that text. With `forks`, `argv` is the program that it
+    runs, with its arguments, and takes no time for imports where its environment allows that.
     """
 
     def __init__(

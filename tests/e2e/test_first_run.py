@@ -10,6 +10,7 @@ import pytest
 
 from chatcli.models.local.weights import QWEN
 from tests.e2e.conftest import OpenTerminal
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
@@ -20,6 +21,14 @@ SECRET = "sk-first-0f3a9c51e7"
 QUESTION = "(Esc leaves):"
 CLOSED = "http://127.0.0.1:9"
 WEIGHTS = f"/{QWEN.hub_repository}/resolve/{QWEN.hub_revision}/{QWEN.file_name}"
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Give what runs `chat` where there is no keyring: Python's variables must be those of its imports."""
+    server = ForkServer(Home.below(tmp_path_factory.mktemp("forks")).env | NO_KEYRING)
+    yield server
+    server.close()
 
 
 @pytest.fixture

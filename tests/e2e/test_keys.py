@@ -28,8 +28,12 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     server.close()
 
 
-def forget_environment(home: Home) -> None:
+@pytest.fixture(autouse=True)
+def _no_keyring(home: Home) -> None:
     home.env.update(NO_KEYRING)
+
+
+def forget_environment(home: Home) -> None:
     del home.env["OPENAI_API_KEY"]
 
 
@@ -82,6 +86,7 @@ def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: Fake
 def test_what_is_no_system_keyring_is_not_called_one(
     chat: Chat, home: Home, backend: dict[str, str], reason: str
 ) -> None:
+    del home.env["PYTHON_KEYRING_BACKEND"]
     kept = chat("keys", "set", "openai", input=f"{KEY}\n", env=backend)
     assert kept.returncode == 0, kept
     assert "not encrypted" in kept.stderr
@@ -101,7 +106,6 @@ def import_thread(chat: Chat, thread_id: str, model: str) -> None:
 def test_a_key_is_asked_for_when_a_thread_or_a_role_names_the_model(
     terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI, home: Home, line: str
 ) -> None:
-    home.env.update(NO_KEYRING)
     roles = Path(home.env["XDG_CONFIG_HOME"], "chatcli", "roles")
     roles.mkdir(parents=True)
     (roles / "hasty.toml").write_text('system = "Be quick."\nmodel = "deepseek:fake"\n')
@@ -137,7 +141,6 @@ def test_a_key_is_shown_nowhere(chat: Chat, fake: FakeOpenAI, home: Home) -> Non
 def test_a_missing_key_is_asked_for_without_echo_and_kept_if_wanted(
     terminal: OpenTerminal, chat: Chat, home: Home
 ) -> None:
-    home.env.update(NO_KEYRING)
     tty = terminal("-m", "openai:gpt-fake", env={"OPENAI_API_KEY": ""})
     tty.wait_for("Key for OpenAI:")
     tty.send_line(KEY)
@@ -149,7 +152,6 @@ def test_a_missing_key_is_asked_for_without_echo_and_kept_if_wanted(
 
 
 def test_a_key_is_also_asked_for_when_a_command_names_the_model(terminal: OpenTerminal, chat: Chat, home: Home) -> None:
-    home.env.update(NO_KEYRING)
     tty = terminal("-m", "local")
     tty.wait_for_prompt()
     tty.send_line("/model groq:llama-fake")
@@ -169,7 +171,6 @@ def test_a_key_is_also_asked_for_when_a_command_names_the_model(terminal: OpenTe
 def test_a_key_is_also_asked_for_when_a_resumed_thread_names_the_model(
     terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI, home: Home
 ) -> None:
-    home.env.update(NO_KEYRING)
     import_thread(chat, "abc", "openai:gpt-fake")
     tty = terminal("-t", "abc", "again", env={"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""})
     tty.wait_for("Key for OpenAI:")
@@ -240,7 +241,7 @@ def test_what_cannot_be_written_leaves_the_old_file(chat: Chat, command: str) ->
     (folder / "config.toml").write_text('model = "openai:old"\n')
     (folder / "keys.json").write_text('{"openai": "sk-old-key"}')
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    result = chat.shell(f"ulimit -f 0; {command}", env=NO_KEYRING)  # as a disk that is full, for this process alone
+    result = chat.shell(f"ulimit -f 0; {command}")  # as a disk that is full, for this process alone
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 2), result
     assert "File too large" in result.stderr
     assert {path: path.read_bytes() for path in folder.iterdir()} == before

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -10,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import Home, Result
+from chatcli.helper.eligible import is_supported
+from tests.e2e.forkserver import ForkServer, NoForks
+from tests.e2e.program import Chat, Home, Result
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
 
@@ -54,58 +55,74 @@ print(code, [signal.getsignal(number) is handler for number in (signal.SIGINT, s
 class Programs:
     """Runs Python programs, and the example's command `my-agent`, in a home."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, site: Path, forks: ForkServer) -> None:
         self.home = home
+        self._forks = forks
+        self._python = Chat(home, forks, executable=sys.executable)
         self._open = ExitStack()
-        package = home.root / "site" / "my_agent-1.2.3.dist-info"  # what its installation leaves
-        package.mkdir(parents=True)
-        (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-agent\nVersion: 1.2.3\n")
-        (package / "entry_points.txt").write_text("[console_scripts]\nmy-agent = my_agent.cli:main\n")
-        command = home.root / "bin" / "my-agent"
-        command.parent.mkdir()
-        command.write_text(f"#!{sys.executable}\nimport sys\nfrom my_agent.cli import main\nsys.exit(main())\n")
-        command.chmod(0o755)
-        home.env["PATH"] = f"{command.parent}:{home.env['PATH']}"
-        home.env["PYTHONPATH"] = f"{EXAMPLE}:{package.parent}"
+        self._command = home.root / "bin" / "my-agent"
+        self._command.parent.mkdir()
+        self._command.write_text(f"#!{sys.executable}\nimport sys\nfrom my_agent.cli import main\nsys.exit(main())\n")
+        self._command.chmod(0o755)
+        home.env["PATH"] = f"{self._command.parent}:{home.env['PATH']}"
+        home.env["PYTHONPATH"] = _python_path(site)
 
     def python(self, text: str, *, piped: str | None = None) -> Result:
-        return self._run([sys.executable, "-c", text], piped)
+        return self._python("-c", text, input=piped, timeout=120)
+
+    def agent(self, line: str) -> Result:
+        """Run `my-agent LINE`."""
+        return self._python(str(self._command), *shlex.split(line), timeout=120)
 
     def shell(self, line: str) -> Result:
-        return self._run(["bash", "-c", line], None)
+        """Run a line of shell, whose programs import all that they need."""
+        return self._python.shell(line, timeout=120)
 
     def terminal(self, argv: Sequence[str]) -> Terminal:
-        opened = Terminal(argv, env=self.home.env, cwd=self.home.work)
+        """Run `my-agent ...` or `python ...` in a terminal."""
+        if argv[0] == "my-agent":
+            argv = [sys.executable, str(self._command), *argv[1:]]
+        opened = Terminal(argv, env=self.home.env, cwd=self.home.work, forks=self._forks)
         self._open.callback(opened.close)
         return opened
-
-    def _run(self, argv: list[str], piped: str | None) -> Result:
-        done = subprocess.run(
-            argv,
-            input=piped,
-            stdin=subprocess.DEVNULL if piped is None else None,
-            capture_output=True,
-            text=True,
-            env=self.home.env,
-            cwd=self.home.work,
-            timeout=120,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
 
     def close(self) -> None:
         self._open.close()
 
 
+def _python_path(site: Path) -> str:
+    return f"{EXAMPLE}:{site}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with what the installation of `my-agent` leaves."""
+    site = tmp_path_factory.mktemp("site")
+    package = site / "my_agent-1.2.3.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-agent\nVersion: 1.2.3\n")
+    (package / "entry_points.txt").write_text("[console_scripts]\nmy-agent = my_agent.cli:main\n")
+    return site
+
+
+@pytest.fixture(scope="module")
+def forks(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Give what runs `python` without the time of chatcli's imports."""
+    env = Home.below(tmp_path_factory.mktemp("forks")).env | {"PYTHONPATH": _python_path(site)}
+    server = ForkServer(env, "python") if is_supported() else NoForks()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def programs(home: Home) -> Iterator[Programs]:
-    made = Programs(home)
+def programs(home: Home, site: Path, forks: ForkServer) -> Iterator[Programs]:
+    made = Programs(home, site, forks)
     yield made
     made.close()
 
 
 def test_importing_the_package_imports_nothing_heavy(programs: Programs) -> None:
-    assert programs.python(IMPORTED).stdout == "[]\n"
+    assert programs.shell(f"{sys.executable} -c {shlex.quote(IMPORTED)}").stdout == "[]\n"
     names = programs.python("from chatcli import *; import chatcli; print(callable(run), *dir(chatcli))").stdout.split()
     assert names[0] == "True"
     assert {"__version__", "ask", "command", "run", "stream", "Answer", "TextDelta", "TurnError"} <= set(names)
@@ -167,20 +184,20 @@ def test_run_restores_the_signal_handlers_of_its_caller(programs: Programs) -> N
 
 
 def test_a_program_of_its_own_answers_in_scripts(programs: Programs) -> None:
-    one = programs.shell("my-agent -t abc hello there")
+    one = programs.agent("-t abc hello there")
     assert one == Result(0, "Question 1 of friend: hello there\n", "")
     assert programs.shell("echo more | my-agent -t abc | tr a-z A-Z").stdout == "QUESTION 2 OF FRIEND: MORE\n"
     assert programs.shell("my-agent --json -c last | jq -r .content").stdout == "Question 3 of friend: last\n"
-    listed = json.loads(programs.shell("my-agent threads list --json").stdout)
+    listed = json.loads(programs.agent("threads list --json").stdout)
     assert [thread["thread_id"] for thread in listed] == ["abc"]
     assert (programs.home.root / ".local/share/my-agent/threads.db").exists()
     assert not (programs.home.root / ".local/share/chatcli").exists()
-    assert programs.shell("my-agent -- threads").stdout == "Question 1 of friend: threads\n"
-    assert programs.shell("my-agent --context user=Ann hi").stdout == "Question 1 of Ann: hi\n"
+    assert programs.agent("-- threads").stdout == "Question 1 of friend: threads\n"
+    assert programs.agent("--context user=Ann hi").stdout == "Question 1 of Ann: hi\n"
 
 
 def test_a_program_of_its_own_has_only_what_makes_sense_for_it(programs: Programs) -> None:
-    help_ = programs.shell("my-agent --help").stdout
+    help_ = programs.agent("--help").stdout
     assert help_.startswith("Usage: my-agent [OPTIONS]")
     assert "Talk with my agent." in help_
     assert "chat " not in help_.replace("of chatcli", "")
@@ -201,27 +218,27 @@ def test_a_program_of_its_own_has_only_what_makes_sense_for_it(programs: Program
     refused = programs.python(EACH.format(lines=given)).json()
     assert [line[0] for line in refused] == [2] * len(given)
     assert all("No such option" in line[1] and "See `my-agent --help`." in line[1] for line in refused)
-    assert programs.shell("my-agent --version").stdout == "my-agent 1.2.3\n"
+    assert programs.agent("--version").stdout == "my-agent 1.2.3\n"
     for word in ("models", "roles", "keys", "trust"):  # words of a prompt
         assert f"\n  {word} " not in help_
-    assert programs.shell("my-agent models").stdout == "Question 1 of friend: models\n"
-    assert programs.shell("my-agent threads show nothing").stderr.endswith("See `my-agent threads list`.\n")
-    assert "model" not in json.loads(programs.shell("my-agent config show --json").stdout)
+    assert programs.agent("models").stdout == "Question 1 of friend: models\n"
+    assert programs.agent("threads show nothing").stderr.endswith("See `my-agent threads list`.\n")
+    assert "model" not in json.loads(programs.agent("config show --json").stdout)
 
 
 def test_a_program_of_its_own_ignores_what_is_set_for_chat(programs: Programs) -> None:
     for name, value in (("MODEL", "local"), ("URL", "http://localhost:1"), ("STORE", "memory:"), ("THREAD", "x")):
         programs.home.env[f"CHATCLI_{name}"] = value
     (programs.home.work / ".env").write_text("OPENAI_API_KEY=sk-foreign\nCHATCLI_MODEL=local\n")
-    assert programs.shell("my-agent -t mine hi") == Result(0, "Question 1 of friend: hi\n", "")
-    assert programs.shell("my-agent -t mine hi").stdout == "Question 2 of friend: hi\n"
+    assert programs.agent("-t mine hi") == Result(0, "Question 1 of friend: hi\n", "")
+    assert programs.agent("-t mine hi").stdout == "Question 2 of friend: hi\n"
 
 
 def test_a_program_of_its_own_asks_and_is_answered(programs: Programs) -> None:
-    asked = programs.shell("my-agent -t abc forget")
+    asked = programs.agent("-t abc forget")
     assert asked.returncode == 0
     assert "my-agent --thread abc --resume-with JSON" in asked.stderr
-    assert programs.shell("my-agent -t abc --resume-with no").stdout == "The answer was no.\n"
+    assert programs.agent("-t abc --resume-with no").stdout == "The answer was no.\n"
 
 
 def test_a_program_of_its_own_is_a_conversation_at_a_terminal(programs: Programs) -> None:
@@ -245,7 +262,7 @@ def test_a_shell_completes_a_program_of_its_own(programs: Programs) -> None:
     # Typer looks for the shell among the parents: with a command behind it, bash stays one.
     shown = programs.shell("bash -c 'my-agent --show-completion; true'").stdout
     assert "_MY_AGENT_COMPLETE=complete_bash" in shown
-    programs.shell("my-agent -t abcdef hi")
+    programs.agent("-t abcdef hi")
 
     def complete(*words: str) -> list[str]:
         quoted = shlex.quote("\n".join(["my-agent", *words]))
@@ -268,7 +285,7 @@ def test_a_program_of_its_own_starts_no_helper(programs: Programs) -> None:
 
 def test_chat_does_not_run_the_thread_of_a_programs_graph(programs: Programs) -> None:
     """A folder may have a langgraph.json with a graph of that name."""
-    programs.shell("my-agent --store sqlite:///own.db -t abc hi")
+    programs.agent("--store sqlite:///own.db -t abc hi")
     (programs.home.work / "langgraph.json").write_text('{"graphs": {"my-agent": "./evil.py:graph"}}')
     (programs.home.work / "evil.py").write_text("print('it ran')\n")
     answer = programs.shell("chat --store sqlite:///own.db -t abc more")

@@ -1,7 +1,9 @@
 """A web server that holds a few pages and misbehaves on demand."""
 
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from threading import Event, Thread
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,7 @@ class FakeWeb:
         hosts: The host that each request named.
         dripping: Set when a client has begun to wait for `/slow` or `/endless`.
         dripped: The paths of them that a client has waited for to the end.
+        left: Set when a client waits for `/interim` no more.
 
     """
 
@@ -26,13 +29,16 @@ class FakeWeb:
         self.hosts: list[str] = []
         self.dripping = Event()
         self.dripped: list[str] = []
-        pages, hosts, dripping, dripped = self.pages, self.hosts, self.dripping, self.dripped
+        self.left = Event()
+        pages, hosts, dripping, dripped, left = self.pages, self.hosts, self.dripping, self.dripped, self.left
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 hosts.append(self.headers["Host"])
-                while self.path == "/interim":
-                    self.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+                if self.path == "/interim":
+                    _promise(self.wfile)
+                    left.set()
+                    return
                 if self.path in ("/slow", "/endless"):
                     self._drip(*((600, 0.1, b".") if self.path == "/slow" else (10_000, 0, b"." * 65536)))
                     return
@@ -78,3 +84,10 @@ class FakeWeb:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _promise(file: BufferedIOBase) -> None:
+    """Say that the reply is to come, again and again, until the client leaves."""
+    with suppress(OSError):
+        while True:
+            file.write(b"HTTP/1.1 102 Processing\r\n\r\n")

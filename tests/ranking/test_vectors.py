@@ -30,6 +30,16 @@ def test_vectors_are_kept_by_the_hash_of_the_text_and_nobody_else_reads_them(fil
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
+def test_the_vectors_of_a_search_are_written_in_one_transaction(file: Path) -> None:
+    def transactions() -> int:
+        return int.from_bytes(file.read_bytes()[24:28])  # the file's change counter
+
+    add_vectors({"one": b"1"})
+    before = transactions()
+    add_vectors({str(number): b"2" for number in range(30)})
+    assert transactions() == before + 1
+
+
 def test_old_vectors_go_with_the_next_search(file: Path) -> None:
     add_vectors({"old": b"1", "new": b"2"})
     with closing(sqlite3.connect(file)) as database, database:

@@ -44,10 +44,13 @@ _TASK = re.compile(r"During task with name '(.+)' and id '")
 _STORES = ("chatcli.store.", "langgraph.checkpoint.", "langgraph.store.")
 """The packages that keep threads, and what graphs remember."""
 _OF_CHAT = re.compile(r"(?<!\S)`?(-m\b|--(?!store|debug)\w|chat (keys|models|-m))")
-_OURS = str(Path(chatcli.__file__).parent)
-_CALLERS = (_OURS, *(str(Path(sysconfig.get_path("purelib"), name)) for name in ("langgraph", "langchain_core")))
-"""The folders of what calls a graph's code."""
-_LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
+_OURS = f"{Path(chatcli.__file__).parent}{os.sep}"
+_CALLERS = (
+    _OURS,
+    *(f"{sysconfig.get_path('purelib')}{os.sep}{name}{os.sep}" for name in ("langgraph", "langchain_core")),
+)
+"""The folders of what calls a graph's code, as their files' names begin."""
+_LIBRARIES = (_OURS, *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
 AnyPregel = Pregel[Any, Any, Any, Any]
 
@@ -179,7 +182,7 @@ def find_place(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, SyntaxError) and error.filename:
         return error.filename, error.lineno or 0
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
-    frames = [frame for frame in frames if not frame[0].startswith("<") and not _in(frame[0], _CALLERS)]
+    frames = [frame for frame in frames if not frame[0].startswith("<") and not frame[0].startswith(_CALLERS)]
     own = [frame for frame in frames if not is_in_library(frame[0])]
     # The user graph may be an installed package.
     return next((found[-1] for found in (own, frames) if found), None)
@@ -187,7 +190,7 @@ def find_place(error: BaseException) -> tuple[str, int] | None:
 
 def is_in_library(file: str) -> bool:
     """Return whether `file` belongs to an installed package, to Python, or to chatcli."""
-    return _in(file, _LIBRARIES)
+    return file.startswith(_LIBRARIES)
 
 
 def _redact(text: str) -> str:
@@ -200,11 +203,6 @@ def _line(error: BaseException) -> str:
         return f"it {error.ended}"
     message = error.msg if isinstance(error, SyntaxError) else str(error)
     return one_line(_redact(one_line(f"{type(error).__name__}: {message}")).rstrip(": "), MAX_REASON)
-
-
-def _in(file: str, folders: tuple[str, ...]) -> bool:
-    # As text: this is asked of every loaded module.
-    return file.startswith(tuple(f"{folder}{os.sep}" for folder in folders))
 
 
 def _shown(file: str) -> str:

@@ -191,8 +191,10 @@ def stored_types(graph: AnyPregel, spec: GraphSpec) -> set[tuple[str, str]]:
     # The graph's own code has loaded every one of them, so a store that names one runs nothing new. What the store says
     # counts for nothing here.
     found: set[type] = set()
+    folders = [spec.folder, *([spec.path.parent] if spec.path is not None else [])]
+    starts = tuple(str(folder).rstrip(os.sep) + os.sep for folder in folders)
     for module in [*sys.modules.values()]:
-        if _is_of_project(module, spec):
+        if _is_of_project(module, spec.module.partition(".")[0], starts):
             found |= {one for one in vars(module).values() if _is_data(one) and one.__module__ == module.__name__}
     builder = getattr(graph, "builder", None)
     schemas = [getattr(builder, name, None) for name in ("state_schema", "input_schema", "output_schema")]
@@ -201,14 +203,12 @@ def stored_types(graph: AnyPregel, spec: GraphSpec) -> set[tuple[str, str]]:
     return {(one.__module__, one.__name__) for one in found}
 
 
-def _is_of_project(module: ModuleType, spec: GraphSpec) -> bool:
+def _is_of_project(module: ModuleType, package: str, starts: tuple[str, ...]) -> bool:
+    # As text: this is asked of every loaded module.
     name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
-    if spec.module and name.partition(".")[0] == spec.module.partition(".")[0]:
+    if package and name.partition(".")[0] == package:
         return True
-    if not isinstance(file, str) or is_in_library(file):
-        return False
-    folders = [spec.folder, *([spec.path.parent] if spec.path is not None else [])]
-    return any(Path(file).is_relative_to(folder) for folder in folders)
+    return isinstance(file, str) and not is_in_library(file) and os.path.normpath(file).startswith(starts)
 
 
 def _is_data(one: object) -> bool:

@@ -941,6 +941,16 @@ def test_a_prompt_has_images_resources_and_links(chat: Chat, fake: FakeOpenAI) -
     run(work())
 
 
+def test_each_text_of_a_prompt_is_a_paragraph(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            blocks = [text_block("Tell me a story."), text_block("And now?")]
+            await at.agent.prompt(session_id=await at.new(), prompt=blocks)
+            assert fake.requests[-1].last == "Tell me a story.\n\nAnd now?"
+
+    run(work())
+
+
 def test_the_editors_mcp_servers_are_connected(chat: Chat, fake: FakeOpenAI) -> None:
     server = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
     notes = chat.home.root / "notes"

@@ -256,9 +256,7 @@ class Agent:
         return {}
 
     async def _close(self, params: Mapping[str, Any]) -> Fields:
-        session_id = _text(params, "sessionId")
-        self._session(params)
-        await self._drop(session_id)
+        await self._drop(self._session(params).id)
         return {}
 
     async def _set_mode(self, params: Mapping[str, Any]) -> Fields:

@@ -33,6 +33,8 @@ SCENARIOS = (
     "auth/scope-from-scopes-supported",
     "auth/scope-omitted-when-undefined",
     "auth/scope-retry-limit",
+    "auth/basic-cimd",
+    "auth/pre-registration",
     "auth/token-endpoint-auth-basic",
     "auth/token-endpoint-auth-post",
     "auth/token-endpoint-auth-none",
@@ -62,9 +64,7 @@ SCENARIOS = (
     "sep-2640-client-verify-frontmatter",
 )
 FAILING = {
-    "auth/basic-cimd": "a client ID metadata document needs a web site of chat, which has none: it registers",
     "auth/scope-step-up": "a session never logs in by itself: the user does, and gets the scopes of the first login",
-    "auth/pre-registration": "there is no setting for a client that was registered by hand",
     "auth/client-credentials-jwt": "a user logs in, not a machine",
     "auth/client-credentials-basic": "a user logs in, not a machine",
     "auth/wif-jwt-bearer": "a user logs in, not a machine",

@@ -58,7 +58,7 @@ class _Storage:
         return kept if isinstance(kept, dict) else {}
 
     async def get_tokens(self) -> OAuthToken | None:
-        kept = await asyncio.to_thread(self.read)
+        kept = {} if self.provider.begins else await asyncio.to_thread(self.read)
         context = self.provider.context
         try:
             tokens = OAuthToken.model_validate(kept["tokens"])
@@ -100,7 +100,7 @@ class ServerLogin(OAuthClientProvider):
     def __init__(
         self, url: str, redirect: str = f"http://{HOST}/callback", show: Any = None, answer: Any = None
     ) -> None:
-        self.saved = False
+        self.begins = self.saved = False
         self._kept = _Storage(url)
         metadata = OAuthClientMetadata(client_name="chat", redirect_uris=[AnyUrl(redirect)])
         super().__init__(url, metadata, self._kept, show or _refuse, answer or _refuse)
@@ -108,7 +108,7 @@ class ServerLogin(OAuthClientProvider):
 
     def begin_anew(self, client_id: str | None, secret: str | None) -> None:
         """Use no old tokens, and the client with `client_id`, if the user has one, instead of registering one."""
-        self._kept.get_tokens = _nothing  # type: ignore[method-assign]
+        self.begins = True
         if is_valid_client_metadata_url(client_id):
             self.context.client_metadata_url = client_id
         elif client_id is not None:
@@ -180,10 +180,6 @@ async def log_in(server: McpServer, show: Callable[[str], None]) -> None:
         if problem:
             raise AuthError(f"the login failed: {problem}")
         raise UsageError("the server asks for no login", remedy="Use it as it is.")
-
-
-async def _nothing() -> None:
-    return None
 
 
 def _url(server: McpServer) -> str:

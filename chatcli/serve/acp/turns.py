@@ -182,8 +182,6 @@ class Turns:
                     line = f"/tree {LIST}"
                 case TurnFinished() | TurnFailed() | TurnInterrupted():
                     return await self._follow(outcome, spending)
-                case _:
-                    pass
         return END
 
     def _in_folder(self, arguments: str) -> str:

@@ -55,6 +55,9 @@ class McpServer:
     headers: Annotated[dict[str, str], _as_texts] = field(default_factory=dict, repr=False)
     cwd: str | None = None
     url: str | None = None
+    client_id: str | None = None
+    """The client that the user registered for logins to the server, or the URL of its metadata document (https)."""
+    client_secret: str | None = field(default=None, repr=False)
     type: Annotated[str, _known_transport] | None = None
     disabled: bool = False
     literal: bool = field(default=False, repr=False)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from mcp import Client, MCPError
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
+from mcp.client.auth.utils import is_valid_client_metadata_url
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import (
     AuthorizationCodeResult,
@@ -42,6 +43,7 @@ class _Storage:
     """The tokens of the server at one URL, as the SDK reads and writes them; no other server gets them."""
 
     provider: "ServerLogin"
+    client: OAuthClientInformationFull | None = None
 
     def __init__(self, url: str) -> None:
         self._name = storage_name(url)
@@ -56,11 +58,11 @@ class _Storage:
         return kept if isinstance(kept, dict) else {}
 
     async def get_tokens(self) -> OAuthToken | None:
-        kept = await asyncio.to_thread(self.read)
+        kept = {} if self.provider.begins else await asyncio.to_thread(self.read)
         context = self.provider.context
         try:
             tokens = OAuthToken.model_validate(kept["tokens"])
-            self._client = OAuthClientInformationFull.model_validate(kept["client"])
+            self.client = OAuthClientInformationFull.model_validate(kept["client"])
             context.oauth_metadata = _read(OAuthMetadata, kept.get("server"))
             context.protected_resource_metadata = _read(ProtectedResourceMetadata, kept.get("resource"))
         except (KeyError, ValidationError):
@@ -82,7 +84,7 @@ class _Storage:
         self.provider.saved = True
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return getattr(self, "_client", None)
+        return self.client
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
         """Do nothing: it is written with the tokens."""
@@ -98,11 +100,22 @@ class ServerLogin(OAuthClientProvider):
     def __init__(
         self, url: str, redirect: str = f"http://{HOST}/callback", show: Any = None, answer: Any = None
     ) -> None:
-        self.saved = False
-        storage = _Storage(url)
+        self.begins = self.saved = False
+        self._kept = _Storage(url)
         metadata = OAuthClientMetadata(client_name="chat", redirect_uris=[AnyUrl(redirect)])
-        super().__init__(url, metadata, storage, show or _refuse, answer or _refuse)
-        storage.provider = self
+        super().__init__(url, metadata, self._kept, show or _refuse, answer or _refuse)
+        self._kept.provider = self
+
+    def begin_anew(self, client_id: str | None, secret: str | None) -> None:
+        """Use no old tokens, and the client with `client_id`, if the user has one, instead of registering one."""
+        self.begins = True
+        if is_valid_client_metadata_url(client_id):
+            self.context.client_metadata_url = client_id
+        elif client_id is not None:
+            method = "none" if secret is None else "client_secret_basic"
+            self._kept.client = OAuthClientInformationFull(
+                client_id=client_id, client_secret=secret, token_endpoint_auth_method=method
+            )
 
     def expire(self) -> None:
         """Read the tokens again and refresh them before the next request: the server refused those that it got."""
@@ -155,7 +168,7 @@ async def log_in(server: McpServer, show: Callable[[str], None]) -> None:
         show(address)
 
     login = ServerLogin(url, f"http://{HOST}:{port}/callback", open_address, callback.wait)
-    login.context.storage.get_tokens = _nothing  # type: ignore[method-assign]  # a new login begins without the old one
+    login.begin_anew(server.client_id, server.client_secret)
     problem = ""
     async with listening, AnsweringClient(server.headers, login) as http:
         try:
@@ -167,10 +180,6 @@ async def log_in(server: McpServer, show: Callable[[str], None]) -> None:
         if problem:
             raise AuthError(f"the login failed: {problem}")
         raise UsageError("the server asks for no login", remedy="Use it as it is.")
-
-
-async def _nothing() -> None:
-    return None
 
 
 def _url(server: McpServer) -> str:

@@ -74,7 +74,6 @@ class McpSession:
     async def open(self, seconds: float) -> None:
         """Start the server or connect to it, and read its tools, within `seconds`; a failure becomes the `problem`."""
         self._seconds = seconds
-
         await self._connection.open(seconds, self._read_tools)
         self.problem = self._connection.problem
 

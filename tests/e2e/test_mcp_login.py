@@ -97,6 +97,24 @@ def test_a_login_is_kept_refreshed_and_ended(
     assert_reported(chat("mcp", "logout", "web"), 2)
 
 
+def test_a_client_that_the_user_registered_is_used(
+    chat: Chat, home: Home, terminal: OpenTerminal, fake: FakeOpenAI, served: Served
+) -> None:
+    url, _, notes = served("oauth")
+    assert chat("mcp", "add", "web", url).returncode == 0
+    config = Path(home.env["XDG_CONFIG_HOME"]) / "chatcli" / "config.toml"
+    config.write_text(f'{config.read_text()}client_id = "by-hand"\nclient_secret = "${{WEB_SECRET}}"\n')
+    home.env["WEB_SECRET"] = "given-by-hand"
+    assert "given-by-hand" not in chat("mcp", "list", "--json").stdout
+    log_in(terminal)
+    assert not (notes / "registered").exists()
+    adds(chat, fake)
+    path, name, first = kept(home)
+    path.write_text(json.dumps({name: json.dumps({**first, "expires_at": 1})}))
+    adds(chat, fake)
+    assert (notes / "refreshed").read_text().split() == [first["tokens"]["refresh_token"]]
+
+
 def test_the_address_that_the_browser_ends_at_can_be_pasted(
     terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI, notes: Path
 ) -> None:

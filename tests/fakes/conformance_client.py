@@ -23,6 +23,8 @@ from chatcli.tools.mcp_host import Host
 from chatcli.tools.mcp_login import log_in
 from chatcli.tools.mcp_session import McpSession
 
+CLIENT_DOCUMENT = "https://conformance-test.local/client-metadata.json"
+
 
 def open_address(address: str) -> None:
     """Open `address` as a browser does, while the login waits for it."""
@@ -41,8 +43,13 @@ async def call(session: McpSession, tool: BaseTool, arguments: dict[str, Any]) -
 
 async def main(url: str) -> str:
     """Return the reason why the server can't be used; empty if it can."""
-    server = McpServer(url=url)
-    if os.environ["MCP_CONFORMANCE_SCENARIO"].startswith("auth/"):
+    scenario, context = (
+        os.environ["MCP_CONFORMANCE_SCENARIO"],
+        json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}")),
+    )
+    client_id = CLIENT_DOCUMENT if scenario == "auth/basic-cimd" else context.get("client_id")
+    server = McpServer(url=url, client_id=client_id, client_secret=context.get("client_secret"))
+    if scenario.startswith("auth/"):
         try:
             await log_in(server, open_address)
         except ChatcliError as error:
@@ -54,7 +61,7 @@ async def main(url: str) -> str:
         (tool, {name: session.tools[0].args_schema if name == "schema" else 1 for name in tool.args})
         for tool in session.tools
     ]
-    if named := json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}")).get("toolCalls"):
+    if named := context.get("toolCalls"):
         calls = [(tools[one["name"]], one["arguments"]) for one in named]
     for tool, arguments in calls:
         with suppress(Exception):  # the suite judges what was sent

@@ -49,7 +49,7 @@ from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http import EventCallback, EventStore
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp.types import JSONRPCMessage, ToolAnnotations
-from pydantic import AnyHttpUrl, BaseModel, Field
+from pydantic import AnyHttpUrl, AnyUrl, BaseModel, Field
 
 
 class Numbered(EventStore):
@@ -66,11 +66,22 @@ class Numbered(EventStore):
         return last_event_id.rpartition("/")[0]
 
 
+class ByHand(OAuthClientInformationFull):
+    """A client that its user registered: as servers have it for programs, it listens on any port."""
+
+    def validate_redirect_uri(self, redirect_uri: AnyUrl | None) -> AnyUrl:
+        assert redirect_uri is not None
+        return redirect_uri
+
+
 class Everybody(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
     """An OAuth server where everybody is logged in at once; each refresh token is good for one use."""
 
     def __init__(self) -> None:
-        self._clients: dict[str | None, OAuthClientInformationFull] = {}
+        by_hand = ByHand(
+            client_id="by-hand", client_secret="given-by-hand", token_endpoint_auth_method="client_secret_basic"
+        )
+        self._clients: dict[str | None, OAuthClientInformationFull] = {"by-hand": by_hand}
         self._codes: dict[str, AuthorizationCode] = {}
         self._refresh: dict[str, RefreshToken] = {}
         self._access: dict[str, AccessToken] = {}

@@ -165,8 +165,8 @@ class Endless:
     piece: bytes
 
 
-Reply = Answer | Calls | Fail
-Step = Reply | Endless | Gated | StreamError | Drop | Hang | Stall | Garbage | Callable[[Request], Reply]
+Reply = Answer | Calls | Fail | Hang | Stall
+Step = Reply | Endless | Gated | StreamError | Drop | Garbage | Callable[[Request], Reply]
 
 
 def echo(request: Request) -> Answer:

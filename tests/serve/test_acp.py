@@ -19,7 +19,7 @@ from tests.attachments.samples import picture
 from tests.conftest import KEY
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Calls, Gated, Request, Stall, call
+from tests.fakes.steps import Answer, Calls, Gated, Hang, Reply, Request, Stall, call
 from tests.serve.editor import FILES, FORMS, Connected, Editor, connected
 
 GRAPHS = Path(__file__).parents[1] / "sample_graphs"
@@ -747,6 +747,34 @@ def test_a_cancelled_permission_is_a_no_and_the_next_message_is_sent(
     assert set(fake.requests[1].results) == {REFUSED}
 
 
+def test_a_call_that_is_decided_on_and_cancelled_at_once_is_not_asked_about_again(chat: Chat, fake: FakeOpenAI) -> None:
+    """As agent-shell in Emacs does it with each call that the user rejects."""
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+
+            def choose(asked: object, options: object) -> str:
+                cancelling.append(asyncio.create_task(at.agent.cancel(session_id=session)))
+                return "reject"
+
+            editor.choose = choose
+            for count in range(1, 6):
+                assert await at.ask(session, "call") == "cancelled"
+                assert await at.ask(session, "say hello") == "end_turn"
+                assert len(editor.asked) == count
+                assert REFUSED in fake.requests[-1].results
+
+    def play(request: Request) -> Reply:
+        if request.last == "say hello":
+            return Answer("hello")
+        return call("run_shell", command="touch a") if request.last == "call" else Hang()
+
+    editor, fake.default = Editor(), play
+    cancelling: list[asyncio.Task[None]] = []
+    run(work())
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_message_outlives_the_old_call_that_is_cancelled_before_it(
     chat: Chat, fake: FakeOpenAI, *, stopped: bool
@@ -937,6 +965,16 @@ def test_a_prompt_has_images_resources_and_links(chat: Chat, fake: FakeOpenAI) -
                 await at.call(
                     "session/prompt", sessionId=session, prompt=[{"type": "audio", "data": "", "mimeType": ""}]
                 )
+
+    run(work())
+
+
+def test_each_text_of_a_prompt_is_a_paragraph(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            blocks = [text_block("Tell me a story."), text_block("And now?")]
+            await at.agent.prompt(session_id=await at.new(), prompt=blocks)
+            assert fake.requests[-1].last == "Tell me a story.\n\nAnd now?"
 
     run(work())
 

@@ -84,7 +84,7 @@ class Agent:
             "session/fork": self._fork,
             "session/delete": self._delete,
             "session/close": self._close,
-            "session/set_mode": self._set_mode,
+            "session/set_mode": lambda params: self._session(params).use_mode(_text(params, "modeId")),
             "session/set_config_option": lambda params: self._session(params).use_option(
                 _text(params, "configId"), params.get("value")
             ),
@@ -188,9 +188,8 @@ class Agent:
         return methods
 
     async def _authenticate(self, params: Mapping[str, Any]) -> Fields:
-        known = [f"{prefix}-key" for prefix in PROVIDERS]
         method = _text(params, "methodId")
-        if method not in known:
+        if method not in [f"{prefix}-key" for prefix in PROVIDERS]:
             raise invalid(f"there is no authentication method {method!r}")
         self._settings = await asyncio.to_thread(self._reread, Path.cwd())
         self._require_key(self._settings, method.removesuffix("-key"))
@@ -256,13 +255,7 @@ class Agent:
         return {}
 
     async def _close(self, params: Mapping[str, Any]) -> Fields:
-        session_id = _text(params, "sessionId")
-        self._session(params)
-        await self._drop(session_id)
-        return {}
-
-    async def _set_mode(self, params: Mapping[str, Any]) -> Fields:
-        await self._session(params).use_mode(_text(params, "modeId"))
+        await self._drop(self._session(params).id)
         return {}
 
     async def _cancel(self, params: Mapping[str, Any]) -> None:
@@ -400,9 +393,7 @@ def _cursor(value: Any) -> int:
 
 
 async def _exists(backend: Backend, session_id: str) -> bool:
-    if not backend.keeps_threads:
-        return False
-    return await asyncio.to_thread(lambda: backend.threads().find(session_id)) is not None
+    return backend.keeps_threads and await asyncio.to_thread(lambda: backend.threads().find(session_id)) is not None
 
 
 def _servers(given: Any, folder: Path) -> dict[str, McpServer]:

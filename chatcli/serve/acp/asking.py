@@ -17,7 +17,7 @@ from chatcli.message import is_review, reviewed_actions
 from chatcli.rendering.plain import action_lines, answer_forms, diff_lines
 from chatcli.sanitize import reveal, reveal_lines
 from chatcli.serve.acp.client import Client, DismissedError, Fields, StoppedError
-from chatcli.serve.acp.updates import Updates, diff, shown_text, text_chunk
+from chatcli.serve.acp.updates import Updates, diff, shown_text, status_update, text_chunk
 from chatcli.sessions.interrupt_answers import decide, read_answer
 from chatcli.sessions.state import as_json, in_full, in_one_line
 from chatcli.text import one_line
@@ -126,7 +126,7 @@ class Asker:
             chosen = await self._permission(shown, [outside, _REJECT])
         decision = decide({"once": "y", "thread": "t", "outside": "o", "reject": "n"}[chosen], action)
         if decision["type"] == "approve":
-            await self._update(self._updates.running(call.call_id))
+            await self._update(status_update(call.call_id, "in_progress"))
         return decision
 
     async def _content(
@@ -217,9 +217,7 @@ class Asker:
             raise StoppedError from None
         finally:
             if own:
-                await self._update(
-                    {"sessionUpdate": "tool_call_update", "toolCallId": call["toolCallId"], "status": status}
-                )
+                await self._update(status_update(call["toolCallId"], status))
         return str(chosen)
 
     async def _say(self, text: str) -> None:

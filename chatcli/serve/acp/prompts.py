@@ -26,11 +26,15 @@ def read_prompt(blocks: Any, settings: Settings, workspace: Workspace) -> tuple[
     texts: list[str] = []
     attachments: list[Attachment] = []
     problems: list[str] = []
+    kind: Any = None
     for block in blocks:
         if not isinstance(block, Mapping):
             raise invalid("a content block must be an object")
-        match block.get("type"):
+        before, kind = kind, block.get("type")
+        match kind:
             case "text":
+                if before == "text":  # a paragraph of its own, such as an earlier question that was cancelled
+                    texts.append("\n\n")
                 texts.append(_text(block, "text"))
             case "image":
                 uri = block.get("uri")

@@ -72,10 +72,11 @@ class EditorSession:
         async with self._lock:
             await (await self.turns()).show_state()
 
-    async def use_mode(self, mode: str) -> None:
+    async def use_mode(self, mode: str) -> Fields:
         """Let the mode `mode` decide which calls of tools run unasked."""
         await self._choose_mode(mode)
         await self.client.update(self.id, {"sessionUpdate": "config_option_update", "configOptions": self.options()})
+        return {}
 
     async def use_option(self, name: str, value: Any) -> Fields:
         """Set the option `name`, and return all options."""

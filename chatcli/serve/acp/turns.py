@@ -36,7 +36,7 @@ from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_deci
 from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, invalid
 from chatcli.serve.acp.options import LEFT_OUT
 from chatcli.serve.acp.prompts import read_prompt
-from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
+from chatcli.serve.acp.updates import Updates, diff, history, plan_of, status_update, text_chunk
 from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.requests import Ask, Continue, Resume
@@ -182,8 +182,6 @@ class Turns:
                     line = f"/tree {LIST}"
                 case TurnFinished() | TurnFailed() | TurnInterrupted():
                     return await self._follow(outcome, spending)
-                case _:
-                    pass
         return END
 
     def _in_folder(self, arguments: str) -> str:
@@ -259,6 +257,8 @@ class Turns:
             outcome = await self._show(events, spending)
         match outcome.last:
             case TurnInterrupted():
+                if not self.closing:  # the graph may not have reached the calls that were decided on
+                    await self._refuse(await (await self.conversation.session()).pending(shown=False))
                 return CANCELLED
             case TurnFailed(error=error):
                 return await self._failed(error)
@@ -296,13 +296,17 @@ class Turns:
             answers = await self._answer_all(requests)
             self._check_stop()
         except DismissedError:
-            reviews = [request for request in requests if is_review(request.payload)]
-            if reviews and not await self.conversation.refuse_calls():
-                for request in reviews:  # the next prompt gives the answer
-                    with suppress(UsageError):  # no decision here is a no
-                        self._answers[request.interrupt_id] = read_answer(request, "reject")
+            await self._refuse(requests)
             raise
         return answers
+
+    async def _refuse(self, requests: Sequence[ApprovalRequested]) -> None:
+        """Refuse the calls that `requests` ask about."""
+        reviews = [request for request in requests if is_review(request.payload)]
+        if reviews and not await self.conversation.refuse_calls():
+            for request in reviews:  # the next prompt gives the answer
+                with suppress(UsageError):  # no decision here is a no
+                    self._answers[request.interrupt_id] = read_answer(request, "reject")
 
     async def _answer_all(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
         """Return the user's answer to each of `requests`, by ID; None where the next prompt is to answer one."""
@@ -374,7 +378,7 @@ class Turns:
         await self._update(self._updates.start(event.call_id, event.name, event.arguments, content))
         rules = await chat.allowed() if chat is not None else []
         if chat is None or tool is None or chat.toolbox.rules.allows(tool, event.arguments, rules):
-            await self._update(self._updates.running(self._updates.shown[event.call_id]))
+            await self._update(status_update(self._updates.shown[event.call_id], "in_progress"))
 
     async def _send_usage(self, used: int, size: int | None) -> None:
         """Send how many tokens of the model's window are used, and what the thread has cost, if that is known."""

@@ -37,6 +37,11 @@ def text_chunk(text: str, kind: str = MESSAGE) -> Fields:
     return {"sessionUpdate": kind, "content": {"type": "text", "text": text}}
 
 
+def status_update(call_id: str, status: str) -> Fields:
+    """Return the update of the status of the call shown as `call_id`."""
+    return {"sessionUpdate": "tool_call_update", "toolCallId": call_id, "status": status}
+
+
 def kind_of(name: str) -> str:
     """Return the protocol's kind of the tool `name`."""
     for word in name.replace("-", "_").lower().split("_"):
@@ -184,14 +189,10 @@ class Updates:
             **({"content": list(content)} if content else {}),
         }
 
-    def running(self, call_id: str) -> Fields:
-        """Return the update that says that the call shown as `call_id` runs."""
-        return {"sessionUpdate": "tool_call_update", "toolCallId": call_id, "status": "in_progress"}
-
     def end_calls(self) -> Iterator[Fields]:
         """Yield the end of the calls that were cut short."""
         for call_id in list(self.calls):
-            yield {"sessionUpdate": "tool_call_update", "toolCallId": call_id, "status": "failed"}
+            yield status_update(call_id, "failed")
         self.calls.clear()
 
     def waiting(self, call_id: str, name: str, arguments: Mapping[str, Any]) -> OpenCall | None:
@@ -215,12 +216,8 @@ class Updates:
             call = self.calls[self.shown[event.call_id]]
         del self.calls[call.call_id]
         failed = event.status == "error"
-        update: Fields = {
-            "sessionUpdate": "tool_call_update",
-            "toolCallId": call.call_id,
-            "status": "failed" if failed else "completed",
-            "rawOutput": {"content": event.content},
-        }
+        update = status_update(call.call_id, "failed" if failed else "completed")
+        update["rawOutput"] = {"content": event.content}
         if failed or not call.has_diff:
             update["content"] = [shown_text(event.content)]
         yield update
@@ -254,8 +251,6 @@ class Updates:
                 yield text_chunk("The thread is now at another turn; the messages above stay shown.\n")
             case events.EditorRequested(path=Path() as path):
                 yield text_chunk(f"The facts are in {path}\n")
-            case _:
-                pass
 
     def _aside(self, event: events.Event) -> Iterator[Fields]:
         match event:
@@ -274,8 +269,6 @@ class Updates:
                 yield text_chunk(f"```diff\n{shown}\n```\n")
             case events.ShellOutput():
                 yield text_chunk(event.text)
-            case _:
-                pass
 
 
 def _sources(cited: Cited | None) -> Iterator[Fields]:

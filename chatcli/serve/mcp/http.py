@@ -75,6 +75,7 @@ async def serve_http(server: ChatServer, port: int, token: str, *, shows_token: 
     manager = StreamableHTTPSessionManager(server.sdk, security_settings=security)
     config = uvicorn.Config(
         _Guard(manager.handle_request, token),
+        http="h11",  # httptools, which may be here too, keeps blanks around a header's value
         lifespan="off",
         ws="none",
         log_config=None,

@@ -102,8 +102,6 @@ class AskCall:
                             )
                         case TurnFailed(error=error, thread_id=thread_id):
                             raise _in_thread(error, thread_id)
-                        case _:
-                            pass
             raise AssertionError("a turn has an end")
 
     async def _show(self, event: Event, done: int) -> int:

@@ -89,7 +89,7 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class _Weighed:
     rarity: float
-    """The term's inverse document frequency."""
+    """The term's inverse document frequency, times its weight."""
     rows: Mapping[int, float]
     """By passage how much the term says about it, between 0 and 1."""
     is_name: bool
@@ -115,7 +115,7 @@ def find_matches(
         terms.append(_Weighed(rarity, _presence(db, word, ranked[:_LOOKED_UP]), word.is_name))
         _add(scores, terms[-1])
     mass = sum(rarity * _demand(term, counts[term]) for term, rarity in (*rare, *common))
-    most = 2 * (mass + sum(term.rarity for term in terms if term.is_name))
+    most = 2 * (mass + sum(term.rarity for term in terms if term.is_name and term.rows))
     windows = {passage: scores[passage] + _window(terms, passage, weights.neighbour) for passage in ranked}
     best = nlargest(max(limit, _DECIDING), windows, key=windows.__getitem__)
     covered = max((_coverage(terms, passage) for passage in best[:_DECIDING]), default=0.0)
@@ -145,7 +145,7 @@ def _by_rarity(counts: Mapping[Term, int], scope: Scope) -> tuple[list[tuple[Ter
     common: list[tuple[Term, float]] = []
     left = _MOST_ROWS
     for term, count in sorted(counts.items(), key=lambda item: item[1]):
-        rarity = log1p((scope.count + _TYPICAL - count + 0.5) / (count + 0.5))
+        rarity = term.weight * log1p((scope.count + _TYPICAL - count + 0.5) / (count + 0.5))
         if count <= left or not rare:
             rare.append((term, rarity))
             left -= count

@@ -28,8 +28,11 @@ _POOL, _DRAWN = 400, 2000
 """How many messages are ranked, with their neighbours, and how many are drawn before one thread is left out."""
 _MOST_CHARACTERS, _AT_ONCE = 3_000_000, 50
 """Of all messages that are ranked, and how many messages are read at once."""
-_WEIGHTS = Weights(neighbour=0.6, answered=0.25)
-"""People ask about a conversation in fewer of its own words, and exchanges side by side are often about the same."""
+_WEIGHTS = Weights(neighbour=0.6, answered=0.3, telling=0.75)
+"""People ask about a conversation in fewer of its own words, and exchanges side by side are often about the same.
+
+In "What is the plan?" nothing but "plan" tells what is meant, so threads that often have it are not what is asked for.
+"""
 _NEIGHBOUR = 0.5
 """How much a message counts for the next one when the messages are chosen that are ranked."""
 _MOST_WORDS = 40

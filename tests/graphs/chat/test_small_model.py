@@ -61,6 +61,7 @@ def test_of_several_passages_those_with_the_closest_paragraph_count() -> None:
 def test_the_grammar_names_the_numbers_that_may_be_cited() -> None:
     grammar = citing_options([1, 3])["extra_body"]["grammar"]
     assert 'cite ::= "[" ("1" | "3") "]"' in grammar
+    assert '(gap sentence)* | "Nothing in your documents matches this."' in grammar
     assert "Nothing in your documents matches this." in citing_options([])["extra_body"]["grammar"]
 
 

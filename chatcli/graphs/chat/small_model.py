@@ -39,6 +39,12 @@ _ADDRESSING = re.compile(
     | \byou\s+are\s+(now\b|an?\s+(ai|assistant|language\s+model|chatbot))
     | \b(language\s+models?|chatbots?|llms?|ai\s+assistants?)\b.{0,40}
       \b(must|should|please|answer|reply|respond|ignore)\b
+    | \b(answer|reply|response)\s+to\s+(any|all|every|each)\s+questions?\b | \binstead\s+of\s+an\s+answer\b
+    | \bonly\s+(right|correct)\s+(answer|reply|response)\b | \b(user|developer)\s+(now\s+)?(asks?|wants?|tells?)\s+you\b
+    | \b(antworte|beantworte|antwoord|r[ée]pond|respond|rispond|отве[чт])\w*\b.{0,60}
+      \b(wort|woord|mot|palabra|palavra|parola|слов\w*)\b
+    | \b(ignor\w+|игнорир\w+)\b.{0,40}\b(instructions|instrucciones|instruções|istruzioni|anweisungen|инструкц\w+)
+    | 忽略.{0,6}(内容|指令|指示) | [只仅].?(回答|回复)
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -14,6 +14,7 @@ from datetime import datetime
 from heapq import nlargest
 from itertools import chain, islice
 from math import log1p
+from operator import attrgetter
 from typing import Any
 
 from chatcli.ranking.search import Scope, Weights
@@ -133,7 +134,7 @@ def as_matches(found: Sequence[FoundExchange], words: str, limit: int) -> list[M
     Else those that have most of them come first.
     """
     fewest = min((each.missing for each in found), default=0)
-    chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=_missing)
+    chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=attrgetter("missing"))
     rows = [(each.talk, role, text) for each in chosen for role, text in each.said.messages]
     query = " OR ".join(term.query for term in question_terms(words) if not term.is_name)
     with closing(in_memory()) as database:
@@ -151,10 +152,6 @@ _SNIPPETS = (
     f"SELECT rowid, snippet(shown, 0, '{MATCH_START}', '{MATCH_END}', '...', {SNIPPET_WORDS})"  # noqa: S608 - constants
     " FROM shown WHERE shown MATCH ? ORDER BY rowid LIMIT ?"
 )
-
-
-def _missing(found: FoundExchange) -> int:
-    return found.missing
 
 
 def _day(moment: str) -> str:

@@ -46,6 +46,8 @@ class Weights:
     answered: float = 0.37
     """The share of the question that one of the best passages covers, with its neighbours, if it has an answer. It is
     measured by the rarity of words; one that no passage has counts most."""
+    telling: float = 0.0
+    """How rare those words must be together, as a share of the rarity of a word that a single passage has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class _Weighed:
     rarity: float
-    """The term's inverse document frequency."""
+    """The term's inverse document frequency, times its weight."""
     rows: Mapping[int, float]
     """By passage how much the term says about it, between 0 and 1."""
     is_name: bool
@@ -115,11 +117,11 @@ def find_matches(
         terms.append(_Weighed(rarity, _presence(db, word, ranked[:_LOOKED_UP]), word.is_name))
         _add(scores, terms[-1])
     mass = sum(rarity * _demand(term, counts[term]) for term, rarity in (*rare, *common))
-    most = 2 * (mass + sum(term.rarity for term in terms if term.is_name))
+    most = 2 * (mass + sum(term.rarity for term in terms if term.is_name and term.rows))
     windows = {passage: scores[passage] + _window(terms, passage, weights.neighbour) for passage in ranked}
     best = nlargest(max(limit, _DECIDING), windows, key=windows.__getitem__)
     covered = max((_coverage(terms, passage) for passage in best[:_DECIDING]), default=0.0)
-    weak = covered < weights.answered * mass
+    weak = covered < max(weights.answered * mass, weights.telling * _rarity(1, scope))
     scored = ((passage, windows[passage] / most) for passage in best[:limit])
     return [Match(passage, score, score, _missing(terms, passage), weak) for passage, score in scored]
 
@@ -145,13 +147,18 @@ def _by_rarity(counts: Mapping[Term, int], scope: Scope) -> tuple[list[tuple[Ter
     common: list[tuple[Term, float]] = []
     left = _MOST_ROWS
     for term, count in sorted(counts.items(), key=lambda item: item[1]):
-        rarity = log1p((scope.count + _TYPICAL - count + 0.5) / (count + 0.5))
+        rarity = term.weight * _rarity(count, scope)
         if count <= left or not rare:
             rare.append((term, rarity))
             left -= count
         elif len(common) < _MOST_COMMON:
             common.append((term, rarity))
     return rare, common
+
+
+def _rarity(count: int, scope: Scope) -> float:
+    """Return the inverse document frequency of a word that `count` passages of `scope` have."""
+    return log1p((scope.count + _TYPICAL - count + 0.5) / (count + 0.5))
 
 
 def _presence(db: sqlite3.Connection, term: Term, passages: Sequence[int]) -> dict[int, float]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,11 +92,7 @@ def _rerank(question: str, matches: Sequence[Match], text_of: Callable[[Match], 
         replace(match, score=(match.score + _WEIGHT * max(0.0, cosine)) / (1 + _WEIGHT))
         for match, cosine in zip(matches, [*cosines, *[0.0] * len(matches)], strict=False)
     ]
-    return sorted(ranked[: len(keys)], key=_descending) + ranked[len(keys) :]
-
-
-def _descending(match: Match) -> float:
-    return -match.score
+    return sorted(ranked[: len(keys)], key=attrgetter("score"), reverse=True) + ranked[len(keys) :]
 
 
 def _vector(text: str) -> "np.ndarray[Any, Any]":

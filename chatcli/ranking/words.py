@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from unicodedata import category, normalize
 
 _CAMEL = re.compile(r"\b[A-Za-z0-9]*(?:[a-z0-9][A-Z]|[A-Z][A-Z][a-z])[A-Za-z0-9]*")
@@ -21,6 +22,8 @@ _UNSPACED = re.compile(
     "]+"
 )
 _LONGEST_PHRASE = 6
+_TOGETHER = 0.3
+"""How much it counts, beside the words, that two words of a question stand side by side in a text, too."""
 TABLE = """CREATE VIRTUAL TABLE words USING fts5 (
     place, text, content = '', tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
 )"""
@@ -92,16 +95,23 @@ class Term:
     query: str
     """It as a quoted string of FTS5's query language: nothing that a user types is syntax."""
     is_name: bool = False
-    """Whether it is a name whose parts are terms, too: `read_file`, `readFile`, `os.path`."""
+    """Whether its parts are terms, too: `read_file`, `readFile`, `os.path`, and two words side by side."""
     is_pair: bool = False
     """Whether it is a pair of characters in a script without spaces, perhaps of two words."""
+    weight: float = 1.0
+    """How much it counts."""
 
 
 def question_terms(question: str) -> list[Term]:
-    """Return the words and names of `question`, each once. Function words are left out unless there is nothing else."""
-    terms = list(dict.fromkeys(_terms(plain_letters(question))))
+    """Return the words, names and pairs of words of `question`, each once; function words if there is nothing else."""
+    question = plain_letters(question)
+    terms = list(dict.fromkeys(_terms(question)))
     telling = [term for term in terms if term.query.strip('"') not in FUNCTION_WORDS]
-    return telling or terms
+    known = {term.query for term in telling}
+    words = _words(_UNSPACED.sub(" ", question.lower()))
+    together = (_quoted(" ".join(pair)) for pair in pairwise(words) if FUNCTION_WORDS.isdisjoint(pair))
+    pairs = [Term(pair, is_name=True, weight=_TOGETHER) for pair in dict.fromkeys(together) if pair not in known]
+    return telling + pairs or terms
 
 
 def _terms(question: str) -> Iterator[Term]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from heapq import nlargest
 from itertools import chain, islice
 from math import log1p
+from operator import attrgetter
 from typing import Any
 
 from chatcli.ranking.search import Scope, Weights
@@ -28,8 +29,11 @@ _POOL, _DRAWN = 400, 2000
 """How many messages are ranked, with their neighbours, and how many are drawn before one thread is left out."""
 _MOST_CHARACTERS, _AT_ONCE = 3_000_000, 50
 """Of all messages that are ranked, and how many messages are read at once."""
-_WEIGHTS = Weights(neighbour=0.6, answered=0.25)
-"""People ask about a conversation in fewer of its own words, and exchanges side by side are often about the same."""
+_WEIGHTS = Weights(neighbour=0.6, answered=0.3, telling=0.75)
+"""People ask about a conversation in fewer of its own words, and exchanges side by side are often about the same.
+
+In "What is the plan?" nothing but "plan" tells what is meant, so threads that often have it are not what is asked for.
+"""
 _NEIGHBOUR = 0.5
 """How much a message counts for the next one when the messages are chosen that are ranked."""
 _MOST_WORDS = 40
@@ -130,7 +134,7 @@ def as_matches(found: Sequence[FoundExchange], words: str, limit: int) -> list[M
     Else those that have most of them come first.
     """
     fewest = min((each.missing for each in found), default=0)
-    chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=_missing)
+    chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=attrgetter("missing"))
     rows = [(each.talk, role, text) for each in chosen for role, text in each.said.messages]
     query = " OR ".join(term.query for term in question_terms(words) if not term.is_name)
     with closing(in_memory()) as database:
@@ -148,10 +152,6 @@ _SNIPPETS = (
     f"SELECT rowid, snippet(shown, 0, '{MATCH_START}', '{MATCH_END}', '...', {SNIPPET_WORDS})"  # noqa: S608 - constants
     " FROM shown WHERE shown MATCH ? ORDER BY rowid LIMIT ?"
 )
-
-
-def _missing(found: FoundExchange) -> int:
-    return found.missing
 
 
 def _day(moment: str) -> str:

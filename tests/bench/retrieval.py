@@ -7,6 +7,7 @@ committed: LoCoMo is CC BY-NC.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,12 +32,12 @@ from chatcli.ranking.semantic import is_installed
 from chatcli.store.recall import MAX_EXCERPTS, recall
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.threads import SqliteThreads
+from tests.bench import standard_library
 from tests.bench.docs import OFF_TOPIC, is_exact, without_headings
 
 QUESTIONS = 500
 """The most questions of a set."""
 REPOSITORIES = {
-    "rajpurkar/SQuAD-explorer": "eee5fdbf62f8613a7812b03419e6b29617b74fd1",
     "Subhankar48/CS6370-Natural-Language-Processing": "8237a9dd07d5d050418e37ce0e1daa3458fd4945",
     "snap-research/locomo": "3eb6f2c585f5e1699204e3c3bdf7adc5c28cb376",
     "pallets/flask": "2ac89889f4cc330eabd50f295dcef02828522c69",
@@ -43,7 +45,13 @@ REPOSITORIES = {
     "encode/httpx": "ae1b9f66238f75ced3ced5e4485408435de10768",
     "fastapi/typer": "9a7b2e83f6b62c750d6026b0de9ebf2026a8b8fa",
 }
-"""Where the sets come from, each at one commit. The second one has the Cranfield collection as JSON."""
+"""Where the sets come from, each at one commit. The first one has the Cranfield collection as JSON."""
+SQUAD = (
+    "https://raw.githubusercontent.com/rajpurkar/SQuAD-explorer/eee5fdbf62f8613a7812b03419e6b29617b74fd1/dataset/"
+    "dev-v1.1.json"
+)
+"""One file of a large repository."""
+SQUAD_SHA256 = "95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9"
 FEWEST_WORDS, FEWEST_CHARACTERS = 3, 300
 """Of a heading that is a question, and of the text below it."""
 _HEADING = re.compile(r"#{1,6} +(.*)")
@@ -74,8 +82,14 @@ def fetched(name: str, data: Path) -> Path:
 
 def squad(data: Path, target: Path) -> Iterator[Asked]:
     """Write each paragraph of SQuAD 1.1 (dev) to a file; yield the questions."""
-    text = (fetched("rajpurkar/SQuAD-explorer", data) / "dataset/dev-v1.1.json").read_text()
-    paragraphs = [each for article in json.loads(text)["data"] for each in article["paragraphs"]]
+    source = data / SQUAD.rpartition("/")[2]
+    if not source.exists():
+        data.mkdir(parents=True, exist_ok=True)
+        urllib.request.urlretrieve(SQUAD, source)
+    content = source.read_bytes()
+    if hashlib.sha256(content).hexdigest() != SQUAD_SHA256:
+        raise ValueError(f"{source} is not the file that is pinned")
+    paragraphs = [each for article in json.loads(content)["data"] for each in article["paragraphs"]]
     for number, paragraph in enumerate(paragraphs):
         file = target / f"{number:04}.txt"
         file.write_text(paragraph["context"])
@@ -97,6 +111,15 @@ def cranfield(data: Path, target: Path) -> Iterator[Asked]:
             relevant.setdefault(str(each["query_num"]), set()).add(files[str(each["id"])])
     for each in queries:
         yield Asked(each["query"], frozenset(relevant.get(str(each["query number"]), ())))
+
+
+def modules(data: Path, target: Path) -> Iterator[Asked]:
+    """Write what Python says about its own modules; yield questions in other words than these texts have."""
+    del data
+    standard_library.write_modules(target)
+    for line in standard_library.QUESTIONS.strip().split("\n"):
+        question, _, names = line.rpartition(": ")
+        yield Asked(question, frozenset(target / f"{name}.txt" for name in names.split()))
 
 
 def documentation(name: str) -> Callable[[Path, Path], Iterator[Asked]]:
@@ -137,6 +160,7 @@ SETS: dict[str, Callable[[Path, Path], Iterator[Asked]]] = {
     "typer": documentation("fastapi/typer"),
     "cranfield": cranfield,
     "squad": squad,
+    "modules": modules,
 }
 
 
@@ -203,7 +227,8 @@ def measure_documents(name: str, data: Path, folder: Path) -> None:
                 again, each = searched(index, questions)
                 costs.append(each)
             BY_MEANING.set(False)
-        off_topic = [index.search(question) for question in OFF_TOPIC.split("\n") if question]
+        unanswered = standard_library.UNANSWERED if name == "modules" else OFF_TOPIC
+        off_topic = [index.search(question) for question in unanswered.split("\n") if question]
     plain = PlainBM25([(each.path, each.text) for each in passages])
     paths = [[each.path for each in hits] for hits in found]
     exact = [is_exact(each) for hits in found for each in hits[:10]]

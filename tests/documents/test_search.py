@@ -35,6 +35,15 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentIndex
         yield index
 
 
+def test_words_side_by_side_say_more_than_the_same_words_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The pressure in a high tower in summer.")
+    (tmp_path / "b.txt").write_text("A high pressure in the tower in summer.")
+    with DocumentIndex(tmp_path / "data" / "documents.db") as index:
+        index.update([str(tmp_path / "*.txt")])
+        assert [found.path.stem for found in index.search("high pressure")] == ["b", "a"]
+        assert [found.path.stem for found in index.search("high tower")] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("question", "name"),
     [

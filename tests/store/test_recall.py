@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatcli.store import recall as recall_module
+from chatcli.store.exchange_search import Said, Talk, rank_exchanges
 from chatcli.store.recall import MAX_CHARACTERS, Recalled, recall, without_recalled
 from chatcli.store.sqlite.threads import SqliteThreads
 from chatcli.store.threads import QuestionAndAnswer
@@ -84,3 +85,13 @@ def test_nothing_is_found_for_no_words_and_in_no_other_thread() -> None:
     assert look(exchange("here", "needle", "x")) == Recalled("", ())
     assert look(exchange("a", "needle", "x"), words='"?!') == Recalled("", ())
     assert recall_module.A_THREAD < recall_module.MAX_EXCERPTS
+
+
+def test_one_word_that_many_exchanges_have_does_not_tell_what_is_meant() -> None:
+    said = [Said(2 * number, [("user", f"I plan my garden, part {number}")]) for number in range(6)]
+    said += [Said(20 + 2 * number, [("user", f"a question about things, part {number}")]) for number in range(20)]
+    said.append(Said(80, [("user", "we plan the festival at the harbour")]))
+    talks = [Talk("a", "A title", DAY, said)]
+    assert all(each.weak for each in rank_exchanges(talks, "What is the plan?", 9))
+    assert not any(each.weak for each in rank_exchanges(talks, "What is the plan for the festival?", 9))
+    assert not any(each.weak for each in rank_exchanges(talks, "harbour", 9))

@@ -39,6 +39,12 @@ _ADDRESSING = re.compile(
     | \byou\s+are\s+(now\b|an?\s+(ai|assistant|language\s+model|chatbot))
     | \b(language\s+models?|chatbots?|llms?|ai\s+assistants?)\b.{0,40}
       \b(must|should|please|answer|reply|respond|ignore)\b
+    | \b(answer|reply|response)\s+to\s+(any|all|every|each)\s+questions?\b | \binstead\s+of\s+an\s+answer\b
+    | \bonly\s+(right|correct)\s+(answer|reply|response)\b | \b(user|developer)\s+(now\s+)?(asks?|wants?|tells?)\s+you\b
+    | \b(antworte|beantworte|antwoord|r[ée]pond|respond|rispond|отве[чт])\w*\b.{0,60}
+      \b(wort|woord|mot|palabra|palavra|parola|слов\w*)\b
+    | \b(ignor\w+|игнорир\w+)\b.{0,40}\b(instructions|instrucciones|instruções|istruzioni|anweisungen|инструкц\w+)
+    | 忽略.{0,6}(内容|指令|指示) | [只仅].?(回答|回复)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -51,9 +57,10 @@ _TASK = (
 )
 _EXAMPLE_PASSAGES = (
     "[1] # Tea\n\nGreen tea brews for three minutes at 80 degrees. Black tea needs boiling water.\n\n"
-    "[2] # Cups\n\nThe cups are in the left cupboard.\n\nQuestion: How do I make green tea?"
+    "[2] # Cups\n\nCups are washed by hand.\n\nQuestion: How do I make green tea?"
 )
 _EXAMPLE_ANSWER = "Pour on water of 80 degrees and wait for three minutes [1]."
+_EXAMPLE_UNANSWERED = "[1] # Coffee\n\nGrind the beans for each cup.\n\nQuestion: What does a cup of coffee cost?"
 
 MAX_ABOUT = 100
 """The longest question, in characters, that may be about the model itself."""
@@ -100,7 +107,7 @@ _ANSWERS = (
 # In the notation of llama.cpp (GBNF). Within a sentence, a dot is followed by a character, as in 0.5 and setup.md, but
 # by no capital: with one the next sentence would begin.
 _GRAMMAR = r"""
-root ::= sentence (gap sentence)*
+root ::= sentence (gap sentence)* | "NOTHING"
 gap ::= " " | "\n" "\n"?
 sentence ::= item? char+ end
 item ::= [0-9] [0-9]? ". " | "- "
@@ -118,7 +125,8 @@ def is_small(model: Model) -> bool:
 
 def example() -> list[BaseMessage]:
     """Return the messages that show the model how to answer; they come before the newest question."""
-    return [HumanMessage(f"{_TASK}\n\n{_EXAMPLE_PASSAGES}"), AIMessage(_EXAMPLE_ANSWER)]
+    asked, unanswered = HumanMessage(f"{_TASK}\n\n{_EXAMPLE_PASSAGES}"), HumanMessage(_EXAMPLE_UNANSWERED)
+    return [asked, AIMessage(_EXAMPLE_ANSWER), unanswered, AIMessage(NOTHING)]
 
 
 def about_itself(state: ChatState, model: Model) -> ChatState:
@@ -227,5 +235,5 @@ def stems(text: str) -> set[str]:
 def citing_options(numbers: Sequence[int]) -> dict[str, Any]:
     """Return the options of a request whose answer cites passages with these `numbers`, below 10; or none of them."""
     allowed = " | ".join(f'"{number}"' for number in numbers)
-    grammar = _GRAMMAR.replace("NUMBERS", f"({allowed})") if numbers else _NOTHING_GRAMMAR
+    grammar = _GRAMMAR.replace("NUMBERS", f"({allowed})").replace("NOTHING", NOTHING) if numbers else _NOTHING_GRAMMAR
     return {"extra_body": {"grammar": grammar}}

@@ -1,9 +1,10 @@
 """Recognises questions about the local model itself, which it answers with what is true and nothing else."""
 
 # Told by its prompt who it is and that nothing leaves the computer, the smallest model said yes to 14 of 24 questions
-# like "Will my code be sent to a server?". Neither can the larger one tell which questions are about it: of 20 others
-# it took 16 for such. So words decide: a clause is about the model if it has none that about_model.toml does not list,
-# as "Python" or "nginx", speaks to the model or of what the user types, and asks about one of the topics.
+# like "Will my code be sent to a server?". Neither can the larger one tell which questions are about it: it took 16 of
+# 20 others for such. So words decide: a clause is about the model if each of its words is listed in about_model.toml
+# (any other subject, such as "Python", is a word that is not), if it speaks to the model or of what the user types, and
+# if it asks about one of the topics.
 
 import json
 import re
@@ -18,13 +19,15 @@ from typing import Any, Self
 from chatcli import fences
 from chatcli.graphs.chat.state import ChatState
 from chatcli.models.model import About, Model
-from chatcli.ranking.words import plain_letters
+from chatcli.ranking.words import FUNCTION_WORDS, plain_letters
 from chatcli.sessions.history import newest_turn
 
 LONGEST = 300
 """The longest question, in characters, that may be about the model."""
-_SHORTEST_TYPO = 5
-"""The shortest word that may be one of the lists with a mistake."""
+_LONGEST_ALONE = 100
+"""The longest that has no text of which it may speak as "this"."""
+_SHORTEST_TYPO, _MOST_TYPOS = 5, 2
+"""The shortest word that may be one of the lists with a mistake, and how many a clause may have."""
 _ALIKE = 0.84
 """How alike the two are, of 1; that is one letter of six, or two that changed places."""
 _WORD = re.compile(r"[\u3040-\u9fff]|\d+\w?|[^\W\d_\u3040-\u9fff]+")
@@ -33,13 +36,14 @@ _CLAUSE = re.compile(r"[,、]|\b(?:and|or|but|whether|if|because|since|und|oder|
 _QUOTE = re.compile('["“”„«»`<>=(){}「」]')
 """What others are quoted with, and code."""
 _ACTION = re.compile(
-    r"\bhow (?:to|(?:do|can|could|should|would) (?:i|we))\b"
+    r"\b(?:do|did) you know\b|\bhow (?:to|(?:do|can|could|should|would) (?:i|we))\b"
     r"|\b(?:can|could|may|should|do) (?:i|we) (?!be\b|need|trust|paste|type|enter|use\b)"
     r"|(?:\b(?:can|could|would) you |^)(?:please )?(?:run|save|keep|store|send|share|record|log|upload|open|read)\b"
-    r"|\bwie \w+ (?:ich|man)\b|\bcomment (?:puis|faire|je|on)\b|\bcomo (?:puedo|hago)\b",
+    r"|\bw(?:ie|o) \w+ (?:ich|man)\b|\bcomment (?:puis|faire|je|on)\b|\bcomo (?:puedo|hago)\b",
     re.MULTILINE,
 )
 """What the user wants to do, or wants done."""
+_FUNCTION_WORDS = frozenset(map(plain_letters, FUNCTION_WORDS))
 _HOW = re.compile(r"\bhow (?:old|big|large|small|many)\b")
 _LISTS = ("who", "where", "sent", "seen", "you", "mine", "here", "other")
 _WHO, _WHERE, _PRIVATE, _SEEN = range(4)
@@ -66,19 +70,24 @@ class _Language:
     def of(cls, table: dict[str, Any]) -> Self:
         """Return the language of `table`."""
         who, where, sent, seen, you, mine, here, other = (frozenset(table[name].split()) for name in _LISTS)
-        words = frozenset[str]().union(who, where, sent, seen, you, mine, here, other)
+        words = _FUNCTION_WORDS.union(who, where, sent, seen, you, mine, here, other)
         what, tasks = tuple(table["what"].split(", ")), tuple(table["task"].split())
         return cls((who, where, sent, seen), you, mine, here, words, what, tasks, table["facts"], table["by"])
 
     def topic(self, clause: str, *, alone: bool) -> int | None:
         """Return the index of the fact that `clause` asks for; None for another question."""
-        words = [self._listed(word) for word in _WORD.findall(clause)]
+        words = _WORD.findall(clause)
         said = frozenset(words)
-        if not words or not all(words):
-            return None
         yours = said & self.you
         here = alone and said & self.here
         mine = said & self.mine or here
+        unlisted = [word for word in said - self.words if not word[0].isdigit()]
+        if not (yours or mine) or len(unlisted) > _MOST_TYPOS:
+            return None
+        meant = [self._without_mistake(word) for word in unlisted]
+        if not all(meant):
+            return None
+        said = said.union(meant)
         asked = [topic for topic, listed in enumerate(self.topics) if said & listed]
         if _SEEN in asked and mine and alone:
             return _SEEN
@@ -88,10 +97,8 @@ class _Language:
             return _WHO
         return _WHERE if _WHERE in asked and (yours or here) else None
 
-    def _listed(self, word: str) -> str:
-        """Return the word of the lists that `word` is, perhaps with a mistake; empty for none."""
-        if word in self.words or word[0].isdigit():
-            return word
+    def _without_mistake(self, word: str) -> str:
+        """Return the word of the lists that `word` seems to be; empty for none."""
         alike = get_close_matches(word, self.words, 1, _ALIKE) if len(word) >= _SHORTEST_TYPO else []
         return alike[0] if alike else ""
 
@@ -127,6 +134,7 @@ def answer(question: str, about: About, *, alone: bool) -> str:
         return ""
     if any(word.startswith(one.tasks) for one in _languages() for word in _WORD.findall(asked)):
         return ""
+    alone = alone and len(asked) <= _LONGEST_ALONE
     for one in _languages():
         topics: list[int | None] = []
         for sentence in _SENTENCE.split(asked):

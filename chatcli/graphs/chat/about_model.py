@@ -65,6 +65,7 @@ class _Language:
     tasks: tuple[str, ...]
     facts: Sequence[str]
     by: str
+    tools: str
 
     @classmethod
     def of(cls, table: dict[str, Any]) -> Self:
@@ -72,7 +73,8 @@ class _Language:
         who, where, sent, seen, you, mine, here, other = (frozenset(table[name].split()) for name in _LISTS)
         words = _FUNCTION_WORDS.union(who, where, sent, seen, you, mine, here, other)
         what, tasks = tuple(table["what"].split(", ")), tuple(table["task"].split())
-        return cls((who, where, sent, seen), you, mine, here, words, what, tasks, table["facts"], table["by"])
+        said = table["facts"], table["by"], table["tools"]
+        return cls((who, where, sent, seen), you, mine, here, words, what, tasks, *said)
 
     def topic(self, clause: str, *, alone: bool) -> int | None:
         """Return the index of the fact that `clause` asks for; None for another question."""
@@ -95,7 +97,9 @@ class _Language:
             return _PRIVATE
         if (_WHO in asked and (yours or here)) or any(f" {each} " in f" {' '.join(words)} " for each in self.what):
             return _WHO
-        return _WHERE if _WHERE in asked and (yours or here) else None
+        if _WHERE in asked:
+            return _WHERE if yours or here else _PRIVATE
+        return None
 
     def _without_mistake(self, word: str) -> str:
         """Return the word of the lists that `word` seems to be; empty for none."""
@@ -109,22 +113,23 @@ def _languages() -> list[_Language]:
     return [_Language.of(table) for table in tomllib.loads(text).values()]
 
 
-def about_options(state: ChatState, model: Model) -> dict[str, Any]:
+def about_options(state: ChatState, model: Model, *, tools: bool) -> dict[str, Any]:
     """Return the options of a request to `model` that lets it say what is true of it; none for other questions.
 
-    With a system prompt of the user, it is who that says.
+    `tools` says whether it has tools, which may do more. With a system prompt of the user, it is who that says.
     """
     messages = state.get("messages", [])
     if model.about is None or not messages or state.get("system") or state.get("template"):
         return {}
     place = newest_turn(messages)
     text = str(messages[place].text)
-    alone = fences.question_alone(text)
-    said = answer(alone, model.about, alone=place == 0 and alone == text.strip())
+    typed = fences.question_alone(text)
+    alone = place == 0 and typed == text.strip() and state.get("found") is None
+    said = answer(typed, model.about, alone=alone, tools=tools)
     return {"extra_body": {"grammar": f"root ::= {json.dumps(said, ensure_ascii=False)}"}} if said else {}
 
 
-def answer(question: str, about: About, *, alone: bool) -> str:
+def answer(question: str, about: About, *, alone: bool, tools: bool = False) -> str:
     """Return what is true of the model that `about` names, if `question` is about it; else an empty text.
 
     `alone` says that nothing came before it or along with it, so that "this" is the conversation.
@@ -141,6 +146,7 @@ def answer(question: str, about: About, *, alone: bool) -> str:
             parts = [one.topic(clause, alone=alone) for clause in _CLAUSE.split(sentence)]
             topics += parts if any(part is not None for part in parts) else [one.topic(sentence, alone=alone)]
         if facts := [one.facts[topic] for topic in dict.fromkeys(topics) if topic is not None]:
+            facts += [one.tools] if tools and set(topics) - {None, _WHO} else []
             by = one.by.format(maker=about.maker) if about.maker else ""
             return " ".join(facts).format(title=about.title, by=by)
     return ""

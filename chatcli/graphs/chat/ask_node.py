@@ -179,10 +179,11 @@ async def _ask(
 ) -> AIMessage:
     """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
     model = runtime.context.model
-    cites = numbers is not None and is_small(model)
-    options = citing_options(numbers or ()) if cites else {}
-    if numbers is None and runtime.context.schema is None and not offer.tools:
-        options = about_options(state, model)
+    # The local server takes a grammar only without tools.
+    if options := about_options(state, model, tools=bool(offer.tools)) if runtime.context.schema is None else {}:
+        offer = OfferedTools()
+    elif numbers is not None and is_small(model) and not offer.tools:
+        options = citing_options(numbers)
     try:
         return await _answer(context.messages, runtime, offer, options)
     except Exception as error:

@@ -45,6 +45,7 @@ SEEN = "I see only what you type and the files that you attach. Nothing of that 
         ("Is my data used for training?", PRIVATE),
         ("Before I continue: is this being recorded?", PRIVATE),
         ("Where does my data go?", PRIVATE),
+        ("Where do my files go?", PRIVATE),
         ("Is it safe to paste passwords here?", PRIVATE),
         (
             "I have confidential code. If I paste it here, does it get uploaded, or can I be sure it stays here?",
@@ -68,7 +69,7 @@ SEEN = "I see only what you type and the files that you attach. Nothing of that 
 )
 def test_a_question_about_the_model_is_answered_by_facts(question: str, said: str) -> None:
     assert answer(question, ABOUT, alone=True) == said
-    grammar = about_options({"messages": [HumanMessage(question)]}, MODEL)["extra_body"]["grammar"]
+    grammar = about_options({"messages": [HumanMessage(question)]}, MODEL, tools=False)["extra_body"]["grammar"]
     assert grammar == f'root ::= "{said}"'
 
 
@@ -111,7 +112,7 @@ def test_a_question_about_the_model_is_answered_by_facts(question: str, said: st
 )
 def test_other_questions_are_asked_as_they_are(question: str) -> None:
     assert answer(question, ABOUT, alone=True) == ""
-    assert about_options({"messages": [HumanMessage(question)]}, MODEL) == {}
+    assert about_options({"messages": [HumanMessage(question)]}, MODEL, tools=False) == {}
 
 
 def test_beside_a_file_or_an_earlier_turn_this_is_not_the_conversation() -> None:
@@ -119,15 +120,21 @@ def test_beside_a_file_or_an_earlier_turn_this_is_not_the_conversation() -> None
     file = fenced([('<file name="a.py">', "x = 1")], marker, "</file>")
     earlier: list[BaseMessage] = [HumanMessage("What is Rust?"), AIMessage("A language.")]
     for text, told in (("Who made this?", False), ("Is this safe?", False), ("Who made you?", True)):
-        assert bool(about_options({"messages": [HumanMessage(f"{text}\n\n{file}")]}, MODEL)) is told
-        assert bool(about_options({"messages": [*earlier, HumanMessage(text)]}, MODEL)) is told
-        assert about_options({"messages": [HumanMessage(text)]}, MODEL)
+        assert bool(about_options({"messages": [HumanMessage(f"{text}\n\n{file}")]}, MODEL, tools=False)) is told
+        assert bool(about_options({"messages": [*earlier, HumanMessage(text)]}, MODEL, tools=False)) is told
+        assert about_options({"messages": [HumanMessage(text)]}, MODEL, tools=False)
 
 
 def test_a_system_prompt_of_the_user_says_who_it_is() -> None:
     asked = [HumanMessage("Who are you?")]
-    assert about_options({"messages": [*asked], "system": "You are a pirate."}, MODEL) == {}
+    assert about_options({"messages": [*asked], "system": "You are a pirate."}, MODEL, tools=False) == {}
 
 
 def test_a_model_without_a_known_maker_names_none() -> None:
     assert answer("Who made you?", About("My model", ""), alone=True) == "I am My model, a language model."
+
+
+def test_what_tools_may_do_is_not_denied() -> None:
+    for question, more in (("Do you send my files to OpenAI?", True), ("Who made you?", False)):
+        said = answer(question, ABOUT, alone=True, tools=True)
+        assert said.endswith(" With tools I can do more, if you allow it.") is more

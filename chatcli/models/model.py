@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -115,6 +115,13 @@ class Endpoint:
         return redact(text, [*([self.key] if self.key else []), *secrets_of(os.environ)])
 
 
+class About(NamedTuple):
+    """A model's name, and who made it if that is known."""
+
+    title: str
+    maker: str
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A chat model and its facts."""
@@ -124,8 +131,8 @@ class Model:
     limits: Limits
     default_system: str = ""
     """Sent if the thread has no system prompt."""
-    about: str = ""
-    """What the model is and who made it, if it runs on this machine."""
+    about: About | None = None
+    """What it says that it is, if it runs on this machine."""
     address: str = ""
     """The server's address, for error messages."""
     key: Secret | None = None

@@ -154,7 +154,7 @@ def test_a_server_is_tried_before_its_url_is_kept(terminal: OpenTerminal, home: 
     for url, message in (
         ("localhost:8000", "a URL starts with http:// or https://"),
         (f"{CLOSED}/v1", "can't be reached"),
-        (server.base_url.removesuffix("/v1"), "lists no models (status 404)"),
+        (server.base_url.removesuffix("/v1"), f"/v1: {server.base_url}"),
     ):
         tty.wait_for("Base URL (")
         tty.send_line(url)
@@ -164,7 +164,7 @@ def test_a_server_is_tried_before_its_url_is_kept(terminal: OpenTerminal, home: 
     tty.wait_for(lambda text: text.count(QUESTION) == 2)
     tty.send("b")
     tty.send_line(f"{server.base_url}/")
-    tty.wait_for("gpt-fake answers there")
+    tty.wait_for("Using gpt-fake, the first of 2 models there")
     tty.wait_for_prompt()
     tty.send_line("hello")
     tty.wait_for("You said: hello")
@@ -178,7 +178,7 @@ def test_a_server_that_wants_a_key_is_given_one(terminal: OpenTerminal, home: Ho
     tty = terminal(size=(80, 24))
     tty.wait_for(QUESTION)
     tty.send("b")
-    for key, message in (("sk-wrong", "refused the key"), (SECRET, "gpt-fake answers there")):
+    for key, message in (("sk-wrong", "refused the key"), (SECRET, "Using gpt-fake, the first of 2 models there")):
         tty.wait_for("Base URL (")
         tty.send_line(server.base_url)
         # What is typed before this question is shown would be echoed.

@@ -138,6 +138,15 @@ def test_a_schema_is_a_grammar_to_the_local_model(local: Chat) -> None:
     assert set(result.json()) == {"city", "population"}
 
 
+def test_with_tools_it_answers_about_itself_and_from_documents(local: Chat, tmp_path: Path) -> None:
+    (tmp_path / "setup.md").write_text("# Setup\n\nThe service listens on port 8080.\n")
+    asked = local("--tools", "Wer hat dich gemacht?", timeout=120)
+    assert asked.stdout == f"Ich bin {QWEN.title}, ein Sprachmodell von {QWEN.maker}.\n", asked
+    # The server takes a grammar, by which it cites, only without tools.
+    asked = local("--tools", "--docs", str(tmp_path), "Which port does the service listen on?", timeout=120)
+    assert asked.returncode == 0, asked
+
+
 def test_a_script_is_a_conversation_with_the_local_model(local: Chat) -> None:
     played = local(
         "--script",

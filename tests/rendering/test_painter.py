@@ -37,6 +37,15 @@ def test_a_change_above_the_last_line_is_synchronized() -> None:
     assert terminal.lines() == ["one", "2", "three"]
 
 
+@pytest.mark.parametrize("after", ["x" * 19 + "y", "x" * 19, "x"])
+def test_what_replaces_a_line_that_was_too_wide_is_whole(after: str) -> None:
+    terminal = Terminal(20, 5)
+    painter = Painter(terminal.console)
+    painter.update(lines("x" * 19 + "yz"))
+    painter.update(lines(after, "z"))
+    assert terminal.lines() == [after, "z"]
+
+
 @given(st.lists(st.tuples(LINES, st.integers(0, 9)), max_size=8))
 def test_the_screen_shows_the_last_lines_of_each_kind(updates: list[tuple[list[str], int]]) -> None:
     terminal = Terminal(20, 60)

@@ -214,11 +214,8 @@ class _FirstRun:
             except ChatcliError as error:
                 self._report_error(error)
             else:
-                self._report(
-                    f"{models[0]} answers there, the first of {len(models)}."
-                    if models[1:]
-                    else f"{models[0]} answers there."
-                )
+                which = f", the first of {len(models)} models there. To change it: /model" if models[1:] else ""
+                self._report(f"Using {models[0]}{which}")
                 self._save_url(url)
                 if key is not None:
                     self._save_key(PROVIDERS[OPENAI], key)
@@ -292,9 +289,8 @@ async def _served(url: str, key: Secret | None) -> list[str]:
     except ValueError:
         models = []
     if not models:
-        raise UsageError(
-            f"{shown} lists no models (status {response.status_code})", remedy="Most base URLs end in /v1."
-        )
+        remedy = f"Most base URLs end in /v1: {shown}/v1"
+        raise UsageError(f"{shown} lists no models (status {response.status_code})", remedy=remedy)
     return models
 
 

@@ -11,13 +11,14 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
+from chatcli.graphs.chat.about_model import about_options
 from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.approval_node import review_calls
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, request_limit
 from chatcli.graphs.chat.offer import OfferedTools, offered_tools
 from chatcli.graphs.chat.passages import with_passages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
-from chatcli.graphs.chat.small_model import about_options, citing_options, is_small
+from chatcli.graphs.chat.small_model import citing_options, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
 from chatcli.memory.prompt_context import PromptContext
@@ -60,7 +61,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     if turn.model.keeps_conversation:
         update |= _report_unsent(state, runtime)
     try:
-        answer = await _ask(fitted, runtime, offer, numbers)
+        answer = await _ask(fitted, state, runtime, offer, numbers)
     except CutAnswerError:
         raise  # the part that was shown can't be taken back
     except RefusedError as error:
@@ -69,7 +70,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         fitted, left_out = _fit_less(fitted, {**sent, **update}, turn, offer, error)
         update |= left_out
         _report(fitted, state, runtime)
-        answer = await _ask(fitted, runtime, offer, numbers)
+        answer = await _ask(fitted, state, runtime, offer, numbers)
     if "refused" in update:
         notice = "the unanswered questions before this one are no longer sent: the model refused the request with them"
         runtime.stream_writer({"notice": notice})
@@ -170,12 +171,19 @@ def _report_unsent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
 
 
 async def _ask(
-    context: FittedContext, runtime: Runtime[TurnContext], offer: OfferedTools, numbers: Sequence[int] | None
+    context: FittedContext,
+    state: ChatState,
+    runtime: Runtime[TurnContext],
+    offer: OfferedTools,
+    numbers: Sequence[int] | None,
 ) -> AIMessage:
     """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
     model = runtime.context.model
-    cites = numbers is not None and is_small(model)
-    options = citing_options(numbers or ()) if cites else about_options(context.messages, model)
+    # The local server takes a grammar only without tools.
+    if options := about_options(state, model, tools=bool(offer.tools)) if runtime.context.schema is None else {}:
+        offer = OfferedTools()
+    elif numbers is not None and is_small(model) and not offer.tools:
+        options = citing_options(numbers)
     try:
         return await _answer(context.messages, runtime, offer, options)
     except Exception as error:

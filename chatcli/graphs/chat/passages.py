@@ -15,7 +15,7 @@ from chatcli.documents.find import shown_path
 from chatcli.documents.passage import Passage
 from chatcli.events import DocumentsFound
 from chatcli.graphs.chat.context import request_limit, system_messages
-from chatcli.graphs.chat.small_model import about_itself, around_question, example, is_small
+from chatcli.graphs.chat.small_model import around_question, example, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.message import FoundPassage, place_of
 from chatcli.models.model import Model
@@ -87,7 +87,7 @@ def with_passages(state: ChatState, turn: TurnContext, *, reserved: int = 0, lim
     # There are as many as fit what may be sent beside `reserved` tokens, and at most `limit`.
     retrieval, messages = state.get("found"), state.get("messages", [])
     if retrieval is None or not messages:
-        return about_itself(state, turn.model)
+        return state
     newest = newest_turn(messages)
     question, passages = messages[newest], retrieval["passages"][:limit]
     allowed = request_limit(turn, reserved)

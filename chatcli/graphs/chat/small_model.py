@@ -4,7 +4,6 @@
 # no sentence end without the number of a passage, and lets the answer begin with a fixed sentence where nothing was
 # found.
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +11,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.config.providers import LOCAL
-from chatcli.graphs.chat.state import ChatState
 from chatcli.message import FoundPassage
 from chatcli.models.model import Model
 from chatcli.ranking.words import FUNCTION_WORDS
-from chatcli.sessions.history import newest_turn
 
 NOTHING = "Nothing in your documents matches this."
 """How an answer begins where nothing was found."""
@@ -62,48 +59,6 @@ _EXAMPLE_PASSAGES = (
 _EXAMPLE_ANSWER = "Pour on water of 80 degrees and wait for three minutes [1]."
 _EXAMPLE_UNANSWERED = "[1] # Coffee\n\nGrind the beans for each cup.\n\nQuestion: What does a cup of coffee cost?"
 
-MAX_ABOUT = 100
-"""The longest question, in characters, that may be about the model itself."""
-_MEANT = re.compile(
-    r"\b(?:you|your|yours|yourself|u|(?:i|anything i|what i) (?:type|say|write|ask)"
-    r"|my (?:data|messages?|questions?|chats?|conversations?|files?|text|words|code|privacy|secrets?)"
-    r"|this (?:conversation|chat|model|program)|(?:model|ai|llm|bot) is this|is this private)\b",
-    re.IGNORECASE,
-)
-_ABOUT = re.compile(
-    r"\b(?:who (?:are|is|made|built|created|trained|developed)|(?:what|which) (?:\w+ ){0,2}(?:are (?:you|u)|is this)"
-    r"|your (?:name|maker|creator|developer|company|servers?|size)|what exactly are|about you(?:rself)?"
-    r"|(?:introduce|describe) yourself|where (?:are|do|does) (?:you|it|my)|make you|company|maker"
-    r"|(?:made|built|created|trained|developed) (?:you|by)|cloud|servers?|internet|online|offline|network|telemetry"
-    r"|private|privacy|confidential|secrets?|safe|leaves?|sent|send|upload(?:ed)?|share[ds]?|stored?|track(?:ed)?"
-    r"|collect(?:ed)?|learn from|(?:see|read) (?:my|what|this|files)|disk|folders?|openai|(?:chat)?gpt(?:-\w+)?|google"
-    r"|gemini|anthropic|claude|qwen|alibaba|big|parameters|local(?:ly)?|human|person|robot"
-    r"|happens to (?:my|what|the files))\b",
-    re.IGNORECASE,
-)
-_OTHER_TASK = re.compile(
-    r"\b(?:write|create|explain|help|translate|summari[sz]e|how (?:do|can|should|to)|should|better|best|examples?|mean"
-    r"|recommend|difference|list|function|bug|error|problem|mistake|pattern|above|word|poem|joke|story)\b",
-    re.IGNORECASE,
-)
-"""What a question has that is no question about the model, though it speaks to it."""
-_FACTS = _WHO, _WHERE, _PRIVATE, _SEEN = (
-    "I am {about}.",
-    "I run on your own computer, inside the program chat, without the internet. Nothing that you type leaves it.",
-    "Nothing that you type leaves your computer: no company and no server gets it.",
-    "I see only what you type and the files that you attach. Nothing of that leaves your computer.",
-)
-"""All that the model may say of itself."""
-_ANSWERS = (
-    ("Who are you?", _WHO),
-    ("Are you ChatGPT, or made by OpenAI?", _WHO),
-    ("Do you send what I type to a server?", _PRIVATE),
-    ("Is this private? Who can read it?", _PRIVATE),
-    ("Can you open my folders?", _SEEN),
-    ("Where do you run?", _WHERE),
-    ("Do you work offline?", _WHERE),
-)
-
 # In the notation of llama.cpp (GBNF). Within a sentence, a dot is followed by a character, as in 0.5 and setup.md, but
 # by no capital: with one the next sentence would begin.
 _GRAMMAR = r"""
@@ -127,44 +82,6 @@ def example() -> list[BaseMessage]:
     """Return the messages that show the model how to answer; they come before the newest question."""
     asked, unanswered = HumanMessage(f"{_TASK}\n\n{_EXAMPLE_PASSAGES}"), HumanMessage(_EXAMPLE_UNANSWERED)
     return [asked, AIMessage(_EXAMPLE_ANSWER), unanswered, AIMessage(NOTHING)]
-
-
-def about_itself(state: ChatState, model: Model) -> ChatState:
-    """Return `state` as it is sent: with a system prompt and answers about `model` if its newest question is about it.
-
-    Other questions go without, since a prompt that says who the model is made it do 2 of 20 everyday tasks less.
-    """
-    messages = state.get("messages", [])
-    place = newest_turn(messages)
-    text = str(messages[place].text) if messages else ""
-    if state.get("system") or state.get("template") or not model.about or not _is_about_model(text):
-        return state
-    said = [(HumanMessage(asked), AIMessage(answer.format(about=model.about))) for asked, answer in _ANSWERS]
-    told = [message for pair in said for message in pair]
-    system = f"{_about_system(model)} {model.default_system}".strip()
-    return {**state, "system": system, "messages": [*messages[:place], *told, *messages[place:]]}
-
-
-def about_options(messages: Sequence[BaseMessage], model: Model) -> dict[str, Any]:
-    """Return the options of a request to `model` with `messages`, which `about_itself` has made; none for others.
-
-    The answer is one of the facts. Told them by the prompt alone, the smallest model said yes to 14 of 24 questions
-    like "Will my code be sent to a server?"; choosing among them, it says nothing false.
-    """
-    if not (model.about and messages and str(messages[0].text).startswith(_about_system(model))):
-        return {}
-    facts = " | ".join(json.dumps(fact.format(about=model.about)) for fact in _FACTS)
-    return {"extra_body": {"grammar": f"root ::= {facts}"}}
-
-
-def _about_system(model: Model) -> str:
-    place = "You run on the user's own computer, inside the program chat."
-    return f"You are {model.about}. {place} Nothing that the user types leaves it."
-
-
-def _is_about_model(question: str) -> bool:
-    meant = len(question) <= MAX_ABOUT and _MEANT.search(question) and _ABOUT.search(question)
-    return bool(meant) and not _OTHER_TASK.search(question)
 
 
 def around_question(passages: Sequence[FoundPassage], marker: str, question: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalSe
 from chatcli.models.local.fetch import require_override
 from chatcli.models.local.pulled import find_model, override_name
 from chatcli.models.local.weights import KNOWN_WEIGHTS
-from chatcli.models.model import Limits, Model, Tokenizer
+from chatcli.models.model import About, Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
 from chatcli.models.openai import NO_KEY, chat_client
 from chatcli.models.openai_stream import STREAM_HOOKS
@@ -57,7 +57,7 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
         client,
         Limits(window=weights.window, answer=answer, history=min(HISTORY, weights.window // 2)),
         default_system=SYSTEM if known else "",
-        about=weights.about,
+        about=About(weights.title, weights.maker),
         address="the local model",
         tokenizer=embedded_tokenizer(http),
         close=http.aclose,

@@ -59,15 +59,6 @@ class Weights:
     """Who made the model, if that is known."""
 
     @property
-    def about(self) -> str:
-        """What the model is, and who made it, as its system prompt says it."""
-        return (
-            f"{self.title}, a small language model made by {self.maker}"
-            if self.maker
-            else f"{self.title}, a language model"
-        )
-
-    @property
     def cache_file(self) -> Path:
         """Where the file is, if it was fetched."""
         if self.own_path:

@@ -190,7 +190,9 @@ class Painter:
     def _draw(self, index: int, new: Line, written: int = 0) -> None:
         """Draw the line `index`, of which the first `written` characters are on the screen."""
         old = self._shown[index] if index < len(self._shown) else EMPTY
-        keep = max(_common(old, new), written)
+        room = self._console.width
+        # The end of a line that is wider than the screen was written over its last cell.
+        keep = written if width_of(old) > room else max(_common(old, new), written)
         self._go(index)
         addition = _addition(old, new) if self._at_end else 0
         if addition:
@@ -199,15 +201,15 @@ class Painter:
             self._parts.append(f"\x1b[{column + 1}G" if column else "\r")
         rest = _after(new, keep)
         width = width_of(new)
-        certain = width <= self._console.width and _CERTAIN.fullmatch(plain_text(new)) is not None
+        certain = width <= room and _CERTAIN.fullmatch(plain_text(new)) is not None
         # No character is wider than two cells.
-        self._write_text(rest, certain or 2 * len(plain_text(new)) <= self._console.width)
-        if width < width_of(old):
+        self._write_text(rest, certain or 2 * len(plain_text(new)) <= room)
+        if width < min(width_of(old), room):
             self._parts.append(_ERASE_LINE)
         # After a character in the last column, terminals differ in where the cursor is.
-        self._column = width if certain and width < self._console.width else None
-        self._at_end = width < self._console.width
-        self._wraps = certain and width == self._console.width and bool(rest)
+        self._column = width if certain and width < room else None
+        self._at_end = width < room
+        self._wraps = certain and width == room and bool(rest)
 
     def _write_text(self, line: Line, fits: bool) -> None:
         text = self._encoder.encode(line)

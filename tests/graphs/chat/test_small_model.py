@@ -1,14 +1,10 @@
 """What a small local model gets of a passage."""
 
 import pytest
-from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import HumanMessage, SystemMessage
 
 from chatcli.graphs.chat.small_model import (
     MAX_EXCERPT,
     MAX_PARAGRAPH,
-    about_itself,
-    about_options,
     around_question,
     citing_options,
     closest,
@@ -16,8 +12,6 @@ from chatcli.graphs.chat.small_model import (
     for_readers,
 )
 from chatcli.message import FoundPassage
-from chatcli.models.model import Limits, Model
-from chatcli.models.names import ModelName
 
 TEXT = f"""# Installing Larkspur
 
@@ -127,38 +121,3 @@ def test_a_line_that_addresses_the_model_is_left_out(line: str) -> None:
 )
 def test_a_line_for_readers_stays(line: str) -> None:
     assert for_readers(line) == line
-
-
-@pytest.mark.parametrize(
-    ("question", "told"),
-    [
-        ("Who are you?", True),
-        ("What are you?", True),
-        ("what exactly are you", True),
-        ("Tell me about yourself.", True),
-        ("Describe yourself in a sentence.", True),
-        ("Do you send my files to OpenAI?", True),
-        ("Will my code be sent to a server?", True),
-        ("can anyone see this conversation online", True),
-        ("is this private", True),
-        ("which model is this", True),
-        ("What's your name?", True),
-        ("Where does my data go?", True),
-        ("Who was the first person on the moon?", False),
-        ("What's my name?", False),
-        ("Can you write a story about a private island?", False),
-        ("What is the difference between your local and the global variables?", False),
-        ("Can you see the bug in my files?", False),
-        ("How do I share my files with a server?", False),
-        ("What are prime numbers?", False),
-        ("Tell me about yoga.", False),
-    ],
-)
-def test_a_question_about_the_model_is_asked_with_what_it_is(question: str, told: bool) -> None:
-    model = Model(ModelName("local", "x"), FakeListChatModel(responses=[]), Limits(), about="X, made by Y")
-    sent = about_itself({"messages": [HumanMessage(question)]}, model)
-    assert ("X, made by Y" in sent.get("system", "")) is told
-    assert (len(sent["messages"]) > 1) is told
-    assert sent["messages"][-1].text == question
-    options = about_options([SystemMessage(sent.get("system", "Be short.")), *sent["messages"]], model)
-    assert ("I am X, made by Y." in str(options)) is told

@@ -1,0 +1,152 @@
+"""Recognises questions about the local model itself, which it answers with what is true and nothing else."""
+
+# Told by its prompt who it is and that nothing leaves the computer, the smallest model said yes to 14 of 24 questions
+# like "Will my code be sent to a server?". Neither can the larger one tell which questions are about it: it took 16 of
+# 20 others for such. So words decide: a clause is about the model if each of its words is listed in about_model.toml
+# (any other subject, such as "Python", is a word that is not), if it speaks to the model or of what the user types, and
+# if it asks about one of the topics.
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any, Self
+
+from chatcli import fences
+from chatcli.graphs.chat.state import ChatState
+from chatcli.models.model import About, Model
+from chatcli.ranking.words import FUNCTION_WORDS, plain_letters
+from chatcli.sessions.history import newest_turn
+
+LONGEST = 300
+"""The longest question, in characters, that may be about the model."""
+_LONGEST_ALONE = 100
+"""The longest that has no text of which it may speak as "this"."""
+_SHORTEST_TYPO, _MOST_TYPOS = 5, 2
+"""The shortest word that may be one of the lists with a mistake, and how many a clause may have."""
+_ALIKE = 0.84
+"""How alike the two are, of 1; that is one letter of six, or two that changed places."""
+_WORD = re.compile(r"[\u3040-\u9fff]|\d+\w?|[^\W\d_\u3040-\u9fff]+")
+_SENTENCE = re.compile(r"[.!?;:\n…。]+")
+_CLAUSE = re.compile(r"[,、]|\b(?:and|or|but|whether|if|because|since|und|oder|ob|wenn|weil|et|y)\b")
+_QUOTE = re.compile('["“”„«»`<>=(){}「」]')
+"""What others are quoted with, and code."""
+_ACTION = re.compile(
+    r"\b(?:do|did) you know\b|\bhow (?:to|(?:do|can|could|should|would) (?:i|we))\b"
+    r"|\b(?:can|could|may|should|do) (?:i|we) (?!be\b|need|trust|paste|type|enter|use\b)"
+    r"|(?:\b(?:can|could|would) you |^)(?:please )?(?:run|save|keep|store|send|share|record|log|upload|open|read)\b"
+    r"|\bw(?:ie|o) \w+ (?:ich|man)\b|\bcomment (?:puis|faire|je|on)\b|\bcomo (?:puedo|hago)\b",
+    re.MULTILINE,
+)
+"""What the user wants to do, or wants done."""
+_FUNCTION_WORDS = frozenset(map(plain_letters, FUNCTION_WORDS))
+_HOW = re.compile(r"\bhow (?:old|big|large|small|many)\b")
+_LISTS = ("who", "where", "sent", "seen", "you", "mine", "here", "other")
+_WHO, _WHERE, _PRIVATE, _SEEN = range(4)
+"""The indexes of the facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Language:
+    """A table of about_model.toml."""
+
+    topics: tuple[frozenset[str], ...]
+    """The words of each fact's topic."""
+    you: frozenset[str]
+    mine: frozenset[str]
+    here: frozenset[str]
+    words: frozenset[str]
+    """All words."""
+    what: tuple[str, ...]
+    tasks: tuple[str, ...]
+    facts: Sequence[str]
+    by: str
+    tools: str
+
+    @classmethod
+    def of(cls, table: dict[str, Any]) -> Self:
+        """Return the language of `table`."""
+        who, where, sent, seen, you, mine, here, other = (frozenset(table[name].split()) for name in _LISTS)
+        words = _FUNCTION_WORDS.union(who, where, sent, seen, you, mine, here, other)
+        what, tasks = tuple(table["what"].split(", ")), tuple(table["task"].split())
+        said = table["facts"], table["by"], table["tools"]
+        return cls((who, where, sent, seen), you, mine, here, words, what, tasks, *said)
+
+    def topic(self, clause: str, *, alone: bool) -> int | None:
+        """Return the index of the fact that `clause` asks for; None for another question."""
+        words = _WORD.findall(clause)
+        said = frozenset(words)
+        yours = said & self.you
+        here = alone and said & self.here
+        mine = said & self.mine or here
+        unlisted = [word for word in said - self.words if not word[0].isdigit()]
+        if not (yours or mine) or len(unlisted) > _MOST_TYPOS:
+            return None
+        meant = [self._without_mistake(word) for word in unlisted]
+        if not all(meant):
+            return None
+        said = said.union(meant)
+        asked = [topic for topic, listed in enumerate(self.topics) if said & listed]
+        if _SEEN in asked and mine and alone:
+            return _SEEN
+        if _PRIVATE in asked and (yours or mine):
+            return _PRIVATE
+        if (_WHO in asked and (yours or here)) or any(f" {each} " in f" {' '.join(words)} " for each in self.what):
+            return _WHO
+        if _WHERE in asked:
+            return _WHERE if yours or here else _PRIVATE
+        return None
+
+    def _without_mistake(self, word: str) -> str:
+        """Return the word of the lists that `word` seems to be; empty for none."""
+        alike = get_close_matches(word, self.words, 1, _ALIKE) if len(word) >= _SHORTEST_TYPO else []
+        return alike[0] if alike else ""
+
+
+@cache
+def _languages() -> list[_Language]:
+    text = files(__package__).joinpath("about_model.toml").read_text(encoding="utf-8")
+    return [_Language.of(table) for table in tomllib.loads(text).values()]
+
+
+def about_options(state: ChatState, model: Model, *, tools: bool) -> dict[str, Any]:
+    """Return the options of a request to `model` that lets it say what is true of it; none for other questions.
+
+    `tools` says whether it has tools, which may do more. With a system prompt of the user, it is who that says.
+    """
+    messages = state.get("messages", [])
+    if model.about is None or not messages or state.get("system") or state.get("template"):
+        return {}
+    place = newest_turn(messages)
+    text = str(messages[place].text)
+    typed = fences.question_alone(text)
+    alone = place == 0 and typed == text.strip() and state.get("found") is None
+    said = answer(typed, model.about, alone=alone, tools=tools)
+    return {"extra_body": {"grammar": f"root ::= {json.dumps(said, ensure_ascii=False)}"}} if said else {}
+
+
+def answer(question: str, about: About, *, alone: bool, tools: bool = False) -> str:
+    """Return what is true of the model that `about` names, if `question` is about it; else an empty text.
+
+    `alone` says that nothing came before it or along with it, so that "this" is the conversation.
+    """
+    asked = _HOW.sub("what", plain_letters(question).casefold())
+    if len(asked) > LONGEST or _QUOTE.search(asked) or _ACTION.search(asked):
+        return ""
+    if any(word.startswith(one.tasks) for one in _languages() for word in _WORD.findall(asked)):
+        return ""
+    alone = alone and len(asked) <= _LONGEST_ALONE
+    for one in _languages():
+        topics: list[int | None] = []
+        for sentence in _SENTENCE.split(asked):
+            parts = [one.topic(clause, alone=alone) for clause in _CLAUSE.split(sentence)]
+            topics += parts if any(part is not None for part in parts) else [one.topic(sentence, alone=alone)]
+        if facts := [one.facts[topic] for topic in dict.fromkeys(topics) if topic is not None]:
+            facts += [one.tools] if tools and set(topics) - {None, _WHO} else []
+            by = one.by.format(maker=about.maker) if about.maker else ""
+            return " ".join(facts).format(title=about.title, by=by)
+    return ""

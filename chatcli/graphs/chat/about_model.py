@@ -39,10 +39,15 @@ _ACTION = re.compile(
     r"\b(?:do|did) you know\b|\bhow (?:to|(?:do|can|could|should|would) (?:i|we))\b"
     r"|\b(?:can|could|may|should|do) (?:i|we) (?!be\b|need|trust|paste|type|enter|use\b)"
     r"|(?:\b(?:can|could|would) you |^)(?:please )?(?:run|save|keep|store|send|share|record|log|upload|open|read)\b"
-    r"|\bw(?:ie|o) \w+ (?:ich|man)\b|\bcomment (?:puis|faire|je|on)\b|\bcomo (?:puedo|hago)\b",
+    r"|\bw(?:ie|o) \w+ (?:ich|man)\b|\bcomment (?:puis|faire|je|on)\b|\bcomo (?:puedo|hago)\b"
+    r"|\A(?:i|we|my|our|ich|wir|mein\w*|je|nous|mon|ma|mes|yo|mi|mis)\b(?!.*\b(?:know|tell|you)\b)[^?]*\Z",
     re.MULTILINE,
 )
-"""What the user wants to do, or wants done."""
+"""What the user wants to do, wants done, or tells."""
+_FAULT = frozenset(("not", "t", "cannot", "why", "nicht", "warum", "wieso", "pas", "pourquoi", "no"))
+"""What a question about the user's own work has that does not do what it should."""
+_GIVEN = frozenset(("code", "text", "texte", "texto", "file", "datei", "fichier", "archivo", "document"))
+"""What "this" is more likely than the conversation."""
 _FUNCTION_WORDS = frozenset(map(plain_letters, FUNCTION_WORDS))
 _HOW = re.compile(r"\bhow (?:old|big|large|small|many)\b")
 _LISTS = ("who", "where", "sent", "seen", "you", "mine", "here", "other")
@@ -81,10 +86,10 @@ class _Language:
         words = _WORD.findall(clause)
         said = frozenset(words)
         yours = said & self.you
-        here = alone and said & self.here
+        here = alone and said & self.here and not said & _GIVEN
         mine = said & self.mine or here
         unlisted = [word for word in said - self.words if not word[0].isdigit()]
-        if not (yours or mine) or len(unlisted) > _MOST_TYPOS:
+        if not (yours or (mine and not said & _FAULT)) or len(unlisted) > _MOST_TYPOS:
             return None
         meant = [self._without_mistake(word) for word in unlisted]
         if not all(meant):
@@ -97,9 +102,7 @@ class _Language:
             return _PRIVATE
         if (_WHO in asked and (yours or here)) or any(f" {each} " in f" {' '.join(words)} " for each in self.what):
             return _WHO
-        if _WHERE in asked:
-            return _WHERE if yours or here else _PRIVATE
-        return None
+        return _WHERE if _WHERE in asked and (yours or here) else None
 
     def _without_mistake(self, word: str) -> str:
         """Return the word of the lists that `word` seems to be; empty for none."""

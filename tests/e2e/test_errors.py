@@ -37,13 +37,14 @@ from tests.fakes.steps import (
 GRAPHS = Path(__file__).parent.parent / "sample_graphs"
 NO_THREADS = """
 import threading
-started, start = [], threading._start_new_thread
+name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"  # 3.13
+started, start = [], getattr(threading, name)
 def start_few(*arguments, **options):
     if len(started) >= {allowed}:
         raise RuntimeError("can't start new thread")
     started.append(1)
     return start(*arguments, **options)
-threading._start_new_thread = start_few
+setattr(threading, name, start_few)
 """
 """A sitecustomize.py: what Python does where the user has as many processes as they may have."""
 

@@ -28,8 +28,8 @@ _TEMPORARY = ("TMPDIR", "TMP", "TEMP")
 _TMP, _SHM, _NOTHING, _PLAN = "tmp", "shm", "nothing", "plan"
 _REFUSED = re.compile(r"Read-only file system|Permission denied|Operation not permitted")
 _UNREACHABLE = re.compile(
-    r"[Cc]ould not resolve|Temporary failure in name resolution|Name or service not known|EAI_AGAIN|getaddrinfo"
-    r"|Network is unreachable|[Cc]ouldn't connect|Failed to establish a new connection|_socket\.socket|[Cc]reate socket"
+    r"[Cc]ould(?:n't| not) (?:connect|resolve)|Temporary failure in name resolution|Name or service not known|EAI_AGAIN"
+    r"|getaddrinfo|Network is unreachable|Failed to establish a new connection|_socket\.socket|[Cc]reate socket"
 )
 _WORD = re.compile(r"[^\s\0:'\"`,()]*[^\s\0:'\"`,().]")
 _SHOWN = 3

@@ -136,10 +136,10 @@ def test_a_conversation_asks_once_about_a_projects_servers(
     home: Home, terminal: OpenTerminal, fake: FakeOpenAI
 ) -> None:
     notes = write_project(home)
-    opened = terminal()
+    opened = terminal(size=(500, 30))  # no path is long enough to break a line
     opened.wait_for("Its MCP servers would be started")
     opened.wait_for("Trust it until it changes?")
-    assert SERVER in opened.text().replace("\n", "")
+    assert SERVER in opened.text()
     opened.send_line("n")
     opened.wait_for_prompt()
     again = terminal()

@@ -43,10 +43,8 @@ async def call(session: McpSession, tool: BaseTool, arguments: dict[str, Any]) -
 
 async def main(url: str) -> str:
     """Return the reason why the server can't be used; empty if it can."""
-    scenario, context = (
-        os.environ["MCP_CONFORMANCE_SCENARIO"],
-        json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}")),
-    )
+    scenario = os.environ["MCP_CONFORMANCE_SCENARIO"]
+    context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
     client_id = CLIENT_DOCUMENT if scenario == "auth/basic-cimd" else context.get("client_id")
     server = McpServer(url=url, client_id=client_id, client_secret=context.get("client_secret"))
     if scenario.startswith("auth/"):

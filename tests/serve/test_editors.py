@@ -129,10 +129,9 @@ def test_an_editor_asks_approves_writes_and_cancels(chat: Chat, fake: FakeOpenAI
         assert text in shown
     assert (chat.home.work / "notes.txt").read_text() == "The harbour opens at ten.\n"
     lines = recorded((root / "wire").read_text(), str(root))
-    ends = [line["agent"].partition(" ")[2] for line in lines if " stopped: " in line.get("agent", "")]
+    reasons = [kind.partition(" stopped: ")[2] for line in lines if " stopped: " in (kind := line.get("agent", ""))]
     refused = "cancelled" if isinstance(driven.rejects, Hang) else "end_turn"
-    reasons = ["end_turn", "end_turn", refused, "end_turn", "cancelled", "end_turn"]
-    assert [end.partition(": ")[2] for end in ends] == reasons
+    assert reasons == ["end_turn", "end_turn", refused, "end_turn", "cancelled", "end_turn"]
     if os.environ.get("UPDATE_SNAPSHOTS"):
         (FOLDER / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 

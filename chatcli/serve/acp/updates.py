@@ -292,8 +292,7 @@ def history(messages: Sequence[Any], updates: Updates) -> Iterator[Fields]:
             for call in message.tool_calls:
                 yield updates.start(str(call["id"]), call["name"], call["args"])
         elif message.type == "tool":
-            name = message.name or ""
-            event = events.ToolCallFinished(message.tool_call_id, name, str(message.text), message.status)
+            event = events.ToolCallFinished(message.tool_call_id, message.name or "", str(message.text), message.status)
             yield from updates.of(event)
 
 

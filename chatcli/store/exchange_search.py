@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import nlargest
 from itertools import chain, islice
@@ -29,11 +29,10 @@ _POOL, _DRAWN = 400, 2000
 """How many messages are ranked, with their neighbours, and how many are drawn before one thread is left out."""
 _MOST_CHARACTERS, _AT_ONCE = 3_000_000, 50
 """Of all messages that are ranked, and how many messages are read at once."""
-_WEIGHTS = Weights(neighbour=0.6, answered=0.3, telling=0.75)
-"""People ask about a conversation in fewer of its own words, and exchanges side by side are often about the same.
-
-In "What is the plan?" nothing but "plan" tells what is meant, so threads that often have it are not what is asked for.
-"""
+_TOPIC = Weights(neighbour=0.6, answered=0.3)
+"""People ask about a conversation in fewer of its own words, and exchanges side by side are often about the same."""
+_QUESTION = replace(_TOPIC, telling=0.75)
+"""In "What is the plan?" only "plan" tells what is meant, and many exchanges may have it. Alone it is a topic."""
 _NEIGHBOUR = 0.5
 """How much a message counts for the next one when the messages are chosen that are ranked."""
 _MOST_WORDS = 40
@@ -107,8 +106,9 @@ def rank_exchanges(
             ((number, _day(talk.updated_at), index_words(said.text)) for number, (talk, said) in rows.items()),
         )
         scope = Scope([(0, number + 1)], max(total, len(rows)), len(rows))
+        weights = _TOPIC if FUNCTION_WORDS.isdisjoint(words_in(words)) else _QUESTION
         matches = rank_matches(
-            database, words, scope, limit, lambda match: rows[match.passage][1].text, _WEIGHTS, cached=cached
+            database, words, scope, limit, lambda match: rows[match.passage][1].text, weights, cached=cached
         )
     return [FoundExchange(*rows[match.passage], match.missing, match.weak) for match in matches]
 

@@ -94,4 +94,5 @@ def test_one_word_that_many_exchanges_have_does_not_tell_what_is_meant() -> None
     talks = [Talk("a", "A title", DAY, said)]
     assert all(each.weak for each in rank_exchanges(talks, "What is the plan?", 9))
     assert not any(each.weak for each in rank_exchanges(talks, "What is the plan for the festival?", 9))
-    assert not any(each.weak for each in rank_exchanges(talks, "harbour", 9))
+    assert not any(each.weak for each in rank_exchanges(talks, "What about the harbour?", 9))
+    assert not any(each.weak for each in rank_exchanges(talks, "plan", 9))  # a topic

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -133,7 +134,7 @@ def test_a_store_names_no_documents(chat: Chat, fake: FakeOpenAI, home: Home) ->
     chat("-t", "a", "--docs", "docs", "How do I frobnicate?")
     store = home.root / ".local" / "share" / "chatcli" / "threads.db"
     other = home.work / "other.db"
-    with sqlite3.connect(store) as db, sqlite3.connect(other) as copy:
+    with closing(sqlite3.connect(store)) as db, closing(sqlite3.connect(other)) as copy:
         db.backup(copy)
     result = chat("--store", f"sqlite:///{other}", "-t", "a", "--format", "jsonl", "How do I frobnicate?")
     assert result.returncode == 0

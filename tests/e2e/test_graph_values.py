@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_configurable_keys_reach_the_config_and_not_the_store(chat: Chat) -> Non
     answer = "user_id='secret-7', limit={'a': 1}, thread_id='t'"
     assert ok(chat(*spec("by_config"), *given, "-t", "t", "hi")) == answer
     assert ok(chat("-t", "t", "hi")) == answer
-    with sqlite3.connect(chat.home.root / ".local/share/chatcli" / "threads.db") as store:
+    with closing(sqlite3.connect(chat.home.root / ".local/share/chatcli" / "threads.db")) as store:
         rows = store.execute("SELECT metadata FROM checkpoints").fetchall()
     assert rows
     assert not any(b"secret-7" in bytes(row[0]) for row in rows)

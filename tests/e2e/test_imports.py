@@ -15,7 +15,7 @@ pytestmark = pytest.mark.executable
 OWN = {"chatcli"}
 TYPER = {"annotated_doc", "shellingham", "typer"}
 THREADS = OWN | TYPER | {"platformdirs"}
-_NO_PACKAGES = {"imported package", "org", "__main__", "sitecustomize", "usercustomize"}
+_NO_PACKAGES = {"imported package", "org", "__main__", "sitecustomize", "usercustomize", "apport_python_hook"}
 """The report's head, what `copy` looks for in Jython, and what an installation may bring along."""
 PROMPT = OWN | {"platformdirs", "prompt_toolkit", "wcwidth"}
 BEHIND = {

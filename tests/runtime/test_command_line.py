@@ -93,7 +93,9 @@ def _as_typer_reads(line: list[str]) -> tuple[dict[str, object], list[str]] | No
         return None
     if context.meta:
         return None
-    return {name: value for name, value in given_settings(context.params).items() if value is not None}, context.args
+    given = given_settings(context.params).items()
+    # Before 0.26, Typer gives tuples.
+    return {key: list(one) if isinstance(one, tuple) else one for key, one in given if one is not None}, context.args
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)

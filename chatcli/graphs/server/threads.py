@@ -21,6 +21,7 @@ from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
 from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.message import MessageShown, human_role
+from chatcli.sessions.thread import TITLE_LENGTH
 from chatcli.store.threads import (
     Journal,
     Match,
@@ -45,8 +46,6 @@ TALK = "chatcli_talk"
 branch, the title, and the checkpoints at which the thread was emptied."""
 ASKED = "chatcli_asked"
 """In the metadata of a checkpoint: the ID of the question of its run."""
-TITLE_LENGTH = 60
-"""Characters of the first question that become the title of a thread."""
 _SPEAKERS = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 Row = Mapping[str, Any]
 """A thread, a state or a message."""

@@ -206,6 +206,15 @@ class AnswerReader:
             if self.has_gap and streamed.depth != 0 and not streamed.dropped:  # a step that was run again
                 yield from self._drop(streamed)
 
+    @property
+    def has_several_writers(self) -> bool:
+        """Whether several nodes wrote the answer; those that run side by side end in any order."""
+        return len({self._streamed[key].node for key in self._held}) > 1
+
+    def arrange(self, messages: Sequence[BaseMessage]) -> None:
+        """Put the texts of the answer into the order of `messages`, those of the state."""
+        self._held = {str(message.id): None for message in messages if message.id in self._held} | self._held
+
     def finish(self) -> Iterator[StreamEvent]:
         """Yield the events that were kept back; the stream has ended."""
         yield from self._read_early_results()

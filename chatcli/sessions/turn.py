@@ -157,7 +157,12 @@ class RunningTurn:
             await self._read_unstreamed()
 
     async def _read_unstreamed(self) -> None:
-        """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
+        """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`.
+
+        Texts of several nodes come in the order of the state.
+        """
+        if self._reader.has_several_writers:
+            self._reader.arrange(await self.thread.messages())
         by_state = self.thread.node is None and not self.thread.answer_nodes
         complete = self._reader.content and not self._reader.has_gap
         if not by_state or complete or isinstance(self.graph_input, Command):

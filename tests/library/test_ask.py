@@ -341,6 +341,22 @@ def test_a_failed_turn_is_a_runtime_error_that_says_why() -> None:
     assert (failure.code, failure.retryable, failure.thread_id) == ("internal", False, "t")
 
 
+def test_the_answers_of_nodes_side_by_side_come_in_the_order_of_the_state() -> None:
+    right_ended = asyncio.Event()
+
+    async def left(state: MessagesState) -> dict[str, Any]:
+        await right_ended.wait()
+        return {"messages": [AIMessage("left")]}
+
+    async def right(state: MessagesState) -> dict[str, Any]:
+        right_ended.set()
+        return {"messages": [AIMessage("right")]}
+
+    both = StateGraph(MessagesState).add_node(left).add_node(right).add_edge(START, "left").add_edge(START, "right")
+    answer = asyncio.run(chatcli.ask(both, "hi", thread="sides"))
+    assert answer.content == "left\n\nright"
+
+
 @pytest.mark.parametrize("place", ["node", "async_node", "task", "parallel", "branch", "tools"])
 def test_a_graph_that_ends_the_program_fails_its_turn_alone(place: str) -> None:
     def make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:

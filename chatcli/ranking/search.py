@@ -145,12 +145,15 @@ def _by_rarity(counts: Mapping[Term, int], scope: Scope) -> tuple[list[tuple[Ter
     """
     rare: list[tuple[Term, float]] = []
     common: list[tuple[Term, float]] = []
-    left = _MOST_ROWS
+    left, has_word = _MOST_ROWS, False
     for term, count in sorted(counts.items(), key=lambda item: item[1]):
         rarity = term.weight * _rarity(count, scope)
-        if count <= left or not rare:
+        # The rarest word that there is decides where to look, however common: a name alone would find too little.
+        is_first = not (has_word or term.is_name)
+        if count <= left or is_first:
             rare.append((term, rarity))
             left -= count
+            has_word |= bool(is_first and count)
         elif len(common) < _MOST_COMMON:
             common.append((term, rarity))
     return rare, common

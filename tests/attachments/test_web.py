@@ -133,8 +133,10 @@ def test_a_page_has_limits_of_size_and_time(web: FakeWeb) -> None:
     with pytest.raises(NetworkError, match=r"within 0\.3 seconds"):
         fetch(f"{web.url}/slow", timeout=0.3)
     assert web.dripped == []
-    with pytest.raises(NetworkError, match=r"within 0\.3 seconds"):
-        fetch(f"{web.url}/interim", timeout=0.3)
+    asked = len(web.hosts)
+    while len(web.hosts) == asked:  # under load, the time may be over before the server is asked
+        with pytest.raises(NetworkError, match=r"within 0\.3 seconds"):
+            fetch(f"{web.url}/interim", timeout=0.3)
     assert web.left.wait(30)
 
 

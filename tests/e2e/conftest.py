@@ -19,6 +19,7 @@ class OpenTerminal(Protocol):
         env: Mapping[str, str] | None = None,
         size: tuple[int, int] = (100, 30),
         piped: str | None = None,
+        typed: str = "",
     ) -> Terminal: ...
 
 
@@ -32,10 +33,16 @@ def terminal(chat: Chat, home: Home) -> Iterator[OpenTerminal]:
             env: Mapping[str, str] | None = None,
             size: tuple[int, int] = (100, 30),
             piped: str | None = None,
+            typed: str = "",
         ) -> Terminal:
-            argv = [str(EXECUTABLE), *args]
             opened = Terminal(
-                argv, env={**home.env, **(env or {})}, cwd=home.work, size=size, piped=piped, forks=chat.forks
+                [str(EXECUTABLE), *args],
+                env={**home.env, **(env or {})},
+                cwd=home.work,
+                size=size,
+                piped=piped,
+                typed=typed,
+                forks=chat.forks,
             )
             stack.callback(opened.close)
             return opened

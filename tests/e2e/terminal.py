@@ -39,8 +39,9 @@ Settings = list[int | list[bytes | int]]
 class Terminal:
     """Runs `argv` in a terminal of `size` (columns, lines) and keeps what it shows, scrollback included.
 
-    With `piped`, its standard input is a pipe that holds that text. With `forks`, `argv` is the program that it
-    runs, with its arguments, and takes no time for imports where its environment allows that.
+    With `piped`, its standard input is a pipe that holds that text. `typed` is typed before it starts. With `forks`,
+    `argv` is the program that it runs, with its arguments, and takes no time for imports where its environment allows
+    that.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Terminal:
         cwd: Path,
         size: tuple[int, int] = (100, 30),
         piped: str | None = None,
+        typed: str = "",
         forks: ForkServer | None = None,
     ) -> None:
         self._master, self._slave = pty.openpty()
@@ -63,6 +65,7 @@ class Terminal:
         self.raw = b""
         self._set_size(size)
         self.settings_before = self.settings()
+        os.write(self._master, typed.encode())
         forked = forks and self._fork(forks, argv[1:], env, cwd, piped)
         self.process: Process = forked or subprocess.Popen(
             ["/bin/sh", "-c", _IN_TERMINAL if piped is None else _PIPED, os.ttyname(self._slave), *argv],

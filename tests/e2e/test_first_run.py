@@ -78,8 +78,7 @@ def assert_asks_no_more(terminal: OpenTerminal) -> None:
 def test_one_screen_asks_what_should_answer_and_leaving_changes_nothing(
     terminal: OpenTerminal, home: Home, typed: str, step: str, key: str, code: int
 ) -> None:
-    tty = terminal(size=(80, 24))
-    tty.send("k\n")  # before the question: no answer to it
+    tty = terminal(size=(80, 24), typed="k\n")  # before the question: no answer to it
     shown = tty.wait_for(QUESTION)
     assert len(shown.splitlines()) < 24
     assert all(word in shown for word in (QWEN.title, "491 MB", "about 1 min", "OpenAI or Anthropic", "base URL"))

@@ -45,6 +45,8 @@ def _vector(*numbers: float) -> bytes:
 
 @pytest.mark.parametrize("has_numpy", [True, False])
 def test_the_distance_of_two_vectors(monkeypatch: pytest.MonkeyPatch, *, has_numpy: bool) -> None:
+    if has_numpy:
+        pytest.importorskip("numpy")
     monkeypatch.setattr("chatcli.store.items._has_numpy", lambda: has_numpy)
     assert cosine_distance(_vector(3, 4), _vector(6, 8)) == pytest.approx(0)
     assert cosine_distance(_vector(3, 4), _vector(-8, 6)) == pytest.approx(1)

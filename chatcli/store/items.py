@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
@@ -133,7 +133,9 @@ def open_sqlite_items(
         for table in ITEM_TABLES:
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
             refuse_foreign_table(table, {name for (name,) in rows}, str(path))
-        store = SqliteStore(_WithCosines(connection), deserializer=_read_value, index=index, ttl=ttl)  # type: ignore[arg-type]
+        # It passes everything else on, so that it does for a connection.
+        like_connection = cast("sqlite3.Connection", _WithCosines(connection))
+        store = SqliteStore(like_connection, deserializer=_read_value, index=index, ttl=ttl)
         with lock_folder(path.parent):
             store.setup()
         yield store

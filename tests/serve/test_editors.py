@@ -101,7 +101,7 @@ def test_an_editor_asks_approves_writes_and_cancels(chat: Chat, fake: FakeOpenAI
     driven, root = EDITORS[name], chat.home.root
     plugins = Path(os.environ.get("CHATCLI_TEST_PLUGINS", "none")).resolve()
     if shutil.which(name) is None or not all((plugins / plugin).is_dir() for plugin in driven.plugins):
-        pytest.skip(f"{name} or its plugins are missing")
+        pytest.skip(f"{name} or its plugins (.ci/editors, CHATCLI_TEST_PLUGINS) are missing")
     prepare(chat, fake, driven.rejects)
     played = [{name: getattr(step, name) for name in ("say", "decision", "cancels")} for step in STEPS]
     (root / "steps.json").write_text(json.dumps(played))

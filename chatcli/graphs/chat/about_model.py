@@ -133,7 +133,7 @@ def about_options(state: ChatState, model: Model, *, tools: bool) -> dict[str, A
 
 
 def answer(question: str, about: About, *, alone: bool, tools: bool = False) -> str:
-    """Return what is true of the model that `about` names, if `question` is about it; else an empty text.
+    """Return a true answer to a `question` about the model `about`; an empty text for any other question.
 
     `alone` says that nothing came before it or along with it, so that "this" is the conversation.
     """

@@ -30,6 +30,7 @@ from chatcli.events import (
     TurnStarted,
 )
 from chatcli.message import MessageShown
+from chatcli.models.early_connection import connect_early
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.prices import dollars, has_price, spent, table_name
 from chatcli.roles import Setup, opening_model, switched_model
@@ -82,6 +83,8 @@ class Conversation:
         self._stopped = False
         self._chosen_model: ModelName | None = None
         self._first = True
+        self._connects = composed.is_plain and not composed.stored
+        """Whether the server of `model_name` is not connected to yet; a thread may remember another one."""
         self._warming: asyncio.Task[None] | None = None
         self._storing: asyncio.Task[None] | None = None
         self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.chat_session)
@@ -92,6 +95,13 @@ class Conversation:
         """Whether the newest question, for which no session could be opened, is stored; None if one was."""
         self._waiting_notices: list[Notice] = []
         """Notices that came while no turn ran."""
+
+    def expect_question(self) -> None:
+        """Make ready for a question that is being typed: write no title, and connect to the model's server."""
+        self.title_writer.stop()
+        if self._connects:
+            self._connects = False
+            connect_early(self.model_name, self._settings)
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""

@@ -17,9 +17,10 @@ from chatcli.config.providers import LANGFLOW
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import RefusedError, UsageError
 from chatcli.events import TextDelta
+from chatcli.models.early_connection import CONNECT_SECONDS
 from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, text_of
-from chatcli.models.model import CONNECT_SECONDS, Limits, Model, StreamedModel
+from chatcli.models.model import Limits, Model, StreamedModel
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.sequencer import MessageSequencer
 from chatcli.runtime.http import async_hooks

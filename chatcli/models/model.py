@@ -20,8 +20,6 @@ from chatcli.models.names import ModelName
 
 ANSWER_ROOM = 16_000
 """Tokens kept for the answer if the user sets no --max-tokens."""
-CONNECT_SECONDS = 10.0
-"""The limit for the connection alone: a host that is down should not cost a whole timeout."""
 
 FileKind = Literal["image", "pdf"]
 

@@ -56,6 +56,20 @@ def custom_url(settings: Settings, provider: str) -> str:
     return "" if provider == LOCAL or (provider, url) == (OPENAI, OFFICIAL_BASE_URL) else public_url(url)
 
 
+def openai_base_url(prefix: str, settings: Settings) -> str:
+    """Return the base URL at which the provider `prefix` is asked in OpenAI's protocol; empty if it is not."""
+    chosen = settings.credentials.access(prefix).base_url
+    if prefix == OPENAI:
+        return chosen or OFFICIAL_BASE_URL
+    provider = PROVIDERS[prefix]
+    if not provider.takes_openai:
+        return ""
+    url = (chosen or settings.credentials.server_url(prefix) or provider.openai_url).rstrip("/")
+    if "://" not in url:  # as Databricks shows the name of a workspace
+        url = f"https://{url}"
+    return url if url.endswith(provider.openai_path) else url + provider.openai_path
+
+
 def resolve_model(text: str, settings: Settings) -> ModelName:
     """Return the model of the alias `text`, or else of the name; an alias can't stand for another alias."""
     text = settings.aliases.get(text.strip(), text)

@@ -15,13 +15,14 @@ from chatcli.config.providers import LMSTUDIO, OLLAMA, OPENAI, PROVIDERS
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
+from chatcli.models.early_connection import CONNECT_SECONDS
 from chatcli.models.errors import base_url_hint, refuse_other_protocol, translate
-from chatcli.models.model import CAUTIOUS_TOKENIZER, CONNECT_SECONDS, Endpoint, Limits, Model, Tokenizer
-from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
+from chatcli.models.model import CAUTIOUS_TOKENIZER, Endpoint, Limits, Model, Tokenizer
+from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url, openai_base_url
 from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS, plain_delta
 from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
 from chatcli.models.prices import known_window
-from chatcli.models.sdk_http import DefaultAsyncClient, httpx
+from chatcli.models.sdk_http import async_client, httpx
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 from chatcli.store.usage import MAX_TOKENS
@@ -101,9 +102,8 @@ def _read_usage(usage: Any) -> dict[str, Any]:
 
 def build_openai(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of OpenAI, or of the server at `settings.base_url`."""
-    credentials = settings.credentials.access(OPENAI)
-    base_url = credentials.base_url or OFFICIAL_BASE_URL
-    key = own_key = credentials.key
+    base_url = openai_base_url(OPENAI, settings)
+    key = own_key = settings.credentials.access(OPENAI).key
     if key is None and base_url == OFFICIAL_BASE_URL:
         raise MissingKeyError(
             f"{name} needs a key, and OPENAI_API_KEY is not set",
@@ -117,7 +117,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         endpoint = Endpoint(name, public, own_key, base_url=public)
         timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
-    http = DefaultAsyncClient(event_hooks=STREAM_HOOKS)
+    http = async_client(base_url, STREAM_HOOKS)
     client = chat_client(name.model, base_url, key, settings, http)
     custom = base_url != OFFICIAL_BASE_URL
     return Model(
@@ -137,12 +137,8 @@ def build_hosted_openai(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of a hosted provider that is asked in OpenAI's protocol."""
     provider = PROVIDERS[name.provider]
     access = settings.credentials.access(provider.prefix)
-    url = (access.base_url or settings.credentials.server_url(provider.prefix) or provider.openai_url).rstrip("/")
-    if "://" not in url:  # as Databricks shows the name of a workspace
-        url = f"https://{url}"
-    if not url.endswith(provider.openai_path):
-        url += provider.openai_path
-    http = DefaultAsyncClient(event_hooks=STREAM_HOOKS)
+    url = openai_base_url(provider.prefix, settings)
+    http = async_client(url, STREAM_HOOKS)
     public = custom_url(settings, provider.prefix)
     return Model(
         name,
@@ -185,7 +181,7 @@ def _own_server_model(
     tokenizer: Tokenizer | None = None,
 ) -> Model:
     """Return the model `name` of the server at the base URL `url`, which reads `window` tokens."""
-    http = DefaultAsyncClient(event_hooks=STREAM_HOOKS)
+    http = async_client(url, STREAM_HOOKS)
     return Model(
         name,
         chat_client(name.model, url, key or Secret(NO_KEY), settings, http),

@@ -427,7 +427,7 @@ def build_handler(
     context = CommandContext(conversation, all_commands(), settings, waiting=tuple(attachments))
     handler = LineHandler(context, state.watch(renderer), prompt)
     # The local model's server ends what it reads before it begins the question that is typed now.
-    prompt.on_typing = conversation.title_writer.stop
+    prompt.when_typed(conversation.expect_question)
     if toolbar:
         handler.on_open = state.learn_thread
         conversation.title_writer.on_end = state.learn_titles

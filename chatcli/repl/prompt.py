@@ -172,8 +172,6 @@ class Prompt:
         """Returns the line below the input line, for a number of columns; empty if there is to be none."""
         self.when_shown: Callable[[], Awaitable[None]] | None = None
         """Started once, when the first prompt is on the screen: work that would delay the prompt."""
-        self.on_typing: Callable[[], None] = lambda: None
-        """Called whenever the text of the line changes."""
         self.when_continued: Callable[[], None] | None = None
         """Called when the process continues after another process has stopped it, if no line is being read."""
         self._begun: asyncio.Future[None] | None = None
@@ -231,7 +229,6 @@ class Prompt:
             self._session.app.ttimeoutlen = _ESCAPE_SECONDS
             self._session.app.key_processor.after_key_press += lambda _: self._wait_for_keys()
         self._session.default_buffer.on_text_changed += lambda _: setattr(self._hint, "armed", False)
-        self._session.default_buffer.on_text_changed += lambda _: self.on_typing()
         self._session.default_buffer.on_text_insert += lambda _: self._show_commands()
 
     @contextmanager
@@ -384,6 +381,13 @@ class Prompt:
             return await ask_line(question, self.input, self.output, hidden=hidden)
         except (EOFError, KeyboardInterrupt):
             return None
+
+    def when_typed(self, work: Callable[[], None]) -> None:
+        """Call `work` whenever the text of the line changes, and now if some is there."""
+        buffer = self._session.default_buffer
+        buffer.on_text_changed += lambda _: work()
+        if buffer.text:
+            work()
 
     def offer_commands(self) -> None:
         """Open the menu of commands from now on when the beginning of one is typed; its completer must be imported."""

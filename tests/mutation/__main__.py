@@ -43,7 +43,7 @@ def _copied(folder: Path) -> Path:
     left_out = shutil.ignore_patterns("__pycache__", ".*")
     for name in ("chatcli", "tests"):
         shutil.copytree(ROOT / name, copy / name, ignore=left_out)
-    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
+    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", ".env.example"):
         shutil.copy(ROOT / name, copy)
     return copy
 

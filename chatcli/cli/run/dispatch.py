@@ -53,6 +53,10 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
     if composed.is_plain:
         leave_out_tracing()
         ask_missing_key(settings, _first_model(composed))
+        if request.asks and not composed.stored:  # a thread may remember another server
+            from chatcli.models.early_connection import connect_early
+
+            connect_early(composed.name, settings)
     renderer = build_renderer(settings)
     if request.stays:
         from chatcli.cli.run.interactive import run_interactive

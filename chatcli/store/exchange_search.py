@@ -15,13 +15,15 @@ from heapq import nlargest
 from itertools import chain, islice
 from math import log1p
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from chatcli.ranking.search import Scope, Weights
 from chatcli.ranking.semantic import rank_matches
 from chatcli.ranking.words import FUNCTION_WORDS, TABLE, index_words, question_terms
 from chatcli.runtime.sqlite import in_memory
 from chatcli.store.threads import LONG, MATCH_END, MATCH_START, ExchangeQueries, Match, QuestionAndAnswer, words_in
+
+_Said = TypeVar("_Said")
 
 NEWEST = 5000
 """The messages with a word that are looked at, the newest; a word may be in all of 100,000 threads."""
@@ -137,15 +139,12 @@ def as_matches(found: Sequence[FoundExchange], words: str, limit: int) -> list[M
     chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=attrgetter("missing"))
     rows = [(each.talk, role, text) for each in chosen for role, text in each.said.messages]
     query = " OR ".join(term.query for term in question_terms(words) if not term.is_name)
+    tokenizer = TABLE[TABLE.index("tokenize") : TABLE.rindex(")")].strip()
     with closing(in_memory()) as database:
-        database.execute(f"CREATE VIRTUAL TABLE shown USING fts5 (text, {_tokenizer()})")
+        database.execute(f"CREATE VIRTUAL TABLE shown USING fts5 (text, {tokenizer})")
         database.executemany("INSERT INTO shown VALUES (?)", ((text,) for _, _, text in rows))
         snippets = database.execute(_SNIPPETS, (query, limit)).fetchall() if rows else []
     return [Match(rows[id_ - 1][0].thread_id, rows[id_ - 1][0].title, rows[id_ - 1][1], part) for id_, part in snippets]
-
-
-def _tokenizer() -> str:
-    return TABLE[TABLE.index("tokenize") : TABLE.rindex(")")].strip()
 
 
 _SNIPPETS = (
@@ -164,12 +163,7 @@ def _day(moment: str) -> str:
 
 def exchanges_of(messages: Iterable[tuple[str, str]]) -> list[Said]:
     """Return the exchanges of a thread's `messages`, pairs of role and text in order."""
-    said: list[list[tuple[str, str]]] = []
-    for role, text in messages:
-        if role == "user" or not said:
-            said.append([])
-        said[-1].append((role, text))
-    return [Said(place, each) for place, each in enumerate(said)]
+    return [Said(place, each) for place, each in enumerate(_grouped(messages))]
 
 
 Read = Callable[..., Iterable[tuple[Any, ...]]]
@@ -229,20 +223,15 @@ def _talks(read: Read, queries: ExchangeQueries, pool: Sequence[int], threads: M
     for number in pool:
         wanted[threads[number]].append(number)
     texts = _texts(read, queries, pool)
-    places: dict[str, dict[int, list[tuple[int, str]]]] = {}
+    places: dict[str, dict[int, list[tuple[str, int]]]] = {}
+    rest: list[int] = []
     for thread, numbers in wanted.items():
-        rows = [row for row in read(queries.roles, {"thread": thread}, int, str) if row[1] in ("user", "assistant")]
-        grouped = _grouped(rows)
-        at = {number: place for place, group in enumerate(grouped) for number, _ in group}
+        rows = read(queries.roles, {"thread": thread}, int, str)
+        grouped = _grouped((role, number) for number, role in rows if role in ("user", "assistant"))
+        at = {number: place for place, group in enumerate(grouped) for _, number in group}
         near = {at[number] + step for number in numbers if number in at for step in (-1, 0, 1)}
         places[thread] = {place: grouped[place] for place in sorted(near) if 0 <= place < len(grouped)}
-    rest = [
-        number
-        for by_place in places.values()
-        for group in by_place.values()
-        for number, _ in group
-        if number not in texts
-    ]
+        rest += [number for group in places[thread].values() for _, number in group if number not in texts]
     texts |= _texts(read, queries, rest)
     summaries = read(queries.summaries, {"threads": json.dumps(list(places))}, str, str, str)
     return [
@@ -251,7 +240,7 @@ def _talks(read: Read, queries: ExchangeQueries, pool: Sequence[int], threads: M
             title,
             moment,
             [
-                Said(place, [(role, texts[number]) for number, role in group if number in texts])
+                Said(place, [(role, texts[number]) for role, number in group if number in texts])
                 for place, group in places[thread].items()
             ],
         )
@@ -259,12 +248,13 @@ def _talks(read: Read, queries: ExchangeQueries, pool: Sequence[int], threads: M
     ]
 
 
-def _grouped(rows: Iterable[tuple[int, str]]) -> list[list[tuple[int, str]]]:
-    grouped: list[list[tuple[int, str]]] = []
-    for number, role in rows:
-        if role == "user" or not grouped:
+def _grouped(messages: Iterable[tuple[str, _Said]]) -> list[list[tuple[str, _Said]]]:
+    """Return the messages by exchange; each is a role, and what is known of it."""
+    grouped: list[list[tuple[str, _Said]]] = []
+    for message in messages:
+        if message[0] == "user" or not grouped:
             grouped.append([])
-        grouped[-1].append((number, role))
+        grouped[-1].append(message)
     return grouped
 
 

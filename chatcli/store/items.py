@@ -73,7 +73,9 @@ class ItemStore(BaseStore):
                     if (failure := _as_store_failure(error)) is None:
                         raise
                     self.close()  # a transaction may be open; the next call begins with a new connection
-                    if not _is_busy(error) or time.monotonic() > give_up:
+                    # SQLite does not wait where a transaction has read before it writes, as LangGraph's do.
+                    codes = [getattr(link, "sqlite_errorcode", 0) & _PRIMARY_CODE for link in _chain(error)]
+                    if sqlite3.SQLITE_BUSY not in codes or time.monotonic() > give_up:
                         raise failure from error
                     time.sleep(_RETRY_INTERVAL)
 
@@ -204,13 +206,6 @@ def _as_store_failure(error: BaseException) -> StoreError | None:
             return link if isinstance(link, StoreError) else None
         failure = as_store_error(link) or failure
     return failure
-
-
-def _is_busy(error: BaseException) -> bool:
-    """Return whether another connection's write lock blocked this call."""
-    # SQLite does not wait where a transaction has read before it writes, as LangGraph's do.
-    codes = (getattr(link, "sqlite_errorcode", sqlite3.SQLITE_OK) for link in _chain(error))
-    return any(code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY for code in codes)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

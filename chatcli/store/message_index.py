@@ -33,11 +33,16 @@ def message_rows(
                     # What a node writes as plain data gets its ID later.
                     message.id or f"{where['checkpoint_id']}-{index}",
                     str(where["checkpoint_id"]),
-                    human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant",
+                    role_of(message),
                     # What was recalled is found in its own thread.
                     without_recalled(message.text),
                     message.response_metadata.get("finish_reason") == INTERRUPTED,
                 )
+
+
+def role_of(message: HumanMessage | AIMessage) -> str:
+    """Return the role of a question or an answer in the index."""
+    return human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant"
 
 
 def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own_server: bool) -> list[list[Any]]:
@@ -46,7 +51,7 @@ def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own
     found: list[list[Any]] = []
     model = metadata.get("chatcli_model")
     for message in map(_as_message, value if isinstance(value, list) else [value]):
-        if isinstance(message, HumanMessage) and human_role(message.additional_kwargs) == "user":
+        if isinstance(message, HumanMessage) and role_of(message) == "user":
             found.append([])
         elif isinstance(message, AIMessage):
             noted = message.response_metadata.get(REQUEST)

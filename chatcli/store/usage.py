@@ -96,11 +96,13 @@ def answer_entry(
     if tokens is not None and also is not None:
         tokens += also
     name = request.get("model") or model
+    at = _count(request.get("at")) or 0
+    is_past = 0 < at <= time.time() + 86400
     return [
         message_id,
         name[:_MAX_NAME] if isinstance(name, str) else "",
         int(request.get("own_server") is True if request else own_server),
-        _time(request.get("at")) or _time_of(checkpoint_id),
+        at if is_past else _time_of(checkpoint_id),
         None if tokens is None else tokens.as_list(),
     ]
 
@@ -150,11 +152,6 @@ def usage_row(write: Sequence[Any], entries: list[list[Any]]) -> UsageRow:
 def _count(number: object) -> int | None:
     whole = isinstance(number, int) and not isinstance(number, bool)
     return number if whole and isinstance(number, int) and 0 <= number <= MAX_TOKENS else None
-
-
-def _time(at: object) -> int:
-    """Return the time `at`, 0 if it can't be one: not one of the future."""
-    return at if isinstance(at, int) and not isinstance(at, bool) and 0 <= at <= time.time() + 86400 else 0
 
 
 def _time_of(checkpoint_id: str) -> float:

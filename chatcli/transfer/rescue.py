@@ -25,7 +25,7 @@ from chatcli.store.sqlite.salvage import (
     ThreadRows,
     ThreadValues,
     branches,
-    messages_of,
+    messages_in,
     read_contents,
     read_values,
     rows_by_thread,
@@ -114,7 +114,7 @@ def _kept_line(documents: Sequence[ThreadDocument], read: ThreadValues) -> str:
 def _document(thread_id: str, thread: ThreadRows, read: ThreadValues, branch: Sequence[str]) -> ThreadDocument:
     messages: dict[str | None, BaseMessage] = {}
     for name in branch:
-        if stored := messages_of(read.states.get(name, {})):
+        if stored := messages_in(read.states.get(name, {}).get("messages")):
             # A message without an ID is written with one made of its checkpoint's, and gets another in the state.
             lasting = [each for key, each in messages.items() if (key or "").rpartition("-")[0] not in read.parents]
             messages = {message.id: message for message in merged(lasting, stored)}

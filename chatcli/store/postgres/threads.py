@@ -92,7 +92,9 @@ class PostgresThreads(SearchedThreads):
         with self._use() as connection:
             if not words_in(text) or not self._is_set_up(connection):
                 return []
-            queries = replace(_EXCHANGES, holding=_EXCHANGES.holding.format(words=self._words()))
+            # A store is brought up to date when a turn opens it.
+            words = "chatcli_words(m.text)" if self._version >= REDUCED else "m.words"
+            queries = replace(_EXCHANGES, holding=_EXCHANGES.holding.format(words=words))
 
             def read(query: str, values: dict[str, Any], *kinds: type) -> Iterator[tuple[Any, ...]]:
                 return iter(connection.execute(query, values))  # the server keeps to the types of its columns
@@ -102,8 +104,7 @@ class PostgresThreads(SearchedThreads):
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
         with self._use() as connection:
-            values = {"thread": thread_id, "title": title, "old": old}
-            connection.execute(_RENAME, values)
+            connection.execute(_RENAME, {"thread": thread_id, "title": title, "old": old})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """Delete the threads; the server's autovacuum gives the space to what is written next."""
@@ -161,8 +162,7 @@ class PostgresThreads(SearchedThreads):
         """Yield the connection, opened again when it was lost."""
         with self._one_at_a_time:
             try:
-                connection = self._alive()
-                yield connection
+                yield self._alive()
                 self._used = time.monotonic()
             except psycopg.Error as error:
                 raise as_postgres_error(error) from error
@@ -171,10 +171,6 @@ class PostgresThreads(SearchedThreads):
         if self._version < VERSION:  # another process may have brought it up to date
             self._version = stored_version(connection)
         return self._version > 0
-
-    def _words(self) -> str:
-        """Return SQL for the words of the message `m`; a store is brought up to date when a turn opens it."""
-        return "chatcli_words(m.text)" if self._version >= REDUCED else "m.words"
 
     def _alive(self) -> psycopg.Connection:
         if self._connection is not None and time.monotonic() - self._used > IDLE:
@@ -188,7 +184,7 @@ class PostgresThreads(SearchedThreads):
         return self._connection
 
     def _drop(self) -> None:
-        self.locks.forget()
+        self.locks.held.clear()  # they are lost with the connection
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -238,29 +234,26 @@ class PostgresLocks(TurnLocks):
 
     def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:
         self._use = use
-        self._locked: set[str] = set()
+        self.held: set[str] = set()
+        """The threads that are locked."""
 
     def try_lock(self, thread_id: str) -> bool:
         """Take the thread for a turn unless another process has it."""
         with self._use() as connection:
             # The server counts how often a lock is taken, so a lock that is held is not taken again.
-            if thread_id not in self._locked:
+            if thread_id not in self.held:
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(thread_id),)).fetchone()
                 if row != (True,):
                     return False
-                self._locked.add(thread_id)
+                self.held.add(thread_id)
             return True
 
     def unlock(self, thread_id: str) -> None:
         """Release the thread."""
         with self._use() as connection:
-            if thread_id in self._locked:
-                self._locked.discard(thread_id)
+            if thread_id in self.held:
+                self.held.discard(thread_id)
                 connection.execute("SELECT pg_advisory_unlock(%s)", (_key(thread_id),))
-
-    def forget(self) -> None:
-        """Forget the locks: they were lost with the connection."""
-        self._locked.clear()
 
 
 def _key(thread_id: str) -> int:

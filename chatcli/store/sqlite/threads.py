@@ -110,8 +110,7 @@ class SqliteThreads(SearchedThreads):
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
         with self._connection() as connection:
-            values = {"thread": thread_id, "title": title, "old": old}
-            connection.execute(_RENAME, values)
+            connection.execute(_RENAME, {"thread": thread_id, "title": title, "old": old})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """Delete the threads, and give the space back."""
@@ -321,8 +320,7 @@ def _is_open(path: Path, descriptor: int | None) -> bool:
 
 
 def _offset(thread_id: str) -> int:
-    digest = hashlib.blake2b(thread_id.encode(), digest_size=7).digest()
-    return int.from_bytes(digest)
+    return int.from_bytes(hashlib.blake2b(thread_id.encode(), digest_size=7).digest())
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -360,7 +358,14 @@ def open_file(
 def _check(connection: sqlite3.Connection, file: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
-    check_version(file, version, mark)
+    is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
+    if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):
+        raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
+    if version > schema.VERSION:
+        raise StoreError(
+            f"the store {file} was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",
+            remedy="Upgrade chatcli, or name another store with --store.",
+        )
     try:
         check_schema(connection, file, schema.TABLES + schema.TRIGGERS)
     except ForeignSchemaError as error:
@@ -370,18 +375,14 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
 def _open_complete(file: Path, *, mode: Mode = "rw") -> sqlite3.Connection:
     connection = open_file(file, mode=mode, steps=READ_STEPS)
     try:
-        _complete(connection)
+        tables = _tables(connection)
+        # The index may be missing, because only LangGraph wrote the store or because it was lost.
+        if "checkpoints" in tables and not tables >= _INDEX:
+            connection.executescript(schema.REBUILD)
     except (sqlite3.Error, UnicodeDecodeError):
         connection.close()
         raise
     return connection
-
-
-def _complete(connection: sqlite3.Connection) -> None:
-    """Make the index if it is missing, because only LangGraph wrote the store or because it was lost."""
-    tables = _tables(connection)
-    if "checkpoints" in tables and not tables >= _INDEX:
-        connection.executescript(schema.REBUILD)
 
 
 def _is_being_made(connection: sqlite3.Connection) -> bool:
@@ -392,18 +393,6 @@ def _is_being_made(connection: sqlite3.Connection) -> bool:
 
 def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-
-
-def check_version(path: Path, version: int, mark: int) -> None:
-    """Raise StoreError if the `user_version` or the `application_id` (`mark`) is a newer chatcli's, or damaged."""
-    is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
-    if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):
-        raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
-    if version > schema.VERSION:
-        raise StoreError(
-            f"the store {path} was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",
-            remedy="Upgrade chatcli, or name another store with --store.",
-        )
 
 
 _SUMMARY = "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"

@@ -13,7 +13,8 @@ from typing import NamedTuple, cast
 
 from chatcli.config.secret_files import open_regular
 from chatcli.documents.passage import Passage
-from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
+from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader
+from chatcli.documents.worker import UnreadableError
 from chatcli.ranking.words import index_words
 from chatcli.runtime.parse import inflate
 
@@ -79,7 +80,7 @@ def read_content(path: str, known: KnownFile | None, reader: DocumentReader) -> 
     try:
         passages = reader.read_passages(Path(path), data)
     except UnreadableError as error:
-        return Content(path, state, settled, digest, (), error.reason)
+        return Content(path, state, settled, digest, (), str(error))
     return Content(path, state, settled, digest, passages)
 
 

@@ -3,10 +3,11 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,13 +153,7 @@ class Change:
         before, after = self.before or "", self.after or ""
         start, end = _shared(before, after)
         old = None if self.before is None else before[start : len(before) - end]
-        return {
-            "path": str(self.file),
-            "start": start,
-            "end": end,
-            "old": old,
-            "after": _digest(self.after),
-        }
+        return {"path": str(self.file), "start": start, "end": end, "old": old, "after": _digest(self.after)}
 
 
 def change_tools(root: Path, editor: EditorFiles | None = None, more: Sequence[Path] = ()) -> list[Tool]:
@@ -185,17 +180,14 @@ def change_tools(root: Path, editor: EditorFiles | None = None, more: Sequence[P
         """
         return _edited(_find(folders, path, editor), old_text, new_text)
 
-    def subject(arguments: Arguments) -> str:
-        return file_of(folders, arguments)
-
     def is_harmless(arguments: Arguments) -> bool:
         """Return whether the file is an ordinary one: nothing that git runs, or that tells `chat` what to do."""
         parts = [part.casefold() for part in Path(file_of(folders, arguments)).parts]
         return ".git" not in parts and not _TRUSTED.intersection(parts)
 
-    return [
-        Tool(_tool(each), subject=subject, changes=True, is_harmless=is_harmless) for each in (write_file, edit_file)
-    ]
+    tools = [StructuredTool.from_function(each, parse_docstring=True) for each in (write_file, edit_file)]
+    subject = partial(file_of, folders)
+    return [Tool(tool, subject=subject, changes=True, is_harmless=is_harmless) for tool in tools]
 
 
 def plan(tool: Tool, arguments: Arguments) -> Change:
@@ -206,10 +198,6 @@ def plan(tool: Tool, arguments: Arguments) -> Change:
         raise ToolException(f"The arguments don't fit: {one_line(str(error), MAX_SHOWN)}") from None
     assert isinstance(change, Change)
     return change
-
-
-def _tool(function: Callable[..., Change]) -> StructuredTool:
-    return StructuredTool.from_function(function, parse_docstring=True)
 
 
 def _written(file: Change, content: str) -> Change:
@@ -260,24 +248,24 @@ def _find(folders: Sequence[Path], path: str, editor: EditorFiles | None = None)
 
     Its text is that of the `editor` if it gives one. An editor that does not give the text of a file does not write it.
     """
-    found = find_inside(folders, path)
+    found, shown = find_inside(folders, path), shown_path(path)
     if holds_secrets(folders, path):
-        raise ToolException(f"{shown_path(path)} may hold secrets by its name, and is never written.")
+        raise ToolException(f"{shown} may hold secrets by its name, and is never written.")
     if paths.is_own(found):
-        raise ToolException(f"{shown_path(path)} is in a folder of chatcli's own, and is never written.")
+        raise ToolException(f"{shown} is in a folder of chatcli's own, and is never written.")
     root = folder_of(folders, found) or folders[0]
     parts = found.relative_to(root).parts
     if not parts:
-        raise ToolException(f"{shown_path(path)} is a folder")
+        raise ToolException(f"{shown} is a folder")
     if any("\ud800" <= char <= "\udfff" for char in str(found)):
-        raise ToolException(f"{shown_path(path)} has a name that is not Unicode, and is not written.")
+        raise ToolException(f"{shown} has a name that is not Unicode, and is not written.")
     try:
         with _folder(root, parts[:-1]) as folder:
             text, _ = _read(folder, parts[-1], path)
     except FileNotFoundError:
         text = None
     except OSError as error:
-        raise ToolException(f"{shown_path(path)} can't be written: {error.strerror}") from None
+        raise ToolException(f"{shown} can't be written: {error.strerror}") from None
     unsaved = None if editor is None else editor.read(found)
     if unsaved == "" and text is None:  # some editors give this for a file that does not exist
         unsaved = None

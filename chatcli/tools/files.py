@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import BinaryIO
@@ -81,12 +82,10 @@ def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None, mo
     def lists_secrets(arguments: Arguments) -> bool:
         return holds_secrets(folders, _path(arguments))
 
-    def subject(arguments: Arguments) -> str:
-        return file_of(folders, arguments)
-
     def this_file(arguments: Arguments) -> str:
-        return escape(subject(arguments))
+        return escape(file_of(folders, arguments))
 
+    subject = partial(file_of, folders)
     return [
         Tool(_tool(read_file), asks=reads_secrets, subject=subject, suggest=this_file, reads_only=True),
         Tool(_tool(list_files), asks=lists_secrets, subject=subject, suggest=this_file, reads_only=True),

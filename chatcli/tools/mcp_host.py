@@ -120,10 +120,7 @@ class Host:
         except ValueError as error:
             return _refusal(str(error))
         name = f"{self.name} asks the model"
-        shown = [
-            {message.type: message.content if isinstance(message.content, str) else _named(message.content)}
-            for message in prompt
-        ]
+        shown = [{message.type: _shown(message.content)} for message in prompt]
         action = {"name": name, "args": {"messages": shown}, "description": ASKS_MODEL}
         review = {"action_name": name, "allowed_decisions": ["approve", "reject"], "scopes": []}
         request = {"action_requests": [action], "review_configs": [review], "id": new_id()}
@@ -185,13 +182,14 @@ def _sampled_messages(params: types.CreateMessageRequestParams) -> list[BaseMess
     return messages
 
 
-def _named(content: Sequence[str | dict[str, Any]]) -> list[str]:
-    """Return the parts of a message with images named, as the user is shown them."""
+def _shown(content: str | Sequence[str | dict[str, Any]]) -> str | list[str]:
+    """Return what `_sampled_messages` has put into a message, with images named."""
+    if isinstance(content, str):
+        return content
+    parts = [part for part in content if isinstance(part, dict)]
     return [
-        part
-        if isinstance(part, str)
-        else part["text"]
+        part["text"]
         if part["type"] == "text"
         else f"[{part['mime_type']}, {format_size(len(part['base64']) * 3 // 4)}]"
-        for part in content
+        for part in parts
     ]

@@ -88,11 +88,11 @@ class Toolbox:
         """The tools by name; empty until they are opened."""
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
-        self._builtin = (
-            builtin_tools(self.workspace, seconds, allow_private=allow_private, remembers=remembers, confines=sandbox)
-            if builtin
-            else []
-        )
+        self._builtin: list[Tool] = []
+        if builtin:
+            self._builtin += builtin_tools(
+                self.workspace, seconds, allow_private=allow_private, remembers=remembers, confines=sandbox
+            )
         self._builtin += named
         self._replies: dict[str, list[str]] = {}
         """The calls that each registered reply was given to, by its token."""
@@ -248,11 +248,13 @@ class Toolbox:
     async def _open(self) -> None:
         if self._servers and _is_installed():
             # In a thread: importing the SDK takes a second.
-            open_session = await asyncio.to_thread(_session_maker)
-            self.sessions = [
-                open_session(name, server, self._announce, debug=self._debug, can_ask=self.can_ask)
-                for name, server in self._servers.items()
-            ]
+            await asyncio.to_thread(importlib.import_module, "chatcli.tools.mcp_session")
+            from chatcli.tools.mcp_host import Host
+            from chatcli.tools.mcp_session import McpSession
+
+            for name, server in self._servers.items():
+                host = Host(name, self._announce, debug=self._debug, can_ask=self.can_ask)
+                self.sessions.append(McpSession(name, server, host))
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
         self._name_tools()
 
@@ -309,15 +311,12 @@ def build_toolbox(
     )
 
 
-def _actions(request: object) -> list[Mapping[str, Any]]:
-    """Return the calls in a request for approval; an empty list for anything else."""
-    actions = request.get("action_requests") if isinstance(request, Mapping) else None
-    return [action for action in actions if isinstance(action, Mapping)] if isinstance(actions, list) else []
-
-
 def _fingerprints(request: object) -> list[str]:
-    if actions := _actions(request):
-        return [_fingerprint(action) for action in actions]
+    """Return the fingerprints of the calls in a request for approval, and that of any other request."""
+    actions = request.get("action_requests") if isinstance(request, Mapping) else None
+    calls = [each for each in actions if isinstance(each, Mapping)] if isinstance(actions, list) else []
+    if calls:
+        return [_fingerprint(call) for call in calls]
     shown = {key: value for key, value in request.items() if key != "problem"} if isinstance(request, Mapping) else None
     return [json.dumps(shown, sort_keys=True, default=str)]
 
@@ -353,18 +352,6 @@ def _free(name: str, taken: set[str]) -> str:
 def _is_installed() -> bool:
     # The package that only version 2 of the SDK has: other packages bring version 1.
     return importlib.util.find_spec("mcp_types") is not None
-
-
-def _session_maker() -> "Callable[..., McpSession]":
-    from chatcli.tools.mcp_host import Host
-    from chatcli.tools.mcp_session import McpSession
-
-    def make(
-        name: str, server: McpServer, announce: Callable[[Progress | Notice], None], **options: bool
-    ) -> McpSession:
-        return McpSession(name, server, Host(name, announce, **options))
-
-    return make
 
 
 def builtin_tools(

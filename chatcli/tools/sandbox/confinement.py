@@ -85,9 +85,8 @@ class Sandbox:
             for name in (_TMP, _SHM):
                 (root / name).mkdir(mode=0o700)
             if _MACOS:
-                text = macos.profile(
-                    [self.folder, *self.more], root / _TMP, places.withheld(), network=access == "network"
-                )
+                folders = [self.folder, *self.more]
+                text = macos.profile(folders, root / _TMP, places.withheld(), network=access == "network")
                 variables = [f"{name}={root / _TMP}" for name in _TEMPORARY]
                 confined = ["/usr/bin/env", *variables, "sandbox-exec", "-p", text, *command]
                 yield leash.leashed(confined) if leashed else confined
@@ -103,34 +102,27 @@ class Sandbox:
         folder = Path(os.path.realpath(self.folder))
         # Beside the temporary folders of other commands, a command could change what these may do.
         apart = {*kept, str(root)}
-        writable = [
-            root / _TMP,
-            root / _SHM,
-            *(each for each in (folder, *self.more) if places.is_writable(each, apart)),
-        ]
-        rules: list[tuple[str, int]] = [
-            ("/", landlock.LIST),
-            *((path, landlock.READ) for path in places.readable(kept)),
-        ]
+        writable = [root / _TMP, root / _SHM]
+        writable += [each for each in (folder, *self.more) if places.is_writable(each, apart)]
+        rules = [("/", landlock.LIST)]
+        rules += [(path, landlock.READ) for path in places.readable(kept)]
         rules += [(path, landlock.device(abi)) for path in places.DEVICES]
         rules += [(str(path), landlock.writing(abi)) for path in writable]
-        mounts = self._mounts(root, writable) if self.strength == "full" else []
+        git = places.git_folders(writable)
+        mounts: list[tuple[str, str]] = []
+        if self.strength == "full":  # folders and files on themselves, secrets hidden, a private `_SHARED`
+            own = [str(path) for path in (*writable, *git, *places.guarded_in(git))]
+            hidden = [(str(root / _NOTHING), path) for folder in writable for path in places.secrets_in(folder)]
+            mounts = [*zip(own, own, strict=True), (str(root / _SHM), _SHARED), *hidden]
         return {
             "mounts": [(os.fsencode(source), os.fsencode(target)) for source, target in mounts],
-            "writable": [os.fsencode(path) for path in [Path(_SHARED), *writable, *places.git_folders(writable)]],
+            "writable": [os.fsencode(path) for path in [Path(_SHARED), *writable, *git]],
             "rules": [(os.fsencode(path), rights) for path, rights in rules],
             "ruleset": landlock.ruleset(abi, network=network),
             "filter": seccomp.seccomp_filter(places.machine(), network=network, truncate=abi >= landlock.TRUNCATES),
             "parent": parent,
             "environment": dict.fromkeys(_TEMPORARY, str(root / _TMP)),
         }
-
-    def _mounts(self, root: Path, writable: Sequence[Path]) -> list[tuple[str, str]]:
-        """Return the mounts: folders and files on themselves, secrets hidden, a private `_SHARED`."""
-        git = places.git_folders(writable)
-        own = [str(path) for path in (*writable, *git, *places.guarded_in(git))]
-        hidden = [(str(root / _NOTHING), path) for folder in writable for path in places.secrets_in(folder)]
-        return [*zip(own, own, strict=True), (str(root / _SHM), _SHARED), *hidden]
 
     def refusals(self, output: str, access: Access) -> list[str]:
         """Return the refusals of the sandbox to a command with `access`, as far as its `output` names them."""

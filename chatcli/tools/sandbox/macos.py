@@ -11,7 +11,8 @@ def profile(folders: Iterable[Path], temporary: Path, withheld: Iterable[str], *
     """Return the profile in Apple's language, for a command that writes in `folders`; the last match holds."""
     real = [folder.resolve() for folder in folders]
     secrets = sorted(withheld)
-    writes = [*(each for each in real if not any(_touches(each, Path(place)) for place in secrets)), temporary]
+    apart = [Path(place) for place in secrets]
+    beside = [each for each in real if not any(each.is_relative_to(one) or one.is_relative_to(each) for one in apart)]
     lines = [
         "(version 1)",
         "(deny default)",
@@ -20,7 +21,7 @@ def profile(folders: Iterable[Path], temporary: Path, withheld: Iterable[str], *
         "(allow process-info* (target same-sandbox))",
         "(allow file-read*)",
         *(f"(deny file-read-data (subpath {_quoted(place)}))" for place in secrets),
-        *(f"(allow file-read* file-write* (subpath {_quoted(place)}))" for place in writes),
+        *(f"(allow file-read* file-write* (subpath {_quoted(place)}))" for place in (*beside, temporary)),
         *(f"(allow file-read* file-write-data file-ioctl (literal {_quoted(place)}))" for place in _DEVICES),
         *(
             f"(deny file-write* (subpath {_quoted(each / '.git' / name)}))"
@@ -30,10 +31,6 @@ def profile(folders: Iterable[Path], temporary: Path, withheld: Iterable[str], *
         *(["(allow network-outbound (remote ip))", "(allow system-socket)"] if network else []),
     ]
     return "\n".join(lines)
-
-
-def _touches(folder: Path, place: Path) -> bool:
-    return folder.is_relative_to(place) or place.is_relative_to(folder)
 
 
 def _quoted(path: object) -> str:

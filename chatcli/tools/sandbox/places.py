@@ -49,9 +49,8 @@ def is_writable(folder: Path, kept: Iterable[str]) -> bool:
 
 
 def readable(kept: frozenset[str]) -> Iterator[str]:
-    """Yield files and folders that hold, together, everything but what is `kept` from the command."""
-    around = {str(parent) for place in kept for parent in Path(place).parents}
-    yield from _beside("/", kept, around)
+    """Return files and folders that hold, together, everything but what is `kept` from the command."""
+    return _beside("/", kept, {str(parent) for place in kept for parent in Path(place).parents})
 
 
 def secrets_in(folder: Path) -> list[str]:
@@ -84,10 +83,7 @@ def guarded_in(git: Iterable[Path]) -> list[Path]:
 
 
 def _secrets_in(folder: Path) -> Iterator[Path]:
-    try:
-        yield from [place for place in folder.iterdir() if _is_secret(place.name)]
-    except OSError:
-        return
+    return (Path(entry.path) for entry in _entries(str(folder)) if _is_secret(entry.name))
 
 
 @lru_cache(maxsize=4096)

@@ -56,9 +56,8 @@ class Builder:
 
     def document(self, thread_id: str, title: str, model: str) -> ThreadDocument:
         """Return the thread. `model` stays as llm names it, since its provider is not known."""
-        return ThreadDocument(
-            thread_id, title, model, self._system or None, self.messages, left_out=tuple(self._left_out)
-        )
+        left_out = tuple(self._left_out)
+        return ThreadDocument(thread_id, title, model, self._system or None, self.messages, left_out=left_out)
 
     def note_settings(self, calls: Iterable[Mapping[str, Any]]) -> None:
         """Report the settings of the model's calls, which are not imported."""
@@ -98,10 +97,8 @@ class Builder:
             shown = content if isinstance(content, str) else joined(output, exception)
             self.add_answer(message_id, joined(f"Output of `{name}`:", fenced(shown)), "")
             return
-        status = "error" if exception else "success"
-        self.messages.append(
-            ToolMessage(content, tool_call_id=call_id, name=name, status=status, id=self._id(message_id))
-        )
+        status, own_id = "error" if exception else "success", self._id(message_id)
+        self.messages.append(ToolMessage(content, tool_call_id=call_id, name=name, status=status, id=own_id))
 
     def add_message(self, message_id: str, role: str, parts: Sequence[Mapping[str, Any]]) -> None:
         """Add a message of llm since 0.32, which consists of parts."""
@@ -135,13 +132,9 @@ class Builder:
                 server_calls += ["Output:", fenced(_text(part.get("output")))]
             elif part["type"] not in ("text", "reasoning", "attachment"):
                 self._left_out.append(f"{str(part['type'])[:40]} part")
-        labels = [self._label(file) for file in files]
+        labels = [self.attachments.labelled(file)[0] for file in files]
+        self._left_out += ["attachment"] * len(files)
         self.add_answer(message_id, joined(*server_calls, texts, *labels), reasoning, calls)
-
-    def _label(self, file: object) -> str:
-        label, _ = self.attachments.labelled(file)
-        self._left_out.append("attachment")
-        return label
 
     def _with_files(self, text: str, files: Sequence[object]) -> str | list[Block]:
         """Return the content with `text` and `files`: images that are in the log, and the names of other files."""

@@ -131,13 +131,16 @@ def _literal(text: str) -> str:
 
 def html_page(page: ThreadPage) -> Iterator[str]:
     """Yield the lines of `page`, some of them several lines long."""
-    markdown = _markdown()
+    options = {"html": False, "highlight": _highlight, "maxNesting": 100}
+    markdown = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
+    markdown.add_render_rule("image", _picture)
+    light, dark = (HtmlFormatter(style=name).get_style_defs("pre") for name in ("default", "github-dark"))
     yield "<!DOCTYPE html>"
     yield '<html lang="en"><head><meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{escape(page.heading)}</title>"
-    yield f"<style>{_LAYOUT}{_colors()}</style></head><body>"
+    yield f"<style>{_LAYOUT}{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}</style></head><body>"
     yield f'<h1>{escape(page.heading)}</h1><p class="facts">{escape(page.facts)}</p>'
     for speaker, text, sources, interrupted in page.sections():
         answer = speaker == SPEAKERS["assistant"]
@@ -155,14 +158,6 @@ def html_page(page: ThreadPage) -> Iterator[str]:
     yield "</body></html>"
 
 
-def _markdown() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False, "highlight": _highlight, "maxNesting": 100}).enable(
-        ["table", "strikethrough"]
-    )
-    markdown.add_render_rule("image", _picture)
-    return markdown
-
-
 def _picture(renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     """Return a link to the image: loading it would reveal the reader to its server."""
     token = tokens[index]
@@ -176,9 +171,3 @@ def _highlight(code: str, language: str, attributes: str) -> str:
     except ClassNotFound:
         lexer = None
     return escape(code) if lexer is None else str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
-
-
-def _colors() -> str:
-    light = HtmlFormatter(style="default").get_style_defs("pre")
-    dark = HtmlFormatter(style="github-dark").get_style_defs("pre")
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"

@@ -79,7 +79,7 @@ class Asker:
             how = f"With your next message: {answer_forms(actions)}"
         else:
             text, how = payload_text(request.payload), "Answer with your next message."
-        await self._say(f"\n\n{text}\n\n*{how}*\n")
+        await self._update(text_chunk(f"\n\n{text}\n\n*{how}*\n"))
 
     async def confirm(self, question: str, yes: str, no: str) -> bool:
         """Return whether the user says yes. Raises `UnableError` if the editor can't ask."""
@@ -90,7 +90,7 @@ class Asker:
     async def _review(self, request: ApprovalRequested, toolbox: Toolbox | None) -> Any:
         actions = reviewed_actions(request.payload)
         if problem := request.payload.get("problem"):
-            await self._say(f"{problem}\n")
+            await self._update(text_chunk(f"{problem}\n"))
         decisions = []
         for number, action in enumerate(actions):
             try:
@@ -137,11 +137,8 @@ class Asker:
         if toolbox is not None and tool is not None and tool.changes and action.get("diff"):
             # The tool runs only if the file is as it is now: see `Toolbox.approve`.
             change = await asyncio.to_thread(toolbox.plan, tool, arguments)
-            if (
-                change.digest == action.get("file_sha256")
-                and change.diff() == action["diff"]
-                and change.after is not None
-            ):
+            is_shown = change.digest == action.get("file_sha256") and change.diff() == action["diff"]
+            if is_shown and change.after is not None:
                 return [diff(str(change.file), change.before, change.after)]
             shown = "\n".join(line for line, _ in diff_lines(str(action["diff"])))
             return [shown_text(f"```diff\n{shown}\n```")]
@@ -157,11 +154,7 @@ class Asker:
         message = payload_text(request.payload)
         try:
             answer = await self._client.request(
-                "elicitation/create",
-                sessionId=self._session_id,
-                mode="form",
-                message=message,
-                requestedSchema=schema,
+                "elicitation/create", sessionId=self._session_id, mode="form", message=message, requestedSchema=schema
             )
         except RequestError:
             raise UnableError from None
@@ -186,9 +179,11 @@ class Asker:
             raise UnableError
         options = [_option(f"choice-{number}", label, "allow_once") for number, label in enumerate(choices)]
         options.append(_option(_IN_WORDS, "Answer in words", "reject_once"))
-        title = _title(request.payload)
+        payload = request.payload
+        asked = next(filter(None, map(payload.get, _QUESTIONS)), None) if isinstance(payload, Mapping) else None
+        title = one_line(asked, MAX_LABEL) if isinstance(asked, str) else "Choose an answer"
         call: Fields = {"toolCallId": f"interrupt-{request.interrupt_id}", "title": title, "kind": "other"}
-        content = [shown_text(payload_text(request.payload))]
+        content = [shown_text(payload_text(payload))]
         chosen = await self._permission({**call, "content": content}, options)
         if chosen == _IN_WORDS:
             raise InWordsError
@@ -219,9 +214,6 @@ class Asker:
             if own:
                 await self._update(status_update(call["toolCallId"], status))
         return str(chosen)
-
-    async def _say(self, text: str) -> None:
-        await self._update(text_chunk(text))
 
     async def _update(self, update: Fields) -> None:
         await self._client.update(self._session_id, update)
@@ -295,12 +287,6 @@ def payload_text(payload: Any) -> str:
             return "\n".join(f"- {in_one_line(as_json(value), MAX_PART)}" for value in payload)
         case _:
             return in_full(as_json(payload))
-
-
-def _title(payload: Any) -> str:
-    """Return the question in one line."""
-    asked = next(filter(None, map(payload.get, _QUESTIONS)), None) if isinstance(payload, Mapping) else None
-    return one_line(asked, MAX_LABEL) if isinstance(asked, str) else "Choose an answer"
 
 
 def _choice_of(item: Any) -> tuple[str, Any] | None:

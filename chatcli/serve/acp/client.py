@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from acp.exceptions import RequestError
 
 from chatcli.config.providers import PROVIDERS
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError
+
+if TYPE_CHECKING:
+    from acp.connection import Connection
 
 AUTH_REQUIRED, INTERNAL, NOT_FOUND = -32000, -32603, -32002
 Fields = dict[str, Any]
@@ -21,22 +24,12 @@ class DismissedError(StoppedError):
     """The user dismissed a question, or the turn: to a question about calls, that is a no."""
 
 
-class Wire(Protocol):
-    """What the SDK's connection offers."""
-
-    async def send_request(self, method: str, params: Any = None) -> Any:
-        """Send a request, and return its result."""
-
-    async def send_notification(self, method: str, params: Any = None) -> None:
-        """Send a notification."""
-
-
 class Client:
     """An editor with its `capabilities`, as it named them at `initialize`."""
 
     def __init__(self) -> None:
         self.capabilities: Mapping[str, Any] = {}
-        self.wire: Wire | None = None
+        self.wire: Connection | None = None
 
     def offers(self, *names: str) -> bool:
         """Return whether the editor has a capability: `offers("fs", "readTextFile")`."""

@@ -41,7 +41,6 @@ from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.requests import Ask, Continue, Resume
 from chatcli.sessions.stream import read_todos
-from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from chatcli.serve.acp.session import EditorSession
@@ -319,8 +318,9 @@ class Turns:
                 continue
             if request.interrupt_id in self._in_words:
                 return None
+            toolbox = None if self.conversation.has_own_graph else (await self.conversation.chat_session()).toolbox
             try:
-                answer = await self._interruptible(self._asker.ask(request, await self._toolbox()))
+                answer = await self._interruptible(self._asker.ask(request, toolbox))
             except InWordsError:
                 self._in_words.add(request.interrupt_id)
                 return None
@@ -398,21 +398,12 @@ class Turns:
                 self._title = found.title
                 info = {"title": found.title, "updatedAt": found.updated_at}
                 await self._update({"sessionUpdate": "session_info_update", **info})
-            await self._remember_folder()
+            if (backend := self.conversation.backend).keeps_threads:  # editors list sessions by their folders
+                with suppress(OSError):  # then it is listed without
+                    await asyncio.to_thread(backend.grants(self.id).name_folder, str(self._updates.root))
         if str(self.conversation.model_name) != self.shown_model:
             self.shown_model = str(self.conversation.model_name)
             await self._update({"sessionUpdate": "config_option_update", "configOptions": self._session.options()})
-
-    async def _remember_folder(self) -> None:
-        """Remember the session's folder, by which editors list sessions."""
-        backend = self.conversation.backend
-        if not backend.keeps_threads:
-            return
-        with suppress(OSError):  # then it is listed without
-            await asyncio.to_thread(backend.grants(self.id).name_folder, str(self._updates.root))
-
-    async def _toolbox(self) -> Toolbox | None:
-        return None if self.conversation.has_own_graph else (await self.conversation.chat_session()).toolbox
 
     def _check_stop(self) -> None:
         if self._stop.is_set():

@@ -5,7 +5,6 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -79,7 +78,7 @@ async def serve_stdio(server: ChatServer) -> bool:
         to_server.close()
 
     take_signals(loop, stop)
-    threading.Thread(target=_read, args=(source, loop, to_server, writer.write), daemon=True).start()
+    threading.Thread(target=_read, args=(source, loop, to_server, writer), daemon=True).start()
     pump = asyncio.create_task(_pump(from_server, writer, to_server))
     try:
         await server.sdk.run(incoming, outgoing, server.sdk.create_initialization_options())
@@ -101,18 +100,13 @@ async def _pump(messages: "MemoryObjectReceiveStream[SessionMessage]", writer: _
             return
 
 
-def _read(
-    source: int,
-    loop: asyncio.AbstractEventLoop,
-    to_server: Incoming,
-    write: Callable[[str], Awaitable[None]],
-) -> None:
+def _read(source: int, loop: asyncio.AbstractEventLoop, to_server: Incoming, writer: _Writer) -> None:
     """Hand the lines of `source` to the server in `loop`, and at their end close its input."""
 
     async def take(line: bytes) -> None:
         message = _message(line)
         if isinstance(message, str):
-            await write(message)
+            await writer.write(message)
         else:
             await to_server.send(message)
 
@@ -133,10 +127,7 @@ def _message(line: bytes) -> SessionMessage | str:
     try:
         return SessionMessage(types.jsonrpc_message_adapter.validate_json(line.decode(errors="replace"), by_name=False))
     except ValidationError:
-        return _refusal(line)
-
-
-def _refusal(line: bytes) -> str:
+        pass
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

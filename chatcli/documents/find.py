@@ -289,10 +289,8 @@ class _Walk:
         return rules, folder.known and same
 
     def _read_rules(self, folder: str, outer: "IgnoreRules", *, repository: bool) -> tuple["IgnoreRules", bool]:
-        """Return the `outer` rules and those of `folder`, and whether the files that they stand in are as they were.
-
-        Outer rules do not hold in a repository.
-        """
+        """Return the `outer` rules and those of `folder`, and whether the files that they stand in are as they were."""
+        # Outer rules do not hold in a repository.
         from chatcli.documents.ignore import NO_STATE, IgnoreRules, exclude_file, state_of
 
         rules = IgnoreRules() if repository else outer
@@ -310,7 +308,6 @@ class _Walk:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return the entries of `folder` by name; none if it can't be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=attrgetter("name"))

@@ -304,7 +304,6 @@ class DocumentIndex:
                 write_content(self._db, content, ())
 
     def _scope(self, sources: Sequence[str] | None) -> Scope:
-        """Return the passages of `sources`, or all."""
         query = "SELECT coalesce(max(first + count), 0), coalesce(sum(count), 0), count(*) FROM files"
         end, indexed, files = self._db.execute(query).fetchone()
         wanted = None if sources is None else self._files_of(sources)

@@ -40,10 +40,7 @@ class DocumentReader(Worker):
     """Reads documents; PDF, DOCX and EPUB in a process of its own, which one reader uses for many files."""
 
     def read_passages(self, path: Path, data: bytes) -> list[Passage]:
-        """Return the passages of the document `path`, in order, whose content is `data`.
-
-        Raises `UnreadableError` if it can't be read.
-        """
+        """Return the passages of `path`, whose content is `data`; raise UnreadableError if it can't be read."""
         if len(data) > MAX_BYTES:
             raise UnreadableError(f"it is larger than {MAX_BYTES // 2**20} MiB")
         ending = path.suffix.lower()
@@ -99,7 +96,6 @@ def _text_passages(path: Path, ending: str, text: str) -> list[Passage]:
 
 
 def _page_passages(path: Path, pages: Sequence[str]) -> list[Passage]:
-    """Return the passages of a PDF from the texts of its `pages`."""
     found: list[Passage] = []
     for number, text in enumerate(pages, 1):
         lines = text_lines(text)

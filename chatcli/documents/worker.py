@@ -105,7 +105,6 @@ def _start(*, by_kernel: bool) -> subprocess.Popen[bytes]:
 
 
 def _exchange(process: subprocess.Popen[bytes], request: bytes, deadline: float) -> bytes:
-    """Write `request` to the process and return the record that it answers."""
     assert process.stdin is not None
     assert process.stdout is not None
     answer, waiting, size = bytearray(), memoryview(request), None

@@ -51,10 +51,7 @@ _ENDINGS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One exchange of a thread, its messages as pairs of role and text.
-
-    Exchanges whose `place` differs by one follow each other.
-    """
+    """One exchange of a thread: pairs of role and text. Those whose `place` differs by one follow each other."""
 
     place: int
     messages: Sequence[tuple[str, str]]
@@ -203,10 +200,8 @@ def _beginning(word: str) -> str:
 
 
 def _best(held: Collection[Sequence[int]], count: int) -> list[int]:
-    """Return the best of the messages that have some words, by the rarity of these, the best first.
-
-    Messages with numbers side by side mostly belong to one exchange, so a word counts half for the next one.
-    """
+    """Return the best of the messages that have some words, by the rarity of these, the best first."""
+    # Messages with numbers side by side mostly belong to one exchange, so a word counts half for the next one.
     scores: defaultdict[int, float] = defaultdict(float)
     for numbers in held:
         rarity = log1p((max(count, len(numbers)) - len(numbers) + 0.5) / (len(numbers) + 0.5))

@@ -185,7 +185,6 @@ class MemoryThreads(ForeignThreads):
             self._copy(checkpoints, thread_id)
 
     def _by_thread(self) -> dict[str, list[CheckpointTuple]]:
-        """Return the checkpoints of each thread, the oldest first."""
         threads: dict[str, list[CheckpointTuple]] = {}
         for checkpoint in sorted(self._saver.list(None), key=lambda each: each.checkpoint["id"]):
             where = checkpoint.config["configurable"]

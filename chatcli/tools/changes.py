@@ -80,10 +80,8 @@ class Change:
         return "\n".join([f"--- {heads[0]}", f"+++ {heads[1]}", *_hunks(old, new)])
 
     def write(self) -> None:
-        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written.
-
-        An editor is not asked again for the text that it gave: it was planned only a moment ago.
-        """
+        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written."""
+        # An editor is not asked again for the text that it gave: it was planned only a moment ago.
         if self.editor is not None and self.after is not None and self.editor.write(self.file, self.after):
             return
         *folders, name = Path(self.path).parts
@@ -244,10 +242,9 @@ def _checked(change: Change) -> Change:
 
 
 def _find(folders: Sequence[Path], path: str, editor: EditorFiles | None = None) -> Change:
-    """Return the file at `path` in one of `folders`, as a change that deletes it.
-
-    Its text is that of the `editor` if it gives one. An editor that does not give the text of a file does not write it.
-    """
+    """Return the file at `path` in one of `folders`, as a change that deletes it."""
+    # Its text is that of the `editor` if it gives one. An editor that does not give the text of a file does not write
+    # it.
     found, shown = find_inside(folders, path), shown_path(path)
     if holds_secrets(folders, path):
         raise ToolException(f"{shown} may hold secrets by its name, and is never written.")
@@ -332,11 +329,9 @@ def _unfit(status: os.stat_result) -> str:
 
 
 def reverts(root: Path, records: Sequence[object], more: Sequence[Path] = ()) -> tuple[list[Change], list[str]]:
-    """Return the changes that take back those of `records`, the newest first, and the files that can't be restored.
-
-    A record comes from a thread, and so perhaps from somebody else: what it says is checked as a model's call is, and
-    shown to the user before anything is written. A file that has changed since stays.
-    """
+    """Return the changes that take back those of `records`, the newest first, and the files that can't be restored."""
+    # A record comes from a thread, and so perhaps from somebody else: what it says is checked as a model's call is, and
+    # shown to the user before anything is written. A file that has changed since stays.
     folders = [root.resolve(), *more]
     changes: dict[str, Change] = {}
     stays: dict[str, None] = {}
@@ -392,7 +387,6 @@ def _hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
 
 
 def _range(begin: int, end: int) -> str:
-    """Return a range of lines as unified diffs have it."""
     count = end - begin
     return f"{begin + 1}" if count == 1 else f"{begin + bool(count)},{count}"
 

@@ -32,10 +32,7 @@ _GREP = "import sys; sys.path.append(sys.argv[1]); from chatcli.tools.grep impor
 
 
 def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None, more: Sequence[Path] = ()) -> list[Tool]:
-    """Return the tools that read in `root` and `more` folders; a search takes at most `seconds`.
-
-    What the `editor` has open goes first.
-    """
+    """Return the tools that read in `root` and `more` folders, by the `editor` first; `seconds` bound a search."""
     root = root.resolve()
     folders = [root, *more]
 

@@ -201,7 +201,6 @@ def _read_field(name: str, part: Any, *, needed: bool) -> FormField:
 
 
 def _choices(part: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return the values that a schema lists, each with its name."""
     listed = next((part[key] for key in ("oneOf", "anyOf", "enum") if isinstance(part.get(key), list)), None)
     if listed is None:
         return None

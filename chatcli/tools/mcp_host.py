@@ -53,11 +53,8 @@ class Host:
         """What the server asks the user."""
         self._debug = debug
         self._can_ask = can_ask
-        self._logged = 0
-
-    def begin_call(self) -> None:
-        """Note that a call begins: the server may log again."""
-        self._logged = 0
+        self.logged = 0
+        """How many lines the server has logged since the last call began."""
 
     @property
     def log_level(self) -> types.LoggingLevel | None:
@@ -76,14 +73,14 @@ class Host:
 
     async def log(self, params: types.LoggingMessageNotificationParams) -> None:
         """Show what the server logs, with `--debug`."""
-        self._logged += 1
-        if not self._debug or self._logged > MAX_LOGGED:
+        self.logged += 1
+        if not self._debug or self.logged > MAX_LOGGED:
             return
         text = params.data if isinstance(params.data, str) else repr(params.data)
         logger = f" {params.logger}" if params.logger else ""
         line = one_line(f"{self.name}{logger} [{params.level}]: {text[:MAX_LINE]}", MAX_LINE)
         self.announce(Notice(line, "warning" if params.level in _WARNINGS else "info"))
-        if self._logged == MAX_LOGGED:
+        if self.logged == MAX_LOGGED:
             self.announce(Notice(f"{self.name} logs more than {MAX_LOGGED} lines: the rest is left out"))
 
     async def elicit(self, context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:

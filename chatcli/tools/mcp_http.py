@@ -120,10 +120,8 @@ def first_error(error: BaseException) -> BaseException:
 
 
 def _request_id(request: httpx2.Request) -> RequestId | None:
-    """Return the number of the request that waits for a result; None for anything else, such as a notification.
-
-    A GET for the rest of an answer waits too. The SDK replaces its number, so any number will do.
-    """
+    """Return the number of the request that waits for a result; None for anything else, such as a notification."""
+    # A GET for the rest of an answer waits too. The SDK replaces its number, so any number will do.
     if request.method == "GET":
         return -1 if _RESUMES in request.headers else None
     if request.method != "POST":

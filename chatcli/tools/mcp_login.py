@@ -214,7 +214,6 @@ class _Callback:
         return await self._result
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the browser's request."""
         try:
             async with asyncio.timeout(_SECONDS):
                 words = (await reader.readline()).split()
@@ -244,7 +243,6 @@ class _Callback:
         return True
 
     def _read_lines(self) -> None:
-        """Read addresses that the user types."""
         for line in sys.stdin or ():
             if self._loop.is_closed():
                 return

@@ -144,7 +144,7 @@ class McpSession:
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
         report = _Report(f"{self.name}/{name}", self.host.announce)
-        self.host.begin_call()
+        self.host.logged = 0
         try:
             return await self.request(lambda client: client.call_tool(name, arguments, progress_callback=report.take))
         finally:

@@ -184,10 +184,7 @@ class Toolbox:
         return registered["reply"]
 
     def approve(self, call: ToolCall, file_digest: str | None = None, *, outside: bool = False) -> None:
-        """Remember that the user approved `call`, as a change of the file of that digest if it changes one.
-
-        A command runs `outside` of the sandbox if the user says so.
-        """
+        """Remember that the user approved `call`: as a change of that file, or `outside` of the sandbox."""
         self._approved[_fingerprint(call)] = file_digest
         if outside:
             self._outside.add(_fingerprint(call))
@@ -197,10 +194,8 @@ class Toolbox:
         self._plans.clear()
 
     def plan(self, tool: Tool, arguments: Arguments) -> Change:
-        """Return the change of a file that a call of `tool` stands for; see `changes.plan`.
-
-        It is the same one until the user replies, so that an editor is not asked for the file again.
-        """
+        """Return the change of a file that a call of `tool` stands for; see `changes.plan`."""
+        # It is the same one until the user replies, so that an editor is not asked for the file again.
         key = _fingerprint({"name": tool.name, "args": arguments})
         if key not in self._plans:
             self._plans[key] = plan(tool, arguments)

@@ -164,7 +164,6 @@ def _is_hidden(message: _Message) -> bool:
 
 
 def _message(message: _Message, text: str) -> BaseMessage | None:
-    """Return `message` as langchain's, with `text` as its content; None if there is nothing to show."""
     if _is_hidden(message) or not text:
         return None
     if message.author.role == "user":

@@ -252,7 +252,6 @@ class _Chains:
         self._number = 0
 
     def build(self, tip: str | None) -> Builder:
-        """Return the messages of the chain that ends at `tip`."""
         builder = Builder(self._attachments)
         for message in self._chain(tip):
             self._built.add(message["hash"])

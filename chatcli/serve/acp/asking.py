@@ -55,10 +55,7 @@ class Asker:
     _updates: Updates
 
     async def ask(self, request: ApprovalRequested, toolbox: Toolbox | None) -> Any:
-        """Return the user's answer to `request`, the value that the graph gets.
-
-        Raises `InWordsError` if it was shown as a text, and the next prompt answers it.
-        """
+        """Return the user's answer to `request`, for the graph; raise InWordsError if the next prompt answers it."""
         if is_review(request.payload):
             return await self._review(request, toolbox)
         for way in (self._form, self._choice):
@@ -146,7 +143,6 @@ class Asker:
         return [shown_text(description)] if description else []
 
     async def _form(self, request: ApprovalRequested) -> Any:
-        """Return the values that the user fills into a form."""
         offered = self._client.capabilities.get("elicitation")
         if not isinstance(offered, Mapping) or (offered and not self._client.offers("elicitation", "form")):
             raise UnableError
@@ -173,7 +169,6 @@ class Asker:
         return _in_words(request, value) if isinstance(value, str) else value
 
     async def _choice(self, request: ApprovalRequested) -> Any:
-        """Return which of the request's own options the user chooses."""
         choices = choices_of(request)
         if not choices:
             raise UnableError
@@ -190,7 +185,6 @@ class Asker:
         return [*choices.values()][int(chosen.removeprefix("choice-"))]
 
     async def _permission(self, call: Fields, options: Sequence[Fields]) -> str:
-        """Return the ID of the option that the user chooses for `call`."""
         own = call["toolCallId"] not in self._updates.calls  # a question, which is no call of a tool
         if own:
             await self._update({"sessionUpdate": "tool_call", **call, "status": "pending"})
@@ -220,10 +214,8 @@ class Asker:
 
 
 def words_decide(request: ApprovalRequested, text: str) -> Any:
-    """Return the decisions on the calls of `request` that the whole of `text` is the word for; None for none.
-
-    A question may begin with the same word, so only the word alone counts.
-    """
+    """Return the decisions on the calls of `request` that the whole of `text` is the word for; None for none."""
+    # A question may begin with the same word, so only the word alone counts.
     word = text.strip().lower()
     for kind, words in _DECISIONS.items():
         if word in words:
@@ -329,11 +321,10 @@ _REJECT = _option("reject", "Reject", "reject_once")
 
 
 def _options_of(action: Mapping[str, Any]) -> list[Fields]:
-    """Return how the user may decide on the call `action`: once, for the thread, outside of the sandbox, or not.
-
-    Editors bind a key, and some a label, to a kind: no two options have the same one. So the rule is for the thread
-    only, and what leads outside has the kind that grants nothing if it is chosen by mistake: another question follows.
-    """
+    """Return how the user may decide on the call `action`: once, for the thread, outside of the sandbox, or not."""
+    # Editors bind a key, and some a label, to a kind: no two options have the same one. So the rule is for the thread
+    # only, and what leads outside has the kind that grants nothing if it is chosen by mistake: another question
+    # follows.
     allowed, scopes = action.get("allowed") or ("approve", "reject"), action.get("scopes") or ()
     rule = reveal(str(action.get("rule") or ""))
     options = []

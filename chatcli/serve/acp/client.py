@@ -39,10 +39,7 @@ class Client:
         return found is not None and found is not False
 
     async def request(self, method: str, **params: Any) -> Any:
-        """Return the result of a request to the editor.
-
-        Raises `RequestError` if the editor refused it, `ConnectionError` if the editor is gone.
-        """
+        """Return the editor's result; raise RequestError if it refused, ConnectionError if it is gone."""
         assert self.wire is not None
         return await self.wire.send_request(method, params)
 
@@ -54,10 +51,7 @@ class Client:
 
 
 def as_request_error(error: ChatcliError, redact: Callable[[str], str]) -> RequestError:
-    """Return `error` in the protocol's form, without the keys that `redact` removes.
-
-    A missing or refused key asks the user to authenticate.
-    """
+    """Return `error` in the protocol's form, without what `redact` removes; a bad key asks the user to authenticate."""
     message, remedy = redact(error.message), redact(error.remedy)
     data: Fields = {"code": error.code, "message": message, "retryable": error.retryable}
     if remedy:
@@ -70,6 +64,14 @@ def as_request_error(error: ChatcliError, redact: Callable[[str], str]) -> Reque
 def invalid(message: str) -> RequestError:
     """Return the error for a request whose parameters can't be used."""
     return RequestError(-32602, f"Invalid params: {message}", {"message": message})
+
+
+def text_of(fields: Mapping[str, Any], key: str, whose: str = "") -> str:
+    """Return the text `key` of `fields`, or raise the error for a request that lacks it."""
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise invalid(f"{key}{whose} must be a text")
+    return value
 
 
 def unknown_session(session_id: str) -> RequestError:

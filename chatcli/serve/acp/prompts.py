@@ -10,10 +10,8 @@ from urllib.parse import unquote, urlsplit
 from chatcli.attachments.attachment import Attachment, identify, read_attachment
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, RefusedError
-from chatcli.serve.acp.client import invalid
+from chatcli.serve.acp.client import invalid, text_of
 from chatcli.tools.workspace import Workspace
-
-Block = Mapping[str, Any]
 
 
 def read_prompt(blocks: Any, settings: Settings, workspace: Workspace) -> tuple[str, list[Attachment], list[str]]:
@@ -55,11 +53,8 @@ def read_prompt(blocks: Any, settings: Settings, workspace: Workspace) -> tuple[
     return "".join(texts).strip(), attachments, problems
 
 
-def _text(block: Block, key: str) -> str:
-    value = block.get(key)
-    if not isinstance(value, str):
-        raise invalid(f"{key} of a content block must be a text")
-    return value
+def _text(block: Mapping[str, Any], key: str) -> str:
+    return text_of(block, key, " of a content block")
 
 
 def _decoded(data: str) -> bytes:

@@ -158,7 +158,6 @@ class Turns:
         return {"stopReason": reason, **spending.as_json()}
 
     async def _obey(self, line: str, spending: Spending) -> str:
-        """Run the slash command in `line`."""
         while line:
             command = parse_command(line)
             assert command is not None
@@ -214,10 +213,7 @@ class Turns:
     async def _settle(
         self, pending: Sequence[ApprovalRequested], question: tuple[str, Sequence[Attachment]], spending: Spending
     ) -> str:
-        """Answer what the thread waits for, with the text of `question` if it is an answer.
-
-        Returns why the prompt ends, empty where `question` is to be asked now.
-        """
+        """Answer what the thread waits for, with `question` if that fits; return why the prompt ends, else ""."""
         ids = {request.interrupt_id for request in pending}
         self._answers = {key: value for key, value in self._answers.items() if key in ids}
         try:
@@ -300,7 +296,6 @@ class Turns:
         return answers
 
     async def _refuse(self, requests: Sequence[ApprovalRequested]) -> None:
-        """Refuse the calls that `requests` ask about."""
         reviews = [request for request in requests if is_review(request.payload)]
         if reviews and not await self.conversation.refuse_calls():
             for request in reviews:  # the next prompt gives the answer
@@ -341,7 +336,6 @@ class Turns:
             self._asking = None
 
     async def _show(self, events: AsyncGenerator[Event, None], spending: Spending) -> Outcome:
-        """Send the updates of `events`."""
         outcome = Outcome()
         async with aclosing(events) as closing:
             async for event in closing:

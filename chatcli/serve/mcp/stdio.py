@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from chatcli.runtime.signals import take_signals
 from chatcli.serve.mcp.server import ChatServer
-from chatcli.serve.standard_streams import read_lines, take_streams
+from chatcli.serve.standard_streams import read_lines, rpc_error, take_streams
 
 Incoming = MemoryObjectSendStream[SessionMessage | Exception]
 
@@ -30,12 +30,7 @@ class _Writer:
         threading.Thread(target=self._run, daemon=True).start()
 
     async def write(self, line: str) -> None:
-        """Write `line`, and wait until it is written.
-
-        Raises:
-            OSError: The client is gone.
-
-        """
+        """Write `line`, and wait until it is written; raise OSError if the client is gone."""
         written: asyncio.Future[None] = self._loop.create_future()
         self._lines.put((line.encode() + b"\n", written))
         await written
@@ -131,11 +126,7 @@ def _message(line: bytes) -> SessionMessage | str:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        return _error(None, types.PARSE_ERROR, "this line is not JSON")
+        return json.dumps(rpc_error(types.PARSE_ERROR, "this line is not JSON"))
     number = value.get("id") if isinstance(value, dict) else None
     number = number if isinstance(number, int | str) else None
-    return _error(number, types.INVALID_REQUEST, "this is not one message of JSON-RPC 2.0")
-
-
-def _error(number: int | str | None, code: int, message: str) -> str:
-    return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}})
+    return json.dumps(rpc_error(types.INVALID_REQUEST, "this is not one message of JSON-RPC 2.0", number))

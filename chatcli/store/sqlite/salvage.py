@@ -318,7 +318,9 @@ def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues
         if message_id not in known:
             lost += 1
             unread[str(name)] -= 1
-            messages.setdefault(str(name), []).append(_from_index(str(message_id), str(role), str(text), bool(cut)))
+            made_by = HumanMessage if role == "user" else AIMessage
+            marks = {"finish_reason": INTERRUPTED} if cut and role != "user" else {}
+            messages.setdefault(str(name), []).append(made_by(str(text), id=str(message_id), response_metadata=marks))
     lost += not thread.checkpoints
     return ThreadValues(states, facts, messages, parents, unreadable, lost, (+unread).total())
 
@@ -337,12 +339,6 @@ def messages_in(written: object) -> list[BaseMessage]:
     written = getattr(written, "value", written)
     found = written if isinstance(written, list) else [written]
     return [message for message in found if isinstance(message, BaseMessage) and message.type != "remove"]
-
-
-def _from_index(message_id: str, role: str, text: str, cut: bool) -> BaseMessage:
-    if role == "user":
-        return HumanMessage(text, id=message_id)
-    return AIMessage(text, id=message_id, response_metadata={"finish_reason": INTERRUPTED} if cut else {})
 
 
 def branches(read: ThreadValues) -> list[list[str]]:

@@ -41,7 +41,6 @@ class Sandbox:
     """The sandbox of one folder, where commands run and write."""
 
     folder: Path
-    """The folder."""
     is_on: bool = True
     """Whether the user wants commands to be confined."""
     forced: Strength | None = None
@@ -111,7 +110,8 @@ class Sandbox:
         git = places.git_folders(writable)
         mounts: list[tuple[str, str]] = []
         if self.strength == "full":  # folders and files on themselves, secrets hidden, a private `_SHARED`
-            own = [str(path) for path in (*writable, *git, *places.guarded_in(git))]
+            guarded = [folder / name for folder in git for name in places.GUARDED if (folder / name).exists()]
+            own = [str(path) for path in (*writable, *git, *guarded)]
             hidden = [(str(root / _NOTHING), path) for folder in writable for path in places.secrets_in(folder)]
             mounts = [*zip(own, own, strict=True), (str(root / _SHM), _SHARED), *hidden]
         return {

@@ -30,15 +30,15 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
 _PACKAGES = (".git", ".venv", "venv", ".tox", "node_modules", "site-packages", "__pycache__")
 """Folders of many files that others wrote."""
 _MOST_SEEN = 3000
-_GIT = ("hooks", "config")
-"""What git runs, or names a program that it runs: later, and not confined."""
+GUARDED = ("hooks", "config")
+"""What a command may read but not write in git's folders: what git runs, or names, later and not confined."""
 
 
 def withheld() -> frozenset[str]:
     """Return the places that no confined command reads: the secrets of the user, the system and `chat`."""
-    secret = [place for folder in _OF_SETTINGS for place in _secrets_in(Path.home() / folder)]
-    all_places: list[str | Path] = [*paths.own_folders(), *secret, *_OF_SYSTEM]
-    return frozenset(os.path.realpath(place) for place in all_places)
+    entries = (entry for folder in _OF_SETTINGS for entry in _entries(str(Path.home() / folder)))
+    secret = [entry.path for entry in entries if _is_secret(entry.name)]
+    return frozenset(map(os.path.realpath, [*map(str, paths.own_folders()), *secret, *_OF_SYSTEM]))
 
 
 def is_writable(folder: Path, kept: Iterable[str]) -> bool:
@@ -75,15 +75,6 @@ def git_folders(folders: Iterable[Path]) -> list[Path]:
     """Return git's folders in `folders`; a command can't move them away where they are mounts."""
     found = (folder / ".git" for folder in folders)
     return [git for git in found if git.is_dir() and not git.is_symlink()]
-
-
-def guarded_in(git: Iterable[Path]) -> list[Path]:
-    """Return the paths in the folders `git` that a command may read but not write, though it may write beside them."""
-    return [folder / name for folder in git for name in _GIT if (folder / name).exists()]
-
-
-def _secrets_in(folder: Path) -> Iterator[Path]:
-    return (Path(entry.path) for entry in _entries(str(folder)) if _is_secret(entry.name))
 
 
 @lru_cache(maxsize=4096)

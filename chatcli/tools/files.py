@@ -150,10 +150,7 @@ def folder_of(folders: Sequence[Path], path: Path) -> Path | None:
 
 
 def find_inside(folders: Sequence[Path], path: str) -> Path:
-    """Return the real path of `path`, after all links; a relative one begins in the first of `folders`.
-
-    Raises `ToolException` if it is outside of all `folders`, or can't be read.
-    """
+    """Return the real path of `path`, after all links; raise ToolException if no folder has it, or it can't be read."""
     shown = shown_path(path)
     try:
         found = (folders[0] / path).resolve()

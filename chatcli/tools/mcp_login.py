@@ -197,11 +197,9 @@ class _Callback:
         self._state = ""
 
     def expect(self, state: str) -> None:
-        """Take only what has this `state`, which other pages and programs do not know.
-
-        If the server has moved to another authorization server, it asks a second time. Raises `OAuthFlowError` if it
-        refused the first time.
-        """
+        """Take only what has this `state`, which other pages and programs do not know."""
+        # If the server has moved to another authorization server, it asks a second time. Raises `OAuthFlowError` if it
+        # refused the first time.
         if self._state:
             self._result.result()
             self._result = self._loop.create_future()

@@ -206,7 +206,7 @@ class Toolbox:
         return self._approved.get(_fingerprint(call))
 
     def access(self, tool: Tool, call: ToolCall, more: Iterable[str]) -> Access | None:
-        """Return how far `call` of `tool` may reach, by a rule or as the user approved it in this process; else None."""
+        """Return how far `call` of `tool` may reach, by a rule, or as the user approved it here; else None."""
         # The thread alone proves nothing: the store may come from another person.
         if _fingerprint(call) in self._outside:
             return "outside"

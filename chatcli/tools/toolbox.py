@@ -48,17 +48,13 @@ class Toolbox:
     Args:
         servers: The MCP servers, by name.
         rules: The calls that are allowed beforehand.
-        builtin: Whether the built-in tools are included.
-        named: The built-in tools that the user switches on one by one.
+        builtin: The built-in tools that are switched on.
         can_ask: Whether there is a user to ask; without one, a call that needs approval is refused.
         seconds: How long a call may take.
         max_steps: How often the model may call tools in a turn.
-        allow_private: Whether a URL may redirect into this network.
-        remembers: Whether the model may propose facts to remember.
         announce: Shows an event to the user, in the running turn or the next one.
         debug: Whether the user sees what MCP servers log.
         workspace: Where the built-in tools work; by default in the current folder.
-        sandbox: Whether commands are confined, where the system can do that.
 
     """
 
@@ -67,17 +63,13 @@ class Toolbox:
         servers: Mapping[str, McpServer] | None = None,
         rules: Rules | None = None,
         *,
-        builtin: bool = False,
-        named: Sequence[Tool] = (),
+        builtin: Sequence[Tool] = (),
         can_ask: bool = False,
         seconds: float = TOOL_SECONDS,
         max_steps: int = MAX_STEPS,
-        allow_private: bool = False,
-        remembers: bool = False,
         announce: Callable[[Progress | Notice], None] = lambda event: None,
         debug: bool = False,
         workspace: Workspace | None = None,
-        sandbox: bool = True,
     ) -> None:
         self.workspace = workspace or Workspace(Path.cwd())
         self.rules = rules or Rules()
@@ -88,12 +80,7 @@ class Toolbox:
         """The tools by name; empty until they are opened."""
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
-        self._builtin: list[Tool] = []
-        if builtin:
-            self._builtin += builtin_tools(
-                self.workspace, seconds, allow_private=allow_private, remembers=remembers, confines=sandbox
-            )
-        self._builtin += named
+        self._builtin = builtin
         self._replies: dict[str, list[str]] = {}
         """The calls that each registered reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
@@ -287,20 +274,19 @@ def build_toolbox(
     Nothing is started yet. What happens is shown by `announce`. Raises `UsageError` if the file of MCP servers can't be
     read.
     """
+    workspace = workspace or Workspace(Path.cwd())
+    seconds = settings.tool_timeout or settings.timeout or TOOL_SECONDS
+    builtin = builtin_tools(workspace, seconds, settings) if settings.tools is True else []
     return Toolbox(
         {} if settings.tools is False else settings.servers(),
         Rules(settings.allow, settings.tool_mode),
-        builtin=settings.tools is True,
-        named=[thread_tool(threads)] if settings.recall and settings.tools is not False else [],
+        builtin=[*builtin, *([thread_tool(threads)] if settings.recall and settings.tools is not False else [])],
         can_ask=can_ask,
-        seconds=settings.tool_timeout or settings.timeout or TOOL_SECONDS,
+        seconds=seconds,
         max_steps=settings.max_steps,
-        allow_private=settings.allow_private_urls,
-        remembers=not settings.no_memory,
         announce=announce,
         debug=settings.debug,
         workspace=workspace,
-        sandbox=settings.sandbox,
     )
 
 
@@ -347,19 +333,14 @@ def _is_installed() -> bool:
     return importlib.util.find_spec("mcp_types") is not None
 
 
-def builtin_tools(
-    workspace: Workspace, seconds: float, *, allow_private: bool, remembers: bool, confines: bool = True
-) -> list[Tool]:
-    """Return the tools that work in `workspace`; each call takes at most `seconds`.
-
-    What the model runs is confined if `confines` is set and the system can do it.
-    """
+def builtin_tools(workspace: Workspace, seconds: float, settings: Settings) -> list[Tool]:
+    """Return the tools that work in `workspace` as the `settings` say; each call takes at most `seconds`."""
     root, editor, more = workspace.root, workspace.files, workspace.more
-    sandbox = Sandbox(root, is_on=confines, more=more)
+    sandbox = Sandbox(root, is_on=settings.sandbox, more=more)
     files = [*file_tools(root, seconds, editor, more), *change_tools(root, editor, more)]
     shell = shell_tool(sandbox, seconds, workspace.terminal)
     for tool in [*files, shell] if more else ():
         named = ", ".join(map(str, more))
         tool.runnable.description += f"\n\nThese folders may be used like the current one, by absolute paths: {named}"
-    fetch = fetch_tool(seconds, allow_private=allow_private)
-    return [*files, fetch, shell, *([remember_tool(root)] if remembers else [])]
+    fetch = fetch_tool(seconds, allow_private=settings.allow_private_urls)
+    return [*files, fetch, shell, *([] if settings.no_memory else [remember_tool(root)])]

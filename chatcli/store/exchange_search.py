@@ -21,7 +21,7 @@ from chatcli.ranking.search import Scope, Weights
 from chatcli.ranking.semantic import rank_matches
 from chatcli.ranking.words import FUNCTION_WORDS, TABLE, index_words, question_terms
 from chatcli.runtime.sqlite import in_memory
-from chatcli.store.threads import LONG, MATCH_END, MATCH_START, ExchangeQueries, Match, QuestionAndAnswer, words_in
+from chatcli.store.threads import MATCH_END, MATCH_START, ExchangeQueries, FoundExchange, Match, words_in
 
 _Said = TypeVar("_Said")
 
@@ -72,16 +72,6 @@ class Talk:
     said: Sequence[Said]
 
 
-@dataclass(frozen=True, slots=True)
-class FoundExchange:
-    """An exchange that a search found; `missing` and `weak` are those of `ranking.search.Match`."""
-
-    talk: Talk
-    said: Said
-    missing: int
-    weak: bool
-
-
 def rank_exchanges(
     talks: Iterable[Talk], words: str, limit: int, total: int = 0, *, cached: bool = True
 ) -> list[FoundExchange]:
@@ -109,21 +99,10 @@ def rank_exchanges(
         matches = rank_matches(
             database, words, scope, limit, lambda match: rows[match.passage][1].text, weights, cached=cached
         )
-    return [FoundExchange(*rows[match.passage], match.missing, match.weak) for match in matches]
-
-
-def as_exchanges(found: Iterable[FoundExchange]) -> list[QuestionAndAnswer]:
-    """Return `found` as questions with their answers."""
+    found = ((*rows[match.passage], match) for match in matches)
     return [
-        QuestionAndAnswer(
-            each.talk.thread_id,
-            each.talk.title,
-            each.talk.updated_at,
-            next((text[:LONG] for role, text in each.said.messages if role == "user"), ""),
-            next((text[:LONG] for role, text in each.said.messages if role == "assistant"), ""),
-            each.weak,
-        )
-        for each in found
+        FoundExchange(talk.thread_id, talk.title, talk.updated_at, said.messages, match.missing, match.weak)
+        for talk, said, match in found
     ]
 
 
@@ -132,7 +111,7 @@ def as_matches(found: Sequence[FoundExchange], words: str, limit: int) -> list[M
     # Else those that have most of them come first.
     fewest = min((each.missing for each in found), default=0)
     chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=attrgetter("missing"))
-    rows = [(each.talk, role, text) for each in chosen for role, text in each.said.messages]
+    rows = [(each, role, text) for each in chosen for role, text in each.messages]
     query = " OR ".join(term.query for term in question_terms(words) if not term.is_name)
     tokenizer = TABLE[TABLE.index("tokenize") : TABLE.rindex(")")].strip()
     with closing(in_memory()) as database:

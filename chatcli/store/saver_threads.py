@@ -1,7 +1,7 @@
 """The threads of a checkpointer that has no index: a graph's own, or a store in memory."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
@@ -12,6 +12,7 @@ from chatcli.store.message_index import UsageReader, role_of, usage_of
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
+    FoundExchange,
     Journal,
     SearchedThreads,
     Step,
@@ -22,9 +23,6 @@ from chatcli.store.threads import (
     words_in,
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, Write, answers_of, usage_row
-
-if TYPE_CHECKING:
-    from chatcli.store.exchange_search import FoundExchange
 
 
 class ForeignThreads(SearchedThreads):
@@ -48,7 +46,8 @@ class ForeignThreads(SearchedThreads):
         """Return the threads whose ID begins with `prefix`, the newest first."""
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
-    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+        """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import Talk, exchanges_of, rank_exchanges
 
         talks: list[Talk] = []

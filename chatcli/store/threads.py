@@ -10,15 +10,12 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 from chatcli.runtime.program import command
 from chatcli.store.usage import AnswerUsage
-
-if TYPE_CHECKING:
-    from chatcli.store.exchange_search import FoundExchange
 
 _WORD = re.compile(r"[^\W_]+")
 _LATIN = [chr(code) for code in range(0xC0, 0x250)]
@@ -32,7 +29,7 @@ MATCH_START, MATCH_END = "\x02", "\x03"
 _MAX_NAMED = 5
 Name = TypeVar("Name", bound=Hashable)
 LONG = 100_000
-"""Characters of a message in a `QuestionAndAnswer`."""
+"""Characters of a question or an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +55,28 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionAndAnswer:
-    """A question and its answer that a search found; either is empty where the thread has none.
+class FoundExchange:
+    """An exchange that a search found: its messages as pairs of role and text.
 
-    `title` and `updated_at` are the thread's. It is `weak` where what the search found covers little of the words.
+    `title` and `updated_at` are the thread's; `missing` and `weak` are those of `ranking.search.Match`.
     """
 
     thread_id: str
     title: str
     updated_at: str
-    question: str
-    answer: str
+    messages: Sequence[tuple[str, str]]
+    missing: int = 0
     weak: bool = False
+
+    @property
+    def question(self) -> str:
+        """The beginning of the question; empty where the thread has none."""
+        return next((text[:LONG] for role, text in self.messages if role == "user"), "")
+
+    @property
+    def answer(self) -> str:
+        """The beginning of the answer; empty where the thread has none."""
+        return next((text[:LONG] for role, text in self.messages if role == "assistant"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,7 @@ class Threads(Protocol):
         Where no exchange does, those that hold most of them come first.
         """
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
         """Return the questions with their answers that match `text`, the best first, `limit` at most.
 
         The thread `without` is left out. A LangGraph server has none: what it keeps belongs to its app.
@@ -179,23 +186,17 @@ class Threads(Protocol):
 
 
 class SearchedThreads(ABC):
-    """Threads whose messages are searched here: `_find_exchanges` says what matches a text."""
+    """Threads whose messages are searched here."""
 
     @abstractmethod
-    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
-        """Return the exchanges that match `text`, the best first, `limit` at most; none of the thread `without`."""
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+        """See `Threads.exchanges`."""
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """Return the messages of the exchanges that match `text`, the best first."""
         from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
 
-        return as_matches(self._find_exchanges(text, limit, ""), text, limit)
-
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_exchanges
-
-        return as_exchanges(self._find_exchanges(text, limit, without))
+        return as_matches(self.exchanges(text, limit, ""), text, limit)
 
 
 def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
@@ -17,6 +17,7 @@ from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     ExchangeQueries,
+    FoundExchange,
     Journal,
     Partial,
     SearchedThreads,
@@ -28,9 +29,6 @@ from chatcli.store.threads import (
     words_in,
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
-
-if TYPE_CHECKING:
-    from chatcli.store.exchange_search import FoundExchange
 
 IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
@@ -86,7 +84,8 @@ class PostgresThreads(SearchedThreads):
                 return []
             return [ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
 
-    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+        """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import find_in_database
 
         with self._use() as connection:

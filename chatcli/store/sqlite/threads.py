@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from chatcli import paths
 from chatcli.errors import StoreError
@@ -24,6 +24,7 @@ from chatcli.store.sqlite import schema
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     ExchangeQueries,
+    FoundExchange,
     Journal,
     Partial,
     SearchedThreads,
@@ -35,9 +36,6 @@ from chatcli.store.threads import (
     words_in,
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
-
-if TYPE_CHECKING:
-    from chatcli.store.exchange_search import FoundExchange
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
@@ -93,7 +91,8 @@ class SqliteThreads(SearchedThreads):
         with self._reading() as connection:
             return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))) if connection else []
 
-    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+        """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import find_in_database
 
         if not words_in(text) or not self._path.exists():

@@ -28,7 +28,6 @@ from chatcli.events import (
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
-    Usage,
 )
 from chatcli.message import is_review
 from chatcli.models.prices import spent
@@ -47,18 +46,6 @@ if TYPE_CHECKING:
 
 END, CANCELLED, REFUSAL = "end_turn", "cancelled", "refusal"
 _REASONS = {"length": "max_tokens", "max_tokens": "max_tokens", "content_filter": REFUSAL, "refusal": REFUSAL}
-
-
-class Spending(Counter[str]):
-    """The tokens that the turns of one prompt used."""
-
-    def add(self, used: Usage) -> None:
-        """Add the tokens of a turn."""
-        self.update(inputTokens=used.input_tokens, outputTokens=used.output_tokens, totalTokens=used.total_tokens)
-
-    def as_json(self) -> Fields:
-        """Return them in the protocol's form; nothing where nobody counted."""
-        return {"usage": dict(self)} if self["totalTokens"] else {}
 
 
 @dataclass(slots=True)
@@ -96,6 +83,8 @@ class Turns:
         self._in_words: set[str] = set()
         """The requests that a prompt answers."""
         self._title = ""
+        self._spent: Counter[str] = Counter()
+        """The tokens that the turns of the prompt used."""
         self._context = CommandContext(self.conversation, session.commands, self.settings, folder=self._workspace.root)
 
     async def show_state(self) -> None:
@@ -139,7 +128,7 @@ class Turns:
             await self._update(text_chunk(f"{problem}\n", "agent_thought_chunk"))
         if not text and not attachments:
             raise invalid("the prompt is empty")
-        spending = Spending()
+        self._spent.clear()
         self._check_stop()
         if mode is not None:
             (await self.conversation.chat_session()).toolbox.rules.mode = mode
@@ -147,23 +136,23 @@ class Turns:
             command = parse_command(text)
             found = None if command is None else self._context.registry.find(command.name)
             if found is not None and found.name not in LEFT_OUT:
-                reason = await self._obey(text, spending)
+                reason = await self._obey(text)
             else:
-                reason = await self._ask(parse_question(text), attachments, spending)
+                reason = await self._ask(parse_question(text), attachments)
         finally:
             for update in self._updates.end_calls() if not self._in_words else ():
                 await self._update(update)
             with suppress(ChatcliError):  # then what ended the prompt is reported
                 await self._show_changes()
-        return {"stopReason": reason, **spending.as_json()}
+        return {"stopReason": reason, **({"usage": dict(self._spent)} if self._spent["totalTokens"] else {})}
 
-    async def _obey(self, line: str, spending: Spending) -> str:
+    async def _obey(self, line: str) -> str:
         while line:
             command = parse_command(line)
             assert command is not None
             if command.name == "docs":
                 command = ParsedCommand(command.name, self._in_folder(command.arguments))
-            outcome = await self._show(run_command(command, self._context), spending)
+            outcome = await self._show(run_command(command, self._context))
             line = ""
             match outcome.last:
                 case ConfirmationRequested(question, yes, otherwise):
@@ -179,7 +168,7 @@ class Turns:
                 case TreeOffered():
                     line = f"/tree {LIST}"
                 case TurnFinished() | TurnFailed() | TurnInterrupted():
-                    return await self._follow(outcome, spending)
+                    return await self._follow(outcome)
         return END
 
     def _in_folder(self, arguments: str) -> str:
@@ -188,16 +177,16 @@ class Turns:
         path = path.strip().strip("'\"")
         return f"{word} {self._workspace.root / path}" if blank and path and not path.startswith("~") else arguments
 
-    async def _ask(self, text: str, attachments: Sequence[Attachment], spending: Spending) -> str:
+    async def _ask(self, text: str, attachments: Sequence[Attachment]) -> str:
         """Ask `text`, or answer with it what the thread waits for; then go on until nothing is waited for."""
         session = await self.conversation.session()
         pending = list(await session.pending(shown=False))
-        if pending and (reason := await self._settle(pending, (text, attachments), spending)):
+        if pending and (reason := await self._settle(pending, Ask(text, attachments))):
             return reason
         if pending:
             await self._update(text_chunk("\n\n"))  # between its answer and that to the question
         if (notice := await session.stopped_notice()) is not None:
-            reason = await self._follow(Outcome(stopped=notice.text), spending)
+            reason = await self._follow(Outcome(stopped=notice.text))
             if reason != END or self._in_words:
                 return reason
             if (notice := await session.stopped_notice()) is not None:
@@ -208,26 +197,24 @@ class Turns:
             for update in self._updates.of(drop_recalled(self._context)):
                 await self._update(update)
         attachments, self._context.waiting = (*self._context.waiting, *attachments), ()
-        return await self._follow(await self._show(self.conversation.run(Ask(text, attachments)), spending), spending)
+        return await self._follow(await self._show(self.conversation.run(Ask(text, attachments))))
 
-    async def _settle(
-        self, pending: Sequence[ApprovalRequested], question: tuple[str, Sequence[Attachment]], spending: Spending
-    ) -> str:
+    async def _settle(self, pending: Sequence[ApprovalRequested], question: Ask) -> str:
         """Answer what the thread waits for, with `question` if that fits; return why the prompt ends, else ""."""
         ids = {request.interrupt_id for request in pending}
         self._answers = {key: value for key, value in self._answers.items() if key in ids}
         try:
-            answered = self._answer_in_words(pending, question[0])
+            answered = self._answer_in_words(pending, question.text)
         except UsageError as error:
             await self._update(text_chunk(f"{error.message}. {error.remedy}\n"))
             return END
         try:
-            reason = await self._follow(Outcome(waits_for=list(pending)), spending)
+            reason = await self._follow(Outcome(waits_for=list(pending)))
         except DismissedError:
             if not (answered or self._stop.is_set()):
                 return ""
             if not answered:
-                await self._show(self.conversation.store_without_asking(Ask(*question)), spending)
+                await self._show(self.conversation.store_without_asking(question))
             raise
         return reason if answered or reason != END or self._in_words else ""
 
@@ -238,7 +225,7 @@ class Turns:
         except InWordsError:
             return False
 
-    async def _follow(self, outcome: Outcome, spending: Spending) -> str:
+    async def _follow(self, outcome: Outcome) -> str:
         """Answer what the turn of `outcome` waits for, and the next one; return why the prompt ends."""
         while outcome.waits_for or outcome.stopped:
             if outcome.stopped:
@@ -249,7 +236,7 @@ class Turns:
                 events = self.conversation.run(Resume(answers))
             else:
                 return END
-            outcome = await self._show(events, spending)
+            outcome = await self._show(events)
         match outcome.last:
             case TurnInterrupted():
                 if not self.closing:  # the graph may not have reached the calls that were decided on
@@ -335,7 +322,7 @@ class Turns:
         finally:
             self._asking = None
 
-    async def _show(self, events: AsyncGenerator[Event, None], spending: Spending) -> Outcome:
+    async def _show(self, events: AsyncGenerator[Event, None]) -> Outcome:
         outcome = Outcome()
         async with aclosing(events) as closing:
             async for event in closing:
@@ -347,7 +334,10 @@ class Turns:
                     for update in self._updates.of(event):
                         await self._update(update)
                 if isinstance(event, TurnFinished):
-                    spending.add(event.usage)
+                    used = event.usage
+                    self._spent.update(
+                        inputTokens=used.input_tokens, outputTokens=used.output_tokens, totalTokens=used.total_tokens
+                    )
                     await self._send_usage(event.context_tokens, event.context_budget)
                     if event.finish_reason == STOPPED and (
                         notice := await (await self.conversation.session()).stopped_notice()

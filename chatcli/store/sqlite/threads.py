@@ -95,10 +95,10 @@ class SqliteThreads(SearchedThreads):
         """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import find_in_database
 
-        if not words_in(text) or not self._path.exists():
+        if not words_in(text):
             return []
-        with self._connection() as connection:
-            if _is_being_made(connection):
+        with self._reading() as connection:
+            if connection is None:
                 return []
 
             def read(query: str, values: dict[str, Any], *kinds: type) -> Iterator[tuple[Any, ...]]:

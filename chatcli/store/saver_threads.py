@@ -14,8 +14,8 @@ from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     FoundExchange,
     Journal,
-    SearchedThreads,
     Step,
+    Threads,
     ThreadSummary,
     TurnLocks,
     branch_to,
@@ -25,7 +25,7 @@ from chatcli.store.threads import (
 from chatcli.store.usage import AnswerUsage, UsageRow, Write, answers_of, usage_row
 
 
-class ForeignThreads(SearchedThreads):
+class ForeignThreads(Threads):
     """The threads of any checkpointer: each can be looked up, but a checkpointer has no list of them."""
 
     def __init__(self, saver: BaseCheckpointSaver[str]) -> None:

@@ -7,7 +7,6 @@ import difflib
 import re
 import string
 import unicodedata
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -137,13 +136,10 @@ class Threads(Protocol):
     Every method raises StoreError when the store can't be used; of a server, NetworkError or AuthError.
     """
 
-    @property
-    def journal(self) -> Journal:
-        """The answers that are on their way."""
-
-    @property
-    def locks(self) -> TurnLocks:
-        """Which process runs a turn on which thread."""
+    journal: Journal
+    """The answers that are on their way."""
+    locks: TurnLocks
+    """Which process runs a turn on which thread."""
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
@@ -159,6 +155,9 @@ class Threads(Protocol):
 
         Where no exchange does, those that hold most of them come first.
         """
+        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
+
+        return as_matches(self.exchanges(text, limit, ""), text, limit)
 
     def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
         """Return the questions with their answers that match `text`, the best first, `limit` at most.
@@ -183,20 +182,6 @@ class Threads(Protocol):
 
     def steps(self, thread_id: str) -> list[Step]:
         """Return the thread's checkpoints, the oldest first; the last one is the current branch's newest."""
-
-
-class SearchedThreads(ABC):
-    """Threads whose messages are searched here."""
-
-    @abstractmethod
-    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
-        """See `Threads.exchanges`."""
-
-    def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages of the exchanges that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
-
-        return as_matches(self.exchanges(text, limit, ""), text, limit)
 
 
 def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:

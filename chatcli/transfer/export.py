@@ -51,6 +51,6 @@ def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[s
         case ExportFormat.JSONL:
             return own.as_jsonl(document)
         case ExportFormat.MD:
-            return page.markdown_page(page.as_page(document))
+            return page.markdown_page(document)
         case ExportFormat.HTML:
-            return page.html_page(page.as_page(document))
+            return page.html_page(document)

@@ -20,8 +20,8 @@ from chatcli.store.threads import (
     FoundExchange,
     Journal,
     Partial,
-    SearchedThreads,
     Step,
+    Threads,
     ThreadSummary,
     TurnLocks,
     branch_to,
@@ -34,7 +34,7 @@ IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
 
 
-class PostgresThreads(SearchedThreads):
+class PostgresThreads(Threads):
     """The threads of the store at `uri`; a database without chatcli's tables has none."""
 
     # One connection serves all calls and holds the locks: the server releases them when the connection ends.

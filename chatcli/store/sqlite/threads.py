@@ -27,8 +27,8 @@ from chatcli.store.threads import (
     FoundExchange,
     Journal,
     Partial,
-    SearchedThreads,
     Step,
+    Threads,
     ThreadSummary,
     TurnLocks,
     branch_to,
@@ -68,7 +68,7 @@ LAST = "\U0010ffff"
 """The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
 
-class SqliteThreads(SearchedThreads):
+class SqliteThreads(Threads):
     """The threads of the store at `path`; a store that does not exist yet has none."""
 
     def __init__(self, path: Path) -> None:

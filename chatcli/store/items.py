@@ -8,7 +8,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
@@ -188,10 +188,9 @@ def _has_numpy() -> bool:
 
 
 def _read_value(stored: Any) -> dict[str, Any]:
-    try:
+    value = None
+    with suppress(ValueError, TypeError):
         value = json.loads(stored)
-    except (ValueError, TypeError) as error:
-        raise DamagedError("an item of the graph's store can't be read", remedy=REPAIR) from error
     if not isinstance(value, dict):
         raise DamagedError("an item of the graph's store can't be read", remedy=REPAIR)
     return value

@@ -5,6 +5,7 @@ from anybody, such as a web page that an answer quotes, so the request tells the
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from chatcli.fences import fenced, new_marker, unmarked
@@ -36,10 +37,8 @@ class Recalled:
 
     def lines(self) -> list[str]:
         """Return a line for each thread that was found: its ID and title, and how many excerpts are of it."""
-        counts: dict[str, int] = {}
+        counts = Counter(each.thread_id for each in self.excerpts)
         titles = {each.thread_id: each.title for each in self.excerpts}
-        for each in self.excerpts:
-            counts[each.thread_id] = counts.get(each.thread_id, 0) + 1
         return [
             sanitize_line(f"{thread_id}: {titles[thread_id][:MAX_TITLE]}{f' ({count} excerpts)' if count > 1 else ''}")
             for thread_id, count in counts.items()
@@ -65,18 +64,18 @@ def recall(threads: Threads, words: str, *, without: str, characters: int = MAX_
     room = characters - len(f"{head}\n\n{fenced((), marker, _END)}")
     chosen: list[FoundExchange] = []
     parts: list[tuple[str, str]] = []
-    of_thread: dict[str, int] = {}
+    of_thread = Counter[str]()
     texts = {(each.question, each.answer): each for each in reversed(found)}  # a fork has what its origin has
     for each in found:
         part = (_heading(each, len(chosen) + 1), _excerpt(each, wanted))
         size = len(f"{marker} {part[0]}\n{part[1]}\n")
         copied = texts[each.question, each.answer] is not each
-        if copied or of_thread.get(each.thread_id, 0) == A_THREAD or size > room:
+        if copied or of_thread[each.thread_id] == A_THREAD or size > room:
             continue
         chosen.append(each)
         parts.append(part)
         room -= size
-        of_thread[each.thread_id] = of_thread.get(each.thread_id, 0) + 1
+        of_thread[each.thread_id] += 1
         if len(chosen) == MAX_EXCERPTS:
             break
     return Recalled(f"{head}\n\n{fenced(parts, marker, _END)}" if chosen else "", tuple(chosen))

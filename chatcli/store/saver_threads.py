@@ -8,7 +8,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.message import MessageShown
-from chatcli.store.message_index import UsageReader, role_of, usage_of
+from chatcli.store.message_index import read_usage, role_of, usage_of
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
@@ -146,7 +146,6 @@ class MemoryThreads(ForeignThreads):
     def __init__(self, saver: InMemorySaver) -> None:
         super().__init__(saver)
         self._memory = saver
-        self._reader = UsageReader()
         self._usage: dict[Write, UsageRow] = {}
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
@@ -168,7 +167,7 @@ class MemoryThreads(ForeignThreads):
                     values = found.checkpoint["channel_values"] if found is not None else {}
                     labels = dict(found.metadata) if found is not None else {}
                     own_server = bool(values.get("base_url"))
-                    self._usage[write] = self._reader.read(write, stored, labels, own_server=own_server)
+                    self._usage[write] = read_usage(write, stored, labels, own_server=own_server)
                 if write in self._usage:
                     kept.append(self._usage[write])
         return answers_of(kept)

@@ -7,6 +7,7 @@ import json
 import operator
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,18 +120,19 @@ def _read_also(counts: object) -> Tokens | None:
 def answers_of(kept: Iterable[UsageRow]) -> list[AnswerUsage]:
     """Return the answers in `kept`, each of a thread once: a later write may change a message."""
     found: dict[tuple[str, str], AnswerUsage] = {}
-    turns: dict[str, int] = {}
+    turns = Counter[str]()
     for thread_id, checkpoint_id, task_id, index, text in sorted(kept):
         for entry in json.loads(text):
             if not entry:
-                turns[thread_id] = turns.get(thread_id, 0) + 1
+                turns[thread_id] += 1
                 continue
             message_id, model, own_server, at, counts = entry
             answer_id = (thread_id, message_id or f"{checkpoint_id} {task_id} {index}")
             key = message_id if _UNIQUE.search(message_id) else f"{checkpoint_id} {message_id}"
             tokens = None if counts is None else Tokens(*counts)
-            turn = found[answer_id].turn if answer_id in found else turns.get(thread_id, 0)
-            key = found[answer_id].key if answer_id in found else key
+            turn = turns[thread_id]
+            if answer_id in found:
+                turn, key = found[answer_id].turn, found[answer_id].key
             found[answer_id] = AnswerUsage(thread_id, turn, key, model, bool(own_server), at, tokens)
     return list(found.values())
 

@@ -21,12 +21,9 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
 
 
-_SUFFIXES = {f".{chosen.value}": chosen for chosen in ExportFormat}
-
-
 def format_of(path: Path) -> ExportFormat | None:
     """Return the format for the suffix of `path`, None if it is unknown."""
-    return _SUFFIXES.get(path.suffix)
+    return next((chosen for chosen in ExportFormat if path.suffix == f".{chosen}"), None)
 
 
 def write_file(path: Path, lines: Iterable[str]) -> None:

@@ -194,13 +194,10 @@ def _has_usage(connection: psycopg.Connection) -> bool:
 
 
 def _read_usage(writes: Iterable[Any]) -> Iterator[UsageRow]:
-    reader = None
     for *write, kind, value, metadata, base_url in writes:
-        if reader is None:
-            from chatcli.store.message_index import UsageReader  # with LangGraph, which listing threads does without
+        from chatcli.store.message_index import read_usage  # with LangGraph, which listing threads does without
 
-            reader = UsageReader()
-        yield reader.read(write, (kind, bytes(value)), metadata or {}, own_server=bool(base_url))
+        yield read_usage(write, (kind, bytes(value)), metadata or {}, own_server=bool(base_url))
 
 
 class PostgresJournal(Journal):

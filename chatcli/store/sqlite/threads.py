@@ -221,24 +221,21 @@ def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[ThreadSummary]:
 
 
 def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterator[UsageRow]:
-    reader = None
     servers: dict[tuple[str, str], bool] = {}
     for *write, kind, value, metadata in _typed(writes, *_USAGE_TYPES[:4], str, bytes, (str, type(None))):
-        if reader is None:
-            from chatcli.store.message_index import UsageReader  # with LangGraph, which listing threads does without
+        # With LangGraph, which listing threads does without.
+        from chatcli.store.message_index import has_server, read_usage
 
-            reader = UsageReader()
         checkpoint = (write[0], write[1])
         if checkpoint not in servers:
-            servers = {checkpoint: reader.has_server(connection.execute(_CHECKPOINT, checkpoint).fetchone())}
-        yield reader.read(write, (kind, value), _metadata(metadata), own_server=servers[checkpoint])
+            servers = {checkpoint: has_server(connection.execute(_CHECKPOINT, checkpoint).fetchone())}
+        yield read_usage(write, (kind, value), _metadata(metadata), own_server=servers[checkpoint])
 
 
 def _metadata(text: str | None) -> dict[str, Any]:
-    try:
+    metadata = None
+    with suppress(ValueError):
         metadata = json.loads(text or "{}")
-    except ValueError:
-        metadata = None
     if not isinstance(metadata, dict):
         raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read", remedy=REPAIR)
     return metadata

@@ -46,19 +46,14 @@ class Change:
     """The folder that the file is in, without links."""
     path: str
     """The file, relative to `root`, without links."""
+    shown: str
+    """The path as it is shown: relative in the current folder, else absolute."""
     before: str | None
     """Its text, with its line endings; None if there is no such file."""
     after: str | None
     """Its text after the change; None if it is deleted."""
     editor: EditorFiles | None = field(default=None, compare=False, repr=False)
     """The editor that gave `before`, or would have the new file, and writes it."""
-    name: str = ""
-    """The path as it is shown, if that is another one."""
-
-    @property
-    def shown(self) -> str:
-        """The path as it is shown: relative in the current folder, else absolute."""
-        return self.name or self.path
 
     @property
     def file(self) -> Path:
@@ -266,9 +261,9 @@ def _find(folders: Sequence[Path], path: str, editor: EditorFiles | None = None)
     unsaved = None if editor is None else editor.read(found)
     if unsaved == "" and text is None:  # some editors give this for a file that does not exist
         unsaved = None
-    name = "" if root == folders[0] else str(found)
+    name = str(found.relative_to(root))
     before, writes = text if unsaved is None else unsaved, unsaved is not None or text is None
-    return Change(root, str(found.relative_to(root)), before, None, editor if writes else None, name)
+    return Change(root, name, name if root == folders[0] else str(found), before, None, editor if writes else None)
 
 
 @contextmanager

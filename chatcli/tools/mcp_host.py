@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -15,7 +16,7 @@ from chatcli.events import Notice, Progress
 from chatcli.message import FORM
 from chatcli.text import format_size, one_line
 from chatcli.tools.forms import form_schema, read_form, read_reply
-from chatcli.tools.questions import ANSWER_SECONDS, Inbox, Question, Sampled, new_id, read_consent
+from chatcli.tools.questions import ANSWER_SECONDS, Inbox, Question, Sampled, read_consent
 
 MAX_LOGGED = 200
 """The most lines that a server may log from one call to the next."""
@@ -99,7 +100,7 @@ class Host:
             self.announce(Notice(f"a form of the MCP server {self.name} was declined: {error}", "warning"))
             return types.ElicitResult(action="decline")
         schema = form_schema(fields)
-        request |= {"requested_schema": schema, "id": new_id()}
+        request |= {"requested_schema": schema, "id": token_hex(8)}  # no two are equal: a reply counts for one alone
         reply = await self._ask("a form", Question(request, partial(read_reply, fields), schema))
         if reply is None:
             return types.ElicitResult(action="cancel")
@@ -120,7 +121,7 @@ class Host:
         shown = [{message.type: _shown(message.content)} for message in prompt]
         action = {"name": name, "args": {"messages": shown}, "description": ASKS_MODEL}
         review = {"action_name": name, "allowed_decisions": ["approve", "reject"], "scopes": []}
-        request = {"action_requests": [action], "review_configs": [review], "id": new_id()}
+        request = {"action_requests": [action], "review_configs": [review], "id": token_hex(8)}
         reply = await self._ask("a question to the model", Question(request, read_consent, prompt=prompt))
         if not isinstance(reply, Sampled):
             return _refusal(reply if isinstance(reply, str) else "the user refused")

@@ -114,15 +114,12 @@ class Toolbox:
     async def session(self, name: str) -> "McpSession":
         """Return the session with the server `name`, started if necessary. Raises `UsageError` if it can't be used."""
         await self._opened()
-        for session in self.sessions:
-            if session.name == name and not session.problem:
-                return session
-        reason = next((session.problem for session in self.sessions if session.name == name), "")
-        missing = not _is_installed()
-        raise UsageError(
-            f"the MCP server {name} can't be used{f': {reason}' if reason else ''}",
-            remedy=f"MCP servers need the extra mcp: {install_command('mcp')}" if missing else "",
-        )
+        session = next((session for session in self.sessions if session.name == name), None)
+        if session is not None and not session.problem:
+            return session
+        reason = f": {session.problem}" if session is not None else ""
+        remedy = "" if _is_installed() else f"MCP servers need the extra mcp: {install_command('mcp')}"
+        raise UsageError(f"the MCP server {name} can't be used{reason}", remedy=remedy)
 
     async def _opened(self) -> None:
         if self._opening is None:

@@ -23,7 +23,7 @@ from chatcli.ranking.words import FUNCTION_WORDS, TABLE, index_words, question_t
 from chatcli.runtime.sqlite import in_memory
 from chatcli.store.threads import MATCH_END, MATCH_START, ExchangeQueries, FoundExchange, Match, words_in
 
-_Said = TypeVar("_Said")
+_Known = TypeVar("_Known")
 
 NEWEST = 5000
 """The messages with a word that are looked at, the newest; a word may be in all of 100,000 threads."""
@@ -220,9 +220,9 @@ def _talks(read: Read, queries: ExchangeQueries, pool: Sequence[int], threads: M
     ]
 
 
-def _grouped(messages: Iterable[tuple[str, _Said]]) -> list[list[tuple[str, _Said]]]:
+def _grouped(messages: Iterable[tuple[str, _Known]]) -> list[list[tuple[str, _Known]]]:
     """Return the messages by exchange; each is a role, and what is known of it."""
-    grouped: list[list[tuple[str, _Said]]] = []
+    grouped: list[list[tuple[str, _Known]]] = []
     for message in messages:
         if message[0] == "user" or not grouped:
             grouped.append([])

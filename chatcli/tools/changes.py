@@ -238,8 +238,7 @@ def _checked(change: Change) -> Change:
 
 def _find(folders: Sequence[Path], path: str, editor: EditorFiles | None = None) -> Change:
     """Return the file at `path` in one of `folders`, as a change that deletes it."""
-    # Its text is that of the `editor` if it gives one. An editor that does not give the text of a file does not write
-    # it.
+    # Its text is that of the `editor` if it gives one. An editor that does not give a file's text does not write it.
     found, shown = find_inside(folders, path), shown_path(path)
     if holds_secrets(folders, path):
         raise ToolException(f"{shown} may hold secrets by its name, and is never written.")

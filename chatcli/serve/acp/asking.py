@@ -323,8 +323,7 @@ _REJECT = _option("reject", "Reject", "reject_once")
 def _options_of(action: Mapping[str, Any]) -> list[Fields]:
     """Return how the user may decide on the call `action`: once, for the thread, outside of the sandbox, or not."""
     # Editors bind a key, and some a label, to a kind: no two options have the same one. So the rule is for the thread
-    # only, and what leads outside has the kind that grants nothing if it is chosen by mistake: another question
-    # follows.
+    # only, and what leads outside has the kind that grants nothing if chosen by mistake: another question follows.
     allowed, scopes = action.get("allowed") or ("approve", "reject"), action.get("scopes") or ()
     rule = reveal(str(action.get("rule") or ""))
     options = []

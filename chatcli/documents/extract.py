@@ -77,7 +77,6 @@ def _receive(source: BinaryIO, requests: "queue.SimpleQueue[tuple[str, float, by
 
 
 def _watch_memory(limit: int, exit_code: int) -> None:
-    """End the process when it has taken more than `limit` bytes."""
     this = psutil.Process()
     while this.memory_info().rss <= limit:
         time.sleep(_WATCH_SECONDS)

@@ -63,9 +63,8 @@ class WalkCache:
         try:
             version, folders, left_out, rules = json.loads(text)
             if version == _FORMAT:
-                return cls(
-                    set(kept), set(folders), set(left_out), {path: tuple(state) for path, state in rules.items()}
-                )
+                states = {path: tuple(state) for path, state in rules.items()}
+                return cls(set(kept), set(folders), set(left_out), states)
         except (ValueError, TypeError, AttributeError):
             pass  # written by another version
         return cls()
@@ -189,13 +188,13 @@ class _Walk:
     def __init__(self, earlier: WalkCache) -> None:
         self._earlier = earlier
         self.now = WalkCache()
-        self._segments: list[str] = []
+        self._segments: tuple[str, ...] = ()
         self._settled = time.time_ns() - _MTIME_GRANULARITY_NS
 
     def files(self, source: str) -> Iterator[FoundFile]:
         """Yield the files of `source` that were not yielded before."""
         pattern = text_is_glob(source)
-        root, self._segments = _split_glob(source) if pattern else (source, [])
+        root, self._segments = _split_glob(source) if pattern else (source, ())
         try:
             if os.path.realpath(root) != root or is_in_private_folder(Path(root).parts):
                 return
@@ -203,8 +202,9 @@ class _Walk:
         except (OSError, ValueError):
             return
         if stat.S_ISREG(status.st_mode):
-            if not is_secret_path((os.path.basename(root),)):  # noqa: PTH119
-                yield from self._new(root, status)
+            if not is_secret_path((os.path.basename(root),)) and root not in self.now.kept:  # noqa: PTH119
+                self.now.kept.add(root)
+                yield FoundFile(root, status)
         elif stat.S_ISDIR(status.st_mode):
             rules, known = self._rules_above(root)
             yield from self._walk(_Folder(root, rules, known, _closure(self._segments, (0,)) if pattern else None))
@@ -228,7 +228,7 @@ class _Walk:
                         kept.add(entry.path)
                         yield FoundFile(entry.path, status)
                 elif entry.is_dir(follow_symlinks=False):
-                    places = None if folder.places is None else self._step(folder.places, entry.name)
+                    places = None if folder.places is None else _step(self._segments, folder.places, entry.name)
                     if (places is None or min(places, default=end) < end) and self._enters(entry, rules, known):
                         inner.append(_Folder(entry.path, rules, known, places))
             waiting.extend(reversed(inner))
@@ -241,7 +241,7 @@ class _Walk:
             if path in self._earlier.left_out:
                 self.now.left_out.add(path)
                 return False
-        if places is not None and len(self._segments) not in self._step(places, entry.name):
+        if places is not None and len(self._segments) not in _step(self._segments, places, entry.name):
             return False
         if not is_secret_path((entry.name,)) and not rules.ignore(path):
             return True
@@ -257,11 +257,6 @@ class _Walk:
         )
         (self.now.left_out if left_out else self.now.folders).add(path)
         return not left_out
-
-    def _new(self, path: str, status: os.stat_result) -> Iterator[FoundFile]:
-        if path not in self.now.kept:
-            self.now.kept.add(path)
-            yield FoundFile(path, status)
 
     def _rules_above(self, root: str) -> tuple["IgnoreRules", bool]:
         """Return the rules of the parents of `root` up to its repository's root, and whether they are as they were."""
@@ -294,10 +289,8 @@ class _Walk:
         return rules, folder.known and same
 
     def _read_rules(self, folder: str, outer: "IgnoreRules", *, repository: bool) -> tuple["IgnoreRules", bool]:
-        """Return the `outer` rules and those of `folder`, and whether the files that they stand in are as they were.
-
-        Outer rules do not hold in a repository.
-        """
+        """Return the `outer` rules and those of `folder`, and whether the files that they stand in are as they were."""
+        # Outer rules do not hold in a repository.
         from chatcli.documents.ignore import NO_STATE, IgnoreRules, exclude_file, state_of
 
         rules = IgnoreRules() if repository else outer
@@ -313,13 +306,8 @@ class _Walk:
                     self.now.rules[name] = state
         return rules, same
 
-    def _step(self, places: frozenset[int], name: str) -> frozenset[int]:
-        """Return how much of the pattern is matched after the further name `name`."""
-        return _step(tuple(self._segments), places, name)
-
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return the entries of `folder` by name; none if it can't be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=attrgetter("name"))
@@ -327,11 +315,11 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _split_glob(source: str) -> tuple[str, list[str]]:
+def _split_glob(source: str) -> tuple[str, tuple[str, ...]]:
     """Return the folder before the first wildcard of `source`, and the parts of the pattern."""
     parts = source.split("/")
     first = next(place for place, part in enumerate(parts) if glob.has_magic(part))
-    return "/".join(parts[:first]) or "/", [part for part in parts[first:] if part]
+    return "/".join(parts[:first]) or "/", tuple(part for part in parts[first:] if part)
 
 
 def _closure(segments: Sequence[str], places: Iterable[int]) -> frozenset[int]:
@@ -346,6 +334,7 @@ def _closure(segments: Sequence[str], places: Iterable[int]) -> frozenset[int]:
 
 
 def _step(segments: tuple[str, ...], places: frozenset[int], name: str) -> frozenset[int]:
+    """Return how much of the pattern is matched after the further name `name`."""
     following = (
         (place,) if segments[place] == "**" else (place + 1,) if _segment(segments[place]).match(name) else ()
         for place in places

@@ -166,7 +166,11 @@ class DocumentIndex:
         removed = self._update_membership(scan)
         batch = _Batch(self._db, scan.members)
         failed: list[tuple[Path, str]] = []
-        to_read = [path for path, state in scan.states.items() if not scan.is_known(path, state)]
+        to_read = [
+            path
+            for path, state in scan.states.items()
+            if (known := scan.known.get(path)) is None or not known.is_current(state)
+        ]
         stopped = False
         with DocumentReader() as reader:
             for place, path in enumerate(to_read):
@@ -183,11 +187,10 @@ class DocumentIndex:
                     progress(place + 1, len(to_read))
         batch.write()
         if not stopped:
+            now = time.time()
             with transaction(self._db, write=True):
-                now = time.time()
-                self._db.executemany(
-                    "UPDATE sources SET updated = ? WHERE id = ?", ((now, id_) for id_ in ids.values())
-                )
+                query = "UPDATE sources SET updated = ? WHERE id = ?"
+                self._db.executemany(query, ((now, id_) for id_ in ids.values()))
         if batch.outcomes or removed:
             with suppress(sqlite3.OperationalError):  # another process is writing: the next update does it
                 self._db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
@@ -275,9 +278,11 @@ class DocumentIndex:
     def _is_current(self, path: str) -> bool:
         """Return whether the file `path` holds what the index knows of it, at this moment."""
         known = known_file(self._db, path)
-        if known is None or _is_current(path, known):
-            return known is not None
+        if known is None:
+            return False
         try:
+            if known.is_current(state_of(Path(path).stat())):
+                return True
             with DocumentReader() as reader:
                 return read_content(path, known, reader).passages is None
         except OSError:
@@ -299,7 +304,6 @@ class DocumentIndex:
                 write_content(self._db, content, ())
 
     def _scope(self, sources: Sequence[str] | None) -> Scope:
-        """Return the passages of `sources`, or all."""
         query = "SELECT coalesce(max(first + count), 0), coalesce(sum(count), 0), count(*) FROM files"
         end, indexed, files = self._db.execute(query).fetchone()
         wanted = None if sources is None else self._files_of(sources)
@@ -307,9 +311,8 @@ class DocumentIndex:
             return Scope([(0, end)], indexed, indexed)
         ranges: list[tuple[int, int]] = []
         count = 0
-        for file, first, end in self._db.execute(
-            "SELECT id, first, first + count FROM files WHERE count ORDER BY first"
-        ):
+        query = "SELECT id, first, first + count FROM files WHERE count ORDER BY first"
+        for file, first, end in self._db.execute(query):
             if file not in wanted:
                 continue
             count += end - first
@@ -401,11 +404,6 @@ class _SourceScan:
     decided: list[tuple[str, int]] = field(default_factory=list)
     """What the walk decided, with its source."""
 
-    def is_known(self, path: str, state: State) -> bool:
-        """Return whether the index knows the content of the file `path`, which is in `state`."""
-        known = self.known.get(path)
-        return known is not None and known.is_current(state)
-
 
 class _Batch:
     """Files that were read and are written together, so that a transaction is worth its cost."""
@@ -440,10 +438,3 @@ def _below(path: bytes) -> tuple[bytes, bytes, bytes]:
     """Return `path`, and what all paths below it are between."""
     folder = path.rstrip(b"/")
     return path, folder + b"/", folder + b"0"  # the character behind the slash
-
-
-def _is_current(path: str, known: KnownFile | None) -> bool:
-    try:
-        return known is not None and known.is_current(state_of(Path(path).stat()))
-    except OSError:
-        return False

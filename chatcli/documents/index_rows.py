@@ -13,7 +13,8 @@ from typing import NamedTuple, cast
 
 from chatcli.config.secret_files import open_regular
 from chatcli.documents.passage import Passage
-from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
+from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader
+from chatcli.documents.worker import UnreadableError
 from chatcli.ranking.words import index_words
 from chatcli.runtime.parse import inflate
 
@@ -79,7 +80,7 @@ def read_content(path: str, known: KnownFile | None, reader: DocumentReader) -> 
     try:
         passages = reader.read_passages(Path(path), data)
     except UnreadableError as error:
-        return Content(path, state, settled, digest, (), error.reason)
+        return Content(path, state, settled, digest, (), str(error))
     return Content(path, state, settled, digest, passages)
 
 
@@ -101,10 +102,8 @@ def known_file(db: sqlite3.Connection, path: str) -> KnownFile | None:
 
 
 def write_content(db: sqlite3.Connection, content: Content, sources: Iterable[int]) -> str:
-    """Make `content` what the index has of its file, a member of `sources`; return "added", "changed" or "same".
-
-    Nothing is done for a file that another process has removed meanwhile, or whose sources it has removed.
-    """
+    """Make `content` what the index has of its file, a member of `sources`; return "added", "changed" or "same"."""
+    # Nothing is done for a file that another process has removed meanwhile, or whose sources it has removed.
     known = known_file(db, content.path)
     query = "SELECT id FROM sources WHERE id IN (SELECT value FROM json_each(?))"
     members = db.execute(query, (json.dumps(list(sources)),)).fetchall()

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from chatcli.attachments.attachment import decode, image_type, is_pdf
 from chatcli.attachments.html import is_html
@@ -13,7 +13,7 @@ from chatcli.documents.passage import Passage
 from chatcli.documents.split import Cut, passages, prose_outline, text_lines
 from chatcli.documents.structure import OUTLINES, Trail, table_header, table_outline
 from chatcli.documents.web_page import web_page_passages
-from chatcli.documents.worker import Worker, WorkerError
+from chatcli.documents.worker import UnreadableError, Worker
 
 MAX_BYTES = 64 * 1024 * 1024
 """The largest file that is read, in bytes."""
@@ -36,55 +36,19 @@ _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _SAMPLE = 64 * 1024
 
 
-class UnreadableError(Exception):
-    """A document can't be read, for a `reason` that is part of a sentence: "it is binary"."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class DocumentReader:
+class DocumentReader(Worker):
     """Reads documents; PDF, DOCX and EPUB in a process of its own, which one reader uses for many files."""
 
-    def __init__(self) -> None:
-        self._worker = Worker()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process."""
-        self._worker.close()
-
     def read_passages(self, path: Path, data: bytes) -> list[Passage]:
-        """Return the passages of the document `path`, in order, whose content is `data`.
-
-        Raises `UnreadableError` if it can't be read.
-        """
+        """Return the passages of `path`, whose content is `data`; raise UnreadableError if it can't be read."""
         if len(data) > MAX_BYTES:
             raise UnreadableError(f"it is larger than {MAX_BYTES // 2**20} MiB")
         ending = path.suffix.lower()
         if data.startswith(_PDF) or (ending == ".pdf" and is_pdf(data)):
-            return _page_passages(path, self._extract("pdf", data))
+            return _page_passages(path, self.extract("pdf", data))
         if ending in _ARCHIVES and data.startswith(b"PK"):
-            return _line_passages(path, self._extract(_ARCHIVES[ending], data))
+            return _line_passages(path, self.extract(_ARCHIVES[ending], data))
         return _text_passages(path, ending, _decoded(data))
-
-    def _extract(self, kind: str, data: bytes) -> list[Any]:
-        try:
-            return self._worker.extract(kind, data)
-        except WorkerError as error:
-            raise UnreadableError(str(error)) from None
-
-
-def read_passages(path: Path, data: bytes) -> list[Passage]:
-    """Return the passages of one document, as `DocumentReader.read_passages` does."""
-    with DocumentReader() as reader:
-        return reader.read_passages(path, data)
 
 
 def _decoded(data: bytes) -> str:
@@ -124,21 +88,14 @@ def _text_passages(path: Path, ending: str, text: str) -> list[Passage]:
         return found
     outline = OUTLINES.get(ending, prose_outline)
     found = passages(path, lines, outline(lines))
-    return _with_header(found, lines) if outline is table_outline else found
-
-
-def _with_header(found: list[Passage], lines: Sequence[str]) -> list[Passage]:
-    """Return the passages of a table, with the names of its columns in the readable text of each."""
-    header = table_header(lines)
+    header = table_header(lines) if outline is table_outline else ""
     if not header:
         return found
-    return [
-        replace(passage, plain=f"{header}\n{passage.text}") if passage.start_line != 1 else passage for passage in found
-    ]
+    # The readable text of each passage has the names of the columns.
+    return [found[0], *(replace(passage, plain=f"{header}\n{passage.text}") for passage in found[1:])]
 
 
 def _page_passages(path: Path, pages: Sequence[str]) -> list[Passage]:
-    """Return the passages of a PDF from the texts of its `pages`."""
     found: list[Passage] = []
     for number, text in enumerate(pages, 1):
         lines = text_lines(text)

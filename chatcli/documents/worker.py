@@ -33,8 +33,8 @@ main(memory, exit_code)
 """
 
 
-class WorkerError(Exception):
-    """A file can't be read, for a reason that is part of a sentence."""
+class UnreadableError(Exception):
+    """A document can't be read, for a reason that is part of a sentence: "it is binary"."""
 
 
 class Worker:
@@ -64,8 +64,8 @@ class Worker:
     def extract(self, kind: str, data: bytes, seconds: float = CPU_SECONDS) -> list[Any]:
         """Return the pages of a "pdf" file, or the lines of a "docx" or "epub" file with the levels of headings.
 
-        `kind` says what `data` is, the content of the file; it may take `seconds` of CPU time. Raises `WorkerError` if
-        the file is damaged, or takes too much time or memory.
+        `kind` says what `data` is, the content of the file; it may take `seconds` of CPU time. Raises `UnreadableError`
+        if the file is damaged, or takes too much time or memory.
         """
         process = self._process = self._process or _start(by_kernel=self._by_kernel)
         header = json.dumps({"kind": kind, "seconds": seconds, "size": len(data)}).encode()
@@ -75,14 +75,14 @@ class Worker:
         except (OSError, ValueError, EOFError, TimeoutError) as error:
             self.close()
             if process.returncode == _OUT_OF_MEMORY:
-                raise WorkerError("it needs too much memory") from None
+                raise UnreadableError("it needs too much memory") from None
             slow = isinstance(error, TimeoutError) or process.returncode == -signal.SIGXCPU
-            raise WorkerError("it takes too long to read" if slow else "its reader crashed") from None
+            raise UnreadableError("it takes too long to read" if slow else "its reader crashed") from None
         except BaseException:
             self.close()  # the process is in the middle of an answer
             raise
         if "problem" in answer:
-            raise WorkerError(str(answer["problem"]))
+            raise UnreadableError(str(answer["problem"]))
         return list(answer["parts"])
 
 
@@ -105,7 +105,6 @@ def _start(*, by_kernel: bool) -> subprocess.Popen[bytes]:
 
 
 def _exchange(process: subprocess.Popen[bytes], request: bytes, deadline: float) -> bytes:
-    """Write `request` to the process and return the record that it answers."""
     assert process.stdin is not None
     assert process.stdout is not None
     answer, waiting, size = bytearray(), memoryview(request), None

@@ -57,10 +57,8 @@ class PromptContextReader:
         self._ahead: tuple[str, int | None, PromptContext] | None = None
 
     def read(self, question: str, limit: int | None) -> PromptContext:
-        """Return the context of `question`, as the files are now, of a request of at most `limit` tokens.
-
-        What `read_ahead` has read for it is returned first, once.
-        """
+        """Return the context of `question`, as the files are now, of a request of at most `limit` tokens."""
+        # What `read_ahead` has read for it is returned first, once.
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[:2] == (question, limit):
             return ahead[2]
@@ -75,8 +73,12 @@ class PromptContextReader:
                 facts = tuple(fact.text for fact in sent) if remembered else None
             except StoreError as error:
                 problem = str(error)
-        parts = [rules, _fenced(facts or (), self._marker)]
-        return PromptContext(found, rules, cut, facts, "\n\n".join(filter(None, parts)), problem)
+        parts = [rules] if rules else []
+        if facts:
+            listed = "\n".join(f"- {fact}" for fact in facts)
+            head = REMEMBERED.format(marker=self._marker)
+            parts.append(f"{head}\n{fenced([('facts', listed)], self._marker, 'end of the facts')}")
+        return PromptContext(found, rules, cut, facts, "\n\n".join(parts), problem)
 
     def read_ahead(self, question: str, limit: int | None) -> PromptContext:
         """Return what `read` would, and keep it for the first request of the question."""
@@ -102,10 +104,3 @@ class PromptContextReader:
             yield Notice(f"the instructions {path} are left out: {reason}")
         if context.problem:
             yield Notice(context.problem)
-
-
-def _fenced(facts: tuple[str, ...], marker: str) -> str:
-    if not facts:
-        return ""
-    listed = "\n".join(f"- {fact}" for fact in facts)
-    return f"{REMEMBERED.format(marker=marker)}\n{fenced([('facts', listed)], marker, 'end of the facts')}"

@@ -53,7 +53,6 @@ def _namespaces() -> tuple[Namespace, ...]:
 
 
 def _is_inside(op: Op) -> bool:
-    """Return whether `op` is about facts alone."""
     namespace = getattr(op, "namespace", None) or getattr(op, "namespace_prefix", None)
     return namespace is not None and namespace[:2] in _namespaces()
 

@@ -1,7 +1,4 @@
-"""Finds the passages of an index that match a question: by words, weighed by BM25.
-
-Past threads are searched in the same way: an exchange is a passage.
-"""
+"""Finds the passages of an index, or exchanges of past threads, that match a question: by words, weighed by BM25."""
 
 import json
 import sqlite3
@@ -139,10 +136,8 @@ def _demand(term: Term, count: int) -> float:
 
 
 def _by_rarity(counts: Mapping[Term, int], scope: Scope) -> tuple[list[tuple[Term, float]], list[tuple[Term, float]]]:
-    """Return the terms that have up to _MOST_ROWS matches in all, and the commoner ones, each with its rarity.
-
-    `counts` says how many passages have each.
-    """
+    """Return the terms that have up to _MOST_ROWS matches in all, and the commoner ones, each with its rarity."""
+    # `counts` says how many passages have each.
     rare: list[tuple[Term, float]] = []
     common: list[tuple[Term, float]] = []
     left, has_word = _MOST_ROWS, False

@@ -96,10 +96,8 @@ def _rerank(question: str, matches: Sequence[Match], text_of: Callable[[Match], 
 
 
 def _vector(text: str) -> "np.ndarray[Any, Any]":
-    """Return the vector of `text`, of length one.
-
-    One text at a time: the model's arithmetic makes a vector depend on the texts that are read with it.
-    """
+    """Return the vector of `text`, of length one."""
+    # One text at a time: the model's arithmetic makes a vector depend on the texts that are read with it.
     import numpy as np
 
     loaded = _loaded()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from chatcli.errors import UsageError
 
@@ -9,10 +10,8 @@ _READ_AT_ONCE = 65536
 
 
 def take_streams() -> tuple[int, int]:
-    """Return descriptors for standard input and output; from now on, input is empty and output goes to stderr.
-
-    So nothing that a graph, a library or a child process prints gets between the messages.
-    """
+    """Return descriptors for standard input and output; from now on, input is empty and output goes to stderr."""
+    # So nothing that a graph, a library or a child process prints gets between the messages.
     try:
         reading, writing = os.dup(0), os.dup(1)
     except OSError:
@@ -28,10 +27,7 @@ def take_streams() -> tuple[int, int]:
 
 
 def read_lines(descriptor: int) -> Iterator[bytes]:
-    """Yield the lines that come from `descriptor`, without their newlines; leave out blank lines.
-
-    Raises `OSError` if it can't be read.
-    """
+    """Yield the lines that `descriptor` brings, without newlines and blank ones; raise OSError if it can't be read."""
     begun: list[bytes] = []
     while data := os.read(descriptor, _READ_AT_ONCE):
         first, *others = data.split(b"\n")
@@ -44,3 +40,8 @@ def read_lines(descriptor: int) -> Iterator[bytes]:
 
 def _unless_blank(line: bytes) -> list[bytes]:
     return [line] if line.strip() else []
+
+
+def rpc_error(code: int, message: str, number: int | str | None = None) -> dict[str, Any]:
+    """Return the answer of JSON-RPC 2.0 to the request `number`, or to what is none, that it failed."""
+    return {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}}

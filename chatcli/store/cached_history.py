@@ -5,7 +5,6 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, DeltaChannelHistory
@@ -16,12 +15,8 @@ MAX_THREADS = 4
 """Threads whose history is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class _RebuiltHistory:
-    """The history as it was rebuilt for the checkpoint `checkpoint_id`, whose own writes are not part of it."""
-
-    checkpoint_id: str
-    history: Mapping[str, DeltaChannelHistory]
+_Rebuilt = tuple[str, Mapping[str, DeltaChannelHistory]]
+"""A checkpoint, and the history as it was rebuilt for it, without its own writes."""
 
 
 class CachedHistory(BaseCheckpointSaver[str]):
@@ -31,7 +26,7 @@ class CachedHistory(BaseCheckpointSaver[str]):
     # rewind are seen as they are; only what lies behind a checkpoint, which never changes, comes from memory.
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # whatever the saver behind takes
-        self._rebuilt: OrderedDict[tuple[str, str, tuple[str, ...]], _RebuiltHistory] = OrderedDict()
+        self._rebuilt: OrderedDict[tuple[str, str, tuple[str, ...]], _Rebuilt] = OrderedDict()
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -45,18 +40,19 @@ class CachedHistory(BaseCheckpointSaver[str]):
         history = None if rebuilt is None else await self._extended(rebuilt, target, channels)
         if history is None:
             history = await super().aget_delta_channel_history(config=target.config, channels=channels)
-        self._rebuilt[key] = _RebuiltHistory(_id(target), history)
+        self._rebuilt[key] = (_id(target), history)
         self._rebuilt.move_to_end(key)
         while len(self._rebuilt) > MAX_THREADS:
             self._rebuilt.popitem(last=False)
         return history
 
     async def _extended(
-        self, rebuilt: _RebuiltHistory, target: CheckpointTuple, channels: Sequence[str]
+        self, rebuilt: _Rebuilt, target: CheckpointTuple, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory] | None:
         """Return the history at `target`, or None if `rebuilt` does not lie a short way behind it."""
-        if _id(target) == rebuilt.checkpoint_id:
-            return rebuilt.history
+        checkpoint_id, history = rebuilt
+        if _id(target) == checkpoint_id:
+            return history
         path: list[CheckpointTuple] = []
         parent = target.parent_config
         while parent is not None and len(path) < MAX_WALK:
@@ -64,8 +60,8 @@ class CachedHistory(BaseCheckpointSaver[str]):
             if ancestor is None:
                 return None
             path.append(ancestor)
-            if _id(ancestor) == rebuilt.checkpoint_id:
-                return {channel: _append(rebuilt.history[channel], path, channel) for channel in channels}
+            if _id(ancestor) == checkpoint_id:
+                return {channel: _append(history[channel], path, channel) for channel in channels}
             parent = ancestor.parent_config
         return None
 

@@ -12,10 +12,7 @@ LARGE = 1 << 20
 """Bytes from which on compression is fast, not thorough: otherwise noise takes six times as long, for 6 % less."""
 _ALWAYS_READ = 8 << 20
 _MOST_TIMES = 32
-"""A value may be longer than `_ALWAYS_READ` if it is at most so many times as long as what is stored of it.
-
-A crafted megabyte would be a gigabyte otherwise.
-"""
+"""How many times as long as what is stored of it a longer value may be: a crafted megabyte would be a gigabyte."""
 
 # What msgpack makes of a checkpoint and of messages, without what differs; the most frequent comes last.
 _VERSION = b"\xa800000002"

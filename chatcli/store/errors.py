@@ -52,7 +52,9 @@ class ReadOnlyError(StoreError):
 def damaged_thread(thread_id: str, problem: BaseException) -> DamagedError:
     """Return the error for a thread whose stored state can't be read because of `problem`."""
     named = f"the thread {thread_id} is damaged: "
-    failure = DamagedError(named + _line(problem).removeprefix(named), remedy=REPAIR)
+    text = problem.message if isinstance(problem, ChatcliError) else f"{problem}"
+    line = one_line(text)[:200] or type(problem).__name__
+    failure = DamagedError(named + line.removeprefix(named), remedy=REPAIR)
     failure.__cause__ = problem
     return failure
 
@@ -70,11 +72,6 @@ def as_sqlite_failure(error: Exception) -> StoreError:
     if is_damage(error) and not isinstance(error, sqlite3.Error | StoreError):
         return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)
     return as_store_error(error) or StoreError(f"the store can't be used: {error}")
-
-
-def _line(problem: BaseException) -> str:
-    text = problem.message if isinstance(problem, ChatcliError) else f"{problem}"
-    return one_line(text)[:200] or type(problem).__name__
 
 
 def as_failure(error: BaseException | None) -> ChatcliError:

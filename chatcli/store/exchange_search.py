@@ -15,13 +15,15 @@ from heapq import nlargest
 from itertools import chain, islice
 from math import log1p
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from chatcli.ranking.search import Scope, Weights
 from chatcli.ranking.semantic import rank_matches
 from chatcli.ranking.words import FUNCTION_WORDS, TABLE, index_words, question_terms
 from chatcli.runtime.sqlite import in_memory
-from chatcli.store.threads import LONG, MATCH_END, MATCH_START, ExchangeQueries, Match, QuestionAndAnswer, words_in
+from chatcli.store.threads import MATCH_END, MATCH_START, ExchangeQueries, FoundExchange, Match, words_in
+
+_Known = TypeVar("_Known")
 
 NEWEST = 5000
 """The messages with a word that are looked at, the newest; a word may be in all of 100,000 threads."""
@@ -49,10 +51,7 @@ _ENDINGS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One exchange of a thread, its messages as pairs of role and text.
-
-    Exchanges whose `place` differs by one follow each other.
-    """
+    """One exchange of a thread: pairs of role and text. Those whose `place` differs by one follow each other."""
 
     place: int
     messages: Sequence[tuple[str, str]]
@@ -71,16 +70,6 @@ class Talk:
     title: str
     updated_at: str
     said: Sequence[Said]
-
-
-@dataclass(frozen=True, slots=True)
-class FoundExchange:
-    """An exchange that a search found; `missing` and `weak` are those of `ranking.search.Match`."""
-
-    talk: Talk
-    said: Said
-    missing: int
-    weak: bool
 
 
 def rank_exchanges(
@@ -110,42 +99,26 @@ def rank_exchanges(
         matches = rank_matches(
             database, words, scope, limit, lambda match: rows[match.passage][1].text, weights, cached=cached
         )
-    return [FoundExchange(*rows[match.passage], match.missing, match.weak) for match in matches]
-
-
-def as_exchanges(found: Iterable[FoundExchange]) -> list[QuestionAndAnswer]:
-    """Return `found` as questions with their answers."""
+    found = ((*rows[match.passage], match) for match in matches)
     return [
-        QuestionAndAnswer(
-            each.talk.thread_id,
-            each.talk.title,
-            each.talk.updated_at,
-            next((text[:LONG] for role, text in each.said.messages if role == "user"), ""),
-            next((text[:LONG] for role, text in each.said.messages if role == "assistant"), ""),
-            each.weak,
-        )
-        for each in found
+        FoundExchange(talk.thread_id, talk.title, talk.updated_at, said.messages, match.missing, match.weak)
+        for talk, said, match in found
     ]
 
 
 def as_matches(found: Sequence[FoundExchange], words: str, limit: int) -> list[Match]:
-    """Return the messages of `found` that have some of `words`: of exchanges with all of them, if there are any.
-
-    Else those that have most of them come first.
-    """
+    """Return the messages of `found` that have some of `words`: of exchanges with all of them, if there are any."""
+    # Else those that have most of them come first.
     fewest = min((each.missing for each in found), default=0)
     chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=attrgetter("missing"))
-    rows = [(each.talk, role, text) for each in chosen for role, text in each.said.messages]
+    rows = [(each, role, text) for each in chosen for role, text in each.messages]
     query = " OR ".join(term.query for term in question_terms(words) if not term.is_name)
+    tokenizer = TABLE[TABLE.index("tokenize") : TABLE.rindex(")")].strip()
     with closing(in_memory()) as database:
-        database.execute(f"CREATE VIRTUAL TABLE shown USING fts5 (text, {_tokenizer()})")
+        database.execute(f"CREATE VIRTUAL TABLE shown USING fts5 (text, {tokenizer})")
         database.executemany("INSERT INTO shown VALUES (?)", ((text,) for _, _, text in rows))
         snippets = database.execute(_SNIPPETS, (query, limit)).fetchall() if rows else []
     return [Match(rows[id_ - 1][0].thread_id, rows[id_ - 1][0].title, rows[id_ - 1][1], part) for id_, part in snippets]
-
-
-def _tokenizer() -> str:
-    return TABLE[TABLE.index("tokenize") : TABLE.rindex(")")].strip()
 
 
 _SNIPPETS = (
@@ -164,12 +137,7 @@ def _day(moment: str) -> str:
 
 def exchanges_of(messages: Iterable[tuple[str, str]]) -> list[Said]:
     """Return the exchanges of a thread's `messages`, pairs of role and text in order."""
-    said: list[list[tuple[str, str]]] = []
-    for role, text in messages:
-        if role == "user" or not said:
-            said.append([])
-        said[-1].append((role, text))
-    return [Said(place, each) for place, each in enumerate(said)]
+    return [Said(place, each) for place, each in enumerate(_grouped(messages))]
 
 
 Read = Callable[..., Iterable[tuple[Any, ...]]]
@@ -209,10 +177,8 @@ def _beginning(word: str) -> str:
 
 
 def _best(held: Collection[Sequence[int]], count: int) -> list[int]:
-    """Return the best of the messages that have some words, by the rarity of these, the best first.
-
-    Messages with numbers side by side mostly belong to one exchange, so a word counts half for the next one.
-    """
+    """Return the best of the messages that have some words, by the rarity of these, the best first."""
+    # Messages with numbers side by side mostly belong to one exchange, so a word counts half for the next one.
     scores: defaultdict[int, float] = defaultdict(float)
     for numbers in held:
         rarity = log1p((max(count, len(numbers)) - len(numbers) + 0.5) / (len(numbers) + 0.5))
@@ -229,20 +195,15 @@ def _talks(read: Read, queries: ExchangeQueries, pool: Sequence[int], threads: M
     for number in pool:
         wanted[threads[number]].append(number)
     texts = _texts(read, queries, pool)
-    places: dict[str, dict[int, list[tuple[int, str]]]] = {}
+    places: dict[str, dict[int, list[tuple[str, int]]]] = {}
+    rest: list[int] = []
     for thread, numbers in wanted.items():
-        rows = [row for row in read(queries.roles, {"thread": thread}, int, str) if row[1] in ("user", "assistant")]
-        grouped = _grouped(rows)
-        at = {number: place for place, group in enumerate(grouped) for number, _ in group}
+        rows = read(queries.roles, {"thread": thread}, int, str)
+        grouped = _grouped((role, number) for number, role in rows if role in ("user", "assistant"))
+        at = {number: place for place, group in enumerate(grouped) for _, number in group}
         near = {at[number] + step for number in numbers if number in at for step in (-1, 0, 1)}
         places[thread] = {place: grouped[place] for place in sorted(near) if 0 <= place < len(grouped)}
-    rest = [
-        number
-        for by_place in places.values()
-        for group in by_place.values()
-        for number, _ in group
-        if number not in texts
-    ]
+        rest += [number for group in places[thread].values() for _, number in group if number not in texts]
     texts |= _texts(read, queries, rest)
     summaries = read(queries.summaries, {"threads": json.dumps(list(places))}, str, str, str)
     return [
@@ -251,7 +212,7 @@ def _talks(read: Read, queries: ExchangeQueries, pool: Sequence[int], threads: M
             title,
             moment,
             [
-                Said(place, [(role, texts[number]) for number, role in group if number in texts])
+                Said(place, [(role, texts[number]) for role, number in group if number in texts])
                 for place, group in places[thread].items()
             ],
         )
@@ -259,12 +220,13 @@ def _talks(read: Read, queries: ExchangeQueries, pool: Sequence[int], threads: M
     ]
 
 
-def _grouped(rows: Iterable[tuple[int, str]]) -> list[list[tuple[int, str]]]:
-    grouped: list[list[tuple[int, str]]] = []
-    for number, role in rows:
-        if role == "user" or not grouped:
+def _grouped(messages: Iterable[tuple[str, _Known]]) -> list[list[tuple[str, _Known]]]:
+    """Return the messages by exchange; each is a role, and what is known of it."""
+    grouped: list[list[tuple[str, _Known]]] = []
+    for message in messages:
+        if message[0] == "user" or not grouped:
             grouped.append([])
-        grouped[-1].append((number, role))
+        grouped[-1].append(message)
     return grouped
 
 

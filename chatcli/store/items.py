@@ -8,7 +8,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
@@ -73,7 +73,9 @@ class ItemStore(BaseStore):
                     if (failure := _as_store_failure(error)) is None:
                         raise
                     self.close()  # a transaction may be open; the next call begins with a new connection
-                    if not _is_busy(error) or time.monotonic() > give_up:
+                    # SQLite does not wait where a transaction has read before it writes, as LangGraph's do.
+                    codes = [getattr(link, "sqlite_errorcode", 0) & _PRIMARY_CODE for link in _chain(error)]
+                    if sqlite3.SQLITE_BUSY not in codes or time.monotonic() > give_up:
                         raise failure from error
                     time.sleep(_RETRY_INTERVAL)
 
@@ -186,10 +188,9 @@ def _has_numpy() -> bool:
 
 
 def _read_value(stored: Any) -> dict[str, Any]:
-    try:
+    value = None
+    with suppress(ValueError, TypeError):
         value = json.loads(stored)
-    except (ValueError, TypeError) as error:
-        raise DamagedError("an item of the graph's store can't be read", remedy=REPAIR) from error
     if not isinstance(value, dict):
         raise DamagedError("an item of the graph's store can't be read", remedy=REPAIR)
     return value
@@ -204,13 +205,6 @@ def _as_store_failure(error: BaseException) -> StoreError | None:
             return link if isinstance(link, StoreError) else None
         failure = as_store_error(link) or failure
     return failure
-
-
-def _is_busy(error: BaseException) -> bool:
-    """Return whether another connection's write lock blocked this call."""
-    # SQLite does not wait where a transaction has read before it writes, as LangGraph's do.
-    codes = (getattr(link, "sqlite_errorcode", sqlite3.SQLITE_OK) for link in _chain(error))
-    return any(code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY for code in codes)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

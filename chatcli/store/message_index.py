@@ -13,6 +13,8 @@ from chatcli.store.recall import without_recalled
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.usage import REQUEST, UsageRow, answer_entry, usage_row
 
+_SERDE = CompressedSerializer()
+
 
 def message_rows(
     config: RunnableConfig, writes: Sequence[tuple[str, Any]]
@@ -33,11 +35,16 @@ def message_rows(
                     # What a node writes as plain data gets its ID later.
                     message.id or f"{where['checkpoint_id']}-{index}",
                     str(where["checkpoint_id"]),
-                    human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant",
+                    role_of(message),
                     # What was recalled is found in its own thread.
                     without_recalled(message.text),
                     message.response_metadata.get("finish_reason") == INTERRUPTED,
                 )
+
+
+def role_of(message: HumanMessage | AIMessage) -> str:
+    """Return the role of a question or an answer in the index."""
+    return human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant"
 
 
 def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own_server: bool) -> list[list[Any]]:
@@ -46,7 +53,7 @@ def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own
     found: list[list[Any]] = []
     model = metadata.get("chatcli_model")
     for message in map(_as_message, value if isinstance(value, list) else [value]):
-        if isinstance(message, HumanMessage) and human_role(message.additional_kwargs) == "user":
+        if isinstance(message, HumanMessage) and role_of(message) == "user":
             found.append([])
         elif isinstance(message, AIMessage):
             noted = message.response_metadata.get(REQUEST)
@@ -55,30 +62,23 @@ def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own
     return found
 
 
-class UsageReader:
-    """Reads stored writes for `store.usage`."""
+def read_usage(
+    write: Sequence[Any], stored: tuple[str, bytes], metadata: Mapping[str, Any], *, own_server: bool
+) -> UsageRow:
+    """Return the row that is kept of `write`, whose value is `stored`."""
+    try:
+        said = _SERDE.loads_typed(stored)
+    except DamagedError as error:
+        raise damaged_thread(str(write[0]), error) from error
+    return usage_row(write, usage_of(said, write[1], metadata, own_server=own_server))
 
-    def __init__(self) -> None:
-        self._serde = CompressedSerializer()
 
-    def read(
-        self, write: Sequence[Any], stored: tuple[str, bytes], metadata: Mapping[str, Any], *, own_server: bool
-    ) -> UsageRow:
-        """Return the row that is kept of `write`, whose value is `stored`."""
-        try:
-            said = self._serde.loads_typed(stored)
-        except DamagedError as error:
-            raise damaged_thread(str(write[0]), error) from error
-        return usage_row(write, usage_of(said, write[1], metadata, own_server=own_server))
-
-    def has_server(self, checkpoint: tuple[str, bytes] | None) -> bool:
-        """Return whether the state in a stored `checkpoint` has a server that the user had named."""
-        if checkpoint is None:
-            return False
-        try:
-            return bool(self._serde.loads_typed(checkpoint)["channel_values"].get("base_url"))
-        except (DamagedError, LookupError, TypeError, AttributeError):  # reading the thread reports it
-            return False
+def has_server(checkpoint: tuple[str, bytes] | None) -> bool:
+    """Return whether the state in a stored `checkpoint` has a server that the user had named."""
+    try:
+        return checkpoint is not None and bool(_SERDE.loads_typed(checkpoint)["channel_values"].get("base_url"))
+    except (DamagedError, LookupError, TypeError, AttributeError):  # reading the thread reports it
+        return False
 
 
 def _as_message(written: Any) -> Any:

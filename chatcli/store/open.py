@@ -41,14 +41,12 @@ async def open_store(location: StoreLocation) -> AsyncIterator[Store]:
         yield Store(sqlite, threads, partial(staged_sqlite, location.path))
 
 
-@cache
-def _shared_memory() -> Store:
-    return _in_memory()
-
-
 def _in_memory() -> Store:
     saver = InMemorySaver(serde=CompressedSerializer())
     return Store(saver, threads := MemoryThreads(saver), partial(_staging_in_memory, threads))
+
+
+_shared_memory = cache(_in_memory)
 
 
 def foreign_store(saver: BaseCheckpointSaver[str]) -> Store:

@@ -1,20 +1,21 @@
 """The threads of a checkpointer that has no index: a graph's own, or a store in memory."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 
-from chatcli.message import MessageShown, human_role
-from chatcli.store.message_index import UsageReader, usage_of
+from chatcli.message import MessageShown
+from chatcli.store.message_index import read_usage, role_of, usage_of
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
+    FoundExchange,
     Journal,
-    SearchedThreads,
     Step,
+    Threads,
     ThreadSummary,
     TurnLocks,
     branch_to,
@@ -23,11 +24,8 @@ from chatcli.store.threads import (
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, Write, answers_of, usage_row
 
-if TYPE_CHECKING:
-    from chatcli.store.exchange_search import FoundExchange
 
-
-class ForeignThreads(SearchedThreads):
+class ForeignThreads(Threads):
     """The threads of any checkpointer: each can be looked up, but a checkpointer has no list of them."""
 
     def __init__(self, saver: BaseCheckpointSaver[str]) -> None:
@@ -48,14 +46,15 @@ class ForeignThreads(SearchedThreads):
         """Return the threads whose ID begins with `prefix`, the newest first."""
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
-    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+        """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import Talk, exchanges_of, rank_exchanges
 
-        talks = (
-            Talk(one.thread_id, one.title, one.updated_at, exchanges_of(map(_shown, self._said(one.thread_id))))
-            for one in (self.recent() if words_in(text) else ())
-            if one.thread_id != without
-        )
+        talks: list[Talk] = []
+        for one in self.recent() if words_in(text) else ():
+            if one.thread_id != without:
+                said = [(role_of(each), without_recalled(each.text)) for each in self._said(one.thread_id)]
+                talks.append(Talk(one.thread_id, one.title, one.updated_at, exchanges_of(said)))
         return rank_exchanges(talks, text, limit, cached=False)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
@@ -93,8 +92,7 @@ class ForeignThreads(SearchedThreads):
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the current branch, the oldest first."""
-        shown = [MessageShown(_role(message), message.text) for message in self._said(thread_id)]
-        return shown[-limit:]
+        return [MessageShown(role_of(message), message.text) for message in self._said(thread_id)[-limit:]]
 
     def steps(self, thread_id: str) -> list[Step]:
         """Return the thread's checkpoints, the oldest first."""
@@ -117,7 +115,7 @@ class ForeignThreads(SearchedThreads):
     def _checkpoints(self, thread_id: str) -> list[CheckpointTuple]:
         """Return the thread's checkpoints, the oldest first."""
         found = self._saver.list({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
-        return sorted(found, key=_checkpoint_id)
+        return sorted(found, key=lambda each: each.checkpoint["id"])
 
     def _said(self, thread_id: str) -> list[HumanMessage | AIMessage]:
         shown: dict[str | None, HumanMessage | AIMessage] = {}
@@ -148,7 +146,6 @@ class MemoryThreads(ForeignThreads):
     def __init__(self, saver: InMemorySaver) -> None:
         super().__init__(saver)
         self._memory = saver
-        self._reader = UsageReader()
         self._usage: dict[Write, UsageRow] = {}
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
@@ -170,7 +167,7 @@ class MemoryThreads(ForeignThreads):
                     values = found.checkpoint["channel_values"] if found is not None else {}
                     labels = dict(found.metadata) if found is not None else {}
                     own_server = bool(values.get("base_url"))
-                    self._usage[write] = self._reader.read(write, stored, labels, own_server=own_server)
+                    self._usage[write] = read_usage(write, stored, labels, own_server=own_server)
                 if write in self._usage:
                     kept.append(self._usage[write])
         return answers_of(kept)
@@ -186,21 +183,12 @@ class MemoryThreads(ForeignThreads):
             self._copy(checkpoints, thread_id)
 
     def _by_thread(self) -> dict[str, list[CheckpointTuple]]:
-        """Return the checkpoints of each thread, the oldest first."""
         threads: dict[str, list[CheckpointTuple]] = {}
-        for checkpoint in sorted(self._saver.list(None), key=_checkpoint_id):
+        for checkpoint in sorted(self._saver.list(None), key=lambda each: each.checkpoint["id"]):
             where = checkpoint.config["configurable"]
             if not where["checkpoint_ns"]:
                 threads.setdefault(where["thread_id"], []).append(checkpoint)
         return threads
-
-
-def _shown(message: HumanMessage | AIMessage) -> tuple[str, str]:
-    return _role(message), without_recalled(message.text)
-
-
-def _checkpoint_id(checkpoint: CheckpointTuple) -> str:
-    return checkpoint.checkpoint["id"]
 
 
 def _step(checkpoint: CheckpointTuple) -> Step:
@@ -213,7 +201,3 @@ def _step(checkpoint: CheckpointTuple) -> Step:
         facts.get("chatcli_title", ""),
         facts.get("source", ""),
     )
-
-
-def _role(message: HumanMessage | AIMessage) -> str:
-    return human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant"

@@ -7,18 +7,14 @@ import difflib
 import re
 import string
 import unicodedata
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 from chatcli.runtime.program import command
 from chatcli.store.usage import AnswerUsage
-
-if TYPE_CHECKING:
-    from chatcli.store.exchange_search import FoundExchange
 
 _WORD = re.compile(r"[^\W_]+")
 _LATIN = [chr(code) for code in range(0xC0, 0x250)]
@@ -32,7 +28,7 @@ MATCH_START, MATCH_END = "\x02", "\x03"
 _MAX_NAMED = 5
 Name = TypeVar("Name", bound=Hashable)
 LONG = 100_000
-"""Characters of a message in a `QuestionAndAnswer`."""
+"""Characters of a question or an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +54,28 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionAndAnswer:
-    """A question and its answer that a search found; either is empty where the thread has none.
+class FoundExchange:
+    """An exchange that a search found: its messages as pairs of role and text.
 
-    `title` and `updated_at` are the thread's. It is `weak` where what the search found covers little of the words.
+    `title` and `updated_at` are the thread's; `missing` and `weak` are those of `ranking.search.Match`.
     """
 
     thread_id: str
     title: str
     updated_at: str
-    question: str
-    answer: str
+    messages: Sequence[tuple[str, str]]
+    missing: int = 0
     weak: bool = False
+
+    @property
+    def question(self) -> str:
+        """The beginning of the question; empty where the thread has none."""
+        return next((text[:LONG] for role, text in self.messages if role == "user"), "")
+
+    @property
+    def answer(self) -> str:
+        """The beginning of the answer; empty where the thread has none."""
+        return next((text[:LONG] for role, text in self.messages if role == "assistant"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +136,10 @@ class Threads(Protocol):
     Every method raises StoreError when the store can't be used; of a server, NetworkError or AuthError.
     """
 
-    @property
-    def journal(self) -> Journal:
-        """The answers that are on their way."""
-
-    @property
-    def locks(self) -> TurnLocks:
-        """Which process runs a turn on which thread."""
+    journal: Journal
+    """The answers that are on their way."""
+    locks: TurnLocks
+    """Which process runs a turn on which thread."""
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
@@ -152,8 +155,11 @@ class Threads(Protocol):
 
         Where no exchange does, those that hold most of them come first.
         """
+        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
+        return as_matches(self.exchanges(text, limit, ""), text, limit)
+
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
         """Return the questions with their answers that match `text`, the best first, `limit` at most.
 
         The thread `without` is left out. A LangGraph server has none: what it keeps belongs to its app.
@@ -176,26 +182,6 @@ class Threads(Protocol):
 
     def steps(self, thread_id: str) -> list[Step]:
         """Return the thread's checkpoints, the oldest first; the last one is the current branch's newest."""
-
-
-class SearchedThreads(ABC):
-    """Threads whose messages are searched here: `_find_exchanges` says what matches a text."""
-
-    @abstractmethod
-    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
-        """Return the exchanges that match `text`, the best first, `limit` at most; none of the thread `without`."""
-
-    def search(self, text: str, limit: int = 50) -> list[Match]:
-        """Return the messages of the exchanges that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_matches  # late: a list of threads does without
-
-        return as_matches(self._find_exchanges(text, limit, ""), text, limit)
-
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
-        """Return the questions with their answers that match `text`, the best first."""
-        from chatcli.store.exchange_search import as_exchanges
-
-        return as_exchanges(self._find_exchanges(text, limit, without))
 
 
 def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:

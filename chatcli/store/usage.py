@@ -7,6 +7,7 @@ import json
 import operator
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,11 +97,13 @@ def answer_entry(
     if tokens is not None and also is not None:
         tokens += also
     name = request.get("model") or model
+    at = _count(request.get("at")) or 0
+    is_past = 0 < at <= time.time() + 86400
     return [
         message_id,
         name[:_MAX_NAME] if isinstance(name, str) else "",
         int(request.get("own_server") is True if request else own_server),
-        _time(request.get("at")) or _time_of(checkpoint_id),
+        at if is_past else _time_of(checkpoint_id),
         None if tokens is None else tokens.as_list(),
     ]
 
@@ -117,18 +120,19 @@ def _read_also(counts: object) -> Tokens | None:
 def answers_of(kept: Iterable[UsageRow]) -> list[AnswerUsage]:
     """Return the answers in `kept`, each of a thread once: a later write may change a message."""
     found: dict[tuple[str, str], AnswerUsage] = {}
-    turns: dict[str, int] = {}
+    turns = Counter[str]()
     for thread_id, checkpoint_id, task_id, index, text in sorted(kept):
         for entry in json.loads(text):
             if not entry:
-                turns[thread_id] = turns.get(thread_id, 0) + 1
+                turns[thread_id] += 1
                 continue
             message_id, model, own_server, at, counts = entry
             answer_id = (thread_id, message_id or f"{checkpoint_id} {task_id} {index}")
             key = message_id if _UNIQUE.search(message_id) else f"{checkpoint_id} {message_id}"
             tokens = None if counts is None else Tokens(*counts)
-            turn = found[answer_id].turn if answer_id in found else turns.get(thread_id, 0)
-            key = found[answer_id].key if answer_id in found else key
+            turn = turns[thread_id]
+            if answer_id in found:
+                turn, key = found[answer_id].turn, found[answer_id].key
             found[answer_id] = AnswerUsage(thread_id, turn, key, model, bool(own_server), at, tokens)
     return list(found.values())
 
@@ -150,11 +154,6 @@ def usage_row(write: Sequence[Any], entries: list[list[Any]]) -> UsageRow:
 def _count(number: object) -> int | None:
     whole = isinstance(number, int) and not isinstance(number, bool)
     return number if whole and isinstance(number, int) and 0 <= number <= MAX_TOKENS else None
-
-
-def _time(at: object) -> int:
-    """Return the time `at`, 0 if it can't be one: not one of the future."""
-    return at if isinstance(at, int) and not isinstance(at, bool) and 0 <= at <= time.time() + 86400 else 0
 
 
 def _time_of(checkpoint_id: str) -> float:

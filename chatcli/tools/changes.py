@@ -3,10 +3,11 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,19 +46,14 @@ class Change:
     """The folder that the file is in, without links."""
     path: str
     """The file, relative to `root`, without links."""
+    shown: str
+    """The path as it is shown: relative in the current folder, else absolute."""
     before: str | None
     """Its text, with its line endings; None if there is no such file."""
     after: str | None
     """Its text after the change; None if it is deleted."""
     editor: EditorFiles | None = field(default=None, compare=False, repr=False)
     """The editor that gave `before`, or would have the new file, and writes it."""
-    name: str = ""
-    """The path as it is shown, if that is another one."""
-
-    @property
-    def shown(self) -> str:
-        """The path as it is shown: relative in the current folder, else absolute."""
-        return self.name or self.path
 
     @property
     def file(self) -> Path:
@@ -79,10 +75,8 @@ class Change:
         return "\n".join([f"--- {heads[0]}", f"+++ {heads[1]}", *_hunks(old, new)])
 
     def write(self) -> None:
-        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written.
-
-        An editor is not asked again for the text that it gave: it was planned only a moment ago.
-        """
+        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written."""
+        # An editor is not asked again for the text that it gave: it was planned only a moment ago.
         if self.editor is not None and self.after is not None and self.editor.write(self.file, self.after):
             return
         *folders, name = Path(self.path).parts
@@ -152,13 +146,7 @@ class Change:
         before, after = self.before or "", self.after or ""
         start, end = _shared(before, after)
         old = None if self.before is None else before[start : len(before) - end]
-        return {
-            "path": str(self.file),
-            "start": start,
-            "end": end,
-            "old": old,
-            "after": _digest(self.after),
-        }
+        return {"path": str(self.file), "start": start, "end": end, "old": old, "after": _digest(self.after)}
 
 
 def change_tools(root: Path, editor: EditorFiles | None = None, more: Sequence[Path] = ()) -> list[Tool]:
@@ -185,17 +173,14 @@ def change_tools(root: Path, editor: EditorFiles | None = None, more: Sequence[P
         """
         return _edited(_find(folders, path, editor), old_text, new_text)
 
-    def subject(arguments: Arguments) -> str:
-        return file_of(folders, arguments)
-
     def is_harmless(arguments: Arguments) -> bool:
         """Return whether the file is an ordinary one: nothing that git runs, or that tells `chat` what to do."""
         parts = [part.casefold() for part in Path(file_of(folders, arguments)).parts]
         return ".git" not in parts and not _TRUSTED.intersection(parts)
 
-    return [
-        Tool(_tool(each), subject=subject, changes=True, is_harmless=is_harmless) for each in (write_file, edit_file)
-    ]
+    tools = [StructuredTool.from_function(each, parse_docstring=True) for each in (write_file, edit_file)]
+    subject = partial(file_of, folders)
+    return [Tool(tool, subject=subject, changes=True, is_harmless=is_harmless) for tool in tools]
 
 
 def plan(tool: Tool, arguments: Arguments) -> Change:
@@ -206,10 +191,6 @@ def plan(tool: Tool, arguments: Arguments) -> Change:
         raise ToolException(f"The arguments don't fit: {one_line(str(error), MAX_SHOWN)}") from None
     assert isinstance(change, Change)
     return change
-
-
-def _tool(function: Callable[..., Change]) -> StructuredTool:
-    return StructuredTool.from_function(function, parse_docstring=True)
 
 
 def _written(file: Change, content: str) -> Change:
@@ -256,34 +237,32 @@ def _checked(change: Change) -> Change:
 
 
 def _find(folders: Sequence[Path], path: str, editor: EditorFiles | None = None) -> Change:
-    """Return the file at `path` in one of `folders`, as a change that deletes it.
-
-    Its text is that of the `editor` if it gives one. An editor that does not give the text of a file does not write it.
-    """
-    found = find_inside(folders, path)
+    """Return the file at `path` in one of `folders`, as a change that deletes it."""
+    # Its text is that of the `editor` if it gives one. An editor that does not give a file's text does not write it.
+    found, shown = find_inside(folders, path), shown_path(path)
     if holds_secrets(folders, path):
-        raise ToolException(f"{shown_path(path)} may hold secrets by its name, and is never written.")
+        raise ToolException(f"{shown} may hold secrets by its name, and is never written.")
     if paths.is_own(found):
-        raise ToolException(f"{shown_path(path)} is in a folder of chatcli's own, and is never written.")
+        raise ToolException(f"{shown} is in a folder of chatcli's own, and is never written.")
     root = folder_of(folders, found) or folders[0]
     parts = found.relative_to(root).parts
     if not parts:
-        raise ToolException(f"{shown_path(path)} is a folder")
+        raise ToolException(f"{shown} is a folder")
     if any("\ud800" <= char <= "\udfff" for char in str(found)):
-        raise ToolException(f"{shown_path(path)} has a name that is not Unicode, and is not written.")
+        raise ToolException(f"{shown} has a name that is not Unicode, and is not written.")
     try:
         with _folder(root, parts[:-1]) as folder:
             text, _ = _read(folder, parts[-1], path)
     except FileNotFoundError:
         text = None
     except OSError as error:
-        raise ToolException(f"{shown_path(path)} can't be written: {error.strerror}") from None
+        raise ToolException(f"{shown} can't be written: {error.strerror}") from None
     unsaved = None if editor is None else editor.read(found)
     if unsaved == "" and text is None:  # some editors give this for a file that does not exist
         unsaved = None
-    name = "" if root == folders[0] else str(found)
+    name = str(found.relative_to(root))
     before, writes = text if unsaved is None else unsaved, unsaved is not None or text is None
-    return Change(root, str(found.relative_to(root)), before, None, editor if writes else None, name)
+    return Change(root, name, name if root == folders[0] else str(found), before, None, editor if writes else None)
 
 
 @contextmanager
@@ -344,11 +323,9 @@ def _unfit(status: os.stat_result) -> str:
 
 
 def reverts(root: Path, records: Sequence[object], more: Sequence[Path] = ()) -> tuple[list[Change], list[str]]:
-    """Return the changes that take back those of `records`, the newest first, and the files that can't be restored.
-
-    A record comes from a thread, and so perhaps from somebody else: what it says is checked as a model's call is, and
-    shown to the user before anything is written. A file that has changed since stays.
-    """
+    """Return the changes that take back those of `records`, the newest first, and the files that can't be restored."""
+    # A record comes from a thread, and so perhaps from somebody else: what it says is checked as a model's call is, and
+    # shown to the user before anything is written. A file that has changed since stays.
     folders = [root.resolve(), *more]
     changes: dict[str, Change] = {}
     stays: dict[str, None] = {}
@@ -404,7 +381,6 @@ def _hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
 
 
 def _range(begin: int, end: int) -> str:
-    """Return a range of lines as unified diffs have it."""
     count = end - begin
     return f"{begin + 1}" if count == 1 else f"{begin + bool(count)},{count}"
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import BinaryIO
@@ -31,10 +32,7 @@ _GREP = "import sys; sys.path.append(sys.argv[1]); from chatcli.tools.grep impor
 
 
 def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None, more: Sequence[Path] = ()) -> list[Tool]:
-    """Return the tools that read in `root` and `more` folders; a search takes at most `seconds`.
-
-    What the `editor` has open goes first.
-    """
+    """Return the tools that read in `root` and `more` folders, by the `editor` first; `seconds` bound a search."""
     root = root.resolve()
     folders = [root, *more]
 
@@ -81,12 +79,10 @@ def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None, mo
     def lists_secrets(arguments: Arguments) -> bool:
         return holds_secrets(folders, _path(arguments))
 
-    def subject(arguments: Arguments) -> str:
-        return file_of(folders, arguments)
-
     def this_file(arguments: Arguments) -> str:
-        return escape(subject(arguments))
+        return escape(file_of(folders, arguments))
 
+    subject = partial(file_of, folders)
     return [
         Tool(_tool(read_file), asks=reads_secrets, subject=subject, suggest=this_file, reads_only=True),
         Tool(_tool(list_files), asks=lists_secrets, subject=subject, suggest=this_file, reads_only=True),
@@ -154,10 +150,7 @@ def folder_of(folders: Sequence[Path], path: Path) -> Path | None:
 
 
 def find_inside(folders: Sequence[Path], path: str) -> Path:
-    """Return the real path of `path`, after all links; a relative one begins in the first of `folders`.
-
-    Raises `ToolException` if it is outside of all `folders`, or can't be read.
-    """
+    """Return the real path of `path`, after all links; raise ToolException if no folder has it, or it can't be read."""
     shown = shown_path(path)
     try:
         found = (folders[0] / path).resolve()

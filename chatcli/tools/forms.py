@@ -84,7 +84,10 @@ class FormField:
                 raise ValueError(f"{self.label or self.name} takes {', '.join(self.choices)}")
         elif not _is_of(self.kind, value):
             raise ValueError(f"{self.label or self.name} takes {_WORDS[self.kind]}")
-        self._check_bounds(value)
+        size = len(value) if isinstance(value, str | list) else value
+        for name, bound in (self.bounds or {}).items():
+            if (name.startswith("min") and size < bound) or (name.startswith("max") and size > bound):
+                raise ValueError(f"{self.label or self.name} has {name} {bound:g}")
         if self.form and isinstance(value, str) and not _has_form(self.form, value):
             raise ValueError(f"{self.label or self.name} takes a text of the form {self.form}")
 
@@ -104,12 +107,6 @@ class FormField:
             if folded in (value.casefold(), name.casefold()):
                 return value
         return text
-
-    def _check_bounds(self, value: Any) -> None:
-        size = len(value) if isinstance(value, str | list) else value
-        for name, bound in (self.bounds or {}).items():
-            if (name.startswith("min") and size < bound) or (name.startswith("max") and size > bound):
-                raise ValueError(f"{self.label or self.name} has {name} {bound:g}")
 
 
 def read_form(schema: Any) -> list[FormField]:
@@ -138,7 +135,14 @@ def read_reply(fields: list[FormField], reply: Any) -> dict[str, Any]:
     `ValueError` if it is none of these, or does not fit the form.
     """
     if isinstance(reply, str):
-        return _read_word(fields, reply.strip())
+        word = reply.strip()
+        if word.lower() in (*DECLINE, "cancel"):
+            return {"action": "cancel" if word.lower() == "cancel" else "decline"}
+        if not fields and word.lower() in (*_YES, "accept", "approve"):
+            return {"action": "accept", "content": {}}
+        if len(fields) != 1:
+            raise ValueError(_ANSWERS)
+        return {"action": "accept", "content": {fields[0].name: fields[0].parse(word)}}
     if not isinstance(reply, Mapping):
         raise ValueError(_ANSWERS)
     whole = reply.get("action") in ("accept", "decline", "cancel") and set(reply) <= {"action", "content"}
@@ -148,16 +152,6 @@ def read_reply(fields: list[FormField], reply: Any) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise ValueError("the content is a JSON object with the fields")
     return {"action": "accept", "content": _checked(fields, content)}
-
-
-def _read_word(fields: list[FormField], word: str) -> dict[str, Any]:
-    if word.lower() in (*DECLINE, "cancel"):
-        return {"action": "cancel" if word.lower() == "cancel" else "decline"}
-    if not fields and word.lower() in (*_YES, "accept", "approve"):
-        return {"action": "accept", "content": {}}
-    if len(fields) != 1:
-        raise ValueError(_ANSWERS)
-    return {"action": "accept", "content": {fields[0].name: fields[0].parse(word)}}
 
 
 def _checked(fields: list[FormField], content: Mapping[Any, Any]) -> dict[str, Any]:
@@ -207,7 +201,6 @@ def _read_field(name: str, part: Any, *, needed: bool) -> FormField:
 
 
 def _choices(part: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return the values that a schema lists, each with its name."""
     listed = next((part[key] for key in ("oneOf", "anyOf", "enum") if isinstance(part.get(key), list)), None)
     if listed is None:
         return None

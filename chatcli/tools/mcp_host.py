@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -15,7 +16,7 @@ from chatcli.events import Notice, Progress
 from chatcli.message import FORM
 from chatcli.text import format_size, one_line
 from chatcli.tools.forms import form_schema, read_form, read_reply
-from chatcli.tools.questions import ANSWER_SECONDS, Inbox, Question, Sampled, new_id, read_consent
+from chatcli.tools.questions import ANSWER_SECONDS, Inbox, Question, Sampled, read_consent
 
 MAX_LOGGED = 200
 """The most lines that a server may log from one call to the next."""
@@ -53,11 +54,8 @@ class Host:
         """What the server asks the user."""
         self._debug = debug
         self._can_ask = can_ask
-        self._logged = 0
-
-    def begin_call(self) -> None:
-        """Note that a call begins: the server may log again."""
-        self._logged = 0
+        self.logged = 0
+        """How many lines the server has logged since the last call began."""
 
     @property
     def log_level(self) -> types.LoggingLevel | None:
@@ -76,14 +74,14 @@ class Host:
 
     async def log(self, params: types.LoggingMessageNotificationParams) -> None:
         """Show what the server logs, with `--debug`."""
-        self._logged += 1
-        if not self._debug or self._logged > MAX_LOGGED:
+        self.logged += 1
+        if not self._debug or self.logged > MAX_LOGGED:
             return
         text = params.data if isinstance(params.data, str) else repr(params.data)
         logger = f" {params.logger}" if params.logger else ""
         line = one_line(f"{self.name}{logger} [{params.level}]: {text[:MAX_LINE]}", MAX_LINE)
         self.announce(Notice(line, "warning" if params.level in _WARNINGS else "info"))
-        if self._logged == MAX_LOGGED:
+        if self.logged == MAX_LOGGED:
             self.announce(Notice(f"{self.name} logs more than {MAX_LOGGED} lines: the rest is left out"))
 
     async def elicit(self, context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
@@ -102,7 +100,7 @@ class Host:
             self.announce(Notice(f"a form of the MCP server {self.name} was declined: {error}", "warning"))
             return types.ElicitResult(action="decline")
         schema = form_schema(fields)
-        request |= {"requested_schema": schema, "id": new_id()}
+        request |= {"requested_schema": schema, "id": token_hex(8)}  # no two are equal: a reply counts for one alone
         reply = await self._ask("a form", Question(request, partial(read_reply, fields), schema))
         if reply is None:
             return types.ElicitResult(action="cancel")
@@ -120,13 +118,10 @@ class Host:
         except ValueError as error:
             return _refusal(str(error))
         name = f"{self.name} asks the model"
-        shown = [
-            {message.type: message.content if isinstance(message.content, str) else _named(message.content)}
-            for message in prompt
-        ]
+        shown = [{message.type: _shown(message.content)} for message in prompt]
         action = {"name": name, "args": {"messages": shown}, "description": ASKS_MODEL}
         review = {"action_name": name, "allowed_decisions": ["approve", "reject"], "scopes": []}
-        request = {"action_requests": [action], "review_configs": [review], "id": new_id()}
+        request = {"action_requests": [action], "review_configs": [review], "id": token_hex(8)}
         reply = await self._ask("a question to the model", Question(request, read_consent, prompt=prompt))
         if not isinstance(reply, Sampled):
             return _refusal(reply if isinstance(reply, str) else "the user refused")
@@ -185,13 +180,14 @@ def _sampled_messages(params: types.CreateMessageRequestParams) -> list[BaseMess
     return messages
 
 
-def _named(content: Sequence[str | dict[str, Any]]) -> list[str]:
-    """Return the parts of a message with images named, as the user is shown them."""
+def _shown(content: str | Sequence[str | dict[str, Any]]) -> str | list[str]:
+    """Return what `_sampled_messages` has put into a message, with images named."""
+    if isinstance(content, str):
+        return content
+    parts = [part for part in content if isinstance(part, dict)]
     return [
-        part
-        if isinstance(part, str)
-        else part["text"]
+        part["text"]
         if part["type"] == "text"
         else f"[{part['mime_type']}, {format_size(len(part['base64']) * 3 // 4)}]"
-        for part in content
+        for part in parts
     ]

@@ -120,10 +120,8 @@ def first_error(error: BaseException) -> BaseException:
 
 
 def _request_id(request: httpx2.Request) -> RequestId | None:
-    """Return the number of the request that waits for a result; None for anything else, such as a notification.
-
-    A GET for the rest of an answer waits too. The SDK replaces its number, so any number will do.
-    """
+    """Return the number of the request that waits for a result; None for anything else, such as a notification."""
+    # A GET for the rest of an answer waits too. The SDK replaces its number, so any number will do.
     if request.method == "GET":
         return -1 if _RESUMES in request.headers else None
     if request.method != "POST":
@@ -134,10 +132,8 @@ def _request_id(request: httpx2.Request) -> RequestId | None:
 
 
 def _instead(request: httpx2.Request, number: RequestId | None, error: Exception) -> httpx2.Response:
-    """Return an answer to `request` instead of the one that `error` prevented.
-
-    Raises `TransportError` if the request opens a stream of the server's own messages, which the SDK can do without.
-    """
+    """Return an answer to `request` instead of the one that `error` prevented."""
+    # Raises `TransportError` if the request opens a stream of the server's own messages, which the SDK can do without.
     if number is not None:
         return _events(request, {}, content=_event(_failure(number, _transport_reason(error))))
     if request.method == "GET":

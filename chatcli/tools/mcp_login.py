@@ -197,11 +197,9 @@ class _Callback:
         self._state = ""
 
     def expect(self, state: str) -> None:
-        """Take only what has this `state`, which other pages and programs do not know.
-
-        If the server has moved to another authorization server, it asks a second time. Raises `OAuthFlowError` if it
-        refused the first time.
-        """
+        """Take only what has this `state`, which other pages and programs do not know."""
+        # If the server has moved to another authorization server, it asks a second time. Raises `OAuthFlowError` if it
+        # refused the first time.
         if self._state:
             self._result.result()
             self._result = self._loop.create_future()
@@ -214,7 +212,6 @@ class _Callback:
         return await self._result
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the browser's request."""
         try:
             async with asyncio.timeout(_SECONDS):
                 words = (await reader.readline()).split()
@@ -244,7 +241,6 @@ class _Callback:
         return True
 
     def _read_lines(self) -> None:
-        """Read addresses that the user types."""
         for line in sys.stdin or ():
             if self._loop.is_closed():
                 return

@@ -98,7 +98,6 @@ async def read_prompt(
 
 
 async def _list(session: McpSession, kind: Literal["resources", "prompts"]) -> list[Any]:
-    """Return the server's list of a `kind`; empty if it has none."""
 
     async def ask(client: Client) -> list[Any]:
         if getattr(client.server_capabilities, kind) is None:

@@ -78,10 +78,8 @@ class McpSession:
         self.problem = self._connection.problem
 
     async def refresh(self) -> bool:
-        """Read the tools again if the server has said that they changed; return whether they were read.
-
-        The older ones stay where that fails.
-        """
+        """Read the tools again if the server has said that they changed; return whether they were read."""
+        # The older ones stay where that fails.
         if self.problem or not self._connection.tools_changed:
             return False
         self._connection.tools_changed = False
@@ -144,7 +142,7 @@ class McpSession:
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
         report = _Report(f"{self.name}/{name}", self.host.announce)
-        self.host.begin_call()
+        self.host.logged = 0
         try:
             return await self.request(lambda client: client.call_tool(name, arguments, progress_callback=report.take))
         finally:
@@ -372,14 +370,9 @@ def _reason(name: str, server: McpServer, error: BaseException, seconds: float) 
     log = paths.server_log(name)
     written = log.read_text(encoding="utf-8", errors="replace") if server.command and log.exists() else ""
     last = written.strip().splitlines()[-1:]
-    return _without_secrets(
-        f"{reason or type(error).__name__}{f'; it wrote: {last[0]}' if last else ''}", server.filled()
-    )[:MAX_REASON]
-
-
-def _without_secrets(text: str, server: McpServer) -> str:
-    """Return `text` without the user's credentials for the server, which URLs and logs may contain."""
-    query = (server.url or "").partition("?")[2]
-    for secret in (query, *server.env.values(), *server.headers.values()):
+    text = f"{reason or type(error).__name__}{f'; it wrote: {last[0]}' if last else ''}"
+    # URLs and logs may contain the user's credentials for the server.
+    filled = server.filled()
+    for secret in ((filled.url or "").partition("?")[2], *filled.env.values(), *filled.headers.values()):
         text = text.replace(secret, "***") if len(secret) >= MIN_SECRET else text
-    return text
+    return text[:MAX_REASON]

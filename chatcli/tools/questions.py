@@ -7,7 +7,6 @@ user's answer, finds the call by its task, and passes the answer on.
 import asyncio
 import contextlib
 import json
-import secrets
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,11 +122,6 @@ class ServedCall:
         for question in self._questions:
             question.answer(None)
         await asyncio.wait([self.task], timeout=STOP_SECONDS)
-
-
-def new_id() -> str:
-    """Return an ID that makes a request differ from all others: a reply counts for the one that it was given to."""
-    return secrets.token_hex(8)
 
 
 def read_consent(reply: Any) -> bool:

@@ -60,20 +60,17 @@ on macOS, `arch`. Users who want such a rule can write it.
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return the part of this process's environment that a shell or an MCP server gets.
-
-    It is a list of harmless names, since the names of keys can't be listed. Variables that lead to other programs are
-    left out: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS
-    and XDG_RUNTIME_DIR ask the keyring for every password, by DISPLAY and WAYLAND_DISPLAY read the clipboard. BASH_ENV
-    and exported shell functions would run code before the command does.
-    """
-    return {name: value for name, value in os.environ.items() if _is_inherited(name, value)}
-
-
-def _is_inherited(name: str, value: str) -> bool:
-    if value.startswith("()"):  # an exported function of old shells
-        return False
-    return name in _INHERITED or name.startswith("LC_") or (name in _PROXIES and "@" not in value)
+    """Return the part of this process's environment that a shell or an MCP server gets."""
+    # It is a list of harmless names, since the names of keys can't be listed. Variables that lead to other programs are
+    # left out: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS and
+    # XDG_RUNTIME_DIR ask the keyring for every password, by DISPLAY and WAYLAND_DISPLAY read the clipboard. BASH_ENV
+    # and exported shell functions would run code before the command does.
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if (name in _INHERITED or name.startswith("LC_") or (name in _PROXIES and "@" not in value))
+        and not value.startswith("()")  # an exported function of old shells
+    }
 
 
 async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> Finished:
@@ -139,10 +136,7 @@ class _Output(asyncio.SubprocessProtocol):
 
 
 def shell_tool(sandbox: Sandbox, seconds: float, terminal: EditorTerminal | None = None) -> Tool:
-    """Return the tool that runs commands in the folder of `sandbox`, each for at most `seconds`.
-
-    They run in the editor's `terminal` if there is one.
-    """
+    """Return the tool that runs commands in `sandbox`, for `seconds` at most, in the editor's `terminal` if given."""
     root = sandbox.folder
 
     async def run(command: Sequence[str]) -> Finished:
@@ -196,11 +190,8 @@ def _suggest(arguments: Arguments) -> str:
     """Return the pattern for the same command with other arguments if that is harmless, else for this command alone."""
     command = _command(arguments)
     program = command.split(" ")[0]
-    if program in _HARMLESS and _matches(command, f"{program} *") and not _finds_programs_in_folder():
+    # Where the shell also looks for programs in the current folder, whichever it is, `ls` may be its.
+    is_known = all(map(os.path.isabs, os.environ.get("PATH", os.defpath).split(os.pathsep)))
+    if program in _HARMLESS and _matches(command, f"{program} *") and is_known:
         return f"{program} *"
     return escape(command)  # escaped: a `*` in the command is not a wildcard
-
-
-def _finds_programs_in_folder() -> bool:
-    """Return whether the shell also looks for programs in the current folder, whichever it is: then `ls` may be its."""
-    return not all(map(os.path.isabs, os.environ.get("PATH", os.defpath).split(os.pathsep)))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from glob import escape
 from typing import TYPE_CHECKING, Any
@@ -30,20 +30,8 @@ _IN_OWNER = str.maketrans({"%": "%25", "/": "%2F", ":": "%3A"})
 """The characters of a server's name that have a meaning in a rule."""
 
 
-def _always(arguments: Arguments) -> bool:
-    return True
-
-
-def _never(arguments: Arguments) -> bool:
-    return False
-
-
 def _as_json(arguments: Arguments) -> str:
     return json.dumps(arguments, sort_keys=True, ensure_ascii=False, default=str)
-
-
-def _whole_tool(arguments: Arguments) -> None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +40,12 @@ class Tool:
 
     runnable: BaseTool
     """The tool itself, under the name that the model knows."""
-    asks: Callable[[Arguments], bool] = _always
+    asks: Callable[[Arguments], bool] = field(default=lambda arguments: True)
     """Returns whether the user must approve a call with these arguments, since it can change or leak something."""
     subject: Callable[[Arguments], str] = _as_json
     """Returns the part of the arguments that the patterns of rules are matched against."""
     matches: Callable[[str, str], bool] = fnmatchcase
-    suggest: Callable[[Arguments], str | None] = _whole_tool
+    suggest: Callable[[Arguments], str | None] = field(default=lambda arguments: None)
     """Returns the pattern for calls like this one, None for all calls."""
     server: str = ""
     """The name of its MCP server, empty for a built-in tool."""
@@ -70,7 +58,7 @@ class Tool:
     changes: bool = False
     """Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The change
     is shown as a diff, and no rule allows it."""
-    is_harmless: Callable[[Arguments], bool] = _never
+    is_harmless: Callable[[Arguments], bool] = field(default=lambda arguments: False)
     """Returns whether the mode `auto` lets a call run: all that it can change is in the current folder."""
     sandbox: "Sandbox | None" = None
     """What confines the calls of a tool that runs commands. The argument `access` asks for more, and a rule may end in
@@ -108,10 +96,8 @@ class Rules:
         return self.access(tool, arguments, more) is not None
 
     def access(self, tool: Tool, arguments: Arguments, more: Iterable[str] = ()) -> Access | None:
-        """Return how far a call of `tool` may reach without approval, None if it needs approval.
-
-        A change of a file needs none only where nothing does, or all harmless calls: a rule can't say what is written.
-        """
+        """Return how far a call of `tool` may reach without approval, None if it needs approval."""
+        # A change of a file needs none only where nothing does, or no harmless call: a rule can't say what is written.
         asked = asked_access(tool, arguments)
         if tool.always_asks or self.refuses(tool):
             return None

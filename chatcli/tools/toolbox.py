@@ -48,17 +48,13 @@ class Toolbox:
     Args:
         servers: The MCP servers, by name.
         rules: The calls that are allowed beforehand.
-        builtin: Whether the built-in tools are included.
-        named: The built-in tools that the user switches on one by one.
+        builtin: The built-in tools that are switched on.
         can_ask: Whether there is a user to ask; without one, a call that needs approval is refused.
         seconds: How long a call may take.
         max_steps: How often the model may call tools in a turn.
-        allow_private: Whether a URL may redirect into this network.
-        remembers: Whether the model may propose facts to remember.
         announce: Shows an event to the user, in the running turn or the next one.
         debug: Whether the user sees what MCP servers log.
         workspace: Where the built-in tools work; by default in the current folder.
-        sandbox: Whether commands are confined, where the system can do that.
 
     """
 
@@ -67,17 +63,13 @@ class Toolbox:
         servers: Mapping[str, McpServer] | None = None,
         rules: Rules | None = None,
         *,
-        builtin: bool = False,
-        named: Sequence[Tool] = (),
+        builtin: Sequence[Tool] = (),
         can_ask: bool = False,
         seconds: float = TOOL_SECONDS,
         max_steps: int = MAX_STEPS,
-        allow_private: bool = False,
-        remembers: bool = False,
         announce: Callable[[Progress | Notice], None] = lambda event: None,
         debug: bool = False,
         workspace: Workspace | None = None,
-        sandbox: bool = True,
     ) -> None:
         self.workspace = workspace or Workspace(Path.cwd())
         self.rules = rules or Rules()
@@ -88,12 +80,7 @@ class Toolbox:
         """The tools by name; empty until they are opened."""
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
-        self._builtin = (
-            builtin_tools(self.workspace, seconds, allow_private=allow_private, remembers=remembers, confines=sandbox)
-            if builtin
-            else []
-        )
-        self._builtin += named
+        self._builtin = builtin
         self._replies: dict[str, list[str]] = {}
         """The calls that each registered reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
@@ -127,15 +114,12 @@ class Toolbox:
     async def session(self, name: str) -> "McpSession":
         """Return the session with the server `name`, started if necessary. Raises `UsageError` if it can't be used."""
         await self._opened()
-        for session in self.sessions:
-            if session.name == name and not session.problem:
-                return session
-        reason = next((session.problem for session in self.sessions if session.name == name), "")
-        missing = not _is_installed()
-        raise UsageError(
-            f"the MCP server {name} can't be used{f': {reason}' if reason else ''}",
-            remedy=f"MCP servers need the extra mcp: {install_command('mcp')}" if missing else "",
-        )
+        session = next((session for session in self.sessions if session.name == name), None)
+        if session is not None and not session.problem:
+            return session
+        reason = f": {session.problem}" if session is not None else ""
+        remedy = "" if _is_installed() else f"MCP servers need the extra mcp: {install_command('mcp')}"
+        raise UsageError(f"the MCP server {name} can't be used{reason}", remedy=remedy)
 
     async def _opened(self) -> None:
         if self._opening is None:
@@ -184,10 +168,7 @@ class Toolbox:
         return registered["reply"]
 
     def approve(self, call: ToolCall, file_digest: str | None = None, *, outside: bool = False) -> None:
-        """Remember that the user approved `call`, as a change of the file of that digest if it changes one.
-
-        A command runs `outside` of the sandbox if the user says so.
-        """
+        """Remember that the user approved `call`: as a change of that file, or `outside` of the sandbox."""
         self._approved[_fingerprint(call)] = file_digest
         if outside:
             self._outside.add(_fingerprint(call))
@@ -197,10 +178,8 @@ class Toolbox:
         self._plans.clear()
 
     def plan(self, tool: Tool, arguments: Arguments) -> Change:
-        """Return the change of a file that a call of `tool` stands for; see `changes.plan`.
-
-        It is the same one until the user replies, so that an editor is not asked for the file again.
-        """
+        """Return the change of a file that a call of `tool` stands for; see `changes.plan`."""
+        # It is the same one until the user replies, so that an editor is not asked for the file again.
         key = _fingerprint({"name": tool.name, "args": arguments})
         if key not in self._plans:
             self._plans[key] = plan(tool, arguments)
@@ -211,10 +190,8 @@ class Toolbox:
         return self._approved.get(_fingerprint(call))
 
     def access(self, tool: Tool, call: ToolCall, more: Iterable[str]) -> Access | None:
-        """Return how far `call`, of `tool`, may reach now: by a rule, or since the user approved it in this process.
-
-        It is None for a call that may not run. The thread alone proves nothing: the store may come from another person.
-        """
+        """Return how far `call` of `tool` may reach, by a rule, or as the user approved it here; else None."""
+        # The thread alone proves nothing: the store may come from another person.
         if _fingerprint(call) in self._outside:
             return "outside"
         if _fingerprint(call) in self._approved:
@@ -248,11 +225,13 @@ class Toolbox:
     async def _open(self) -> None:
         if self._servers and _is_installed():
             # In a thread: importing the SDK takes a second.
-            open_session = await asyncio.to_thread(_session_maker)
-            self.sessions = [
-                open_session(name, server, self._announce, debug=self._debug, can_ask=self.can_ask)
-                for name, server in self._servers.items()
-            ]
+            await asyncio.to_thread(importlib.import_module, "chatcli.tools.mcp_session")
+            from chatcli.tools.mcp_host import Host
+            from chatcli.tools.mcp_session import McpSession
+
+            for name, server in self._servers.items():
+                host = Host(name, self._announce, debug=self._debug, can_ask=self.can_ask)
+                self.sessions.append(McpSession(name, server, host))
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
         self._name_tools()
 
@@ -292,32 +271,28 @@ def build_toolbox(
     Nothing is started yet. What happens is shown by `announce`. Raises `UsageError` if the file of MCP servers can't be
     read.
     """
+    workspace = workspace or Workspace(Path.cwd())
+    seconds = settings.tool_timeout or settings.timeout or TOOL_SECONDS
+    builtin = builtin_tools(workspace, seconds, settings) if settings.tools is True else []
     return Toolbox(
         {} if settings.tools is False else settings.servers(),
         Rules(settings.allow, settings.tool_mode),
-        builtin=settings.tools is True,
-        named=[thread_tool(threads)] if settings.recall and settings.tools is not False else [],
+        builtin=[*builtin, *([thread_tool(threads)] if settings.recall and settings.tools is not False else [])],
         can_ask=can_ask,
-        seconds=settings.tool_timeout or settings.timeout or TOOL_SECONDS,
+        seconds=seconds,
         max_steps=settings.max_steps,
-        allow_private=settings.allow_private_urls,
-        remembers=not settings.no_memory,
         announce=announce,
         debug=settings.debug,
         workspace=workspace,
-        sandbox=settings.sandbox,
     )
 
 
-def _actions(request: object) -> list[Mapping[str, Any]]:
-    """Return the calls in a request for approval; an empty list for anything else."""
-    actions = request.get("action_requests") if isinstance(request, Mapping) else None
-    return [action for action in actions if isinstance(action, Mapping)] if isinstance(actions, list) else []
-
-
 def _fingerprints(request: object) -> list[str]:
-    if actions := _actions(request):
-        return [_fingerprint(action) for action in actions]
+    """Return the fingerprints of the calls in a request for approval, and that of any other request."""
+    actions = request.get("action_requests") if isinstance(request, Mapping) else None
+    calls = [each for each in actions if isinstance(each, Mapping)] if isinstance(actions, list) else []
+    if calls:
+        return [_fingerprint(call) for call in calls]
     shown = {key: value for key, value in request.items() if key != "problem"} if isinstance(request, Mapping) else None
     return [json.dumps(shown, sort_keys=True, default=str)]
 
@@ -355,31 +330,14 @@ def _is_installed() -> bool:
     return importlib.util.find_spec("mcp_types") is not None
 
 
-def _session_maker() -> "Callable[..., McpSession]":
-    from chatcli.tools.mcp_host import Host
-    from chatcli.tools.mcp_session import McpSession
-
-    def make(
-        name: str, server: McpServer, announce: Callable[[Progress | Notice], None], **options: bool
-    ) -> McpSession:
-        return McpSession(name, server, Host(name, announce, **options))
-
-    return make
-
-
-def builtin_tools(
-    workspace: Workspace, seconds: float, *, allow_private: bool, remembers: bool, confines: bool = True
-) -> list[Tool]:
-    """Return the tools that work in `workspace`; each call takes at most `seconds`.
-
-    What the model runs is confined if `confines` is set and the system can do it.
-    """
+def builtin_tools(workspace: Workspace, seconds: float, settings: Settings) -> list[Tool]:
+    """Return the tools that work in `workspace` as the `settings` say; each call takes at most `seconds`."""
     root, editor, more = workspace.root, workspace.files, workspace.more
-    sandbox = Sandbox(root, is_on=confines, more=more)
+    sandbox = Sandbox(root, is_on=settings.sandbox, more=more)
     files = [*file_tools(root, seconds, editor, more), *change_tools(root, editor, more)]
     shell = shell_tool(sandbox, seconds, workspace.terminal)
     for tool in [*files, shell] if more else ():
         named = ", ".join(map(str, more))
         tool.runnable.description += f"\n\nThese folders may be used like the current one, by absolute paths: {named}"
-    fetch = fetch_tool(seconds, allow_private=allow_private)
-    return [*files, fetch, shell, *([remember_tool(root)] if remembers else [])]
+    fetch = fetch_tool(seconds, allow_private=settings.allow_private_urls)
+    return [*files, fetch, shell, *([] if settings.no_memory else [remember_tool(root)])]

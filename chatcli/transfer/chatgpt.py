@@ -101,11 +101,6 @@ class _Canvas(Export):
     comments: list[dict[str, Any]] | None = None
 
 
-def is_chatgpt(data: object) -> bool:
-    """Return whether `data` looks like ChatGPT's list of conversations."""
-    return isinstance(data, list) and bool(data) and all(isinstance(item, dict) and "mapping" in item for item in data)
-
-
 def read_chatgpt(data: Sequence[Mapping[str, Any]]) -> list[ThreadDocument]:
     """Return the threads in `data` that have messages, the one used last at the end."""
     return read_conversations(data, _Conversation, _document, lambda conversation: conversation.update_time or 0)
@@ -169,7 +164,6 @@ def _is_hidden(message: _Message) -> bool:
 
 
 def _message(message: _Message, text: str) -> BaseMessage | None:
-    """Return `message` as langchain's, with `text` as its content; None if there is nothing to show."""
     if _is_hidden(message) or not text:
         return None
     if message.author.role == "user":

@@ -39,15 +39,6 @@ class _Conversation(Export):
     current_leaf_message_uuid: str | None = None
 
 
-def is_claude(data: object) -> bool:
-    """Return whether `data` looks like Claude's list of conversations."""
-    return (
-        isinstance(data, list)
-        and bool(data)
-        and all(isinstance(item, dict) and "chat_messages" in item for item in data)
-    )
-
-
 def read_claude(data: Sequence[Mapping[str, Any]]) -> list[ThreadDocument]:
     """Return the threads in `data` that have messages, the one used last at the end."""
     return read_conversations(data, _Conversation, _document, lambda conversation: conversation.updated_at or "")

@@ -21,12 +21,9 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
 
 
-_SUFFIXES = {f".{chosen.value}": chosen for chosen in ExportFormat}
-
-
 def format_of(path: Path) -> ExportFormat | None:
     """Return the format for the suffix of `path`, None if it is unknown."""
-    return _SUFFIXES.get(path.suffix)
+    return next((chosen for chosen in ExportFormat if path.suffix == f".{chosen}"), None)
 
 
 def write_file(path: Path, lines: Iterable[str]) -> None:
@@ -51,6 +48,6 @@ def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[s
         case ExportFormat.JSONL:
             return own.as_jsonl(document)
         case ExportFormat.MD:
-            return page.markdown_page(page.as_page(document))
+            return page.markdown_page(document)
         case ExportFormat.HTML:
-            return page.html_page(page.as_page(document))
+            return page.html_page(document)

@@ -29,6 +29,11 @@ class Export(BaseModel):
 Conversation = TypeVar("Conversation", bound=Export)
 
 
+def is_list_with(data: object, key: str) -> bool:
+    """Return whether `data` is a list of objects that all have `key`, as a list of conversations is."""
+    return isinstance(data, list) and bool(data) and all(isinstance(item, dict) and key in item for item in data)
+
+
 def read_conversations(
     data: Sequence[Mapping[str, Any]],
     model: type[Conversation],

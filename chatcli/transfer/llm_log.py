@@ -15,7 +15,7 @@ from chatcli.runtime.sqlite import READ_STEPS, connect, plain_tables, unchecked
 from chatcli.text import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
 from chatcli.transfer.foreign import load_json, sort_documents
-from chatcli.transfer.llm_messages import Attachments, Builder
+from chatcli.transfer.llm_messages import Builder, Row, Rows
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for a write of llm."""
@@ -24,8 +24,6 @@ MAX_TEXT = 256 * 1024 * 1024
 """The most characters and bytes to read from one log."""
 MAX_ROWS = 2_000_000
 """The most rows to read from one log, and the most messages to make of them."""
-
-Row = Mapping[str, Any]
 
 _TABLES_TO_0_31 = {
     "conversations": ("id", "name", "model"),
@@ -148,7 +146,7 @@ def _column_type(table: str, name: str) -> tuple[type, str]:
 
 def _documents(log: _Log) -> list[ThreadDocument]:
     fragments = {row["id"]: row["content"] or "" for row in log.read("fragments")}
-    attachments = Attachments({row["id"]: row for row in log.read("attachments")})
+    attachments = {row["id"]: row for row in log.read("attachments")}
     turns = sorted(log.read("turns"), key=lambda row: (row["datetime_utc"] or "", row["id"]))
     conversations = _Conversations(log, fragments, attachments, {row["id"] for row in turns})
     chains = _Chains(log, fragments, attachments)
@@ -191,7 +189,7 @@ def _documents(log: _Log) -> list[ThreadDocument]:
 class _Conversations:
     """The conversations of llm up to 0.31, by ID."""
 
-    def __init__(self, log: _Log, fragments: Mapping[int, str], attachments: Attachments, turn_ids: set[str]) -> None:
+    def __init__(self, log: _Log, fragments: Mapping[int, str], attachments: Rows, turn_ids: set[str]) -> None:
         self._attachments = attachments
         self._turn_ids = turn_ids
         self.names = {row["id"]: (row["name"], row["model"]) for row in log.read("conversations")}
@@ -243,7 +241,7 @@ class _Conversations:
 class _Chains:
     """The messages of llm since 0.32, each with a link to the one before it."""
 
-    def __init__(self, log: _Log, fragments: Mapping[int, str], attachments: Attachments) -> None:
+    def __init__(self, log: _Log, fragments: Mapping[int, str], attachments: Rows) -> None:
         self._fragments = fragments
         self._attachments = attachments
         self._messages = {row["hash"]: row for row in log.read("messages")}
@@ -252,7 +250,6 @@ class _Chains:
         self._number = 0
 
     def build(self, tip: str | None) -> Builder:
-        """Return the messages of the chain that ends at `tip`."""
         builder = Builder(self._attachments)
         for message in self._chain(tip):
             self._built.add(message["hash"])

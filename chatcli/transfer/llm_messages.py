@@ -16,34 +16,16 @@ from chatcli.transfer.document import ThreadDocument, check_unique
 from chatcli.transfer.foreign import fenced, joined, quoted
 
 Block = str | dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Attachments:
-    """The attachments of a log, by ID. Files that the log only names are not read, since the log may be untrusted."""
-
-    rows: Mapping[str, Mapping[str, Any]]
-
-    def labelled(self, attachment_id: object) -> tuple[str, dict[str, Any] | None]:
-        """Return the label that stands for an attachment in the text, and its image if the log has one."""
-        row = self.rows.get(attachment_id) if isinstance(attachment_id, str) else None
-        if row is None:
-            return "<file/>", None
-        name = quoteattr(row["path"] or row["url"] or str(row["id"])[:12])
-        kind = f" type={quoteattr(row['type'])}" if row["type"] else ""
-        data = row["content"] or b""
-        media_type = image_type(data)
-        if media_type is None or len(data) > MAX_IMAGE_BYTES:
-            return f"<file name={name}{kind}/>", None
-        image = {"type": "image", "base64": base64.b64encode(data).decode("ascii"), "mime_type": media_type}
-        return f"<file name={name}{kind}/>", image
+Row = Mapping[str, Any]
+Rows = Mapping[str, Row]
 
 
 @dataclass(slots=True)
 class Builder:
     """Builds a thread's messages one by one; `texts` has those with a text, which are the same in both schemas."""
 
-    attachments: Attachments
+    attachments: Rows
+    """The attachments of the log, by ID."""
     messages: list[BaseMessage] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
     _system: str = ""
@@ -56,9 +38,8 @@ class Builder:
 
     def document(self, thread_id: str, title: str, model: str) -> ThreadDocument:
         """Return the thread. `model` stays as llm names it, since its provider is not known."""
-        return ThreadDocument(
-            thread_id, title, model, self._system or None, self.messages, left_out=tuple(self._left_out)
-        )
+        left_out = tuple(self._left_out)
+        return ThreadDocument(thread_id, title, model, self._system or None, self.messages, left_out=left_out)
 
     def note_settings(self, calls: Iterable[Mapping[str, Any]]) -> None:
         """Report the settings of the model's calls, which are not imported."""
@@ -98,10 +79,8 @@ class Builder:
             shown = content if isinstance(content, str) else joined(output, exception)
             self.add_answer(message_id, joined(f"Output of `{name}`:", fenced(shown)), "")
             return
-        status = "error" if exception else "success"
-        self.messages.append(
-            ToolMessage(content, tool_call_id=call_id, name=name, status=status, id=self._id(message_id))
-        )
+        status, own_id = "error" if exception else "success", self._id(message_id)
+        self.messages.append(ToolMessage(content, tool_call_id=call_id, name=name, status=status, id=own_id))
 
     def add_message(self, message_id: str, role: str, parts: Sequence[Mapping[str, Any]]) -> None:
         """Add a message of llm since 0.32, which consists of parts."""
@@ -135,19 +114,30 @@ class Builder:
                 server_calls += ["Output:", fenced(_text(part.get("output")))]
             elif part["type"] not in ("text", "reasoning", "attachment"):
                 self._left_out.append(f"{str(part['type'])[:40]} part")
-        labels = [self._label(file) for file in files]
+        labels = [self._labelled(file)[0] for file in files]
+        self._left_out += ["attachment"] * len(files)
         self.add_answer(message_id, joined(*server_calls, texts, *labels), reasoning, calls)
 
-    def _label(self, file: object) -> str:
-        label, _ = self.attachments.labelled(file)
-        self._left_out.append("attachment")
-        return label
+    def _labelled(self, attachment_id: object) -> tuple[str, dict[str, Any] | None]:
+        """Return the label that stands for an attachment in the text, and its image if the log has one."""
+        # Files that the log only names are not read, since the log may be untrusted.
+        row = self.attachments.get(attachment_id) if isinstance(attachment_id, str) else None
+        if row is None:
+            return "<file/>", None
+        name = quoteattr(row["path"] or row["url"] or str(row["id"])[:12])
+        kind = f" type={quoteattr(row['type'])}" if row["type"] else ""
+        data = row["content"] or b""
+        media_type = image_type(data)
+        if media_type is None or len(data) > MAX_IMAGE_BYTES:
+            return f"<file name={name}{kind}/>", None
+        image = {"type": "image", "base64": base64.b64encode(data).decode("ascii"), "mime_type": media_type}
+        return f"<file name={name}{kind}/>", image
 
     def _with_files(self, text: str, files: Sequence[object]) -> str | list[Block]:
         """Return the content with `text` and `files`: images that are in the log, and the names of other files."""
         blocks: list[Block] = []
         for file in files:
-            label, image = self.attachments.labelled(file)
+            label, image = self._labelled(file)
             text = joined(text, label)
             if image is None:
                 self._left_out.append("attachment")

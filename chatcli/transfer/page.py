@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -17,7 +16,7 @@ from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
 from chatcli.fences import unmarked
-from chatcli.message import SPEAKERS, MessageShown
+from chatcli.message import SPEAKERS
 from chatcli.rendering.markdown.parser import open_fence
 from chatcli.rendering.plain import source_lines
 from chatcli.roles import fill_template
@@ -56,61 +55,33 @@ table { border-collapse: collapse; } th, td { border: 1px solid #d1d9e0; padding
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadPage:
-    """The content of the page of a thread; every text may be untrusted."""
-
-    thread_id: str
-    title: str
-    model: str
-    updated_at: str
-    system: str | None
-    role: str
-    messages: Sequence[MessageShown]
-
-    @property
-    def heading(self) -> str:
-        """The title, or the ID of a thread without one."""
-        return sanitize_line(self.title) or sanitize_line(self.thread_id)
-
-    @property
-    def facts(self) -> str:
-        """One line about the thread."""
-        facts = (f"Thread {self.thread_id}", self.model, self.updated_at[:16].replace("T", " "))
-        return " · ".join(filter(None, map(sanitize_line, facts)))
-
-    def sections(self) -> Iterator[tuple[str, str, list[str], bool]]:
-        """Yield the speaker, the text, the sources, and whether it was interrupted; the system prompt comes first."""
-        if self.system:
-            role = f" (role {sanitize_line(self.role)})" if self.role else ""
-            yield f"System prompt{role}", sanitize(self.system), [], False
-        for message in self.messages:
-            speaker = SPEAKERS.get(message.role, sanitize_line(message.role))
-            yield speaker, sanitize(unmarked(message.text)), source_lines(message.cited), message.interrupted
+def _head(document: ThreadDocument) -> tuple[str, str]:
+    """Return the title, or the ID of a thread without one, and one line about the thread."""
+    facts = (f"Thread {document.thread_id}", document.model, document.updated_at[:16].replace("T", " "))
+    heading = sanitize_line(document.title) or sanitize_line(document.thread_id)
+    return heading, " · ".join(filter(None, map(sanitize_line, facts)))
 
 
-def as_page(document: ThreadDocument) -> ThreadPage:
-    """Return the page of `document`; its system prompt is filled in, if it has a template."""
+def _sections(document: ThreadDocument) -> Iterator[tuple[str, str, list[str], bool]]:
+    """Yield the speaker, the text, the sources, and whether it was interrupted; the system prompt comes first."""
     system = document.system
     if document.template:
         system = str(fill_template(document.template, document.variables, [])[0].text)
-    return ThreadPage(
-        document.thread_id,
-        document.title,
-        document.model,
-        document.updated_at,
-        system,
-        document.role,
-        as_shown(list(document.messages)),
-    )
+    if system:
+        role = f" (role {sanitize_line(document.role)})" if document.role else ""
+        yield f"System prompt{role}", sanitize(system), [], False
+    for message in as_shown(list(document.messages)):
+        speaker = SPEAKERS.get(message.role, sanitize_line(message.role))
+        yield speaker, sanitize(unmarked(message.text)), source_lines(message.cited), message.interrupted
 
 
-def markdown_page(page: ThreadPage) -> Iterator[str]:
-    """Yield the lines of `page`, some of them several lines long."""
-    yield f"# {_literal(page.heading)}"
+def markdown_page(document: ThreadDocument) -> Iterator[str]:
+    """Yield the lines of `document` as a page, some of them several lines long."""
+    heading, facts = _head(document)
+    yield f"# {_literal(heading)}"
     yield ""
-    yield _literal(page.facts)
-    for speaker, text, sources, interrupted in page.sections():
+    yield _literal(facts)
+    for speaker, text, sources, interrupted in _sections(document):
         yield ""
         yield f"## {_literal(speaker)}"
         yield ""
@@ -129,17 +100,21 @@ def _literal(text: str) -> str:
     return _SYNTAX.sub(r"\\\1", text)
 
 
-def html_page(page: ThreadPage) -> Iterator[str]:
-    """Yield the lines of `page`, some of them several lines long."""
-    markdown = _markdown()
+def html_page(document: ThreadDocument) -> Iterator[str]:
+    """Yield the lines of `document` as a page, some of them several lines long."""
+    heading, facts = (escape(text) for text in _head(document))
+    options = {"html": False, "highlight": _highlight, "maxNesting": 100}
+    markdown = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
+    markdown.add_render_rule("image", _picture)
+    light, dark = (HtmlFormatter(style=name).get_style_defs("pre") for name in ("default", "github-dark"))
     yield "<!DOCTYPE html>"
     yield '<html lang="en"><head><meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>{escape(page.heading)}</title>"
-    yield f"<style>{_LAYOUT}{_colors()}</style></head><body>"
-    yield f'<h1>{escape(page.heading)}</h1><p class="facts">{escape(page.facts)}</p>'
-    for speaker, text, sources, interrupted in page.sections():
+    yield f"<title>{heading}</title>"
+    yield f"<style>{_LAYOUT}{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}</style></head><body>"
+    yield f'<h1>{heading}</h1><p class="facts">{facts}</p>'
+    for speaker, text, sources, interrupted in _sections(document):
         answer = speaker == SPEAKERS["assistant"]
         kind = "assistant" if answer else "summary" if speaker == SPEAKERS["summary"] else "user"
         yield f'<article class="{kind}"><h2>{escape(speaker)}</h2>'
@@ -155,14 +130,6 @@ def html_page(page: ThreadPage) -> Iterator[str]:
     yield "</body></html>"
 
 
-def _markdown() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False, "highlight": _highlight, "maxNesting": 100}).enable(
-        ["table", "strikethrough"]
-    )
-    markdown.add_render_rule("image", _picture)
-    return markdown
-
-
 def _picture(renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     """Return a link to the image: loading it would reveal the reader to its server."""
     token = tokens[index]
@@ -176,9 +143,3 @@ def _highlight(code: str, language: str, attributes: str) -> str:
     except ClassNotFound:
         lexer = None
     return escape(code) if lexer is None else str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
-
-
-def _colors() -> str:
-    light = HtmlFormatter(style="default").get_style_defs("pre")
-    dark = HtmlFormatter(style="github-dark").get_style_defs("pre")
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"

@@ -15,10 +15,10 @@ from typing import IO
 from chatcli.errors import UsageError
 from chatcli.runtime.parse import read_json
 from chatcli.transfer import chatcli_json as own
-from chatcli.transfer.chatgpt import is_chatgpt, read_chatgpt
-from chatcli.transfer.claude import is_claude, read_claude
+from chatcli.transfer.chatgpt import read_chatgpt
+from chatcli.transfer.claude import read_claude
 from chatcli.transfer.document import NOTHING, ThreadDocument, check_unique, refuse
-from chatcli.transfer.foreign import parse_json
+from chatcli.transfer.foreign import is_list_with, parse_json
 from chatcli.transfer.llm_log import MAGIC, read_llm_log
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -69,8 +69,7 @@ def _read_lists(file: IO[bytes]) -> list[ThreadDocument]:
         try:
             documents += _read_text(data)
         except UsageError as error:
-            problem = error.message.removeprefix(f"{NOTHING}: ")
-            raise refuse(name, problem) from None
+            raise refuse(name, error.message.removeprefix(f"{NOTHING}: ")) from None
     if documents:
         documents[0] = replace(documents[0], left_out=(*documents[0].left_out, *others))
     return documents
@@ -96,17 +95,16 @@ def _read_text(data: bytes) -> list[ThreadDocument]:
         return [own.read_json(whole)]
     if isinstance(whole, list) and whole and all(map(own.is_json, whole)):
         return [own.read_json(item, f"[{number}].") for number, item in enumerate(whole)]
-    if is_chatgpt(whole):
+    if is_list_with(whole, "mapping"):
         return read_chatgpt(whole)
-    if is_claude(whole):
+    if is_list_with(whole, "chat_messages"):
         return read_claude(whole)
     raise refuse("the file", f"its format is unknown; these can be imported: {KINDS}")
 
 
 def _is_jsonl(text: str) -> bool:
-    first = text.lstrip().partition("\n")[0]
     try:
-        return own.is_jsonl_head(read_json(first))
+        return own.is_jsonl_head(read_json(text.lstrip().partition("\n")[0]))
     except ValueError:
         return False
 

@@ -25,7 +25,7 @@ from chatcli.store.sqlite.salvage import (
     ThreadRows,
     ThreadValues,
     branches,
-    messages_of,
+    messages_in,
     read_contents,
     read_values,
     rows_by_thread,
@@ -114,7 +114,7 @@ def _kept_line(documents: Sequence[ThreadDocument], read: ThreadValues) -> str:
 def _document(thread_id: str, thread: ThreadRows, read: ThreadValues, branch: Sequence[str]) -> ThreadDocument:
     messages: dict[str | None, BaseMessage] = {}
     for name in branch:
-        if stored := messages_of(read.states.get(name, {})):
+        if stored := messages_in(read.states.get(name, {}).get("messages")):
             # A message without an ID is written with one made of its checkpoint's, and gets another in the state.
             lasting = [each for key, each in messages.items() if (key or "").rpartition("-")[0] not in read.parents]
             messages = {message.id: message for message in merged(lasting, stored)}
@@ -124,14 +124,8 @@ def _document(thread_id: str, thread: ThreadRows, read: ThreadValues, branch: Se
     facts = [read.facts.get(name, {}) for name in newest_first]
     titles = [str(fact["chatcli_title"]) for fact in reversed(facts) if fact.get("chatcli_title")]
     models = [str(fact["chatcli_model"]) for fact in facts if fact.get("chatcli_model")]
-    _, title, model, turns, made, used = thread.summary or (
-        thread_id,
-        titles[0] if titles else "",
-        models[0] if models else "",
-        0,
-        "",
-        "",
-    )
+    guessed: Row = (thread_id, titles[0] if titles else "", models[0] if models else "", 0, "", "")
+    _, title, model, turns, made, used = thread.summary or guessed
     system, remembered = state.get("system"), state.get("model")
     return ThreadDocument(
         thread_id,
@@ -191,11 +185,8 @@ def _write_items(path: Path, items: Sequence[Row]) -> None:
 
 def _keep(path: Path) -> Path:
     """Copy the damaged store and its write-ahead log to unused names; return the name of the store's copy."""
-    backup = next(
-        name
-        for number in count(1)
-        if not (name := path.with_name(f"{path.name}.damaged{'' if number == 1 else f'-{number}'}")).exists()
-    )
+    names = (path.with_name(f"{path.name}.damaged{'' if number == 1 else f'-{number}'}") for number in count(1))
+    backup = next(name for name in names if not name.exists())
     for suffix in ("", "-wal"):
         source, target = path.with_name(path.name + suffix), backup.with_name(backup.name + suffix)
         if source.exists():

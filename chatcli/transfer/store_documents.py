@@ -49,7 +49,10 @@ def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocu
 async def import_documents(store: Store, documents: Sequence[ThreadDocument]) -> dict[str, str]:
     """Store `documents`, all of them or none; return the new ID of each thread by the ID in its document."""
     # An existing thread is never changed: a document with its ID gets another one, with a number at the end.
-    documents = [_without_graph(document) for document in documents]
+    # Nor may an imported file choose which code runs here, by the name of a graph.
+    documents = [
+        replace(document, model="") if document.model.partition(":")[0] == GRAPH else document for document in documents
+    ]
     existing = {thread.thread_id for thread in store.threads.recent()}
     taken = existing | {document.thread_id for document in documents}
     ids: dict[str, str] = {}
@@ -62,11 +65,6 @@ async def import_documents(store: Store, documents: Sequence[ThreadDocument]) ->
         for document in documents:
             await _write(graph, ids[document.thread_id], document)
     return ids
-
-
-def _without_graph(document: ThreadDocument) -> ThreadDocument:
-    """Return `document` without the name of a graph: an imported file must not choose which code runs here."""
-    return replace(document, model="") if document.model.partition(":")[0] == GRAPH else document
 
 
 def free_id(thread_id: str, taken: set[str]) -> str:
@@ -102,12 +100,10 @@ async def _write(graph: ChatGraph, thread_id: str, document: ThreadDocument) -> 
 
 def _first_update(document: ThreadDocument) -> dict[str, Any]:
     """Return the state of the thread without its messages and without empty fields."""
-    fields = ("role", "template", "variables", "summary", "summarised")
-    update = {field: value for field in fields if (value := getattr(document, field))}
+    update = {name: value for name in _STATE if (value := getattr(document, name)) not in (None, "", {})}
     update |= {"refused": list(document.refused)} if document.refused else {}
     update |= {"model": document.remembered_model} if document.remembered_model else {}
-    update |= {} if document.system is None else {"system": document.system}
-    return update | ({} if document.temperature is None else {"temperature": document.temperature})
+    return update | ({} if document.system is None else {"system": document.system})
 
 
 def _split(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[list[BaseMessage]]]:

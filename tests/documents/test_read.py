@@ -17,8 +17,8 @@ from docx.oxml import parse_xml
 
 from chatcli.documents import read
 from chatcli.documents.passage import Passage
-from chatcli.documents.read import DocumentReader, UnreadableError, read_passages
-from chatcli.documents.worker import Worker, WorkerError
+from chatcli.documents.read import DocumentReader
+from chatcli.documents.worker import UnreadableError, Worker
 from tests.attachments.samples import pdf
 
 CONTAINER = '<container xmlns="urn:x"><rootfiles><rootfile full-path="OPS/a.opf"/></rootfiles></container>'
@@ -73,7 +73,7 @@ def word(*paragraphs: tuple[str, int], rows: tuple[tuple[str, str], ...] = ()) -
 def problem(reader: DocumentReader, name: str, data: bytes) -> str:
     with pytest.raises(UnreadableError) as error:
         reader.read_passages(Path("/documents", name), data)
-    return error.value.reason
+    return str(error.value)
 
 
 def passages(reader: DocumentReader, name: str, data: bytes) -> list[Passage]:
@@ -200,7 +200,7 @@ def test_an_encrypted_pdf_is_refused(reader: DocumentReader) -> None:
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(worker: Worker) -> None:
-    with pytest.raises(WorkerError, match="it takes too long to read"):
+    with pytest.raises(UnreadableError, match="it takes too long to read"):
         worker.extract("pdf", slow_pdf(), seconds=1)
     assert worker.extract("pdf", pdf("Hello.")) == ["Hello."]
 
@@ -218,7 +218,7 @@ def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_one_is_read(
     files["word/document.xml"] = files["word/document.xml"].replace(b"<w:p>", b"<w:p/>" * 8_000_000 + b"<w:p>", 1)
     reasons = r"it needs too much memory|its reader crashed|it is damaged" if by_kernel else "it needs too much memory"
     with Worker(by_kernel=by_kernel) as worker:
-        with pytest.raises(WorkerError, match=reasons):
+        with pytest.raises(UnreadableError, match=reasons):
             worker.extract("docx", archive(**files))
         assert worker.extract("pdf", pdf("Hello.")) == ["Hello."]
 
@@ -320,5 +320,6 @@ def test_a_file_that_is_too_large_is_refused(reader: DocumentReader, monkeypatch
     assert problem(reader, "a.log", b"x" * (2**20 + 1)) == "it is a text of more than 1 MiB"
 
 
-def test_one_document_is_read_without_a_reader() -> None:
-    assert read_passages(Path("/documents/a.pdf"), pdf("Hello."))[0].page == 1
+def test_one_document_is_read_by_a_reader_of_its_own() -> None:
+    with DocumentReader() as reader:
+        assert reader.read_passages(Path("/documents/a.pdf"), pdf("Hello."))[0].page == 1

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.documents.passage import Passage
-from chatcli.documents.read import UnreadableError, read_passages
+from chatcli.documents.read import DocumentReader
 from chatcli.documents.split import MAX_LINE, MAX_PASSAGE
+from chatcli.documents.worker import UnreadableError
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -75,7 +76,8 @@ def lines_of(text: str) -> list[str]:
 
 
 def read(ending: str, text: str, encoding: str = "utf-8") -> list[Passage]:
-    return read_passages(Path(f"/documents/a{ending}"), text.encode(encoding))
+    with DocumentReader() as reader:
+        return reader.read_passages(Path(f"/documents/a{ending}"), text.encode(encoding))
 
 
 def check(passages: list[Passage], text: str) -> set[int]:

@@ -50,7 +50,7 @@ def test_meaning_decides_between_passages_with_the_same_words(index: DocumentInd
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_meaning_decides_between_exchanges_with_the_same_words(question: str) -> None:
-    assert rank_exchanges(_talks(RIVER, MONEY), question, 1)[0].said.text == QUESTIONS[question]
+    assert rank_exchanges(_talks(RIVER, MONEY), question, 1)[0].question == QUESTIONS[question]
 
 
 def test_a_second_search_takes_the_vectors_of_the_first(index: DocumentIndex, file: Path) -> None:
@@ -70,7 +70,7 @@ def test_words_alone_rank_where_meaning_is_not_wanted(index: DocumentIndex, file
 
 
 def test_nothing_is_kept_of_a_store_in_memory(file: Path) -> None:
-    assert rank_exchanges(_talks(RIVER, MONEY), "bank loan", 2, cached=False)[0].said.text == MONEY
+    assert rank_exchanges(_talks(RIVER, MONEY), "bank loan", 2, cached=False)[0].question == MONEY
     assert not file.exists()
 
 

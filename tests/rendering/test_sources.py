@@ -3,11 +3,14 @@
 import asyncio
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
+from langchain_core.messages import AIMessage
 from rich.console import Console
 
+from chatcli.documents.citations import CITED as CITED_KEY
 from chatcli.errors import NetworkError
 from chatcli.events import DocumentsFound, Event, TextDelta, TurnFailed, TurnInterrupted, TurnStarted
 from chatcli.message import Citation, Cited, FoundPassage, MessageShown
@@ -16,7 +19,8 @@ from chatcli.rendering.plain import PlainRenderer, message_block
 from chatcli.rendering.terminal import activity
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from chatcli.rendering.terminal.screen import file_link
-from chatcli.transfer.page import ThreadPage, html_page, markdown_page
+from chatcli.transfer.document import ThreadDocument
+from chatcli.transfer.page import html_page, markdown_page
 from tests.e2e.checks import valid
 from tests.rendering.screen import Terminal, finished
 
@@ -166,11 +170,15 @@ def test_a_past_answer_is_shown_with_its_list() -> None:
 
 
 def test_pages_have_the_list_as_text() -> None:
-    messages = [MessageShown("assistant", ANSWER, cited=CITED), MessageShown("assistant", "x", cited=HOSTILE)]
-    page = ThreadPage("t1", "title", "m", "", None, "", messages)
-    markdown = "\n".join(markdown_page(page))
+
+    def answer(text: str, cited: Cited) -> AIMessage:
+        stored = [replace(each, path=str(Path.cwd() / each.path)) for each in cited.citations]
+        return AIMessage(text, response_metadata={CITED_KEY: asdict(replace(cited, citations=tuple(stored)))})
+
+    document = ThreadDocument("t1", "title", "m", None, [answer(ANSWER, CITED), answer("x", HOSTILE)])
+    markdown = "\n".join(markdown_page(document))
     assert f"{ANSWER}\n\n- \\[1\\] docs/setup.md:12-30\n- \\[3\\] paper.pdf, page 7\n" in markdown
-    html = "\n".join(html_page(page))
+    html = "\n".join(html_page(document))
     assert '<p class="sources">[1] docs/setup.md:12-30<br>[3] paper.pdf, page 7<br>' in html
     assert "\x1b" not in markdown + html
 

@@ -171,7 +171,7 @@ class HeldAtFirst(TurnLocks):
 def test_a_turn_waits_while_another_process_has_one() -> None:
     async def run() -> None:
         async for session in opened(says("Hi")):
-            locks = session._thread.threads.locks = HeldAtFirst()  # type: ignore[misc]
+            locks = session._thread.threads.locks = HeldAtFirst()
             events = await gather(session.run(Ask("q")))
             assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
             assert locks.tries == 3

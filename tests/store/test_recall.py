@@ -9,7 +9,7 @@ from chatcli.store import recall as recall_module
 from chatcli.store.exchange_search import Said, Talk, rank_exchanges
 from chatcli.store.recall import MAX_CHARACTERS, Recalled, recall, without_recalled
 from chatcli.store.sqlite.threads import SqliteThreads
-from chatcli.store.threads import QuestionAndAnswer
+from chatcli.store.threads import FoundExchange
 
 DAY = "2026-11-20T10:00:00.000Z"
 
@@ -17,19 +17,19 @@ DAY = "2026-11-20T10:00:00.000Z"
 class Found(SqliteThreads):
     """Threads in which a search finds the `exchanges` that they are made with."""
 
-    def __init__(self, *exchanges: QuestionAndAnswer) -> None:
+    def __init__(self, *exchanges: FoundExchange) -> None:
         super().__init__(Path("none.db"))
         self._found = list(exchanges)
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
         return [each for each in self._found if each.thread_id != without][:limit]
 
 
-def exchange(thread_id: str, question: str, answer: str, title: str = "A title") -> QuestionAndAnswer:
-    return QuestionAndAnswer(thread_id, title, DAY, question, answer)
+def exchange(thread_id: str, question: str, answer: str, title: str = "A title") -> FoundExchange:
+    return FoundExchange(thread_id, title, DAY, [("user", question), ("assistant", answer)])
 
 
-def look(*exchanges: QuestionAndAnswer, words: str = "needle") -> Recalled:
+def look(*exchanges: FoundExchange, words: str = "needle") -> Recalled:
     return recall(Found(*exchanges), words, without="here")
 
 
@@ -67,7 +67,7 @@ def test_what_was_recalled_is_removed_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("filler", ["word ", "x" * 5000 + " ", "ü"])
 def test_it_is_bounded_and_has_what_was_found(filler: str) -> None:
-    long = filler * (50_000 // len(filler)) + " the needle is here " + filler * (50_000 // len(filler))
+    long = filler * (49_000 // len(filler)) + " the needle is here " + filler * (49_000 // len(filler))
     found = look(*(exchange(f"t{number}", f"{long} {number}", f"{long} {number}") for number in range(20)))
     assert 0 < len(found.text) <= MAX_CHARACTERS
     assert len(found.excerpts) >= 2

@@ -348,18 +348,18 @@ def test_a_diff_says_what_is_done_and_a_record_gives_back_what_was_there(
     begin: list[str], old: list[str], new: list[str], end: list[str]
 ) -> None:
     before, after = ("".join([*begin, *middle, *end]) for middle in (old, new))
-    change = Change(Path("/"), "file", before, after)
+    change = Change(Path("/"), "file", "file", before, after)
     record = change.record()
     assert after[: record["start"]] + record["old"] + after[len(after) - record["end"] :] == before
     assert patched(before, change.diff()) == after
 
 
 def test_a_diff_hides_no_end_of_a_line() -> None:
-    diff = Change(Path("/"), "file", "a\nb\n", "a\r\nb\n").diff()
+    diff = Change(Path("/"), "file", "file", "a\nb\n", "a\r\nb\n").diff()
     assert diff.endswith("@@ -1,2 +1,2 @@\n-a\n+a\r\n b")
 
 
 def test_a_diff_of_large_texts_is_made_without_a_long_search() -> None:
-    diff = Change(Path("/"), "x", "a\n" * 40_000, "b\na\n" * 40_000).diff()
+    diff = Change(Path("/"), "x", "x", "a\n" * 40_000, "b\na\n" * 40_000).diff()
     assert diff.count("\n-a") == 39_999
     assert diff.count("\n+") - 1 == 79_999

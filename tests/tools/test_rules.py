@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli import paths
+from chatcli.config.settings import Settings
 from chatcli.tools.sandbox.confinement import Sandbox, Strength
 from chatcli.tools.shell import shell_tool
 from chatcli.tools.tool import Rules, Tool, keep_rule, kept_rules, suggest_rule
 from chatcli.tools.toolbox import Toolbox, builtin_tools
 from chatcli.tools.workspace import Access, Workspace
 
-TOOLS = {tool.name: tool for tool in builtin_tools(Workspace(Path()), 1, allow_private=False, remembers=True)}
+TOOLS = {tool.name: tool for tool in builtin_tools(Workspace(Path()), 1, Settings())}
 
 
 def allows(rule: str, tool: str, **arguments: Any) -> bool:
@@ -260,7 +261,7 @@ def test_a_rule_for_a_folder_is_not_led_out_of_it(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / ".env").write_text("x")
     (tmp_path / "docs" / "link").symlink_to("../.env")
-    built = builtin_tools(Workspace(tmp_path), 1, allow_private=False, remembers=True)
+    built = builtin_tools(Workspace(tmp_path), 1, Settings())
     tools = {tool.name: tool for tool in built}
     rules = Rules(["read_file:docs/*"])
     assert rules.allows(tools["read_file"], {"path": "docs/my.key"})
@@ -347,7 +348,7 @@ def test_auto_runs_confined_commands_and_edits_in_the_folder_and_asks_for_the_re
     assert rules.access(run_shell(is_on=False), {"command": "ls"}) is None
     (tmp_path / ".git").mkdir()
     (tmp_path / "link").symlink_to(".git")
-    tools = builtin_tools(Workspace(tmp_path), 1, allow_private=False, remembers=True)
+    tools = builtin_tools(Workspace(tmp_path), 1, Settings())
     write = next(tool for tool in tools if tool.name == "write_file")
     assert rules.allows(write, {"path": "src/a.py", "content": "x"})
     for path in (
@@ -364,7 +365,7 @@ def test_auto_runs_confined_commands_and_edits_in_the_folder_and_asks_for_the_re
 
 
 def test_edit_lets_edits_run_and_plan_nothing_that_changes(tmp_path: Path) -> None:
-    tools = builtin_tools(Workspace(tmp_path), 1, allow_private=False, remembers=True)
+    tools = builtin_tools(Workspace(tmp_path), 1, Settings())
     write = next(tool for tool in tools if tool.name == "write_file")
     arguments = {"path": "a", "content": "x"}
     edits, plans = Rules(mode="edit"), Rules(["run_shell"], mode="plan")
@@ -387,7 +388,7 @@ def test_edit_lets_edits_run_and_plan_nothing_that_changes(tmp_path: Path) -> No
     ],
 )
 def test_wide_rules_warn_where_nothing_confines(strength: Strength, rules: Rules, *, warns: bool) -> None:
-    box = Toolbox(rules=rules, named=[run_shell(strength)])
+    box = Toolbox(rules=rules, builtin=[run_shell(strength)])
     assert any("nothing confines them" in line for line in box.problems()) is warns
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.tools.sandbox import macos
-from chatcli.tools.sandbox.confinement import Sandbox, Strength, find_strength
+from chatcli.tools.sandbox.confinement import Sandbox, Strength, apple_profile, find_strength
 from chatcli.tools.shell import inherited_environment, run_process
 from chatcli.tools.workspace import Access, Finished
 
@@ -361,13 +360,13 @@ with Sandbox(Path({str(world.folder)!r})).launch(["/bin/sh", "-c", "echo started
 
 def test_the_profile_of_macos_names_what_is_written_and_what_is_secret(tmp_path: Path) -> None:
     secret = str(tmp_path / "home" / ".ssh")
-    text = macos.profile([tmp_path / "work"], tmp_path / "tmp", [secret], network=False)
+    text = apple_profile([tmp_path / "work"], tmp_path / "tmp", [secret], network=False)
     assert text.startswith("(version 1)\n(deny default)\n")
     assert f'(deny file-read-data (subpath "{secret}"))' in text
     assert f'(allow file-read* file-write* (subpath "{tmp_path / "work"}"))' in text
     assert f'(deny file-write* (subpath "{tmp_path / "work" / ".git" / "hooks"}"))' in text
     assert "network" not in text
-    assert "network-outbound" in macos.profile([tmp_path], tmp_path, [], network=True)
-    assert f'file-write* (subpath "{tmp_path}")' not in macos.profile(
+    assert "network-outbound" in apple_profile([tmp_path], tmp_path, [], network=True)
+    assert f'file-write* (subpath "{tmp_path}")' not in apple_profile(
         [tmp_path], tmp_path / "tmp", [secret], network=False
     )

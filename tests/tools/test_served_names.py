@@ -1,6 +1,7 @@
 """The names under which the tools of MCP servers are offered, and the rules that let them run."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.tools import StructuredTool
 
+from chatcli.config.settings import Settings
 from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS
 from chatcli.tools.tool import RESERVED, Rules, Tool, suggest_rule
 from chatcli.tools.toolbox import Toolbox, builtin_tools
+from chatcli.tools.workspace import Workspace
 
 NAMES = [
     "read",
@@ -37,7 +40,7 @@ def served(servers: dict[str, list[str]], *, builtin: bool = False) -> list[Tool
     """Return the tools of `servers`, each with the names of its tools, as a toolbox offers them."""
 
     async def offered() -> list[Tool]:
-        box = Toolbox(builtin=builtin)
+        box = Toolbox(builtin=builtin_tools(Workspace(Path()), 1, Settings()) if builtin else ())
         sessions: Any = [
             SimpleNamespace(name=name, tools=[tool(each) for each in tools]) for name, tools in servers.items()
         ]
@@ -54,7 +57,7 @@ def tool(name: str) -> StructuredTool:
 
 def test_every_builtin_name_is_reserved() -> None:
     box = Toolbox()
-    built = builtin_tools(box.workspace, 1, allow_private=False, remembers=True)
+    built = builtin_tools(box.workspace, 1, Settings())
     assert {*(each.name for each in built), *DOCUMENT_TOOLS, "search_threads"} <= RESERVED
 
 

@@ -15,7 +15,7 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.tools.tool import Rules, Tool, keep_rule, kept_rules
-from chatcli.tools.toolbox import Toolbox, build_toolbox
+from chatcli.tools.toolbox import Toolbox, build_toolbox, builtin_tools
 from chatcli.tools.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ def runnable(name: str, hints: Mapping[str, Any] | None = None) -> StructuredToo
 
 
 def served(*sessions: Served, builtin: Sequence[Tool] = ()) -> dict[str, Tool]:
-    toolbox = Toolbox(named=builtin)
+    toolbox = Toolbox(builtin=builtin)
     toolbox.sessions = list(sessions)  # type: ignore[arg-type]
     return {tool.full_name: tool for tool in toolbox._served()}
 
@@ -128,7 +128,7 @@ def test_a_server_that_can_not_be_used_is_told_and_a_disabled_one_is_none() -> N
     toolbox = Toolbox({"off": McpServer(command="x", disabled=True), "on": McpServer(command="x")})
     assert (toolbox.starting, toolbox.empty) == (["on"], False)
     assert Toolbox({"off": McpServer(command="x", disabled=True)}).empty
-    assert not Toolbox(builtin=True).empty
+    assert not Toolbox(builtin=builtin_tools(Workspace(Path()), 1, Settings())).empty
     toolbox.sessions = [Served("on", problem="it ended"), Served("well")]  # type: ignore[list-item]
     assert [line for line in toolbox.problems() if "left out" in line] == ["the MCP server on is left out: it ended"]
 
@@ -201,8 +201,8 @@ def test_a_call_is_allowed_by_a_rule_by_yes_or_since_it_is_harmless(
 def test_a_change_is_planned_once_until_the_user_replies(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_text("old")
-    toolbox = Toolbox(builtin=True, workspace=Workspace(tmp_path))
-    write = next(tool for tool in toolbox._builtin if tool.name == "write_file")
+    toolbox, built = Toolbox(), builtin_tools(Workspace(tmp_path), 1, Settings())
+    write = next(tool for tool in built if tool.name == "write_file")
     arguments = {"path": "a", "content": "new"}
     first = toolbox.plan(write, arguments)
     file.write_text("other")

@@ -23,9 +23,9 @@ from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_clien
 from chatcli.message import MessageShown, human_role
 from chatcli.sessions.thread import TITLE_LENGTH
 from chatcli.store.threads import (
+    FoundExchange,
     Journal,
     Match,
-    QuestionAndAnswer,
     Step,
     ThreadSummary,
     TurnLocks,
@@ -88,7 +88,7 @@ class ServerThreads:
                 talks.append(Talk(summary.thread_id, summary.title, summary.updated_at, exchanges_of(said)))
         return as_matches(rank_exchanges(talks, text, limit), text, limit)
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[QuestionAndAnswer]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
         """Return none: see `Threads.exchanges`."""
         return []
 

@@ -20,7 +20,7 @@ from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.backend import Backend, choose_backend, delete_threads
 from chatcli.errors import ChatcliError, MissingKeyError
 from chatcli.runtime.exits import exits_contained
-from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, unknown_session
+from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, text_of, unknown_session
 from chatcli.serve.acp.pipes import Pipes
 from chatcli.serve.acp.workspace import Files, Terminal
 from chatcli.serve.standard_streams import take_streams
@@ -84,9 +84,9 @@ class Agent:
             "session/fork": self._fork,
             "session/delete": self._delete,
             "session/close": self._close,
-            "session/set_mode": lambda params: self._session(params).use_mode(_text(params, "modeId")),
+            "session/set_mode": lambda params: self._session(params).use_mode(text_of(params, "modeId")),
             "session/set_config_option": lambda params: self._session(params).use_option(
-                _text(params, "configId"), params.get("value")
+                text_of(params, "configId"), params.get("value")
             ),
             "session/prompt": lambda params: self._session(params).prompt(params.get("prompt")),
             "session/cancel": self._cancel,
@@ -188,7 +188,7 @@ class Agent:
         return methods
 
     async def _authenticate(self, params: Mapping[str, Any]) -> Fields:
-        method = _text(params, "methodId")
+        method = text_of(params, "methodId")
         if method not in [f"{prefix}-key" for prefix in PROVIDERS]:
             raise invalid(f"there is no authentication method {method!r}")
         self._settings = await asyncio.to_thread(self._reread, Path.cwd())
@@ -201,14 +201,14 @@ class Agent:
         return {"sessionId": session.id, **session.state()}
 
     async def _load(self, params: Mapping[str, Any], *, replays: bool = True) -> Fields:
-        session = await self._open(_text(params, "sessionId"), params, stored=True)
+        session = await self._open(text_of(params, "sessionId"), params, stored=True)
         if replays:
             await session.replay()
         self._run_after_response(session.announce(), session.show_state())
         return session.state()
 
     async def _fork(self, params: Mapping[str, Any]) -> Fields:
-        origin, new = _text(params, "sessionId"), new_thread_id()
+        origin, new = text_of(params, "sessionId"), new_thread_id()
         settings = await self._settings_in(params)
         backend = self._backend_of(origin, settings)
         stored = await _exists(backend, origin)
@@ -247,7 +247,7 @@ class Agent:
         return await asyncio.to_thread(read) if backend.keeps_threads else {"sessions": []}
 
     async def _delete(self, params: Mapping[str, Any]) -> Fields:
-        session_id = _text(params, "sessionId")
+        session_id = text_of(params, "sessionId")
         backend = self._backend_of(session_id, self._settings)
         await self._drop(session_id)
         if await _exists(backend, session_id):
@@ -263,7 +263,7 @@ class Agent:
             session.cancel()
 
     def _session(self, params: Mapping[str, Any]) -> "EditorSession":
-        session_id = _text(params, "sessionId")
+        session_id = text_of(params, "sessionId")
         if (session := self._sessions.get(session_id)) is None:
             raise unknown_session(session_id)
         return session
@@ -282,7 +282,7 @@ class Agent:
         await asyncio.to_thread(import_module, f"{__package__}.session")  # late: it comes behind `initialize`
         from chatcli.serve.acp.session import EditorSession
 
-        folder = Path(_text(params, "cwd"))
+        folder = Path(text_of(params, "cwd"))
         workspace = self._workspace(session_id, folder, await asyncio.to_thread(_more_folders, params))
         conversation = await asyncio.to_thread(self._begin, settings, session_id, stored, workspace)
         if not stored:
@@ -299,7 +299,7 @@ class Agent:
 
     async def _settings_in(self, params: Mapping[str, Any]) -> Settings:
         """Return the settings in the folder of a session, with the MCP servers of the editor."""
-        folder = Path(_text(params, "cwd"))
+        folder = Path(text_of(params, "cwd"))
         if not folder.is_absolute() or not await asyncio.to_thread(folder.is_dir):
             raise invalid(f"cwd must be the absolute path of a folder, not {str(folder)!r}")
         settings = await asyncio.to_thread(self._reread, folder)
@@ -315,7 +315,6 @@ class Agent:
         return provider in PROVIDERS and settings.credentials.lacks_key(provider)
 
     def _require_key(self, settings: Settings, provider: str) -> None:
-        """Raise MissingKeyError if the key of `provider` is missing."""
         if self._lacks_key(settings, provider):
             row = PROVIDERS[provider]
             variable = row.key_variables[0]
@@ -340,12 +339,10 @@ class Agent:
         task.add_done_callback(self._later.discard)
 
     async def _drop(self, session_id: str) -> None:
-        """Close the session if it is open."""
         if (session := self._sessions.pop(session_id, None)) is not None:
             await session.close()
 
     async def _stop(self) -> None:
-        """Stop every turn, and let the other requests end."""
         await asyncio.sleep(0)  # so that those which came last begin
         await self._drop_all()
         if self._running:
@@ -364,13 +361,6 @@ def _import_all() -> None:
     """Import what a session needs, and then what its prompts do."""
     import_module(f"{__package__}.session")
     import_module(f"{__package__}.turns")
-
-
-def _text(params: Mapping[str, Any], key: str) -> str:
-    value = params.get(key)
-    if not isinstance(value, str):
-        raise invalid(f"{key} must be a text")
-    return value
 
 
 def _more_folders(params: Mapping[str, Any]) -> tuple[Path, ...]:
@@ -406,25 +396,24 @@ def _servers(given: Any, folder: Path) -> dict[str, McpServer]:
 def _server(given: Any, folder: Path) -> tuple[str, McpServer]:
     if not isinstance(given, Mapping):
         raise invalid("an MCP server must be an object")
-    name = _text(given, "name")
+    name = text_of(given, "name")
     if given.get("type") in ("http", "sse"):
         headers = _pairs(given.get("headers"))
-        return name, McpServer(url=_text(given, "url"), headers=headers, type=given["type"], literal=True)
+        return name, McpServer(url=text_of(given, "url"), headers=headers, type=given["type"], literal=True)
     if given.get("type") not in (None, "stdio"):
         raise invalid(f"the MCP server {name} has a transport that is not known here: {given['type']!r}")
     arguments = given.get("args") or []
     if not isinstance(arguments, list) or not all(isinstance(each, str) for each in arguments):
         raise invalid(f"args of the MCP server {name} must be a list of texts")
-    command, env = _text(given, "command"), _pairs(given.get("env"))
+    command, env = text_of(given, "command"), _pairs(given.get("env"))
     return name, McpServer(command=command, args=tuple(arguments), env=env, cwd=str(folder), literal=True)
 
 
 def _pairs(given: Any) -> dict[str, str]:
-    """Return a list of objects with `name` and `value` as a table."""
     pairs = given or []
     if not isinstance(pairs, list) or not all(isinstance(each, Mapping) for each in pairs):
         raise invalid("the variables and headers of an MCP server must be a list of objects")
-    return {_text(each, "name"): _text(each, "value") for each in pairs}
+    return {text_of(each, "name"): text_of(each, "value") for each in pairs}
 
 
 def serve(agent: Agent, stop: Callable[[Callable[[], None]], None]) -> None:

@@ -55,10 +55,7 @@ class Asker:
     _updates: Updates
 
     async def ask(self, request: ApprovalRequested, toolbox: Toolbox | None) -> Any:
-        """Return the user's answer to `request`, the value that the graph gets.
-
-        Raises `InWordsError` if it was shown as a text, and the next prompt answers it.
-        """
+        """Return the user's answer to `request`, for the graph; raise InWordsError if the next prompt answers it."""
         if is_review(request.payload):
             return await self._review(request, toolbox)
         for way in (self._form, self._choice):
@@ -79,7 +76,7 @@ class Asker:
             how = f"With your next message: {answer_forms(actions)}"
         else:
             text, how = payload_text(request.payload), "Answer with your next message."
-        await self._say(f"\n\n{text}\n\n*{how}*\n")
+        await self._update(text_chunk(f"\n\n{text}\n\n*{how}*\n"))
 
     async def confirm(self, question: str, yes: str, no: str) -> bool:
         """Return whether the user says yes. Raises `UnableError` if the editor can't ask."""
@@ -90,7 +87,7 @@ class Asker:
     async def _review(self, request: ApprovalRequested, toolbox: Toolbox | None) -> Any:
         actions = reviewed_actions(request.payload)
         if problem := request.payload.get("problem"):
-            await self._say(f"{problem}\n")
+            await self._update(text_chunk(f"{problem}\n"))
         decisions = []
         for number, action in enumerate(actions):
             try:
@@ -137,11 +134,8 @@ class Asker:
         if toolbox is not None and tool is not None and tool.changes and action.get("diff"):
             # The tool runs only if the file is as it is now: see `Toolbox.approve`.
             change = await asyncio.to_thread(toolbox.plan, tool, arguments)
-            if (
-                change.digest == action.get("file_sha256")
-                and change.diff() == action["diff"]
-                and change.after is not None
-            ):
+            is_shown = change.digest == action.get("file_sha256") and change.diff() == action["diff"]
+            if is_shown and change.after is not None:
                 return [diff(str(change.file), change.before, change.after)]
             shown = "\n".join(line for line, _ in diff_lines(str(action["diff"])))
             return [shown_text(f"```diff\n{shown}\n```")]
@@ -149,7 +143,6 @@ class Asker:
         return [shown_text(description)] if description else []
 
     async def _form(self, request: ApprovalRequested) -> Any:
-        """Return the values that the user fills into a form."""
         offered = self._client.capabilities.get("elicitation")
         if not isinstance(offered, Mapping) or (offered and not self._client.offers("elicitation", "form")):
             raise UnableError
@@ -157,11 +150,7 @@ class Asker:
         message = payload_text(request.payload)
         try:
             answer = await self._client.request(
-                "elicitation/create",
-                sessionId=self._session_id,
-                mode="form",
-                message=message,
-                requestedSchema=schema,
+                "elicitation/create", sessionId=self._session_id, mode="form", message=message, requestedSchema=schema
             )
         except RequestError:
             raise UnableError from None
@@ -180,22 +169,22 @@ class Asker:
         return _in_words(request, value) if isinstance(value, str) else value
 
     async def _choice(self, request: ApprovalRequested) -> Any:
-        """Return which of the request's own options the user chooses."""
         choices = choices_of(request)
         if not choices:
             raise UnableError
         options = [_option(f"choice-{number}", label, "allow_once") for number, label in enumerate(choices)]
         options.append(_option(_IN_WORDS, "Answer in words", "reject_once"))
-        title = _title(request.payload)
+        payload = request.payload
+        asked = next(filter(None, map(payload.get, _QUESTIONS)), None) if isinstance(payload, Mapping) else None
+        title = one_line(asked, MAX_LABEL) if isinstance(asked, str) else "Choose an answer"
         call: Fields = {"toolCallId": f"interrupt-{request.interrupt_id}", "title": title, "kind": "other"}
-        content = [shown_text(payload_text(request.payload))]
+        content = [shown_text(payload_text(payload))]
         chosen = await self._permission({**call, "content": content}, options)
         if chosen == _IN_WORDS:
             raise InWordsError
         return [*choices.values()][int(chosen.removeprefix("choice-"))]
 
     async def _permission(self, call: Fields, options: Sequence[Fields]) -> str:
-        """Return the ID of the option that the user chooses for `call`."""
         own = call["toolCallId"] not in self._updates.calls  # a question, which is no call of a tool
         if own:
             await self._update({"sessionUpdate": "tool_call", **call, "status": "pending"})
@@ -220,18 +209,13 @@ class Asker:
                 await self._update(status_update(call["toolCallId"], status))
         return str(chosen)
 
-    async def _say(self, text: str) -> None:
-        await self._update(text_chunk(text))
-
     async def _update(self, update: Fields) -> None:
         await self._client.update(self._session_id, update)
 
 
 def words_decide(request: ApprovalRequested, text: str) -> Any:
-    """Return the decisions on the calls of `request` that the whole of `text` is the word for; None for none.
-
-    A question may begin with the same word, so only the word alone counts.
-    """
+    """Return the decisions on the calls of `request` that the whole of `text` is the word for; None for none."""
+    # A question may begin with the same word, so only the word alone counts.
     word = text.strip().lower()
     for kind, words in _DECISIONS.items():
         if word in words:
@@ -297,12 +281,6 @@ def payload_text(payload: Any) -> str:
             return in_full(as_json(payload))
 
 
-def _title(payload: Any) -> str:
-    """Return the question in one line."""
-    asked = next(filter(None, map(payload.get, _QUESTIONS)), None) if isinstance(payload, Mapping) else None
-    return one_line(asked, MAX_LABEL) if isinstance(asked, str) else "Choose an answer"
-
-
 def _choice_of(item: Any) -> tuple[str, Any] | None:
     """Return the label and the value of `item`, None if it is no choice."""
     value: Any
@@ -343,11 +321,9 @@ _REJECT = _option("reject", "Reject", "reject_once")
 
 
 def _options_of(action: Mapping[str, Any]) -> list[Fields]:
-    """Return how the user may decide on the call `action`: once, for the thread, outside of the sandbox, or not.
-
-    Editors bind a key, and some a label, to a kind: no two options have the same one. So the rule is for the thread
-    only, and what leads outside has the kind that grants nothing if it is chosen by mistake: another question follows.
-    """
+    """Return how the user may decide on the call `action`: once, for the thread, outside of the sandbox, or not."""
+    # Editors bind a key, and some a label, to a kind: no two options have the same one. So the rule is for the thread
+    # only, and what leads outside has the kind that grants nothing if chosen by mistake: another question follows.
     allowed, scopes = action.get("allowed") or ("approve", "reject"), action.get("scopes") or ()
     rule = reveal(str(action.get("rule") or ""))
     options = []

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from acp.exceptions import RequestError
 
 from chatcli.config.providers import PROVIDERS
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError
+
+if TYPE_CHECKING:
+    from acp.connection import Connection
 
 AUTH_REQUIRED, INTERNAL, NOT_FOUND = -32000, -32603, -32002
 Fields = dict[str, Any]
@@ -21,22 +24,12 @@ class DismissedError(StoppedError):
     """The user dismissed a question, or the turn: to a question about calls, that is a no."""
 
 
-class Wire(Protocol):
-    """What the SDK's connection offers."""
-
-    async def send_request(self, method: str, params: Any = None) -> Any:
-        """Send a request, and return its result."""
-
-    async def send_notification(self, method: str, params: Any = None) -> None:
-        """Send a notification."""
-
-
 class Client:
     """An editor with its `capabilities`, as it named them at `initialize`."""
 
     def __init__(self) -> None:
         self.capabilities: Mapping[str, Any] = {}
-        self.wire: Wire | None = None
+        self.wire: Connection | None = None
 
     def offers(self, *names: str) -> bool:
         """Return whether the editor has a capability: `offers("fs", "readTextFile")`."""
@@ -46,10 +39,7 @@ class Client:
         return found is not None and found is not False
 
     async def request(self, method: str, **params: Any) -> Any:
-        """Return the result of a request to the editor.
-
-        Raises `RequestError` if the editor refused it, `ConnectionError` if the editor is gone.
-        """
+        """Return the editor's result; raise RequestError if it refused, ConnectionError if it is gone."""
         assert self.wire is not None
         return await self.wire.send_request(method, params)
 
@@ -61,10 +51,7 @@ class Client:
 
 
 def as_request_error(error: ChatcliError, redact: Callable[[str], str]) -> RequestError:
-    """Return `error` in the protocol's form, without the keys that `redact` removes.
-
-    A missing or refused key asks the user to authenticate.
-    """
+    """Return `error` in the protocol's form, without what `redact` removes; a bad key asks the user to authenticate."""
     message, remedy = redact(error.message), redact(error.remedy)
     data: Fields = {"code": error.code, "message": message, "retryable": error.retryable}
     if remedy:
@@ -77,6 +64,14 @@ def as_request_error(error: ChatcliError, redact: Callable[[str], str]) -> Reque
 def invalid(message: str) -> RequestError:
     """Return the error for a request whose parameters can't be used."""
     return RequestError(-32602, f"Invalid params: {message}", {"message": message})
+
+
+def text_of(fields: Mapping[str, Any], key: str, whose: str = "") -> str:
+    """Return the text `key` of `fields`, or raise the error for a request that lacks it."""
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise invalid(f"{key}{whose} must be a text")
+    return value
 
 
 def unknown_session(session_id: str) -> RequestError:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-from chatcli.serve.standard_streams import read_lines
+from chatcli.serve.standard_streams import read_lines, rpc_error
 
 END_SECONDS = 6.0
 """Time to stop all turns once the editor is gone; then the process ends in any case, whatever a graph is doing."""
@@ -79,10 +79,10 @@ class Pipes:
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
-            self._leaving.put(_encoded(_error(_PARSE_ERROR, "Parse error")))
+            self._leaving.put(_encoded(rpc_error(_PARSE_ERROR, "Parse error")))
             return
         if not isinstance(message, dict) or not isinstance(message.get("method", ""), str):
-            self._leaving.put(_encoded(_error(_INVALID_REQUEST, "Invalid request")))
+            self._leaving.put(_encoded(rpc_error(_INVALID_REQUEST, "Invalid request")))
             return
         self._tell(message)
 
@@ -116,7 +116,3 @@ def _encoded(message: Message) -> bytes:
 
         text = json.dumps(as_json(message), ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace") + b"\n"
-
-
-def _error(code: int, message: str) -> Message:
-    return {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}

@@ -10,17 +10,13 @@ from urllib.parse import unquote, urlsplit
 from chatcli.attachments.attachment import Attachment, identify, read_attachment
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, RefusedError
-from chatcli.serve.acp.client import invalid
+from chatcli.serve.acp.client import invalid, text_of
 from chatcli.tools.workspace import Workspace
-
-Block = Mapping[str, Any]
 
 
 def read_prompt(blocks: Any, settings: Settings, workspace: Workspace) -> tuple[str, list[Attachment], list[str]]:
-    """Return the text of the prompt `blocks`, its attachments, and a line for each link that could not be followed.
-
-    What is linked is named in the text where it stands. This blocks: call it in a thread.
-    """
+    """Return the text of the prompt `blocks`, its attachments, and a line for each link that could not be followed."""
+    # What is linked is named in the text where it stands. This blocks: call it in a thread.
     if not isinstance(blocks, Sequence) or isinstance(blocks, str):
         raise invalid("prompt must be a list of content blocks")
     texts: list[str] = []
@@ -55,11 +51,8 @@ def read_prompt(blocks: Any, settings: Settings, workspace: Workspace) -> tuple[
     return "".join(texts).strip(), attachments, problems
 
 
-def _text(block: Block, key: str) -> str:
-    value = block.get(key)
-    if not isinstance(value, str):
-        raise invalid(f"{key} of a content block must be a text")
-    return value
+def _text(block: Mapping[str, Any], key: str) -> str:
+    return text_of(block, key, " of a content block")
 
 
 def _decoded(data: str) -> bytes:

@@ -34,7 +34,6 @@ class EditorSession:
         self.folder = folder
         self.commands = all_commands()
         self._turns: Turns | None = None
-        self._making = asyncio.Lock()
         self._lock = asyncio.Lock()
         """Held by what uses the thread."""
         self._prompts: set[asyncio.Event] = set()
@@ -132,11 +131,10 @@ class EditorSession:
             await self.conversation.close()
 
     async def turns(self) -> "Turns":
-        """Return the runner of the prompts."""
-        async with self._making:
-            if self._turns is None:
-                await asyncio.to_thread(import_module, f"{__package__}.turns")  # it imports LangGraph
-                from chatcli.serve.acp.turns import Turns
+        """Return the runner of the prompts; call this with the lock."""
+        if self._turns is None:
+            await asyncio.to_thread(import_module, f"{__package__}.turns")  # it imports LangGraph
+            from chatcli.serve.acp.turns import Turns
 
-                self._turns = Turns(self)
-            return self._turns
+            self._turns = Turns(self)
+        return self._turns

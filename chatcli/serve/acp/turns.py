@@ -28,7 +28,6 @@ from chatcli.events import (
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
-    Usage,
 )
 from chatcli.message import is_review
 from chatcli.models.prices import spent
@@ -41,25 +40,12 @@ from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.requests import Ask, Continue, Resume
 from chatcli.sessions.stream import read_todos
-from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from chatcli.serve.acp.session import EditorSession
 
 END, CANCELLED, REFUSAL = "end_turn", "cancelled", "refusal"
 _REASONS = {"length": "max_tokens", "max_tokens": "max_tokens", "content_filter": REFUSAL, "refusal": REFUSAL}
-
-
-class Spending(Counter[str]):
-    """The tokens that the turns of one prompt used."""
-
-    def add(self, used: Usage) -> None:
-        """Add the tokens of a turn."""
-        self.update(inputTokens=used.input_tokens, outputTokens=used.output_tokens, totalTokens=used.total_tokens)
-
-    def as_json(self) -> Fields:
-        """Return them in the protocol's form; nothing where nobody counted."""
-        return {"usage": dict(self)} if self["totalTokens"] else {}
 
 
 @dataclass(slots=True)
@@ -97,6 +83,8 @@ class Turns:
         self._in_words: set[str] = set()
         """The requests that a prompt answers."""
         self._title = ""
+        self._spent: Counter[str] = Counter()
+        """The tokens that the turns of the prompt used."""
         self._context = CommandContext(self.conversation, session.commands, self.settings, folder=self._workspace.root)
 
     async def show_state(self) -> None:
@@ -140,7 +128,7 @@ class Turns:
             await self._update(text_chunk(f"{problem}\n", "agent_thought_chunk"))
         if not text and not attachments:
             raise invalid("the prompt is empty")
-        spending = Spending()
+        self._spent.clear()
         self._check_stop()
         if mode is not None:
             (await self.conversation.chat_session()).toolbox.rules.mode = mode
@@ -148,24 +136,23 @@ class Turns:
             command = parse_command(text)
             found = None if command is None else self._context.registry.find(command.name)
             if found is not None and found.name not in LEFT_OUT:
-                reason = await self._obey(text, spending)
+                reason = await self._obey(text)
             else:
-                reason = await self._ask(parse_question(text), attachments, spending)
+                reason = await self._ask(parse_question(text), attachments)
         finally:
             for update in self._updates.end_calls() if not self._in_words else ():
                 await self._update(update)
             with suppress(ChatcliError):  # then what ended the prompt is reported
                 await self._show_changes()
-        return {"stopReason": reason, **spending.as_json()}
+        return {"stopReason": reason, **({"usage": dict(self._spent)} if self._spent["totalTokens"] else {})}
 
-    async def _obey(self, line: str, spending: Spending) -> str:
-        """Run the slash command in `line`."""
+    async def _obey(self, line: str) -> str:
         while line:
             command = parse_command(line)
             assert command is not None
             if command.name == "docs":
                 command = ParsedCommand(command.name, self._in_folder(command.arguments))
-            outcome = await self._show(run_command(command, self._context), spending)
+            outcome = await self._show(run_command(command, self._context))
             line = ""
             match outcome.last:
                 case ConfirmationRequested(question, yes, otherwise):
@@ -181,7 +168,7 @@ class Turns:
                 case TreeOffered():
                     line = f"/tree {LIST}"
                 case TurnFinished() | TurnFailed() | TurnInterrupted():
-                    return await self._follow(outcome, spending)
+                    return await self._follow(outcome)
         return END
 
     def _in_folder(self, arguments: str) -> str:
@@ -190,16 +177,16 @@ class Turns:
         path = path.strip().strip("'\"")
         return f"{word} {self._workspace.root / path}" if blank and path and not path.startswith("~") else arguments
 
-    async def _ask(self, text: str, attachments: Sequence[Attachment], spending: Spending) -> str:
+    async def _ask(self, text: str, attachments: Sequence[Attachment]) -> str:
         """Ask `text`, or answer with it what the thread waits for; then go on until nothing is waited for."""
         session = await self.conversation.session()
         pending = list(await session.pending(shown=False))
-        if pending and (reason := await self._settle(pending, (text, attachments), spending)):
+        if pending and (reason := await self._settle(pending, Ask(text, attachments))):
             return reason
         if pending:
             await self._update(text_chunk("\n\n"))  # between its answer and that to the question
         if (notice := await session.stopped_notice()) is not None:
-            reason = await self._follow(Outcome(stopped=notice.text), spending)
+            reason = await self._follow(Outcome(stopped=notice.text))
             if reason != END or self._in_words:
                 return reason
             if (notice := await session.stopped_notice()) is not None:
@@ -210,29 +197,24 @@ class Turns:
             for update in self._updates.of(drop_recalled(self._context)):
                 await self._update(update)
         attachments, self._context.waiting = (*self._context.waiting, *attachments), ()
-        return await self._follow(await self._show(self.conversation.run(Ask(text, attachments)), spending), spending)
+        return await self._follow(await self._show(self.conversation.run(Ask(text, attachments))))
 
-    async def _settle(
-        self, pending: Sequence[ApprovalRequested], question: tuple[str, Sequence[Attachment]], spending: Spending
-    ) -> str:
-        """Answer what the thread waits for, with the text of `question` if it is an answer.
-
-        Returns why the prompt ends, empty where `question` is to be asked now.
-        """
+    async def _settle(self, pending: Sequence[ApprovalRequested], question: Ask) -> str:
+        """Answer what the thread waits for, with `question` if that fits; return why the prompt ends, else ""."""
         ids = {request.interrupt_id for request in pending}
         self._answers = {key: value for key, value in self._answers.items() if key in ids}
         try:
-            answered = self._answer_in_words(pending, question[0])
+            answered = self._answer_in_words(pending, question.text)
         except UsageError as error:
             await self._update(text_chunk(f"{error.message}. {error.remedy}\n"))
             return END
         try:
-            reason = await self._follow(Outcome(waits_for=list(pending)), spending)
+            reason = await self._follow(Outcome(waits_for=list(pending)))
         except DismissedError:
             if not (answered or self._stop.is_set()):
                 return ""
             if not answered:
-                await self._show(self.conversation.store_without_asking(Ask(*question)), spending)
+                await self._show(self.conversation.store_without_asking(question))
             raise
         return reason if answered or reason != END or self._in_words else ""
 
@@ -243,7 +225,7 @@ class Turns:
         except InWordsError:
             return False
 
-    async def _follow(self, outcome: Outcome, spending: Spending) -> str:
+    async def _follow(self, outcome: Outcome) -> str:
         """Answer what the turn of `outcome` waits for, and the next one; return why the prompt ends."""
         while outcome.waits_for or outcome.stopped:
             if outcome.stopped:
@@ -254,7 +236,7 @@ class Turns:
                 events = self.conversation.run(Resume(answers))
             else:
                 return END
-            outcome = await self._show(events, spending)
+            outcome = await self._show(events)
         match outcome.last:
             case TurnInterrupted():
                 if not self.closing:  # the graph may not have reached the calls that were decided on
@@ -301,7 +283,6 @@ class Turns:
         return answers
 
     async def _refuse(self, requests: Sequence[ApprovalRequested]) -> None:
-        """Refuse the calls that `requests` ask about."""
         reviews = [request for request in requests if is_review(request.payload)]
         if reviews and not await self.conversation.refuse_calls():
             for request in reviews:  # the next prompt gives the answer
@@ -319,8 +300,9 @@ class Turns:
                 continue
             if request.interrupt_id in self._in_words:
                 return None
+            toolbox = None if self.conversation.has_own_graph else (await self.conversation.chat_session()).toolbox
             try:
-                answer = await self._interruptible(self._asker.ask(request, await self._toolbox()))
+                answer = await self._interruptible(self._asker.ask(request, toolbox))
             except InWordsError:
                 self._in_words.add(request.interrupt_id)
                 return None
@@ -340,8 +322,7 @@ class Turns:
         finally:
             self._asking = None
 
-    async def _show(self, events: AsyncGenerator[Event, None], spending: Spending) -> Outcome:
-        """Send the updates of `events`."""
+    async def _show(self, events: AsyncGenerator[Event, None]) -> Outcome:
         outcome = Outcome()
         async with aclosing(events) as closing:
             async for event in closing:
@@ -353,7 +334,10 @@ class Turns:
                     for update in self._updates.of(event):
                         await self._update(update)
                 if isinstance(event, TurnFinished):
-                    spending.add(event.usage)
+                    used = event.usage
+                    self._spent.update(
+                        inputTokens=used.input_tokens, outputTokens=used.output_tokens, totalTokens=used.total_tokens
+                    )
                     await self._send_usage(event.context_tokens, event.context_budget)
                     if event.finish_reason == STOPPED and (
                         notice := await (await self.conversation.session()).stopped_notice()
@@ -398,21 +382,12 @@ class Turns:
                 self._title = found.title
                 info = {"title": found.title, "updatedAt": found.updated_at}
                 await self._update({"sessionUpdate": "session_info_update", **info})
-            await self._remember_folder()
+            if (backend := self.conversation.backend).keeps_threads:  # editors list sessions by their folders
+                with suppress(OSError):  # then it is listed without
+                    await asyncio.to_thread(backend.grants(self.id).name_folder, str(self._updates.root))
         if str(self.conversation.model_name) != self.shown_model:
             self.shown_model = str(self.conversation.model_name)
             await self._update({"sessionUpdate": "config_option_update", "configOptions": self._session.options()})
-
-    async def _remember_folder(self) -> None:
-        """Remember the session's folder, by which editors list sessions."""
-        backend = self.conversation.backend
-        if not backend.keeps_threads:
-            return
-        with suppress(OSError):  # then it is listed without
-            await asyncio.to_thread(backend.grants(self.id).name_folder, str(self._updates.root))
-
-    async def _toolbox(self) -> Toolbox | None:
-        return None if self.conversation.has_own_graph else (await self.conversation.chat_session()).toolbox
 
     def _check_stop(self) -> None:
         if self._stop.is_set():

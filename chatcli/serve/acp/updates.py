@@ -240,7 +240,6 @@ class Updates:
     def _instead(
         self, event: events.ChoicesOffered | events.ThreadChanged | events.EditorRequested
     ) -> Iterator[Fields]:
-        """Yield the updates that replace an action of a terminal."""
         match event:
             case events.ChoicesOffered():
                 for printed in event.printed:

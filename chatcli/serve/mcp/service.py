@@ -105,10 +105,8 @@ class AskCall:
             raise AssertionError("a turn has an end")
 
     async def _show(self, event: Event, done: int) -> int:
-        """Report what `event` means for one who waits; return how much is done, which grows with each report.
-
-        It counts the characters of the answer, and other steps as one.
-        """
+        """Report what `event` means for one who waits; return how much is done, which grows with each report."""
+        # It counts the characters of the answer, and other steps as one.
         match event:
             case TextDelta(text=text, draft=False):
                 done += len(text)
@@ -161,7 +159,6 @@ class McpService:
                 await conversation.close()
 
     async def _thread(self, thread_id: str | None) -> str:
-        """Return the thread to ask on: `thread_id`, or a new one."""
         if thread_id is None:
             return new_thread_id()
         try:
@@ -259,10 +256,8 @@ class McpService:
 
 
 def _below(text: str, sources: Sequence[str]) -> str:
-    """Return the path `text` if it is one of `sources`, or a file or folder in one of them.
-
-    What a source leaves out, such as hidden and ignored files, is not held by it.
-    """
+    """Return the path `text` if it is one of `sources`, or a file or folder in one of them."""
+    # What a source leaves out, such as hidden and ignored files, is not held by it.
     refused = UsageError(
         f"{one_line(sanitize_line(text), 200)} is not among the documents that are open to other programs",
         remedy="The user opens some: chat mcp --docs PATH, or chat docs index PATH.",

@@ -5,7 +5,6 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 
 from chatcli.runtime.signals import take_signals
 from chatcli.serve.mcp.server import ChatServer
-from chatcli.serve.standard_streams import read_lines, take_streams
+from chatcli.serve.standard_streams import read_lines, rpc_error, take_streams
 
 Incoming = MemoryObjectSendStream[SessionMessage | Exception]
 
@@ -31,12 +30,7 @@ class _Writer:
         threading.Thread(target=self._run, daemon=True).start()
 
     async def write(self, line: str) -> None:
-        """Write `line`, and wait until it is written.
-
-        Raises:
-            OSError: The client is gone.
-
-        """
+        """Write `line`, and wait until it is written; raise OSError if the client is gone."""
         written: asyncio.Future[None] = self._loop.create_future()
         self._lines.put((line.encode() + b"\n", written))
         await written
@@ -79,7 +73,7 @@ async def serve_stdio(server: ChatServer) -> bool:
         to_server.close()
 
     take_signals(loop, stop)
-    threading.Thread(target=_read, args=(source, loop, to_server, writer.write), daemon=True).start()
+    threading.Thread(target=_read, args=(source, loop, to_server, writer), daemon=True).start()
     pump = asyncio.create_task(_pump(from_server, writer, to_server))
     try:
         await server.sdk.run(incoming, outgoing, server.sdk.create_initialization_options())
@@ -101,18 +95,13 @@ async def _pump(messages: "MemoryObjectReceiveStream[SessionMessage]", writer: _
             return
 
 
-def _read(
-    source: int,
-    loop: asyncio.AbstractEventLoop,
-    to_server: Incoming,
-    write: Callable[[str], Awaitable[None]],
-) -> None:
+def _read(source: int, loop: asyncio.AbstractEventLoop, to_server: Incoming, writer: _Writer) -> None:
     """Hand the lines of `source` to the server in `loop`, and at their end close its input."""
 
     async def take(line: bytes) -> None:
         message = _message(line)
         if isinstance(message, str):
-            await write(message)
+            await writer.write(message)
         else:
             await to_server.send(message)
 
@@ -133,18 +122,11 @@ def _message(line: bytes) -> SessionMessage | str:
     try:
         return SessionMessage(types.jsonrpc_message_adapter.validate_json(line.decode(errors="replace"), by_name=False))
     except ValidationError:
-        return _refusal(line)
-
-
-def _refusal(line: bytes) -> str:
+        pass
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        return _error(None, types.PARSE_ERROR, "this line is not JSON")
+        return json.dumps(rpc_error(types.PARSE_ERROR, "this line is not JSON"))
     number = value.get("id") if isinstance(value, dict) else None
     number = number if isinstance(number, int | str) else None
-    return _error(number, types.INVALID_REQUEST, "this is not one message of JSON-RPC 2.0")
-
-
-def _error(number: int | str | None, code: int, message: str) -> str:
-    return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}})
+    return json.dumps(rpc_error(types.INVALID_REQUEST, "this is not one message of JSON-RPC 2.0", number))

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
@@ -17,10 +17,11 @@ from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     ExchangeQueries,
+    FoundExchange,
     Journal,
     Partial,
-    SearchedThreads,
     Step,
+    Threads,
     ThreadSummary,
     TurnLocks,
     branch_to,
@@ -29,14 +30,11 @@ from chatcli.store.threads import (
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
 
-if TYPE_CHECKING:
-    from chatcli.store.exchange_search import FoundExchange
-
 IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
 
 
-class PostgresThreads(SearchedThreads):
+class PostgresThreads(Threads):
     """The threads of the store at `uri`; a database without chatcli's tables has none."""
 
     # One connection serves all calls and holds the locks: the server releases them when the connection ends.
@@ -86,13 +84,16 @@ class PostgresThreads(SearchedThreads):
                 return []
             return [ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
 
-    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+        """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import find_in_database
 
         with self._use() as connection:
             if not words_in(text) or not self._is_set_up(connection):
                 return []
-            queries = replace(_EXCHANGES, holding=_EXCHANGES.holding.format(words=self._words()))
+            # A store is brought up to date when a turn opens it.
+            words = "chatcli_words(m.text)" if self._version >= REDUCED else "m.words"
+            queries = replace(_EXCHANGES, holding=_EXCHANGES.holding.format(words=words))
 
             def read(query: str, values: dict[str, Any], *kinds: type) -> Iterator[tuple[Any, ...]]:
                 return iter(connection.execute(query, values))  # the server keeps to the types of its columns
@@ -102,8 +103,7 @@ class PostgresThreads(SearchedThreads):
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
         with self._use() as connection:
-            values = {"thread": thread_id, "title": title, "old": old}
-            connection.execute(_RENAME, values)
+            connection.execute(_RENAME, {"thread": thread_id, "title": title, "old": old})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """Delete the threads; the server's autovacuum gives the space to what is written next."""
@@ -161,8 +161,7 @@ class PostgresThreads(SearchedThreads):
         """Yield the connection, opened again when it was lost."""
         with self._one_at_a_time:
             try:
-                connection = self._alive()
-                yield connection
+                yield self._alive()
                 self._used = time.monotonic()
             except psycopg.Error as error:
                 raise as_postgres_error(error) from error
@@ -171,10 +170,6 @@ class PostgresThreads(SearchedThreads):
         if self._version < VERSION:  # another process may have brought it up to date
             self._version = stored_version(connection)
         return self._version > 0
-
-    def _words(self) -> str:
-        """Return SQL for the words of the message `m`; a store is brought up to date when a turn opens it."""
-        return "chatcli_words(m.text)" if self._version >= REDUCED else "m.words"
 
     def _alive(self) -> psycopg.Connection:
         if self._connection is not None and time.monotonic() - self._used > IDLE:
@@ -188,7 +183,7 @@ class PostgresThreads(SearchedThreads):
         return self._connection
 
     def _drop(self) -> None:
-        self.locks.forget()
+        self.locks.held.clear()  # they are lost with the connection
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -199,13 +194,10 @@ def _has_usage(connection: psycopg.Connection) -> bool:
 
 
 def _read_usage(writes: Iterable[Any]) -> Iterator[UsageRow]:
-    reader = None
     for *write, kind, value, metadata, base_url in writes:
-        if reader is None:
-            from chatcli.store.message_index import UsageReader  # with LangGraph, which listing threads does without
+        from chatcli.store.message_index import read_usage  # with LangGraph, which listing threads does without
 
-            reader = UsageReader()
-        yield reader.read(write, (kind, bytes(value)), metadata or {}, own_server=bool(base_url))
+        yield read_usage(write, (kind, bytes(value)), metadata or {}, own_server=bool(base_url))
 
 
 class PostgresJournal(Journal):
@@ -238,29 +230,26 @@ class PostgresLocks(TurnLocks):
 
     def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:
         self._use = use
-        self._locked: set[str] = set()
+        self.held: set[str] = set()
+        """The threads that are locked."""
 
     def try_lock(self, thread_id: str) -> bool:
         """Take the thread for a turn unless another process has it."""
         with self._use() as connection:
             # The server counts how often a lock is taken, so a lock that is held is not taken again.
-            if thread_id not in self._locked:
+            if thread_id not in self.held:
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(thread_id),)).fetchone()
                 if row != (True,):
                     return False
-                self._locked.add(thread_id)
+                self.held.add(thread_id)
             return True
 
     def unlock(self, thread_id: str) -> None:
         """Release the thread."""
         with self._use() as connection:
-            if thread_id in self._locked:
-                self._locked.discard(thread_id)
+            if thread_id in self.held:
+                self.held.discard(thread_id)
                 connection.execute("SELECT pg_advisory_unlock(%s)", (_key(thread_id),))
-
-    def forget(self) -> None:
-        """Forget the locks: they were lost with the connection."""
-        self._locked.clear()
 
 
 def _key(thread_id: str) -> int:

@@ -30,7 +30,10 @@ def find_damage(path: Path) -> str:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 return str(found)
-            if _has_wrong_types(connection):
+            # SQLite takes values into the index that its columns are not made for.
+            known = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+            wrong = [query for table, query in _WRONG.items() if table in known]
+            if any(connection.execute(query).fetchone() for query in wrong):
                 return "the index of threads has values of the wrong type"
             damaged = sorted(set(_damaged_threads(connection)))
             if not damaged and (items := _damaged_items(connection)):
@@ -41,21 +44,16 @@ def find_damage(path: Path) -> str:
     return f"the threads {named}{' and others' if len(damaged) > _MAX_NAMED else ''} can't be read" if damaged else ""
 
 
-def _has_wrong_types(connection: sqlite3.Connection) -> bool:
-    """Return whether SQLite has taken a value into the index that its column is not made for."""
-    known = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    queries = (f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1" for table, wrong in _WRONG.items() if table in known)  # noqa: S608 - constants
-    return any(connection.execute(query).fetchone() for query in queries)
-
-
 _WRONG = {
-    "threads": "typeof(thread_id) || typeof(title) || typeof(model) || typeof(turns) || typeof(created_at)"
-    " || typeof(updated_at) != 'texttexttextintegertexttext' OR julianday(updated_at) IS NULL",
-    "messages": "typeof(thread_id) || typeof(message_id) || typeof(checkpoint_id) || typeof(role) || typeof(text)"
-    " || typeof(interrupted) != 'texttexttexttexttextinteger'",
-    "usage": "typeof(thread_id) || typeof(checkpoint_id) || typeof(task_id) || typeof(idx) || typeof(entries)"
-    " != 'texttexttextintegertext' OR NOT json_valid(entries)",
-    "journal": "typeof(thread_id) || typeof(question_id) || typeof(text) != 'texttexttext'",
+    "threads": "SELECT 1 FROM threads WHERE typeof(thread_id) || typeof(title) || typeof(model) || typeof(turns)"
+    " || typeof(created_at) || typeof(updated_at) != 'texttexttextintegertexttext' OR julianday(updated_at) IS NULL"
+    " LIMIT 1",
+    "messages": "SELECT 1 FROM messages WHERE typeof(thread_id) || typeof(message_id) || typeof(checkpoint_id)"
+    " || typeof(role) || typeof(text) || typeof(interrupted) != 'texttexttexttexttextinteger' LIMIT 1",
+    "usage": "SELECT 1 FROM usage WHERE typeof(thread_id) || typeof(checkpoint_id) || typeof(task_id) || typeof(idx)"
+    " || typeof(entries) != 'texttexttextintegertext' OR NOT json_valid(entries) LIMIT 1",
+    "journal": "SELECT 1 FROM journal WHERE typeof(thread_id) || typeof(question_id) || typeof(text)"
+    " != 'texttexttext' LIMIT 1",
 }
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langgraph.types import Overwrite
 
 from chatcli.events import INTERRUPTED
 from chatcli.store.errors import DamagedError
@@ -309,17 +308,19 @@ def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues
             unread[str(name)] += namespace == "" and channel == "messages"
             continue
         if namespace == "" and channel == "messages":
-            messages.setdefault(str(name), []).extend(_messages_in(read))
+            messages.setdefault(str(name), []).extend(messages_in(read))
     lost += sum(parent is not None and parent not in parents for parent in parents.values()) or _is_circle(parents)
     unreadable = lost
     known = {message.id for found in messages.values() for message in found}
-    known |= {message.id for state in states.values() for message in messages_of(state)}
+    known |= {message.id for state in states.values() for message in messages_in(state.get("messages"))}
     for row in thread.messages:  # the index has a copy of the text
         _, message_id, name, role, text, cut = row
         if message_id not in known:
             lost += 1
             unread[str(name)] -= 1
-            messages.setdefault(str(name), []).append(_from_index(str(message_id), str(role), str(text), bool(cut)))
+            made_by = HumanMessage if role == "user" else AIMessage
+            marks = {"finish_reason": INTERRUPTED} if cut and role != "user" else {}
+            messages.setdefault(str(name), []).append(made_by(str(text), id=str(message_id), response_metadata=marks))
     lost += not thread.checkpoints
     return ThreadValues(states, facts, messages, parents, unreadable, lost, (+unread).total())
 
@@ -333,22 +334,11 @@ def _is_circle(parents: Mapping[str, str | None]) -> bool:
     return False
 
 
-def messages_of(state: Mapping[str, Any]) -> list[BaseMessage]:
-    """Return the messages in the state of a checkpoint, which may be a full copy."""
-    found = getattr(state.get("messages"), "value", state.get("messages"))
-    return [message for message in found if isinstance(message, BaseMessage)] if isinstance(found, list) else []
-
-
-def _messages_in(written: object) -> list[BaseMessage]:
-    written = written.value if isinstance(written, Overwrite) else written
+def messages_in(written: object) -> list[BaseMessage]:
+    """Return the messages in the state of a checkpoint, which may be a full copy, or in what was written to it."""
+    written = getattr(written, "value", written)
     found = written if isinstance(written, list) else [written]
     return [message for message in found if isinstance(message, BaseMessage) and message.type != "remove"]
-
-
-def _from_index(message_id: str, role: str, text: str, cut: bool) -> BaseMessage:
-    if role == "user":
-        return HumanMessage(text, id=message_id)
-    return AIMessage(text, id=message_id, response_metadata={"finish_reason": INTERRUPTED} if cut else {})
 
 
 def branches(read: ThreadValues) -> list[list[str]]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from chatcli import paths
 from chatcli.errors import StoreError
@@ -24,10 +24,11 @@ from chatcli.store.sqlite import schema
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     ExchangeQueries,
+    FoundExchange,
     Journal,
     Partial,
-    SearchedThreads,
     Step,
+    Threads,
     ThreadSummary,
     TurnLocks,
     branch_to,
@@ -35,9 +36,6 @@ from chatcli.store.threads import (
     words_in,
 )
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
-
-if TYPE_CHECKING:
-    from chatcli.store.exchange_search import FoundExchange
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
@@ -70,7 +68,7 @@ LAST = "\U0010ffff"
 """The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
 
-class SqliteThreads(SearchedThreads):
+class SqliteThreads(Threads):
     """The threads of the store at `path`; a store that does not exist yet has none."""
 
     def __init__(self, path: Path) -> None:
@@ -93,13 +91,14 @@ class SqliteThreads(SearchedThreads):
         with self._reading() as connection:
             return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))) if connection else []
 
-    def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":
+    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+        """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import find_in_database
 
-        if not words_in(text) or not self._path.exists():
+        if not words_in(text):
             return []
-        with self._connection() as connection:
-            if _is_being_made(connection):
+        with self._reading() as connection:
+            if connection is None:
                 return []
 
             def read(query: str, values: dict[str, Any], *kinds: type) -> Iterator[tuple[Any, ...]]:
@@ -110,8 +109,7 @@ class SqliteThreads(SearchedThreads):
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
         with self._connection() as connection:
-            values = {"thread": thread_id, "title": title, "old": old}
-            connection.execute(_RENAME, values)
+            connection.execute(_RENAME, {"thread": thread_id, "title": title, "old": old})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """Delete the threads, and give the space back."""
@@ -223,24 +221,21 @@ def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[ThreadSummary]:
 
 
 def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterator[UsageRow]:
-    reader = None
     servers: dict[tuple[str, str], bool] = {}
     for *write, kind, value, metadata in _typed(writes, *_USAGE_TYPES[:4], str, bytes, (str, type(None))):
-        if reader is None:
-            from chatcli.store.message_index import UsageReader  # with LangGraph, which listing threads does without
+        # With LangGraph, which listing threads does without.
+        from chatcli.store.message_index import has_server, read_usage
 
-            reader = UsageReader()
         checkpoint = (write[0], write[1])
         if checkpoint not in servers:
-            servers = {checkpoint: reader.has_server(connection.execute(_CHECKPOINT, checkpoint).fetchone())}
-        yield reader.read(write, (kind, value), _metadata(metadata), own_server=servers[checkpoint])
+            servers = {checkpoint: has_server(connection.execute(_CHECKPOINT, checkpoint).fetchone())}
+        yield read_usage(write, (kind, value), _metadata(metadata), own_server=servers[checkpoint])
 
 
 def _metadata(text: str | None) -> dict[str, Any]:
-    try:
+    metadata = None
+    with suppress(ValueError):
         metadata = json.loads(text or "{}")
-    except ValueError:
-        metadata = None
     if not isinstance(metadata, dict):
         raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read", remedy=REPAIR)
     return metadata
@@ -321,8 +316,7 @@ def _is_open(path: Path, descriptor: int | None) -> bool:
 
 
 def _offset(thread_id: str) -> int:
-    digest = hashlib.blake2b(thread_id.encode(), digest_size=7).digest()
-    return int.from_bytes(digest)
+    return int.from_bytes(hashlib.blake2b(thread_id.encode(), digest_size=7).digest())
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -360,7 +354,14 @@ def open_file(
 def _check(connection: sqlite3.Connection, file: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
-    check_version(file, version, mark)
+    is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
+    if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):
+        raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
+    if version > schema.VERSION:
+        raise StoreError(
+            f"the store {file} was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",
+            remedy="Upgrade chatcli, or name another store with --store.",
+        )
     try:
         check_schema(connection, file, schema.TABLES + schema.TRIGGERS)
     except ForeignSchemaError as error:
@@ -370,18 +371,14 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
 def _open_complete(file: Path, *, mode: Mode = "rw") -> sqlite3.Connection:
     connection = open_file(file, mode=mode, steps=READ_STEPS)
     try:
-        _complete(connection)
+        tables = _tables(connection)
+        # The index may be missing, because only LangGraph wrote the store or because it was lost.
+        if "checkpoints" in tables and not tables >= _INDEX:
+            connection.executescript(schema.REBUILD)
     except (sqlite3.Error, UnicodeDecodeError):
         connection.close()
         raise
     return connection
-
-
-def _complete(connection: sqlite3.Connection) -> None:
-    """Make the index if it is missing, because only LangGraph wrote the store or because it was lost."""
-    tables = _tables(connection)
-    if "checkpoints" in tables and not tables >= _INDEX:
-        connection.executescript(schema.REBUILD)
 
 
 def _is_being_made(connection: sqlite3.Connection) -> bool:
@@ -392,18 +389,6 @@ def _is_being_made(connection: sqlite3.Connection) -> bool:
 
 def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-
-
-def check_version(path: Path, version: int, mark: int) -> None:
-    """Raise StoreError if the `user_version` or the `application_id` (`mark`) is a newer chatcli's, or damaged."""
-    is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
-    if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):
-        raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
-    if version > schema.VERSION:
-        raise StoreError(
-            f"the store {path} was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",
-            remedy="Upgrade chatcli, or name another store with --store.",
-        )
 
 
 _SUMMARY = "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"

@@ -1,5 +1,6 @@
-"""How commands are confined here, the plan that the launcher applies, and what the sandbox refused."""
+"""How commands are confined here, the plan that the launcher or macOS applies, and what the sandbox refused."""
 
+import json
 import marshal
 import os
 import re
@@ -7,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Literal
 
 from chatcli.config.secret_files import is_secret_path
 from chatcli.tools import leash
-from chatcli.tools.sandbox import landlock, launcher, macos, places, seccomp
+from chatcli.tools.sandbox import landlock, launcher, places, seccomp
 from chatcli.tools.workspace import Access
 
 Strength = Literal["full", "partial", "none"]
@@ -32,6 +33,7 @@ _UNREACHABLE = re.compile(
     r"|getaddrinfo|Network is unreachable|Failed to establish a new connection|_socket\.socket|[Cc]reate socket"
 )
 _WORD = re.compile(r"[^\s\0:'\"`,()]*[^\s\0:'\"`,().]")
+_APPLE_DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/dtracehelper")
 _SHOWN = 3
 """How many refusals are named."""
 
@@ -41,7 +43,6 @@ class Sandbox:
     """The sandbox of one folder, where commands run and write."""
 
     folder: Path
-    """The folder."""
     is_on: bool = True
     """Whether the user wants commands to be confined."""
     forced: Strength | None = None
@@ -85,9 +86,8 @@ class Sandbox:
             for name in (_TMP, _SHM):
                 (root / name).mkdir(mode=0o700)
             if _MACOS:
-                text = macos.profile(
-                    [self.folder, *self.more], root / _TMP, places.withheld(), network=access == "network"
-                )
+                folders = [self.folder, *self.more]
+                text = apple_profile(folders, root / _TMP, places.withheld(), network=access == "network")
                 variables = [f"{name}={root / _TMP}" for name in _TEMPORARY]
                 confined = ["/usr/bin/env", *variables, "sandbox-exec", "-p", text, *command]
                 yield leash.leashed(confined) if leashed else confined
@@ -103,34 +103,28 @@ class Sandbox:
         folder = Path(os.path.realpath(self.folder))
         # Beside the temporary folders of other commands, a command could change what these may do.
         apart = {*kept, str(root)}
-        writable = [
-            root / _TMP,
-            root / _SHM,
-            *(each for each in (folder, *self.more) if places.is_writable(each, apart)),
-        ]
-        rules: list[tuple[str, int]] = [
-            ("/", landlock.LIST),
-            *((path, landlock.READ) for path in places.readable(kept)),
-        ]
+        writable = [root / _TMP, root / _SHM]
+        writable += [each for each in (folder, *self.more) if places.is_writable(each, apart)]
+        rules = [("/", landlock.LIST)]
+        rules += [(path, landlock.READ) for path in places.readable(kept)]
         rules += [(path, landlock.device(abi)) for path in places.DEVICES]
         rules += [(str(path), landlock.writing(abi)) for path in writable]
-        mounts = self._mounts(root, writable) if self.strength == "full" else []
+        git = places.git_folders(writable)
+        mounts: list[tuple[str, str]] = []
+        if self.strength == "full":  # folders and files on themselves, secrets hidden, a private `_SHARED`
+            guarded = [folder / name for folder in git for name in places.GUARDED if (folder / name).exists()]
+            own = [str(path) for path in (*writable, *git, *guarded)]
+            hidden = [(str(root / _NOTHING), path) for folder in writable for path in places.secrets_in(folder)]
+            mounts = [*zip(own, own, strict=True), (str(root / _SHM), _SHARED), *hidden]
         return {
             "mounts": [(os.fsencode(source), os.fsencode(target)) for source, target in mounts],
-            "writable": [os.fsencode(path) for path in [Path(_SHARED), *writable, *places.git_folders(writable)]],
+            "writable": [os.fsencode(path) for path in [Path(_SHARED), *writable, *git]],
             "rules": [(os.fsencode(path), rights) for path, rights in rules],
             "ruleset": landlock.ruleset(abi, network=network),
             "filter": seccomp.seccomp_filter(places.machine(), network=network, truncate=abi >= landlock.TRUNCATES),
             "parent": parent,
             "environment": dict.fromkeys(_TEMPORARY, str(root / _TMP)),
         }
-
-    def _mounts(self, root: Path, writable: Sequence[Path]) -> list[tuple[str, str]]:
-        """Return the mounts: folders and files on themselves, secrets hidden, a private `_SHARED`."""
-        git = places.git_folders(writable)
-        own = [str(path) for path in (*writable, *git, *places.guarded_in(git))]
-        hidden = [(str(root / _NOTHING), path) for folder in writable for path in places.secrets_in(folder)]
-        return [*zip(own, own, strict=True), (str(root / _SHM), _SHARED), *hidden]
 
     def refusals(self, output: str, access: Access) -> list[str]:
         """Return the refusals of the sandbox to a command with `access`, as far as its `output` names them."""
@@ -191,3 +185,30 @@ def describe_sandbox() -> str:
     lacks = ["modes and times of files outside can be changed, and git's hooks written: there are no user namespaces"]
     lacks += ["your other processes can be signalled: Landlock is too old"] if abi < landlock.SIGNALS else []
     return f"commands are confined in part, by Landlock (version {abi}) and seccomp; {'; '.join(lacks)}"
+
+
+def apple_profile(folders: Iterable[Path], temporary: Path, withheld: Iterable[str], *, network: bool) -> str:
+    """Return the profile of `sandbox-exec` for a command that writes in `folders`; the last match holds."""
+    real = [folder.resolve() for folder in folders]
+    secrets = sorted(withheld)
+    apart = [Path(place) for place in secrets]
+    beside = [each for each in real if not any(each.is_relative_to(one) or one.is_relative_to(each) for one in apart)]
+    guarded = [each / ".git" / name for each in real for name in places.GUARDED]
+    lines = [
+        "(version 1)",
+        "(deny default)",
+        "(allow process-exec process-fork sysctl-read)",
+        "(allow signal (target same-sandbox))",
+        "(allow process-info* (target same-sandbox))",
+        "(allow file-read*)",
+        *(f"(deny file-read-data (subpath {_quoted(place)}))" for place in secrets),
+        *(f"(allow file-read* file-write* (subpath {_quoted(place)}))" for place in (*beside, temporary)),
+        *(f"(allow file-read* file-write-data file-ioctl (literal {_quoted(place)}))" for place in _APPLE_DEVICES),
+        *(f"(deny file-write* (subpath {_quoted(place)}))" for place in guarded),
+        *(["(allow network-outbound (remote ip))", "(allow system-socket)"] if network else []),
+    ]
+    return "\n".join(lines)
+
+
+def _quoted(path: object) -> str:
+    return json.dumps(str(path), ensure_ascii=False)

@@ -30,15 +30,15 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
 _PACKAGES = (".git", ".venv", "venv", ".tox", "node_modules", "site-packages", "__pycache__")
 """Folders of many files that others wrote."""
 _MOST_SEEN = 3000
-_GIT = ("hooks", "config")
-"""What git runs, or names a program that it runs: later, and not confined."""
+GUARDED = ("hooks", "config")
+"""What a command may read but not write in git's folders: what git runs, or names, later and not confined."""
 
 
 def withheld() -> frozenset[str]:
     """Return the places that no confined command reads: the secrets of the user, the system and `chat`."""
-    secret = [place for folder in _OF_SETTINGS for place in _secrets_in(Path.home() / folder)]
-    all_places: list[str | Path] = [*paths.own_folders(), *secret, *_OF_SYSTEM]
-    return frozenset(os.path.realpath(place) for place in all_places)
+    entries = (entry for folder in _OF_SETTINGS for entry in _entries(str(Path.home() / folder)))
+    secret = [entry.path for entry in entries if _is_secret(entry.name)]
+    return frozenset(map(os.path.realpath, [*map(str, paths.own_folders()), *secret, *_OF_SYSTEM]))
 
 
 def is_writable(folder: Path, kept: Iterable[str]) -> bool:
@@ -49,17 +49,14 @@ def is_writable(folder: Path, kept: Iterable[str]) -> bool:
 
 
 def readable(kept: frozenset[str]) -> Iterator[str]:
-    """Yield files and folders that hold, together, everything but what is `kept` from the command."""
-    around = {str(parent) for place in kept for parent in Path(place).parents}
-    yield from _beside("/", kept, around)
+    """Return files and folders that hold, together, everything but what is `kept` from the command."""
+    return _beside("/", kept, {str(parent) for place in kept for parent in Path(place).parents})
 
 
 def secrets_in(folder: Path) -> list[str]:
-    """Return the files in `folder` whose names say that they hold secrets; below its top, only hidden ones like `.env`.
-
-    Programs and tests need what is called `server.pem` or `credentials.py` there. The folders nearest to the top are
-    looked through, up to `_MOST_SEEN` names: more would take too long for the start of a command.
-    """
+    """Return the files in `folder` whose names say that they hold secrets; deeper, only hidden ones like `.env`."""
+    # Programs and tests need what is called `server.pem` or `credentials.py` there. The folders nearest to the top are
+    # looked through, up to `_MOST_SEEN` names: more would take too long for the start of a command.
     found, pending, seen = [], deque([str(folder)]), 0
     while pending and seen < _MOST_SEEN:
         at = pending.popleft()
@@ -76,18 +73,6 @@ def git_folders(folders: Iterable[Path]) -> list[Path]:
     """Return git's folders in `folders`; a command can't move them away where they are mounts."""
     found = (folder / ".git" for folder in folders)
     return [git for git in found if git.is_dir() and not git.is_symlink()]
-
-
-def guarded_in(git: Iterable[Path]) -> list[Path]:
-    """Return the paths in the folders `git` that a command may read but not write, though it may write beside them."""
-    return [folder / name for folder in git for name in _GIT if (folder / name).exists()]
-
-
-def _secrets_in(folder: Path) -> Iterator[Path]:
-    try:
-        yield from [place for place in folder.iterdir() if _is_secret(place.name)]
-    except OSError:
-        return
 
 
 @lru_cache(maxsize=4096)

@@ -87,21 +87,22 @@ def seccomp_filter(machine: str, *, network: bool, truncate: bool) -> bytes:
         *[_if_number(numbers[column], [_refusal(errno.EPERM)]) for numbers in _REFUSED.values()],
         *[_if_number(numbers[column], [_refusal(0)]) for numbers in _IN_THE_GROUP.values()],
         _if_number(_CLONE3[column], [_refusal(errno.ENOSYS)]),  # its flags are in memory; libraries then use `clone`
-        _if_number(_CLONE[column], [_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), _refusal(errno.EPERM), _allowed()]),
-        _if_number(_PRLIMIT[column], [_argument(0), (_EQUAL, 1, 0, 0), _refusal(errno.EPERM), _allowed()]),
-        _if_number(_IOCTL[column], _if_argument(1, _TERMINAL_INPUT, _refusal(errno.EPERM), _allowed())),
-        _if_number(_SOCKET[column], _if_argument(0, _INTERNET if network else (), _allowed(), _refusal(errno.EPERM))),
+        _if_number(_CLONE[column], [_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), _refusal(errno.EPERM), _ALLOWED]),
+        _if_number(_PRLIMIT[column], [_argument(0), (_EQUAL, 1, 0, 0), _refusal(errno.EPERM), _ALLOWED]),
+        _if_number(_IOCTL[column], _if_argument(1, _TERMINAL_INPUT, _refusal(errno.EPERM), _ALLOWED)),
+        _if_number(_SOCKET[column], _if_argument(0, _INTERNET if network else (), _ALLOWED, _refusal(errno.EPERM))),
         [] if truncate else _if_number(_TRUNCATE[column], [_refusal(errno.EPERM)]),
     ]
     # Calls of another machine's numbers (32-bit programs) end the process.
     head = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, ARCHES[machine]), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
     head += [(_AT_LEAST, 0, 1, _X32), _refusal(errno.ENOSYS)]
-    program = [*head, *(step for block in blocks for step in block), _allowed()]
+    program = [*head, *(step for block in blocks for step in block), _ALLOWED]
     return b"".join(struct.pack("=HBBI", *step) for step in program)
 
 
 _Step = tuple[int, int, int, int]
 """A `struct sock_filter`: the code, how many steps to skip if it is true and if not, and a value."""
+_ALLOWED: _Step = (_RETURN, 0, 0, _ALLOW)
 
 
 def _if_number(number: int, then: list[_Step]) -> list[_Step]:
@@ -119,7 +120,3 @@ def _argument(index: int) -> _Step:
 
 def _refusal(error: int) -> _Step:
     return (_RETURN, 0, 0, _ERRNO | error)
-
-
-def _allowed() -> _Step:
-    return (_RETURN, 0, 0, _ALLOW)

@@ -66,7 +66,10 @@ DAMAGE = (sqlite3.DatabaseError, sqlite3.InterfaceError, zlib.error, UnicodeDeco
 
 
 def open_index(file: Path) -> tuple[sqlite3.Connection, str]:
-    """Return a connection to the index in `file` and, if it had to be built again, the reason."""
+    """Return a connection to the index in `file` and, if it had to be built again, the reason.
+
+    Raises `StoreError` if the file can't be used.
+    """
     try:
         folder = paths.private_dir(file.parent)
         with lock_folder(folder):
@@ -76,7 +79,10 @@ def open_index(file: Path) -> tuple[sqlite3.Connection, str]:
 
 
 def rebuild_index(file: Path, broken: sqlite3.Connection) -> sqlite3.Connection:
-    """Replace the damaged index in `file`, which is open as `broken`, by one that knows only the sources."""
+    """Replace the damaged index in `file`, which is open as `broken`, by one that knows only the sources.
+
+    Raises `StoreError` if the file can't be used.
+    """
     try:
         seen = _identity(file)
         sources = _sources(broken)

@@ -102,8 +102,10 @@ def known_file(db: sqlite3.Connection, path: str) -> KnownFile | None:
 
 
 def write_content(db: sqlite3.Connection, content: Content, sources: Iterable[int]) -> str:
-    """Make `content` what the index has of its file, a member of `sources`; return "added", "changed" or "same"."""
-    # Nothing is done for a file that another process has removed meanwhile, or whose sources it has removed.
+    """Make `content` what the index has of its file, a member of `sources`; return "added", "changed" or "same".
+
+    Nothing is done for a file that another process has removed meanwhile, or whose sources it has removed.
+    """
     known = known_file(db, content.path)
     query = "SELECT id FROM sources WHERE id IN (SELECT value FROM json_each(?))"
     members = db.execute(query, (json.dumps(list(sources)),)).fetchall()

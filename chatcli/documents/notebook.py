@@ -34,9 +34,11 @@ class _Part(NamedTuple):
 
 
 def notebook_passages(path: Path, lines: Sequence[str]) -> list[Passage] | None:
-    """Return the passages of the notebook `path`, whose JSON is `lines`; None if it is not one."""
-    # A passage is whole lines of the file. Several parts of cells in one line are one passage; if the line is too long,
-    # each is the part of the line where it stands.
+    """Return the passages of the notebook `path`, whose JSON is `lines`; None if it is not one.
+
+    A passage is whole lines of the file. Several parts of cells in one line are one passage; if the line is too long,
+    each is the part of the line where it stands.
+    """
     text = "\n".join(lines)
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     found: list[Passage] = []

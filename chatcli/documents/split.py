@@ -53,8 +53,10 @@ class Outline:
     """The lines where sections begin, in order, and the headings around each, its own the last."""
 
     def headings(self, start: int, end: int) -> tuple[str, ...]:
-        """Return the headings around all the lines from `start` up to `end`, which is not one of them."""
-        # Lines before the first heading of all, such as the head of a page, belong to what follows.
+        """Return the headings around all the lines from `start` up to `end`, which is not one of them.
+
+        Lines before the first heading of all, such as the head of a page, belong to what follows.
+        """
         first = max(0, bisect_right(self.sections, start, key=itemgetter(0)) - 1)
         last = bisect_right(self.sections, end - 1, key=itemgetter(0)) - 1
         if last < 0:
@@ -122,8 +124,10 @@ def _trimmed(lines: Sequence[str], start: int, end: int) -> Iterator[tuple[int, 
 
 
 def cut_line(line: str, breaks: Pattern[str] | None = None) -> Iterator[tuple[int, int]]:
-    """Yield the beginning and the end of each part of a `line` that is too long; none begins or ends with a blank."""
-    # It is cut where `breaks` matches, if it does near the end of a part, else after a sentence, a word or a sign.
+    """Yield the beginning and the end of each part of a `line` that is too long; none begins or ends with a blank.
+
+    It is cut where `breaks` matches, if it does near the end of a part, else after a sentence, a word or a sign.
+    """
     start = 0
     while start < len(line):
         end = start + MAX_PASSAGE

@@ -31,8 +31,10 @@ class Instructions:
     """The path of each file that can't be used, and why."""
 
     def text(self, marker: str, limit: int = MAX_BYTES) -> tuple[str, bool]:
-        """Return at most `limit` bytes of the files, fenced by `marker`, and whether that cuts anything off."""
-        # The nearest file counts most: what is cut off is the end of the outermost.
+        """Return at most `limit` bytes of the files, fenced by `marker`, and whether that cuts anything off.
+
+        The nearest file counts most: what is cut off is the end of the outermost.
+        """
         parts: list[tuple[str, str]] = []
         cut = False
         for file in reversed(self.files):

@@ -57,8 +57,10 @@ class PromptContextReader:
         self._ahead: tuple[str, int | None, PromptContext] | None = None
 
     def read(self, question: str, limit: int | None) -> PromptContext:
-        """Return the context of `question`, as the files are now, of a request of at most `limit` tokens."""
-        # What `read_ahead` has read for it is returned first, once.
+        """Return the context of `question`, as the files are now, of a request of at most `limit` tokens.
+
+        What `read_ahead` has read for it is returned first, once.
+        """
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[:2] == (question, limit):
             return ahead[2]

@@ -65,9 +65,11 @@ def plain_letters(text: str) -> str:
 
 
 def index_words(text: str) -> str:
-    """Return `text` as it is indexed: with the parts of each `camelCase` name, and unspaced scripts in pairs."""
-    # Chinese, Japanese and Thai write no spaces, so each pair of neighbouring characters counts as a word. A pair is
-    # the shortest word that people search for; the trigrams of SQLite do not find it.
+    """Return `text` as it is indexed: with the parts of each `camelCase` name, and unspaced scripts in pairs.
+
+    Chinese, Japanese and Thai write no spaces, so each pair of neighbouring characters counts as a word. A pair is the
+    shortest word that people search for; the trigrams of SQLite do not find it.
+    """
     text = _CAMEL.sub(_with_humps, plain_letters(text))
     if text.isascii():
         return text

@@ -10,8 +10,10 @@ _READ_AT_ONCE = 65536
 
 
 def take_streams() -> tuple[int, int]:
-    """Return descriptors for standard input and output; from now on, input is empty and output goes to stderr."""
-    # So nothing that a graph, a library or a child process prints gets between the messages.
+    """Return descriptors for standard input and output; from now on, input is empty and output goes to stderr.
+
+    So nothing that a graph, a library or a child process prints gets between the messages.
+    """
     try:
         reading, writing = os.dup(0), os.dup(1)
     except OSError:

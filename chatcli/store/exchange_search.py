@@ -107,8 +107,10 @@ def rank_exchanges(
 
 
 def as_matches(found: Sequence[FoundExchange], words: str, limit: int) -> list[Match]:
-    """Return the messages of `found` that have some of `words`: of exchanges with all of them, if there are any."""
-    # Else those that have most of them come first.
+    """Return the messages of `found` that have some of `words`: of exchanges with all of them, if there are any.
+
+    Else those that have most of them come first.
+    """
     fewest = min((each.missing for each in found), default=0)
     chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=attrgetter("missing"))
     rows = [(each, role, text) for each in chosen for role, text in each.messages]

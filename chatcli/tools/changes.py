@@ -75,8 +75,10 @@ class Change:
         return "\n".join([f"--- {heads[0]}", f"+++ {heads[1]}", *_hunks(old, new)])
 
     def write(self) -> None:
-        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written."""
-        # An editor is not asked again for the text that it gave: it was planned only a moment ago.
+        """Make the change in one step. Raises `ToolException` if the file has changed since, or can't be written.
+
+        An editor is not asked again for the text that it gave: it was planned only a moment ago.
+        """
         if self.editor is not None and self.after is not None and self.editor.write(self.file, self.after):
             return
         *folders, name = Path(self.path).parts
@@ -323,9 +325,11 @@ def _unfit(status: os.stat_result) -> str:
 
 
 def reverts(root: Path, records: Sequence[object], more: Sequence[Path] = ()) -> tuple[list[Change], list[str]]:
-    """Return the changes that take back those of `records`, the newest first, and the files that can't be restored."""
-    # A record comes from a thread, and so perhaps from somebody else: what it says is checked as a model's call is, and
-    # shown to the user before anything is written. A file that has changed since stays.
+    """Return the changes that take back those of `records`, the newest first, and the files that can't be restored.
+
+    A record comes from a thread, and so perhaps from somebody else: what it says is checked as a model's call is, and
+    shown to the user before anything is written. A file that has changed since stays.
+    """
     folders = [root.resolve(), *more]
     changes: dict[str, Change] = {}
     stays: dict[str, None] = {}

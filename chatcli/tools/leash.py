@@ -49,9 +49,11 @@ def leashed(command: Sequence[str], *, by_kernel: bool = sys.platform == "linux"
 
 
 def missed_interrupt(group: int) -> list[int]:
-    """Return the processes of a group that still run though it was interrupted, and neither catch nor ignore that."""
-    # An interrupt is lost if it comes between the fork of a shell, which catches it, and the exec of the command. Empty
-    # on systems without /proc.
+    """Return the processes of a group that still run though it was interrupted, and neither catch nor ignore that.
+
+    An interrupt is lost if it comes between the fork of a shell, which catches it, and the exec of the command.
+    Empty on systems without /proc.
+    """
     missed = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

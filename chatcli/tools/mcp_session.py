@@ -78,8 +78,10 @@ class McpSession:
         self.problem = self._connection.problem
 
     async def refresh(self) -> bool:
-        """Read the tools again if the server has said that they changed; return whether they were read."""
-        # The older ones stay where that fails.
+        """Read the tools again if the server has said that they changed; return whether they were read.
+
+        The older ones stay where that fails.
+        """
         if self.problem or not self._connection.tools_changed:
             return False
         self._connection.tools_changed = False

@@ -60,11 +60,13 @@ on macOS, `arch`. Users who want such a rule can write it.
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return the part of this process's environment that a shell or an MCP server gets."""
-    # It is a list of harmless names, since the names of keys can't be listed. Variables that lead to other programs are
-    # left out: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS and
-    # XDG_RUNTIME_DIR ask the keyring for every password, by DISPLAY and WAYLAND_DISPLAY read the clipboard. BASH_ENV
-    # and exported shell functions would run code before the command does.
+    """Return the part of this process's environment that a shell or an MCP server gets.
+
+    It is a list of harmless names, since the names of keys can't be listed. Variables that lead to other programs are
+    left out: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS
+    and XDG_RUNTIME_DIR ask the keyring for every password, by DISPLAY and WAYLAND_DISPLAY read the clipboard. BASH_ENV
+    and exported shell functions would run code before the command does.
+    """
     return {
         name: value
         for name, value in os.environ.items()

@@ -96,8 +96,10 @@ class Rules:
         return self.access(tool, arguments, more) is not None
 
     def access(self, tool: Tool, arguments: Arguments, more: Iterable[str] = ()) -> Access | None:
-        """Return how far a call of `tool` may reach without approval, None if it needs approval."""
-        # A change of a file needs none only where nothing does, or no harmless call: a rule can't say what is written.
+        """Return how far a call of `tool` may reach without approval, None if it needs approval.
+
+        A change of a file needs none only where nothing does, or all harmless calls: a rule can't say what is written.
+        """
         asked = asked_access(tool, arguments)
         if tool.always_asks or self.refuses(tool):
             return None

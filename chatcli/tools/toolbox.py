@@ -178,8 +178,10 @@ class Toolbox:
         self._plans.clear()
 
     def plan(self, tool: Tool, arguments: Arguments) -> Change:
-        """Return the change of a file that a call of `tool` stands for; see `changes.plan`."""
-        # It is the same one until the user replies, so that an editor is not asked for the file again.
+        """Return the change of a file that a call of `tool` stands for; see `changes.plan`.
+
+        It is the same one until the user replies, so that an editor is not asked for the file again.
+        """
         key = _fingerprint({"name": tool.name, "args": arguments})
         if key not in self._plans:
             self._plans[key] = plan(tool, arguments)

@@ -214,8 +214,10 @@ class Asker:
 
 
 def words_decide(request: ApprovalRequested, text: str) -> Any:
-    """Return the decisions on the calls of `request` that the whole of `text` is the word for; None for none."""
-    # A question may begin with the same word, so only the word alone counts.
+    """Return the decisions on the calls of `request` that the whole of `text` is the word for; None for none.
+
+    A question may begin with the same word, so only the word alone counts.
+    """
     word = text.strip().lower()
     for kind, words in _DECISIONS.items():
         if word in words:

@@ -15,8 +15,10 @@ from chatcli.tools.workspace import Workspace
 
 
 def read_prompt(blocks: Any, settings: Settings, workspace: Workspace) -> tuple[str, list[Attachment], list[str]]:
-    """Return the text of the prompt `blocks`, its attachments, and a line for each link that could not be followed."""
-    # What is linked is named in the text where it stands. This blocks: call it in a thread.
+    """Return the text of the prompt `blocks`, its attachments, and a line for each link that could not be followed.
+
+    What is linked is named in the text where it stands. This blocks: call it in a thread.
+    """
     if not isinstance(blocks, Sequence) or isinstance(blocks, str):
         raise invalid("prompt must be a list of content blocks")
     texts: list[str] = []

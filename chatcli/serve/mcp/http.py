@@ -57,9 +57,11 @@ async def _refuse(send: Send, status: int, reason: bytes, *headers: tuple[bytes,
 
 
 async def serve_http(server: ChatServer, port: int, token: str, *, shows_token: bool) -> bool:
-    """Serve clients on the loopback port `port`, any free one for 0, until a signal ends it; return True."""
-    # Only this machine can connect, and only with the `token`; a page in a browser can't, since the names of the host
-    # and of the origin are checked.
+    """Serve clients on the loopback port `port`, any free one for 0, until a signal ends it; return True.
+
+    Only this machine can connect, and only with the `token`; a page in a browser can't, since the names of the host and
+    of the origin are checked.
+    """
     try:
         listening = socket.create_server((HOST, port))
     except OSError as error:

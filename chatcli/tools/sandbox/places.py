@@ -54,9 +54,11 @@ def readable(kept: frozenset[str]) -> Iterator[str]:
 
 
 def secrets_in(folder: Path) -> list[str]:
-    """Return the files in `folder` whose names say that they hold secrets; deeper, only hidden ones like `.env`."""
-    # Programs and tests need what is called `server.pem` or `credentials.py` there. The folders nearest to the top are
-    # looked through, up to `_MOST_SEEN` names: more would take too long for the start of a command.
+    """Return the files in `folder` whose names say that they hold secrets; below its top, only hidden ones like `.env`.
+
+    Programs and tests need what is called `server.pem` or `credentials.py` there. The folders nearest to the top are
+    looked through, up to `_MOST_SEEN` names: more would take too long for the start of a command.
+    """
     found, pending, seen = [], deque([str(folder)]), 0
     while pending and seen < _MOST_SEEN:
         at = pending.popleft()

@@ -8,6 +8,7 @@ from typing import Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants, note_endpoint
+from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import LocalEngine, SessionRequest
@@ -15,6 +16,7 @@ from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.memory.prompt_context import PromptContextReader
 from chatcli.models.build import build_model
 from chatcli.models.model import Model
@@ -106,20 +108,23 @@ class ChatEngine(LocalEngine):
         rules = (values or {}).get("allowed")
         setup = opening_setup(settings, stored, first=request.is_first_thread)
         name = self._name(setup, stored, request)
+        turn = TurnContext(
+            await self.model(name, setup.temperature),
+            settings.context_tokens,
+            auto_compact=settings.auto_compact,
+            schema=self._schema,
+            timeout=settings.timeout or ANSWER_SECONDS,
+            toolbox=self.toolbox,
+            grants=self._granted(thread_id, rules),
+            knowledge=self._knowledge,
+        )
         return ChatSession(
             self._graph,
             self.threads,
             thread_id,
-            await self.model(name, setup.temperature),
+            turn,
             setup=setup,
             stored=stored or Setup(),
-            context_tokens=settings.context_tokens,
-            auto_compact=settings.auto_compact,
-            schema=self._schema,
-            timeout=settings.timeout,
-            toolbox=self.toolbox,
-            grants=self._granted(thread_id, rules),
-            knowledge=self._knowledge,
             foreign_rules=bool(rules),
         )
 

@@ -56,7 +56,9 @@ def review_calls(
     if steps == toolbox.max_steps + 1:
         notice(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
     elif steps > toolbox.max_steps + 1:
-        return ChatState(messages=[_without_calls(answer)])
+        metadata, usage = answer.response_metadata, answer.usage_metadata
+        without_calls = AIMessage(str(answer.text), id=answer.id, response_metadata=metadata, usage_metadata=usage)
+        return ChatState(messages=[without_calls])
     for call in calls:
         tool = tools.get(call["name"])
         reason = _impossible(call, answer, tool, steps, toolbox.max_steps)
@@ -100,15 +102,6 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
             request, problem = await asyncio.to_thread(_request, calls, tools, turn.toolbox), ""
             continue
         return _apply(state, calls, decisions, request, edited, turn)
-
-
-def _without_calls(answer: AIMessage) -> AIMessage:
-    return AIMessage(
-        str(answer.text),
-        id=answer.id,
-        response_metadata=answer.response_metadata,
-        usage_metadata=answer.usage_metadata,
-    )
 
 
 def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int, limit: int) -> str:

@@ -78,17 +78,10 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True
-    answer = _with_request(name_calls(_with_citations(answer, state), state["messages"]), turn, known)
+    answer = _with_notes(name_calls(answer, state["messages"]), state, turn, known)
     # In a thread: what a call would change is read, perhaps from an editor.
     reviewed = await asyncio.to_thread(review_calls, answer, state, turn, offer.tools, notify(runtime))
     return {**update, **reviewed}
-
-
-def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
-    cited = cited_metadata(str(answer.text), state)
-    if not cited:
-        return answer
-    return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **cited}})
 
 
 async def with_known(state: ChatState, turn: TurnContext, *, ahead: bool = False) -> tuple[TurnContext, PromptContext]:
@@ -115,11 +108,11 @@ def rules_tokens(known: PromptContext, turn: TurnContext) -> int:
     return turn.counter.count([SystemMessage(known.rules)]) if known.rules else 0
 
 
-def _with_request(answer: AIMessage, turn: TurnContext, known: PromptContext) -> AIMessage:
-    """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it."""
-    # The note names the files of a project's instructions, with their digests.
-    noted = note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)
-    if known.rules:
+def _with_notes(answer: AIMessage, state: ChatState, turn: TurnContext, known: PromptContext) -> AIMessage:
+    """Return `answer` with a note of what it cites, who was asked, and what was used on the way: its price."""
+    noted = cited_metadata(str(answer.text), state)
+    noted |= note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)
+    if known.rules:  # the files of a project's instructions, with their digests
         noted[INSTRUCTIONS] = known.sources
     turn.spent.clear()
     return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **noted}})

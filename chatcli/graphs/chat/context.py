@@ -12,12 +12,10 @@ from langchain_core.messages import (
     merge_message_runs,
     trim_messages,
 )
-from langchain_core.runnables import RunnableConfig
-from langgraph.constants import TAG_NOSTREAM
 
 from chatcli.errors import ContextError, RefusedError, UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
-from chatcli.graphs.chat.receive import receive, refuse_unfinished
+from chatcli.graphs.chat.receive import receive_aside, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.memory.prompt_context import PromptContext
 from chatcli.message import Citation
@@ -25,7 +23,6 @@ from chatcli.models.errors import translate
 from chatcli.roles import fill_template
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
-from chatcli.store.usage import Tokens, read_tokens
 
 KEPT_TURNS = 2
 """The number of newest turns that are never summarised."""
@@ -91,7 +88,9 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     # provider that refused a context within it. `reserved` tokens are sent besides: the tools. Raises ContextError if
     # the newest question alone is larger; nothing has been sent then.
     if turn.model.keeps_conversation:
-        return _newest_question(state, turn)
+        # The last question alone, without a size: nobody knows how much the server adds to it.
+        questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
+        return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [], [])
     limit = request_limit(turn, reserved)
     budget = _smallest(_budget(turn, limit), tighter)
     summed_up, opened = open_messages(state)
@@ -108,12 +107,6 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     sent = adapt_messages([*head, *kept], turn.model)
     dropped = messages[: len(messages) - len(kept)]
     return FittedContext(sent, turn.counter.count(sent), budget, dropped, opened[:start], summed_up)
-
-
-def _newest_question(state: ChatState, turn: TurnContext) -> FittedContext:
-    """Return the last question alone, without a size: nobody knows how much the server adds to it."""
-    questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
-    return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [], [])
 
 
 def open_messages(state: ChatState) -> tuple[list[BaseMessage], list[BaseMessage]]:
@@ -272,12 +265,8 @@ async def summarise(messages: Sequence[BaseMessage], turn: TurnContext, summary:
 async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:
     before = f"Summary of what came before:\n{summary}\n\n" if summary else ""
     request = [SystemMessage(INSTRUCTIONS), HumanMessage(f"{before}{piece}")]
-    # Without this tag, LangGraph would stream the summary as the answer.
-    config = RunnableConfig(tags=[TAG_NOSTREAM])
     try:
-        # Streamed, since some servers can't do otherwise, and retried like every question.
-        answer = await receive(lambda: turn.model.client.astream(request, config), turn.model, seconds=turn.timeout)
-        turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
+        answer = await receive_aside(request, turn, seconds=turn.timeout)
         refuse_unfinished(answer, turn.model)
     except Exception as error:
         raise translate(error, turn.model.endpoint) from error

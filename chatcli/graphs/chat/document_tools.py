@@ -69,7 +69,7 @@ def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFo
         """
         read = await asyncio.to_thread(_read, path, turn.documents)
         rest = [each for each in read if (each.page or page) >= page and (each.end_line or start_line) >= start_line]
-        chosen = _beginning(rest)
+        chosen = beginning(rest, MAX_READ)
         if not chosen:
             raise ToolException(f"{one_line(path, MAX_SHOWN)} has nothing there")
         more = "" if len(chosen) == len(rest) else f"\n[more follows, from {_begin(rest[len(chosen)])} on]"
@@ -118,10 +118,9 @@ def _read(path: str, sources: Sequence[str]) -> list[Passage]:
         return index.passages(wanted)
 
 
-def _beginning(passages: Sequence[Passage]) -> list[Passage]:
-    """Return the first of `passages`, as many as one call returns."""
+def beginning(passages: Sequence[Passage], room: int) -> list[Passage]:
+    """Return the first of `passages`, as many as `room` characters hold, but at least one."""
     chosen: list[Passage] = []
-    room = MAX_READ
     for passage in passages:
         room -= len(passage.plain or passage.text)
         if room < 0 and chosen:

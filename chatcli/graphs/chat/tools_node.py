@@ -9,10 +9,8 @@ from itertools import count
 from typing import Any, NotRequired, TypedDict
 
 from langchain_core.messages import BaseMessage, ToolCall, ToolMessage
-from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import ToolException
 from langgraph.config import get_config
-from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END
 from langgraph.runtime import Runtime
@@ -27,13 +25,12 @@ from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS, is_document_tool
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.passages import numbers_of
-from chatcli.graphs.chat.receive import receive
+from chatcli.graphs.chat.receive import receive_aside
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.models.errors import translate
 from chatcli.models.model import Model
 from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
-from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text import format_size, one_line
 from chatcli.tools.changes import CHANGES
 from chatcli.tools.questions import Question, Sampled
@@ -159,14 +156,10 @@ async def _put_question(question: Question, turn: TurnContext) -> None:
 
 async def _sample(prompt: Sequence[BaseMessage], turn: TurnContext) -> Sampled | str:
     """Return the model's answer to a server's `prompt`, or why there is none."""
-    # Without this tag, LangGraph would stream it as the answer.
-    config = RunnableConfig(tags=[TAG_NOSTREAM])
-    messages = adapt_messages(prompt, turn.model)
     try:
-        answer = await receive(lambda: turn.model.client.astream(messages, config), turn.model, seconds=turn.timeout)
+        answer = await receive_aside(adapt_messages(prompt, turn.model), turn, seconds=turn.timeout)
     except Exception as error:  # noqa: BLE001 - the server gets any failure, and the call goes on
         return translate(error, turn.model.endpoint).message
-    turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
     return Sampled(str(answer.text), str(turn.model.name))
 
 

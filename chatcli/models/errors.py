@@ -74,6 +74,8 @@ _MODEL_WORDS = ("model", "deployment")
 _UNKNOWN_PATH_WORDS = ("Unexpected endpoint",)
 """In errors of servers that send no status for an unknown path: LM Studio."""
 _PATH = re.compile(r"(?<!\w)(?:https?:)?/[^\s\"'<>()]+")
+_PAGE = re.compile(r"<(?:!doctype|html)\b", re.IGNORECASE)
+"""What a web page has, which may contain any words."""
 
 
 class BrokenAnswerError(Exception):
@@ -175,7 +177,8 @@ def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...
 
 def _temporary_failure(error: Exception, where: str, name: str, status: int | None) -> NetworkError | None:
     """Return the failure if the same request may succeed later, else None."""
-    cause = _transport_cause(error)
+    causes = [*sdk_errors.chain(error)][1:]
+    cause = causes[-1] if causes else None  # the error of the socket or the resolver, which the SDK wraps
     if (
         isinstance(error, _TIMEOUT)
         or isinstance(cause, _TIMEOUT)
@@ -230,7 +233,7 @@ def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None
         return None
     if not (status in (404, 405) or any(words in text for words in _UNKNOWN_PATH_WORDS)):
         return None
-    if not _is_page(text) and _names_model(_PATH.sub("", text), endpoint.name.model):
+    if not _PAGE.search(text) and _names_model(_PATH.sub("", text), endpoint.name.model):
         return None
     path = sdk_errors.asked_path(error) or COMPLETIONS
     return UsageError(
@@ -288,11 +291,6 @@ def base_url_hint(endpoint: Endpoint) -> str:
     return "Check the base URL."
 
 
-def _is_page(text: str) -> bool:
-    """Return whether `text` has a web page, which may contain any words."""
-    return re.search(r"<(?:!doctype|html)\b", text, re.IGNORECASE) is not None
-
-
 def _names_model(text: str, model: str) -> bool:
     lower = text.lower()
     return any(word in lower for word in _MODEL_WORDS) or (len(model) > 1 and model.lower() in lower)
@@ -338,11 +336,3 @@ def _contains(error: Exception, words: tuple[str, ...]) -> bool:
 def _reason(error: Exception) -> str:
     body = sdk_errors.body(error)
     return one_line(str(body.get("message") or getattr(error, "message", "") or error))
-
-
-def _transport_cause(error: BaseException) -> BaseException | None:
-    """Return the deepest cause: the error of the socket or the resolver, which the SDK wraps."""
-    cause = error.__cause__ or error.__context__
-    while cause is not None and (deeper := cause.__cause__ or cause.__context__) is not None:
-        cause = deeper
-    return cause

@@ -258,10 +258,15 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     except Exception as error:
         # Some clients (IBM's) log in when they are made, and can fail as a request does.
         raise translate(error, endpoint) from error
+    if name.provider == OLLAMA:
+        limits = _ollama_limits(name, client, settings)
+    else:  # by langchain's table of models, else by the price list; the window may be unknown
+        window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
+        limits = Limits.of_window(window, settings.max_tokens)
     return Model(
         name,
         client,
-        _limits(name, client, settings),
+        limits,
         address=endpoint.address,
         key=endpoint.key,
         custom_server=credentials.base_url is not None,
@@ -323,11 +328,3 @@ def _options(provider: Provider, credentials: Access, settings: Settings) -> dic
         name: os.environ[variable] for name, variable in provider.from_environment.items() if os.environ.get(variable)
     }
     return {**named, **given, **provider.arguments, **provider.no_retries}
-
-
-def _limits(name: ModelName, client: BaseChatModel, settings: Settings) -> Limits:
-    """Return the limits by langchain's table of models, else by the price list; the window may be unknown."""
-    if name.provider == OLLAMA:
-        return _ollama_limits(name, client, settings)
-    window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
-    return Limits.of_window(window, settings.max_tokens)

@@ -123,21 +123,17 @@ class FlowModel(StreamedModel):
             httpx2.AsyncClient(timeout=timeout, headers=self.server.headers, event_hooks=async_hooks()) as client,
             client.stream("POST", url, params={"stream": "true"}, json=body) as reply,
         ):
-            await self._check(reply)
+            try:
+                reply.raise_for_status()
+            except httpx2.HTTPStatusError as error:  # as the cause it has the status, which decides whether to retry
+                await reply.aread()
+                raise self.server.failure(reply, f"the flow {self.flow}") from error
             async for line in _lines(reply):
                 try:
                     event = read_json(line)
                     yield event["event"], event["data"]
                 except (ValueError, KeyError, TypeError):
                     raise self.server.not_langflow() from None
-
-    async def _check(self, reply: httpx2.Response) -> None:
-        """Raise the error of a `reply` without success; its cause has the status, which decides whether to retry."""
-        try:
-            reply.raise_for_status()
-        except httpx2.HTTPStatusError as error:
-            await reply.aread()
-            raise self.server.failure(reply, f"the flow {self.flow}") from error
 
 
 class _Answer:

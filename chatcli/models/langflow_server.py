@@ -94,8 +94,12 @@ class LangflowServer:
         try:
             address = f"{self.url}/api/v1/flows/{what}"
             reply = request("GET", address, seconds=timeout, params=options, headers=self.headers)
+        except httpx2.TimeoutException:
+            message = f"Langflow at {self.shown_url} did not answer in time"
+            raise NetworkError(message, remedy="Try again later.") from None
         except httpx2.HTTPError as error:
-            raise self._unreachable(error) from None
+            message = f"Langflow at {self.shown_url} can't be reached: {error}"
+            raise NetworkError(message, remedy="Start it, or check LANGFLOW_URL.") from None
         except httpx2.InvalidURL as error:
             raise RefusedError(f"{self.shown_url} is not a URL: {error}", remedy="Check LANGFLOW_URL.") from None
         if not reply.is_success:
@@ -133,13 +137,6 @@ class LangflowServer:
     def one_line(self, value: object) -> str:
         """Return the text of `value`, an error of the server, in one line and without the key."""
         return one_line(redact(one_line(text_of(value)), [self.key] if self.key else []), MAX_REASON)
-
-    def _unreachable(self, error: httpx2.HTTPError) -> NetworkError:
-        if isinstance(error, httpx2.TimeoutException):
-            return NetworkError(f"Langflow at {self.shown_url} did not answer in time", remedy="Try again later.")
-        return NetworkError(
-            f"Langflow at {self.shown_url} can't be reached: {error}", remedy="Start it, or check LANGFLOW_URL."
-        )
 
 
 def text_of(value: object) -> str:

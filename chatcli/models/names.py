@@ -116,24 +116,17 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_
 
 def _of_provider(provider: str, model: str, local_model: Path | None) -> ModelName:
     if provider == LOCAL:
-        return ModelName(LOCAL, _local(model, local_model))
+        name = model_name(model) if model else _default_local(local_model)  # `model` may end in .gguf
+        own = () if local_model is None else (override_name(local_model),)
+        if model and name not in (*LOCAL_MODELS, *own):
+            find_model(name)  # it is refused if there is none
+        return ModelName(LOCAL, name)
     model = model or PROVIDERS[provider].default_model
     if not model:
         raise UsageError(
             f"{provider} has no default model", remedy=f"Name one: {provider}:MODEL; see `chat models list`."
         )
     return ModelName(provider, model)
-
-
-def _local(model: str, local_model: Path | None) -> str:
-    """Return the name of the local model `model`, which may end in `.gguf`; an empty one means the default."""
-    if not model:
-        return _default_local(local_model)
-    name = model_name(model)
-    own = () if local_model is None else (override_name(local_model),)
-    if name not in (*LOCAL_MODELS, *own):
-        find_model(name)  # it is refused if there is none
-    return name
 
 
 def _default_local(local_model: Path | None) -> str:

@@ -10,12 +10,11 @@ the thread: the app's state has no place for them, and the server copies a threa
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid5
 
 from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import NotFoundError
-from langgraph_sdk.schema import Checkpoint
 
 from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
@@ -315,7 +314,8 @@ def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
     """Return the thread's states, the oldest first; without their values where the server can leave those out."""
     states: list[Row] = []
     while True:
-        before = _before(states[-1]) if states else None
+        # In both forms that servers take: `langgraph dev` takes LangGraph's own.
+        before: Any = {**(place := states[-1]["checkpoint"]), "configurable": dict(place)} if states else None
         select = ["metadata", "checkpoint", "parent_checkpoint"]
         page = client.threads.get_history(uuid, limit=PAGE, before=before, select=select)
         states += [as_row(state) for state in page]
@@ -342,12 +342,6 @@ def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row], emptie
         begins = behind is not None and metadata_of(behind).get("source") == "input"
         turn = 0 if begins and not messages_in(_values(client, state)) else 1  # 0: rewound to the empty beginning
     return Step(here, parent, turn, title, source)
-
-
-def _before(state: Row) -> Checkpoint:
-    """Return the checkpoint of `state` in both forms that servers take; `langgraph dev` takes LangGraph's own."""
-    checkpoint = {**state["checkpoint"], "configurable": dict(state["checkpoint"])}
-    return cast("Checkpoint", checkpoint)
 
 
 def _values(client: SyncLangGraphClient, state: Row) -> Row:

@@ -95,16 +95,17 @@ class Conversation:
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
-        self._warming = asyncio.create_task(self._learn_model())
+
+        async def learn_model() -> None:
+            # Which one the thread to begin on remembers, so that it is shown before the first turn.
+            stored = await (await self.engine.get()).setup(self.thread_id)
+            shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
+            if stored is not None and shown and self.thread_id == self._first_thread:
+                self.model_name = opening_model(self._settings, stored)
+
+        self._warming = asyncio.create_task(learn_model())
         self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._warming.add_done_callback(lambda task: on_end())
-
-    async def _learn_model(self) -> None:
-        """Learn which model the thread to begin on remembers, so that it is shown before the first turn."""
-        stored = await (await self.engine.get()).setup(self.thread_id)
-        shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
-        if stored is not None and shown and self.thread_id == self._first_thread:
-            self.model_name = opening_model(self._settings, stored)
 
     @property
     def has_own_graph(self) -> bool:
@@ -222,7 +223,16 @@ class Conversation:
         """Store `question`, for which no session could be opened; a second interrupt gives it up."""
         if self.branching:
             return
-        self._storing = storing = asyncio.create_task(contained(self._open_and_store(question)))
+
+        async def store() -> None:
+            # The process can't end before these imports have, so waiting for them costs nothing.
+            await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
+            engine = await asyncio.wait_for(self.engine.get(), OPEN_TIMEOUT)
+            request = SessionRequest(self._first, self._chosen_model, self.model_name)
+            await engine.store_unsent_question(self.thread_id, request, question.text, question.attachments)
+            self._remember_documents(self.thread_id)
+
+        self._storing = storing = asyncio.create_task(contained(store()))
         try:
             await asyncio.wait([storing])
         finally:
@@ -231,14 +241,6 @@ class Conversation:
         if not storing.cancelled() and storing.exception() is None:
             self.turns += 1
             self._kept = True
-
-    async def _open_and_store(self, question: Ask) -> None:
-        # The process can't end before these imports have, so waiting for them costs nothing.
-        await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
-        engine = await asyncio.wait_for(self.engine.get(), OPEN_TIMEOUT)
-        request = SessionRequest(self._first, self._chosen_model, self.model_name)
-        await engine.store_unsent_question(self.thread_id, request, question.text, question.attachments)
-        self._remember_documents(self.thread_id)
 
     def interrupt(self) -> None:
         """Stop the running turn, or the opening that it waits for; a second time, give up to store its question."""

@@ -145,15 +145,10 @@ class LocalEngine:
 
 async def import_engine(module: str, *, quiet: bool) -> None:
     """Import the engine in `module`, off the loop's thread so that typing goes on; `quiet` silences library logs."""
-    if quiet:
-        _quiet_library_logs()
+    if quiet:  # chatcli reports the errors behind the libraries' own warnings itself
+        logging.getLogger().addHandler(logging.NullHandler())  # without a handler, logging writes to stderr
+        # A server's chunk has fields of other types than OpenAI's; this does no harm.
+        warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
+        # A provider's client has a flaw that the user can't mend: Gemini's never awaits a coroutine after a 5xx.
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
     await asyncio.to_thread(import_module, f"{__package__}.{module}")
-
-
-def _quiet_library_logs() -> None:
-    """Keep the libraries' own warnings off stderr; chatcli reports the errors behind them itself."""
-    logging.getLogger().addHandler(logging.NullHandler())  # without a handler, logging writes to stderr
-    # A server's chunk has fields of other types than OpenAI's; this does no harm.
-    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
-    # A provider's client has a flaw that the user can't mend: Gemini's never awaits a coroutine after a 5xx.
-    warnings.filterwarnings("ignore", category=RuntimeWarning)

@@ -48,8 +48,8 @@ class TitleWriter:
 
     async def close(self) -> None:
         """Stop it, and wait until its request is closed."""
+        self.stop()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait([self._task])
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from langchain_core.messages import HumanMessage
-from langgraph.types import StateSnapshot
 
 from chatcli.config.values import TypedText
 from chatcli.errors import ChatcliError, UsageError
@@ -16,6 +15,7 @@ from chatcli.events import Event, Notice
 from chatcli.graphs.values import KINDS, GivenValues, GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.models.names import ModelName
 from chatcli.sessions.session import Session
+from chatcli.sessions.state import fields_of
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn
 from chatcli.store.errors import as_failure
@@ -137,7 +137,7 @@ class ValuesSession(Session):
         self._run_context()  # what it refuses is refused first
         asked = await super()._input(question)
         snapshot = await self._thread.snapshot()
-        state = _fields(snapshot)
+        state = fields_of(snapshot.values)
         # The thread's state keeps what it got: a graph may have changed it since, and a reducer would add it again.
         begins = not messages_of(snapshot)
         given = {
@@ -151,10 +151,10 @@ class ValuesSession(Session):
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """Go there; what the state that is left holds as the user set it stays set."""
-        left = _fields(await self._thread.snapshot()) if self.values.input else {}
+        left = fields_of((await self._thread.snapshot()).values) if self.values.input else {}
         await super()._go_to(number, checkpoint_id)
         if left:
-            state = _fields(await self._thread.snapshot())
+            state = fields_of((await self._thread.snapshot()).values)
             self._new_input |= {
                 key for key, value in self.values.input.items() if left.get(key) == value != state.get(key)
             }
@@ -209,9 +209,3 @@ class ValuesSession(Session):
         if missing is not None:
             missing.__cause__ = error
         return missing or self._explain_other(error)
-
-
-def _fields(snapshot: StateSnapshot) -> Mapping[str, Any]:
-    """Return the state's values by key; a state may be an object, or a plain value that has none."""
-    values = snapshot.values
-    return values if isinstance(values, Mapping) else getattr(values, "__dict__", {})

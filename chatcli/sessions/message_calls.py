@@ -71,12 +71,12 @@ def _message(answer: AIMessage) -> AIMessage:
     assert isinstance(message, AIMessage)
     if isinstance(message.content, list):
         # Joining chunks leaves empty texts among the blocks, and Anthropic refuses the message that has one.
-        message.content = [block for block in message.content if block and not _is_empty_text(block)]
+        message.content = [
+            block
+            for block in message.content
+            if block and not (isinstance(block, dict) and block.get("type") == "text" and not block.get("text"))
+        ]
     return message
-
-
-def _is_empty_text(block: str | dict[str, Any]) -> bool:
-    return isinstance(block, dict) and block.get("type") == "text" and not block.get("text")
 
 
 def _object(text: str | None) -> dict[str, Any] | None:

@@ -361,31 +361,19 @@ class AnswerReader:
             yield TodosChanged(todos)
         written = update.get("messages") if isinstance(update, Mapping) else None
         written = written.value if isinstance(written, Overwrite) else written
-        for message in written if isinstance(written, list | tuple) else [written]:
+        for one in written if isinstance(written, list | tuple) else [written]:
+            message = _as_message(one) if isinstance(one, dict | tuple) else one
+            if message is not one and isinstance(message, AIMessage):  # plain data does not come as a message
+                message.id = message.id or f"{node} {len(self._streamed)}"
+                yield from self._read_message(message, node)
             # Of this turn alone: a subgraph returns the whole conversation to its parent.
             if isinstance(message, AIMessage) and message.id in self._streamed:
                 self._hold(message, node)
                 yield from self._read_calls(message)
             elif isinstance(message, ToolMessage) and message.tool_call_id in self._calls:
                 yield from self._read_result(message)
-            elif isinstance(message, dict | tuple):
-                yield from self._read_raw(message, node)
         for message_id in [key for key, streamed in self._streamed.items() if streamed.node == node]:
             yield from self._sequencer.end(message_id)
-
-    def _read_raw(self, message: Any, node: Node) -> Iterator[StreamEvent]:
-        """Read a message that a node wrote as plain data, which does not come as a message."""
-        try:
-            [made] = convert_to_messages([message])
-        except (ValueError, LookupError, TypeError, NotImplementedError):  # no message: other data in the state
-            return
-        if isinstance(made, AIMessage):
-            made.id = made.id or f"{node} {len(self._streamed)}"
-            yield from self._read_message(made, node)
-            self._hold(made, node)
-            yield from self._read_calls(made)
-        elif isinstance(made, ToolMessage) and made.tool_call_id in self._calls:
-            yield from self._read_result(made)
 
     def _hold(self, message: AIMessage, node: Node) -> None:
         """Note that the state of the graph of `node` has `message`."""
@@ -448,6 +436,14 @@ def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequest
         )
         for interrupt in interrupts
     )
+
+
+def _as_message(data: Any) -> Any:
+    """Return the message that `data` is, or else `data` itself: the state has other data too."""
+    try:
+        return convert_to_messages([data])[0]
+    except (ValueError, LookupError, TypeError, NotImplementedError):
+        return data
 
 
 def _in_words(data: object) -> str:

@@ -313,16 +313,13 @@ class GraphThread:
         await self.graph.aupdate_state(config, values, as_node=START)
         # The graph's input drops keys that are none of its own; a node does not.
         is_dropped = plain_state((await self.snapshot()).values) == plain_state(snapshot.values)
-        if is_dropped and (node := await self._node_to_write_as()) is not None:
-            await self.graph.aupdate_state(config, values, as_node=node)
+        if is_dropped:
+            drawn = await self.graph.aget_graph()
+            branching = {edge.source for edge in drawn.edges if edge.conditional}  # these would run
+            nodes = [name for name in drawn.nodes if not name.startswith("__")]
+            if nodes:
+                await self.graph.aupdate_state(config, values, as_node=min(nodes, key=branching.__contains__))
         await self.graph.aupdate_state(config, None, as_node=END)
-
-    async def _node_to_write_as(self) -> str | None:
-        """Return a node that may write any key, if possible one without conditional edges: these would run."""
-        drawn = await self.graph.aget_graph()
-        branching = {edge.source for edge in drawn.edges if edge.conditional}
-        nodes = [name for name in drawn.nodes if not name.startswith("__")]
-        return min(nodes, key=branching.__contains__, default=None)
 
     async def _edit_pending(self, config: RunnableConfig, values: Mapping[str, Any], snapshot: StateSnapshot) -> None:
         with suppress(InvalidUpdateError):  # several nodes ran at the same time

@@ -23,7 +23,7 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
 from chatcli.memory.prompt_context import PromptContext
 from chatcli.models.errors import translate
-from chatcli.sessions.found import citable, cited_metadata
+from chatcli.sessions.found import as_citations, cited_metadata, found_in_turn
 from chatcli.sessions.history import heard_before, newest_turn
 from chatcli.sessions.message_calls import name_calls
 from chatcli.store.usage import note_request
@@ -48,9 +48,10 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     # without the unanswered questions before the newest one, since one of them may have been too large or filtered.
     turn, known = await with_known(state, runtime.context)
     offer = await offered_tools(runtime)
-    found = citable(state)
-    numbers = None if found is None else [each.number for each in found]
-    runtime.stream_writer({"found": found, "memory_used": known.facts})
+    found = found_in_turn(state)
+    numbers = None if found is None else [each["number"] for each in found]
+    citable = None if found is None else as_citations(found)
+    runtime.stream_writer({"found": citable, "memory_used": known.facts})
     _report_known(known, turn, runtime)
     sent = with_passages(state, turn, reserved=offer.tokens)
     fitted, update = await _fit(sent, turn, offer)

@@ -122,13 +122,17 @@ class LazyEngine:
         return engine
 
 
+@dataclass(eq=False)
 class LocalEngine:
-    """The base of the engines whose graph runs in this process, on an open store; `resources` are closed with it."""
+    """The base of the engines whose graph runs in this process, on an open store; the resources are closed with it."""
 
-    def __init__(self, store: "Store", resources: AsyncExitStack) -> None:
-        self.threads: Threads = store.threads
-        self._store = store
-        self._resources = resources
+    _store: "Store"
+    _resources: AsyncExitStack
+
+    @property
+    def threads(self) -> Threads:
+        """The threads of the store."""
+        return self._store.threads
 
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that is stored of the thread `thread_id`."""

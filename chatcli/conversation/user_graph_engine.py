@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, redirect_stdout, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,26 +45,16 @@ if TYPE_CHECKING:
     from chatcli.config.grants import Grants
 
 
+@dataclass(eq=False)
 class GraphEngine(LocalEngine):
     """The user's graph, compiled, and the store of its threads."""
 
-    def __init__(
-        self,
-        graph: AnyPregel,
-        spec: GraphSpec,
-        store: Store,
-        resources: AsyncExitStack,
-        backend: LocalBackend,
-        given: GivenValues,
-        nodes: Collection[str],
-    ) -> None:
-        super().__init__(store, resources)
-        self._graph = graph
-        self._spec = spec
-        self._backend = backend
-        self._given = given
-        self._nodes = nodes
-        self._grants: dict[str, Grants] = {}
+    _graph: AnyPregel
+    _spec: GraphSpec
+    _backend: LocalBackend
+    _given: GivenValues
+    _nodes: Collection[str]
+    _grants: "dict[str, Grants]" = field(default_factory=dict)
 
     @classmethod
     async def open(
@@ -95,9 +85,8 @@ class GraphEngine(LocalEngine):
                 graph = graph.copy(update={"store": SharedMemory(graph.store)})
             graph, store = await _settle_store(graph, store, announce, stored_types(graph, spec))
             kept = resources.pop_all()
-        return cls(
-            graph, spec, store, kept, backend, GivenValues.of_settings(composed.settings), composed.settings.node
-        )
+        given = GivenValues.of_settings(composed.settings)
+        return cls(store, kept, graph, spec, backend, given, composed.settings.node)
 
     async def session(self, thread_id: str, request: SessionRequest) -> Session:
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""

@@ -1,6 +1,6 @@
 """A Langflow flow as a chat model: the server keeps the conversation, so only the newest question is sent."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -101,8 +101,9 @@ class FlowModel(StreamedModel):
         question = next(str(message.text) for message in reversed(messages) if isinstance(message, HumanMessage))
         async with aclosing(self._run(question, answer.session_id)) as events:
             async for event, data in events:
-                for text in filter(None, answer.read(event, data)):
-                    yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                for piece in answer.read(event, data):
+                    if piece.text:
+                        yield ChatGenerationChunk(message=AIMessageChunk(content=piece.text))
                 if event == "end":
                     yield ChatGenerationChunk(message=answer.last_chunk())
                     return
@@ -149,17 +150,17 @@ class _Answer:
         """The text of each message that came in tokens, by the message's ID."""
         self._sequencer = MessageSequencer()
 
-    def read(self, event: str, data: Mapping[str, Any]) -> Iterator[str]:
+    def read(self, event: str, data: Mapping[str, Any]) -> Iterator[TextDelta]:
         """Yield the text that `event` adds to the answer."""
         match event:
             case "token":
                 message_id = str(data.get("id", ""))
                 self._streamed[message_id] = self._streamed.get(message_id, "") + data["chunk"]
-                yield from _texts(self._sequencer.say(message_id, TextDelta(data["chunk"])))
+                yield from self._sequencer.say(message_id, TextDelta(data["chunk"]))
             case "add_message":
                 self._read_message(data)
                 if (data.get("properties") or {}).get("state") == "complete":
-                    yield from _texts(self._sequencer.end(str(data.get("id", ""))))
+                    yield from self._sequencer.end(str(data.get("id", "")))
             case "error":
                 where = f" at {data['sender']}" if data.get("sender") else ""
                 raise RefusedError(f"the flow {self._flow} failed{where}: {self._server.one_line(data)}")
@@ -187,7 +188,7 @@ class _Answer:
             read, written = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
             self._usage = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
-    def _read_end(self, result: Mapping[str, Any]) -> Iterator[str]:
+    def _read_end(self, result: Mapping[str, Any]) -> Iterator[TextDelta]:
         self.session_id = result.get("session_id") or self.session_id
         messages = list(_messages(result))
         if not messages and not self._streamed:
@@ -195,10 +196,10 @@ class _Answer:
                 f"the flow {self._flow} gave no answer: it has no chat output",
                 remedy="Add a Chat Output to the flow in Langflow.",
             )
-        yield from _texts(self._sequencer.end_all())
+        yield from self._sequencer.end_all()
         for number, output in enumerate(self._not_streamed(messages)):
-            yield from _texts(self._sequencer.say(f"end-{number}", TextDelta(output.text)))
-            yield from _texts(self._sequencer.end(f"end-{number}"))
+            yield from self._sequencer.say(f"end-{number}", TextDelta(output.text))
+            yield from self._sequencer.end(f"end-{number}")
         self._sender = next((output.sender for output in reversed(messages) if output.sender), self._sender)
 
     def _not_streamed(self, outputs: Sequence["_Output"]) -> list["_Output"]:
@@ -235,10 +236,6 @@ _IS_SAME: tuple[Callable[[_Output, str, str], bool], ...] = (
     lambda output, message_id, text: output.text.strip() in text,
 )
 """Whether an output is the message of that ID and text, the surest sign first."""
-
-
-def _texts(pieces: Iterable[TextDelta]) -> Iterator[str]:
-    return (piece.text for piece in pieces)
 
 
 def _messages(result: Mapping[str, Any]) -> Iterator[_Output]:

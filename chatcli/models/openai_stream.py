@@ -126,7 +126,6 @@ class DeltaJoiner:
 
 
 def _framed(run: _Run, text: str) -> bytes:
-    """Return the event of `run` with `text` as its text."""
     delta = run.frame["choices"][0]["delta"]
     delta[run.key] = text
     event = b"data: " + json.dumps(run.frame).encode()

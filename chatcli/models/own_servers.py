@@ -115,7 +115,6 @@ def _window_parameter(line: str) -> int | None:
 
 
 def _loaded_window(url: str, model: str, key: Secret | None, seconds: float) -> int | None:
-    """Return the window that `model` is loaded with; None if it is not loaded."""
     names = (model, f"{model}:latest")
     with suppress(*FAILURES):
         for entry in _ask(f"{url}/api/ps", seconds, key)["models"]:

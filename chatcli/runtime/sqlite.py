@@ -78,7 +78,13 @@ def connect(
         check_same_thread=check_same_thread,
     )
     try:
-        _defend(connection)
+        # Off with what nothing here needs and what a crafted file could use.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA mmap_size = 0")
+        if sys.version_info >= (3, 12):
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
         if steps is not None:
             left = iter(range(steps // _STEPS_AT_ONCE))
             connection.set_progress_handler(lambda: next(left, None) is None, _STEPS_AT_ONCE)
@@ -179,16 +185,6 @@ def _status(name: str) -> os.stat_result | None:
         return None
     except OSError as error:
         raise StoreError(f"the database can't be used: {error.strerror}: {name}") from error
-
-
-def _defend(connection: sqlite3.Connection) -> None:
-    """Switch off what nothing here needs and what a crafted file could use."""
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    connection.execute("PRAGMA mmap_size = 0")
-    if sys.version_info >= (3, 12):
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
 
 
 def check_schema(connection: sqlite3.Connection, file: Path, known: str) -> None:

@@ -182,7 +182,6 @@ class ChatSession(Session):
         return await asyncio.to_thread(reverts, workspace.root, records, workspace.more) if records else ([], [])
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
-        """Go there, and read the setup of that state."""
         self._stored = None
         await super()._go_to(number, checkpoint_id)
         self._stored = await read_setup(self._graph, self.thread_id)  # an older state may have another one

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -47,17 +47,12 @@ def message_from_json(data: Mapping[str, Any]) -> BaseMessage:
 
 def messages_from_json(values: Mapping[str, Any]) -> list[BaseMessage]:
     """Return the messages of the state `values`; anything else in it is left out."""
-    messages = values.get("messages")
-    return list(_messages_of(messages)) if isinstance(messages, list) else []
-
-
-def _messages_of(messages: Iterable[object]) -> Iterable[BaseMessage]:
-    for data in messages:
-        try:
+    messages, found = values.get("messages"), []
+    for data in messages if isinstance(messages, list) else ():
+        with suppress(ValueError):
             if isinstance(data, Mapping):
-                yield message_from_json(data)
-        except ValueError:
-            continue
+                found.append(message_from_json(data))
+    return found
 
 
 class ServerGraph(RemoteGraph):

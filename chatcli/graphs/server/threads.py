@@ -219,7 +219,6 @@ class ServerThreads:
 
     @contextmanager
     def _thread(self, thread_id: str) -> Iterator[tuple[SyncLangGraphClient, Row | None]]:
-        """Yield the client, and the thread, None when there is no such thread."""
         with self._client() as client:
             yield client, _find(client, thread_id)
 
@@ -235,7 +234,6 @@ class ServerThreads:
 
 
 def _find(client: SyncLangGraphClient, thread_id: str) -> Row | None:
-    """Return the thread, None when there is no such thread."""
     try:
         return as_row(client.threads.get(_as_uuid(thread_id)))
     except NotFoundError:

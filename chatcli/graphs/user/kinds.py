@@ -43,7 +43,9 @@ def kind_of(found: object, name: str) -> Kind:
     if _is_a(found, "langchain_core.runnables", "Runnable"):
         return Kind.RUNNABLE
     if inspect.isclass(found) or not callable(found):
-        what = f"the class {found.__name__}" if inspect.isclass(found) else _with_article(type(found).__name__)
+        kind = type(found).__name__
+        article = "an" if kind[:1].lower() in "aeiou" else "a"
+        what = f"the class {found.__name__}" if inspect.isclass(found) else f"{article} {kind}"
         raise NotAGraphError(f"{name} is {what}, not a graph", remedy=f"Give {WANTED}.")
     try:
         parameters = [*inspect.signature(found).parameters.values()]
@@ -87,7 +89,8 @@ def _answers(parameters: list[Parameter], needed: list[Parameter], hints: Mappin
     # An optional text may be anything: the name of a model, say.
     if first.name not in _MESSAGE[: None if needed else 1] and (not needed or hints.get(first.name) is not str):
         return False
-    return all(one.name == "history" or _is_list(hints.get(one.name)) for one in others)
+    kinds = {one.name: hints.get(one.name) for one in others}
+    return all(name == "history" or (get_origin(kind) or kind) in (list, Sequence) for name, kind in kinds.items())
 
 
 def _makes(needed: list[Parameter], hints: Mapping[str, Any]) -> bool:
@@ -101,10 +104,6 @@ def _makes(needed: list[Parameter], hints: Mapping[str, Any]) -> bool:
 def _of_run(parameter: Parameter, hints: Mapping[str, Any]) -> bool:
     kind = str(getattr(hints.get(parameter.name), "__name__", hints.get(parameter.name, "")))
     return parameter.name in _RUN or kind.endswith(("RunnableConfig", "Runtime"))
-
-
-def _is_list(kind: Any) -> bool:
-    return (get_origin(kind) or kind) in (list, Sequence)
 
 
 def _is_needed(parameter: Parameter) -> bool:
@@ -129,7 +128,3 @@ def _listed(parameters: list[Parameter]) -> str:
     """Return the names of `parameters`, with the `*` before those that are keyword-only: that may be what is wrong."""
     bare = [one.replace(annotation=Parameter.empty, default=Parameter.empty) for one in parameters]
     return str(inspect.Signature(bare))[1:-1]
-
-
-def _with_article(word: str) -> str:
-    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"

@@ -140,13 +140,9 @@ def _model_failure(error: BaseException, owner: str) -> ChatcliError | None:
     while seen is not None:
         if (failure := translate_foreign(seen, owner)) is not None:
             return failure
-        seen = None if _is_raised_by_user(seen) else seen.__cause__
+        frames = traceback.extract_tb(seen.__traceback__)
+        seen = None if frames and not is_in_library(frames[-1].filename) else seen.__cause__  # the user's own is final
     return None
-
-
-def _is_raised_by_user(error: BaseException) -> bool:
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and not is_in_library(frames[-1].filename)
 
 
 def _install(error: BaseException, spec: GraphSpec) -> str:
@@ -194,7 +190,6 @@ def is_in_library(file: str) -> bool:
 
 
 def _redact(text: str) -> str:
-    """Return `text` without the keys, tokens and passwords in the environment."""
     return redact(text, secrets_of(os.environ))
 
 

@@ -310,7 +310,6 @@ def _of_entrypoint(graph: AnyPregel, name: str, values: GraphValues) -> GraphSha
 
 
 def _entrypoint_function(graph: AnyPregel) -> Any:
-    """Return the function of a functional entrypoint, None if it can't be found."""
     for node in graph.nodes.values():
         bound = getattr(node, "bound", None)
         function = getattr(bound, "func", None) or getattr(bound, "afunc", None)

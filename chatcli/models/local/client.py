@@ -324,7 +324,13 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
 
     async def _send(self, request: httpx.Request, body: bytes) -> httpx.Response:
         endpoint = await self._server.ensure()
-        return await self._inner.handle_async_request(_readdress(request, body, endpoint))
+        server = httpx.URL(endpoint.base_url)
+        headers = request.headers.copy()
+        headers["Host"] = server.netloc.decode("ascii")
+        headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        url = request.url.copy_with(scheme=server.scheme, host=server.host, port=server.port)
+        sent = httpx.Request(request.method, url, headers=headers, content=body, extensions=request.extensions)
+        return await self._inner.handle_async_request(sent)
 
     async def aclose(self) -> None:
         """Close the connections, and announce that this process no longer needs the server."""
@@ -335,7 +341,6 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
 def _start_if_none(
     runtime: Runtime, model: Path, weights: Weights, idle_seconds: float
 ) -> subprocess.Popen[bytes] | None:
-    """Start a server and return its process; return None if one is running."""
     lock = FileLock(runtime.server_lock)
     try:
         if not lock.try_take():
@@ -378,13 +383,3 @@ def _no_server(runtime: Runtime) -> InternalError:
         f"The local model's server did not answer within {_START_SECONDS:.0f} seconds",
         remedy=f"See its log, {runtime.log_file}, and try again.",
     )
-
-
-def _readdress(request: httpx.Request, body: bytes, endpoint: Endpoint) -> httpx.Request:
-    """Return `request` with `body`, addressed to `endpoint`."""
-    server = httpx.URL(endpoint.base_url)
-    headers = request.headers.copy()
-    headers["Host"] = server.netloc.decode("ascii")
-    headers["Authorization"] = f"Bearer {endpoint.api_key}"
-    url = request.url.copy_with(scheme=server.scheme, host=server.host, port=server.port)
-    return httpx.Request(request.method, url, headers=headers, content=body, extensions=request.extensions)

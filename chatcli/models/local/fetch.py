@@ -161,7 +161,6 @@ def require_override(path: Path, weights: Weights) -> None:
 
 
 def _require_unchanged(weights: Weights) -> Path:
-    """Return the user's own file of `weights`."""
     if not is_unchanged(weights):
         raise UsageError(
             f"{weights.own_path} is gone, or has changed since local:{weights.name} was pulled",
@@ -267,7 +266,6 @@ def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier
 
 
 def _storage_error(error: OSError, transfer: Transfer) -> StoreError:
-    """Return the error for a disk that can't be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         needed = transfer.weights.size
         # A full disk stops every program and loses conversations; these bytes can be fetched again.

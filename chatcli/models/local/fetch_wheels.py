@@ -121,7 +121,6 @@ def _folder_size(folder: Path) -> int:
 
 
 def _explain(log: Path, *, arrived: bool) -> Exception:
-    """Return the error for the failure that pip wrote into `log`."""
     text = log.read_text(errors="replace")
     if os.strerror(errno.ENOSPC) in text:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

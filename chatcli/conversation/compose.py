@@ -106,8 +106,10 @@ def compose(
     documents: tuple[str, ...] = ()
     if graph is None and backend.runs_here:
         documents = _choose_documents(settings, name, recorded)
-        if stored:
-            name = _shown_model(settings, recorded, name)
+        if stored and not settings.is_option("model") and not settings.is_option("role"):
+            # Until the state of the thread is read, the model of the index is shown, which may be right.
+            provider, _, model = recorded().partition(":")
+            name = ModelName(provider, model) if provider in PROVIDERS else name
     return Composition(settings, backend, thread, stored, recorded, graph, name, documents)
 
 
@@ -192,11 +194,3 @@ def _choose_documents(settings: Settings, name: ModelName, recorded: Callable[[]
     from chatcli.documents.find import resolve_source
 
     return tuple(map(resolve_source, settings.docs))
-
-
-def _shown_model(settings: Settings, recorded: Callable[[], str], name: ModelName) -> ModelName:
-    """Return the model to show until the state of a stored thread is read: that of the index, where it may be right."""
-    if settings.is_option("model") or settings.is_option("role"):
-        return name
-    provider, _, model = recorded().partition(":")
-    return ModelName(provider, model) if provider in PROVIDERS else name

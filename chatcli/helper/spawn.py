@@ -73,7 +73,9 @@ def find_helper(path: Path | None = None) -> HelperState | None:
     try:
         with wire.connect(path or wire.socket_path(), HELPER_ANSWER_SECONDS) as connection:
             pid, _ = kernel.peer(connection)
-            return HelperState(pid, _private_memory(pid), _answers(connection))
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            sizes = [int(line.split()[1]) for line in lines if line.startswith(("Private_", "Shared_Dirty"))]
+            return HelperState(pid, sum(sizes) * 1024, _answers(connection))
     except (FileNotFoundError, ConnectionRefusedError):
         return None
 
@@ -86,9 +88,3 @@ def _answers(connection: socket.socket) -> bool:
     except OSError:
         return False
     return True
-
-
-def _private_memory(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    sizes = [int(line.split()[1]) for line in lines if line.startswith(("Private_", "Shared_Dirty"))]
-    return sum(sizes) * 1024

@@ -167,7 +167,9 @@ def missing_key(error: BaseException) -> str:
     for link in chain(error):
         text = str(link)
         unset = [name for name in _KEY_VARIABLE.findall(text) if not os.environ.get(name)]
-        if unset and (_is_of_environ(link) or any(words in text.lower() for words in _LACK_WORDS)):
+        modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(link.__traceback__)]
+        of_environ = isinstance(link, KeyError) and modules[-1:] == ["os"]
+        if unset and (of_environ or any(words in text.lower() for words in _LACK_WORDS)):
             return str(unset[0])
         if any(words in text for words in _EMPTY_KEY) or _sent_empty_key(link):
             return next((name for name in _variables_of(error) if not os.environ.get(name)), "")
@@ -182,12 +184,6 @@ def _sent_empty_key(error: BaseException) -> bool:
         return False
     found = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
     return any(found.get(name, "-").strip() in ("", "Bearer") for name in ("authorization", "x-api-key"))
-
-
-def _is_of_environ(error: BaseException) -> bool:
-    """Return whether `error` comes from reading a variable that is not set from `os.environ`."""
-    modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return isinstance(error, KeyError) and modules[-1:] == ["os"]
 
 
 def _variables_of(error: BaseException) -> Iterator[str]:

@@ -151,8 +151,10 @@ class _BoundedStream:
 
     def _read(self, data: bytes) -> Iterator[bytes]:
         for part in (data,) if self.unpack is None else self._decode(self.unpack, data):
-            if not self.pages:
-                self._refuse_page(part)
+            if not self.pages and (start := part.lstrip()[:15].lower()):
+                if start.startswith(_PAGE_STARTS):
+                    raise _error(self.library, PageError, "it answers with a web page")
+                self.pages = True  # only the beginning decides
             self.length += len(part)
             if self.ends:  # an end of an event may lie across two parts
                 searched = self.tail + part
@@ -175,13 +177,6 @@ class _BoundedStream:
                     return
         except zlib.error as error:
             raise sys.modules[self.library].DecodingError(str(error)) from error
-
-    def _refuse_page(self, part: bytes) -> None:
-        start = part.lstrip()[:15].lower()
-        if start:
-            self.pages = True  # only the beginning decides
-        if start.startswith(_PAGE_STARTS):
-            raise _error(self.library, PageError, "it answers with a web page")
 
     def _too_much(self, what: str, most: int) -> LimitError:
         return _error(self.library, LimitError, f"it sent {what} of more than {most // MIB} MiB")

@@ -473,7 +473,6 @@ def _path(node: Node) -> list[str]:
 
 
 def _label(node: Node) -> str:
-    """Return the name of a node."""
     return "/".join(_path(node))
 
 

@@ -183,7 +183,12 @@ class RunningTurn:
         try:
             return await self._outcome(task, started)
         finally:
-            await self._release()
+            if self._journaled:  # the turn is stored now
+                with suppress(StoreError):  # the next turn clears it; of this one, the end is shown as it is
+                    await asyncio.to_thread(self.thread.threads.journal.clear, self.thread.id)
+            if self._holding:
+                self.thread.threads.locks.unlock(self.thread.id)
+            self._holding = self._journaled = False
 
     async def _outcome(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
         thread_id, reader = self.thread.id, self._reader
@@ -276,15 +281,6 @@ class RunningTurn:
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])  # a write under way must not come after the row is cleared
-
-    async def _release(self) -> None:
-        """Give the thread free, and forget the journal of a turn that is stored now."""
-        if self._journaled:
-            with suppress(StoreError):  # the next turn clears it; of this one, the end is shown as it is
-                await asyncio.to_thread(self.thread.threads.journal.clear, self.thread.id)
-        if self._holding:
-            self.thread.threads.locks.unlock(self.thread.id)
-        self._holding = self._journaled = False
 
 
 def _with_loss(error: ChatcliError, shown: str) -> ChatcliError:

@@ -223,7 +223,12 @@ def _apply(
             turn.toolbox.approve(call, action.get("file_sha256"), outside=decision["scope"] == _OUTSIDE)
             if "rule" in action:
                 _keep(action["rule"], decision["scope"], turn)
-    return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[])
+    changed: list[BaseMessage] = []
+    if edited:  # the newest answer, with the user's calls in place of the model's, replaces the old one in the thread
+        answer = next(message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
+        whole = [edited.get(str(call["id"]), call) for call in answer.tool_calls]
+        changed.append(answer.model_copy(update={"tool_calls": whole}))
+    return ChatState(messages=[*changed, *refusals], asked=[])
 
 
 def _edited_changes(
@@ -251,12 +256,3 @@ def _keep(rule: str, scope: str, turn: TurnContext) -> None:
             turn.grants.allow(rule)
         except OSError as error:
             raise StoreError(f"the rule {rule} can't be kept: {error}") from None
-
-
-def _edited_answer(state: ChatState, edited: Mapping[str, ToolCall]) -> list[BaseMessage]:
-    """Return the newest answer with the user's calls in place of the model's; it replaces the old one in the thread."""
-    if not edited:
-        return []
-    answer = next(message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
-    calls = [edited.get(str(call["id"]), call) for call in answer.tool_calls]
-    return [answer.model_copy(update={"tool_calls": calls})]

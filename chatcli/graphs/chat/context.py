@@ -21,7 +21,7 @@ from chatcli.memory.prompt_context import PromptContext
 from chatcli.message import Citation
 from chatcli.models.errors import translate
 from chatcli.roles import fill_template
-from chatcli.sessions.history import is_question, newest_turn
+from chatcli.sessions.history import newest_question, newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
 
 KEPT_TURNS = 2
@@ -207,16 +207,13 @@ def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
         together = list(run)
         # Only consecutive questions are joined, since joining copies every message.
         if human and len(together) > 1:
-            joined += [_as_question(merged, together) for merged in merge_message_runs(together)]
+            # The newest question among them, which a summary may stand before, says what they are.
+            question = newest_question(together)
+            marks = {} if question is None else {"additional_kwargs": question.additional_kwargs}
+            joined += [merged.model_copy(update=marks) for merged in merge_message_runs(together)]
         else:
             joined += together
     return joined
-
-
-def _as_question(merged: BaseMessage, parts: Sequence[BaseMessage]) -> BaseMessage:
-    """Return `merged` marked as the newest question among its `parts`, which a summary may stand before."""
-    question = next(filter(is_question, reversed(parts)), None)
-    return merged if question is None else merged.model_copy(update={"additional_kwargs": question.additional_kwargs})
 
 
 def _refuse_oversized_question(

@@ -52,7 +52,8 @@ def kind_of(found: object, name: str) -> Kind:
     except (TypeError, ValueError):  # of a builtin
         parameters = []
     hints = _hints(found)
-    needed = [one for one in parameters if _is_needed(one)]
+    variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    needed = [one for one in parameters if one.default is Parameter.empty and one.kind not in variable]
     if _answers(parameters, needed, hints):
         return Kind.FUNCTION
     if _makes(needed, hints) and not (inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found)):
@@ -104,11 +105,6 @@ def _makes(needed: list[Parameter], hints: Mapping[str, Any]) -> bool:
 def _of_run(parameter: Parameter, hints: Mapping[str, Any]) -> bool:
     kind = str(getattr(hints.get(parameter.name), "__name__", hints.get(parameter.name, "")))
     return parameter.name in _RUN or kind.endswith(("RunnableConfig", "Runtime"))
-
-
-def _is_needed(parameter: Parameter) -> bool:
-    is_variable = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    return parameter.default is Parameter.empty and not is_variable
 
 
 def _hints(found: object) -> Mapping[str, Any]:

@@ -84,7 +84,9 @@ def loading(spec: GraphSpec) -> Iterator[None]:
 
 def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     """Return the error that ended a turn of the graph of `spec`: a provider's, the store's, or the graph's own."""
-    error = _only_error(error)
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # an asyncio.TaskGroup's
+        error.exceptions[0].__notes__ = [*getattr(error.exceptions[0], "__notes__", ()), *_notes(error)]
+        error = error.exceptions[0]
     failure: ChatcliError
     owner = f"the graph {spec.title!r}"
     if isinstance(error, ExitCallError):
@@ -107,14 +109,6 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     if failure is not error:
         failure.__cause__ = error
     return failure
-
-
-def _only_error(error: BaseException) -> BaseException:
-    """Return the one error in `error`, an asyncio.TaskGroup's; `error` itself where it holds several, or is none."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error.exceptions[0].__notes__ = [*getattr(error.exceptions[0], "__notes__", ()), *_notes(error)]
-        error = error.exceptions[0]
-    return error
 
 
 def _notes(error: BaseException) -> list[str]:

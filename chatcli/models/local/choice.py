@@ -131,16 +131,10 @@ def available_memory(cgroup: Path = _CGROUP) -> int:
     for limit, used, statistics, reclaimable in _CGROUP_FILES:
         with suppress(OSError, ValueError):  # there is no such file, or no limit: the word "max"
             free = int((cgroup / limit).read_text()) - int((cgroup / used).read_text())
-            bounds.append(max(free + _statistic(cgroup / statistics, reclaimable), 0))
+            lines = (cgroup / statistics).read_text().splitlines()
+            counted = [line.removeprefix(f"{reclaimable} ") for line in lines if line.startswith(f"{reclaimable} ")]
+            bounds.append(max(free + int(counted[0] if counted else 0), 0))
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY:
         bounds.append(address_space)
     return min(bounds)
-
-
-def _statistic(file: Path, name: str) -> int:
-    for line in file.read_text().splitlines():
-        key, _, value = line.partition(" ")
-        if key == name:
-            return int(value)
-    return 0

@@ -70,7 +70,14 @@ class Verifier:
 
     def holds_weights(self, path: Path) -> bool:
         """Return whether `path` holds the weights, by its hash alone. Raises `OSError` if it can't be read."""
-        return path.stat().st_size == self._weights.size and self._sha256(path) == self._weights.sha256
+        if path.stat().st_size != self._weights.size:
+            return False
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                self._between_blocks()
+                digest.update(block)
+        return digest.hexdigest() == self._weights.sha256
 
     def stamp(self, path: Path) -> None:
         """Record `path` as verified: for a file that was renamed after it was hashed."""
@@ -86,14 +93,6 @@ class Verifier:
         # The change time too: unlike the modification time, no program can set it back.
         fields = [self._weights.sha256, str(path.absolute()), status.st_size, status.st_ino]
         return json.dumps([*fields, status.st_mtime_ns, status.st_ctime_ns])
-
-    def _sha256(self, path: Path) -> str:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                self._between_blocks()
-                digest.update(block)
-        return digest.hexdigest()
 
 
 def fetch(

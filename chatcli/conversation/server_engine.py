@@ -133,7 +133,7 @@ class ServerEngine:
 
 
 class ServerReader:
-    """The threads on `server`; see `chatcli.conversation.backend.ThreadReader`."""
+    """Reads the threads on `server`, as `StoreReader` does those of a store."""
 
     def __init__(self, server: ServerAddress) -> None:
         self._threads = ServerThreads(server)

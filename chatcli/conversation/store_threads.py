@@ -48,7 +48,7 @@ def repair(path: Path) -> list[str]:
 
 
 class StoreReader:
-    """The threads of the store at `location`; see `chatcli.conversation.backend.ThreadReader`."""
+    """Reads and imports the threads of the store at `location`, without what it takes to run a turn."""
 
     def __init__(self, location: StoreLocation) -> None:
         self._location = location
@@ -107,7 +107,10 @@ class StoreReader:
             return document, f"{error.message}; {lost} of its rows are missing here"
 
     async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
-        """Store the threads of the file at `path`; return their new IDs, and a line about what was left out."""
+        """Store the threads of the file at `path`, all or none.
+
+        Return the new ID of each thread by its ID in the file, and a line that names what was left out, "" for nothing.
+        """
         documents = read_documents(path)
         async with open_store(self._location) as store:
             ids = await import_documents(store, documents)

@@ -78,10 +78,8 @@ def server_log(name: str) -> Path:
 
 
 def private_dir(path: Path) -> Path:
-    """Create `path` with its parents, readable by the user alone (0700), and return it.
-
-    A folder that exists keeps its mode, which the user may have chosen.
-    """
+    """Create `path` with its parents, readable by the user alone (0700), and return it."""
+    # A folder that exists keeps its mode, which the user may have chosen.
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)

@@ -71,10 +71,8 @@ class StoreReader:
             return turns, said
 
     async def state(self, thread_id: str) -> dict[str, Any]:
-        """Return the newest state of the thread `thread_id` without its messages; no graph is needed.
-
-        Objects of a graph's classes become their fields; no such class is imported.
-        """
+        """Return the newest state of the thread `thread_id` without its messages; no graph is needed."""
+        # Objects of a graph's classes become their fields; no such class is imported.
         logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)  # it warns of each such class
         async with open_store(self._location) as store:
             newest = await store.checkpointer.aget_tuple(

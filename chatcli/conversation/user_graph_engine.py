@@ -60,10 +60,8 @@ class GraphEngine(LocalEngine):
     async def open(
         cls, backend: LocalBackend, composed: Composition, announce: Callable[[Progress | Notice], None]
     ) -> "GraphEngine":
-        """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store.
-
-        From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
-        """
+        """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store."""
+        # From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
         spec, location, embedded = composed.graph, backend.location, composed.embedded
         assert spec is not None
         share_memory = composed.settings.share_memory
@@ -160,11 +158,9 @@ class PrintedLines(io.TextIOBase):
 
 
 class _WorkerThreads(ThreadPoolExecutor):
-    """A loop's threads, of which a TimeoutError comes with the place where it was raised.
+    """A loop's threads, of which a TimeoutError comes with the place where it was raised."""
 
-    Until Python 3.14, asyncio makes another exception of one of exactly that class, which has no traceback.
-    """
-
+    # Until Python 3.14, asyncio makes another exception of one of exactly that class, which has no traceback.
     def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
         """Run `work` in a thread."""
         return super().submit(_run, work, *args, **options)
@@ -206,10 +202,8 @@ async def _items(
 async def _settle_store(
     graph: AnyPregel, store: Store, announce: Callable[[Notice], None], types: Collection[tuple[str, str]]
 ) -> tuple[AnyPregel, Store]:
-    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along.
-
-    From `store`, instances of `types` are restored, which the graph may keep.
-    """
+    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
+    # From `store`, instances of `types` are restored, which the graph may keep.
     own = graph.checkpointer
     known, store = store.checkpointer, replace(store, checkpointer=store.checkpointer.with_allowlist(types))
     if not isinstance(own, BaseCheckpointSaver) or own is known:

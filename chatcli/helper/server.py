@@ -150,10 +150,9 @@ class _Helper:
         self._children: set[int] = set()
 
     def next_connection(self, idle_seconds: float) -> socket.socket | None:
-        """Return the connection of a client, in a forked child; None in the helper itself, once it is not needed.
-
-        Only the child reads the request, which holds keys and the question: the helper lives on, and would keep copies.
-        """
+        """Return the connection of a client, in a forked child; None in the helper itself, once it is not needed."""
+        # Only the child reads the request, which holds keys and the question: the helper lives on, and would keep
+        # copies.
         idle_since = time.monotonic()
         while self._in_place():
             ready, _, _ = select.select([self._listener], [], [], min(_NEEDED_CHECK_SECONDS, idle_seconds))

@@ -222,11 +222,9 @@ def _kind(error: BaseException) -> str:
 
 
 def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None:
-    """Return the failure of a base URL with a wrong path, or None if `error` has another reason.
-
-    A server that does not know the path names no model, except in paths that it repeats. The address that a
-    provider's client has by default is never wrong.
-    """
+    """Return the failure of a base URL with a wrong path, or None if `error` has another reason."""
+    # A server that does not know the path names no model, except in paths that it repeats. The address that a
+    # provider's client has by default is never wrong.
     status = sdk_errors.status(error)
     text = f"{error} {sdk_errors.body(error)}"
     if not endpoint.base_url or endpoint.name.provider == BEDROCK:  # AWS's client may drop the server's message
@@ -244,10 +242,8 @@ def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None
 
 
 def _final_failure(error: BaseException, endpoint: Endpoint, where: str) -> ChatcliError | None:
-    """Return the failure of a server that is none of a model, or that sends too much; None for another `error`.
-
-    The user can correct an address. What stands between chat and a provider's own server may go away.
-    """
+    """Return the failure of a server that is none of a model, or that sends too much; None for another `error`."""
+    # The user can correct an address. What stands between chat and a provider's own server may go away.
     limit = sdk_errors.limit(error)
     if isinstance(limit, ElsewhereError):
         return UsageError(
@@ -297,10 +293,8 @@ def _names_model(text: str, model: str) -> bool:
 
 
 def _is_server_fault(error: Exception, status: int | None) -> bool:
-    """Return whether the server failed, rather than refused the request.
-
-    An error event in a stream has no status, only a type.
-    """
+    """Return whether the server failed, rather than refused the request."""
+    # An error event in a stream has no status, only a type.
     if status is not None:
         return status >= 500 or status == 409  # a conflict with another request, which the SDKs repeat too
     if isinstance(error, openai.APIError):

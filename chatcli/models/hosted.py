@@ -26,10 +26,8 @@ from chatcli.runtime.parse import read_json
 
 
 def _find_aws_login_error() -> Exception | None:
-    """Return AWS's own error about missing credentials, or None if it finds some.
-
-    langchain's client reports a missing login and a missing region in the same words.
-    """
+    """Return AWS's own error about missing credentials, or None if it finds some."""
+    # langchain's client reports a missing login and a missing region in the same words.
     import boto3
     from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
 
@@ -48,12 +46,10 @@ def _find_aws_login_error() -> Exception | None:
 
 
 def _limit_ibm(seconds: float) -> None:
-    """Give the HTTP clients that IBM's client makes from now on our limits, and `seconds` for a server's next bytes.
-
-    Their own default is half an hour. IBM's client logs in when it is made, so its HTTP clients can't be changed later;
-    and to hand it any would mean to repeat how it reads credentials and proxies. So the function that makes them is
-    replaced; `test_ibms_answers_have_limits` fails when it moves.
-    """
+    """Give the HTTP clients that IBM's client makes from now on our limits, and `seconds` for a server's next bytes."""
+    # Their own default is half an hour. IBM's client logs in when it is made, so its HTTP clients can't be changed
+    # later; and to hand it any would mean to repeat how it reads credentials and proxies. So the function that makes
+    # them is replaced; `test_ibms_answers_have_limits` fails when it moves.
     from httpx import Timeout
 
     ibm: Any = importlib.import_module("ibm_watsonx_ai.client")
@@ -69,11 +65,9 @@ def _limit_ibm(seconds: float) -> None:
 
 
 def _limit_bedrock(client: Any) -> None:
-    """Limit the bytes of a response to AWS's client, which decompresses none, and follows no redirect.
-
-    A handler of its public event `before-send` may send a request itself. `test_the_client_of_bedrock_has_limits` fails
-    when the session that sends has another name.
-    """
+    """Limit the bytes of a response to AWS's client, which decompresses none, and follows no redirect."""
+    # A handler of its public event `before-send` may send a request itself. `test_the_client_of_bedrock_has_limits`
+    # fails when the session that sends has another name.
     session = client.client._endpoint.http_session
 
     def send(request: Any, **_event: Any) -> Any:
@@ -143,11 +137,9 @@ def _check_google_events(client: Any) -> None:
 
 
 def _bypass_google_history_conversion(client: Any) -> None:
-    """Have Google's SDK convert only the last content of a request: it takes 0.6 ms for each, by pydantic models.
-
-    The SDK puts what is in `extra_body` over what it has converted, and does not walk through it.
-    `test_the_requests_are_langchains_own` fails when it no longer does.
-    """
+    """Have Google's SDK convert only the last content of a request: it takes 0.6 ms for each, by pydantic models."""
+    # The SDK puts what is in `extra_body` over what it has converted, and does not walk through it.
+    # `test_the_requests_are_langchains_own` fails when it no longer does.
     from google.genai.types import Content, GenerateContentConfig, HttpOptions
 
     models = client.async_client.models
@@ -205,11 +197,9 @@ HTTP_CLIENTS: Mapping[str, str] = {
 
 
 def _limit_responses(client: BaseChatModel, path: str) -> None:
-    """Give the HTTP client at `path` inside of `client` our limits, after the hooks that it has.
-
-    Few of langchain's clients take one, but `event_hooks` of each can be set. Some share it.
-    `test_the_client_of_every_provider_has_limits` fails when a path changes.
-    """
+    """Give the HTTP client at `path` inside of `client` our limits, after the hooks that it has."""
+    # Few of langchain's clients take one, but `event_hooks` of each can be set. Some share it.
+    # `test_the_client_of_every_provider_has_limits` fails when a path changes.
     http: Any = client
     for name in path.split("."):
         http = getattr(http, name)
@@ -220,10 +210,8 @@ def _limit_responses(client: BaseChatModel, path: str) -> None:
 
 
 def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
-    """Return the limits of a model of Ollama, and have each request ask for the window that they tell of.
-
-    Without that, another program that loads the model with another window would change them.
-    """
+    """Return the limits of a model of Ollama, and have each request ask for the window that they tell of."""
+    # Without that, another program that loads the model with another window would change them.
     seconds = settings.timeout or ANSWER_SECONDS
     try:
         found = ollama_window(ollama_url(client.base_url), name.model, ollama_key(), seconds)

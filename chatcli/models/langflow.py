@@ -203,11 +203,9 @@ class _Answer:
         self._sender = next((output.sender for output in reversed(messages) if output.sender), self._sender)
 
     def _not_streamed(self, outputs: Sequence["_Output"]) -> list["_Output"]:
-        """Return those of `outputs` that did not arrive in tokens; a message in tokens stands for only one output.
-
-        It is recognised by its ID, or by its text: that of the output has other white space around it, and may be only
-        the end of an agent's message.
-        """
+        """Return those of `outputs` that did not arrive in tokens; a message in tokens stands for only one output."""
+        # It is recognised by its ID, or by its text: that of the output has other white space around it, and may be
+        # only the end of an agent's message.
         rest, left = dict(self._streamed), [output for output in outputs if output.text.strip()]
         for is_same in _IS_SAME:
             unknown = []
@@ -251,11 +249,9 @@ def _messages(result: Mapping[str, Any]) -> Iterator[_Output]:
 
 
 async def _lines(reply: httpx2.Response) -> AsyncIterator[str]:
-    """Yield the lines of `reply` that are not empty.
-
-    Raises `BrokenAnswerError` if the connection breaks: Langflow's memory may already have the question, so it must not
-    be sent again, as it is after a connection that could not be made.
-    """
+    """Yield the lines of `reply` that are not empty."""
+    # Raises `BrokenAnswerError` if the connection breaks: Langflow's memory may already have the question, so it must
+    # not be sent again, as it is after a connection that could not be made.
     try:
         async for line in reply.aiter_lines():
             if line.strip():

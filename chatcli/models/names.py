@@ -35,11 +35,9 @@ class ModelName:
 
 
 def choose_model(settings: Settings) -> ModelName:
-    """Return the model that the user named, else that of the first provider with a key, else the local one.
-
-    A base URL goes before a model from a source of lower rank, for example a default in the config file: that model
-    is not meant for this server.
-    """
+    """Return the model that the user named, else that of the first provider with a key, else the local one."""
+    # A base URL goes before a model from a source of lower rank, for example a default in the config file: that model
+    # is not meant for this server.
     if settings.model is not None and not settings.outranks("base_url", "model"):
         return resolve_model(settings.model, settings)
     if settings.openai_endpoint is not None:
@@ -71,10 +69,8 @@ def check_alias(name: str) -> None:
 
 
 def _default_provider(settings: Settings) -> str:
-    """Return the provider of a model that is named without one: the provider of the default model.
-
-    If the local model is the default, it is OpenAI: the names of local models are recognised in any case.
-    """
+    """Return the provider of a model that is named without one: the provider of the default model."""
+    # If the local model is the default, it is OpenAI: the names of local models are recognised in any case.
     if settings.openai_endpoint is not None:
         return OPENAI
     prefix, colon, _model = (settings.model or "").strip().partition(":")

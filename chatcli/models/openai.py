@@ -37,11 +37,9 @@ _TEXT_FIELDS = {*TEXTS, "role", "refusal"}
 
 
 class WholeChatOpenAI(ChatOpenAI):
-    """Keeps what langchain drops from a stream: reasoning, a refusal, and an end without a delta.
+    """Keeps what langchain drops from a stream: reasoning, a refusal, and an end without a delta."""
 
-    It also keeps an answer whose usage langchain can't read.
-    """
-
+    # It also keeps an answer whose usage langchain can't read.
     _converted: dict[int, tuple[BaseMessage, dict[str, Any]]] = PrivateAttr(default_factory=dict)
     """The messages of the last request and their wire forms, by `id`: the next one sends most of them too."""
 
@@ -146,10 +144,8 @@ def build_lmstudio(name: ModelName, settings: Settings) -> Model:
 
 
 def build_ollama(name: ModelName, settings: Settings) -> Model:
-    """Return the model `name` of Ollama's server without Ollama's own client.
-
-    This protocol can't ask for a window, so the model has the one that its server gives it.
-    """
+    """Return the model `name` of Ollama's server without Ollama's own client."""
+    # This protocol can't ask for a window, so the model has the one that its server gives it.
     url = ollama_url(settings.credentials.access(OLLAMA).base_url)
     key = ollama_key()
     found = ollama_window(url, name.model, key, settings.timeout or ANSWER_SECONDS)
@@ -216,11 +212,9 @@ def chat_client(
 
 
 def _pass_text_chunks(sdk: openai.AsyncOpenAI) -> None:
-    """Let `sdk` give a chunk of nothing but text as it was read, without a model of it.
-
-    Making the model and dumping it again takes more than a third of a chunk's CPU time, and langchain takes what was
-    read too. The SDK has no public hook here. `test_a_chunk_of_text_is_passed_as_it_was_read` fails when it changes.
-    """
+    """Let `sdk` give a chunk of nothing but text as it was read, without a model of it."""
+    # Making the model and dumping it again takes more than a third of a chunk's CPU time, and langchain takes what was
+    # read too. The SDK has no public hook here. `test_a_chunk_of_text_is_passed_as_it_was_read` fails when it changes.
     make_model = sdk._process_response_data
 
     def process(*, data: object, cast_to: type[Any], response: httpx.Response) -> Any:

@@ -104,10 +104,8 @@ class RunningTurn:
         yield end
 
     async def _requests(self) -> Sequence[ApprovalRequested]:
-        """Return the requests that the graph waits for, in the order in which they are answered.
-
-        Nodes that run side by side ask in any order.
-        """
+        """Return the requests that the graph waits for, in the order in which they are answered."""
+        # Nodes that run side by side ask in any order.
         requests = as_requests(self._reader.interrupts.values())
         if len(requests) < 2:
             return requests
@@ -157,10 +155,8 @@ class RunningTurn:
             await self._read_unstreamed()
 
     async def _read_unstreamed(self) -> None:
-        """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`.
-
-        Texts of several nodes come in the order of the state.
-        """
+        """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
+        # Texts of several nodes come in the order of the state.
         if self._reader.has_several_writers:
             self._reader.arrange(await self.thread.messages())
         by_state = self.thread.node is None and not self.thread.answer_nodes

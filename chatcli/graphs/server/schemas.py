@@ -47,12 +47,10 @@ class JsonFields:
 
 
 class ServerSchemas(Schemas):
-    """The values that an app takes beside the question, by the JSON Schemas that the server has of it.
+    """The values that an app takes beside the question, by the JSON Schemas that the server has of it."""
 
-    A server can't describe every schema, and whether a field that has no default is required is the app's affair: of a
-    TypedDict it is not.
-    """
-
+    # A server can't describe every schema, and whether a field that has no default is required is the app's affair: of
+    # a TypedDict it is not.
     def __init__(self, schemas: Mapping[str, Any], question_key: str = MESSAGES) -> None:
         context = schemas.get("context_schema") or schemas.get("config_schema")
         taken = schemas.get("input_schema") or schemas.get("state_schema")

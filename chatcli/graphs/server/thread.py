@@ -56,11 +56,9 @@ def messages_from_json(values: Mapping[str, Any]) -> list[BaseMessage]:
 
 
 class ServerGraph(RemoteGraph):
-    """The assistant `assistant_id`, called `name`, on `server`.
+    """The assistant `assistant_id`, called `name`, on `server`."""
 
-    Its states hold langchain's messages, a thread without a state has an empty one, and failures are ChatcliErrors.
-    """
-
+    # Its states hold langchain's messages, a thread without a state has an empty one, and failures are ChatcliErrors.
     def __init__(self, assistant_id: str, server: ServerAddress, client: LangGraphClient, name: str) -> None:
         super().__init__(assistant_id, client=client, name=name)
         self.server = server
@@ -213,10 +211,8 @@ class ServerThread(GraphThread):
                 yield {"type": mode, "ns": tuple(namespace), "data": part.data}
 
     async def _goes_on(self, run: StartedRun) -> bool:
-        """Return whether the server is not done with `run`, though its stream has ended.
-
-        Raises `NetworkError` if the run is not complete: one that another client stops ends without an error.
-        """
+        """Return whether the server is not done with `run`, though its stream has ended."""
+        # Raises `NetworkError` if the run is not complete: one that another client stops ends without an error.
         status = (await self.graph.api.runs.get(self.uuid, run.id))["status"] if run.id else "success"
         if status not in ("success", "pending", "running"):
             raise NetworkError(f"the run was stopped on the server (status {status})", remedy="Ask again: /retry.")

@@ -83,10 +83,8 @@ def require_memory(weights: Weights) -> None:
 
 
 def find_problem() -> ChatcliError | None:
-    """Return why the runtime, which is installed, can't be loaded on this machine; None if it can.
-
-    It is loaded in a process of its own, since an illegal instruction ends that.
-    """
+    """Return why the runtime, which is installed, can't be loaded on this machine; None if it can."""
+    # It is loaded in a process of its own, since an illegal instruction ends that.
     command = [sys.executable, "-P", "-c", "import xllamacpp"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - as below
     text = done.stderr.decode(errors="replace")
@@ -197,10 +195,8 @@ class LocalServer:
         self._override_verified = False
 
     async def ensure(self) -> Endpoint:
-        """Return the address and the key of a server that is ready; fetch and start what is missing.
-
-        While the server is running, a call takes well below a millisecond: make one before every request.
-        """
+        """Return the address and the key of a server that is ready; fetch and start what is missing."""
+        # While the server is running, a call takes well below a millisecond: make one before every request.
         async with self._turn:
             try:
                 runtime = Runtime.of(self._weights)
@@ -296,15 +292,11 @@ class LocalServer:
 
 
 class EmbeddedTransport(httpx.AsyncBaseTransport):
-    """Sends each request to the server that `server.ensure` returns, with its key.
+    """Sends each request to the server that `server.ensure` returns, with its key."""
 
-    So the server may end and start again between two requests. If one dies before its response begins, another is
-    started and gets the request, once. A response that has begun is never repeated: its reader gets an
-    `httpx.TransportError`.
-
-    The errors of `LocalServer.ensure` pass through unchanged, also through the OpenAI client.
-    """
-
+    # So the server may end and start again between two requests. If one dies before its response begins, another is
+    # started and gets the request, once. A response that has begun is never repeated: its reader gets an
+    # `httpx.TransportError`. The errors of `LocalServer.ensure` pass through unchanged, also through the OpenAI client.
     def __init__(self, server: LocalServer) -> None:
         self._server = server
         # No proxy from the environment: the loopback interface is never behind one.

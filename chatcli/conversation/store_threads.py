@@ -19,7 +19,7 @@ from chatcli.sessions.state import plain_state
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.errors import DamagedError
 from chatcli.store.location import StoreLocation
-from chatcli.store.open import open_store
+from chatcli.store.open import Store, open_store
 from chatcli.store.sqlite.repair import find_damage, forget_index, refuse_open
 from chatcli.store.sqlite.salvage import has_unreadable
 from chatcli.store.threads import ThreadSummary
@@ -47,6 +47,10 @@ def repair(path: Path) -> list[str]:
     return asyncio.run(rescue(path))
 
 
+def _thread(store: Store, thread_id: str) -> GraphThread:
+    return GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+
+
 class StoreReader:
     """Reads and imports the threads of the store at `location`, without what it takes to run a turn."""
 
@@ -56,17 +60,16 @@ class StoreReader:
     async def messages(self, thread_id: str) -> list[MessageShown]:
         """Return the questions and answers of the stored thread `thread_id`."""
         async with open_store(self._location) as store:
-            thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+            thread = _thread(store, thread_id)
             unstored = await recover_unless_running(thread)
             return as_shown([*await thread.history(), *unstored])
 
     async def tree(self, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
         """Return the turns of the stored thread `thread_id`, and what is said in them by number."""
         async with open_store(self._location) as store:
-            thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
             turns = read_turns(await asyncio.to_thread(store.threads.steps, thread_id))
             said: dict[int, Said] = {}
-            async for found in said_in(turns, thread.messages):
+            async for found in said_in(turns, _thread(store, thread_id).messages):
                 said |= found
             return turns, said
 
@@ -93,9 +96,7 @@ class StoreReader:
         """Return the readable part of the thread of `summary`, and a line about the missing part."""
         try:
             async with open_store(self._location) as store:
-                graph = build_graph(store.checkpointer)
-                thread = GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE)
-                unstored = await recover_unless_running(thread)
+                unstored = await recover_unless_running(_thread(store, summary.thread_id))
                 document = await read_document(store, summary)
                 return replace(document, messages=[*document.messages, *unstored]), ""
         except DamagedError as error:

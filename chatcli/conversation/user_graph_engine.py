@@ -118,7 +118,7 @@ class GraphEngine(LocalEngine):
         """Store the question `text`, for which no turn was started."""
         remembered = GraphValues.read(self._backend.grants(thread_id).values)
         thread, _ = self._thread(thread_id, self._given.for_thread(remembered, first=request.is_first_thread))
-        await store_unsent_question(thread, self._spec.model_name, text, attachments)
+        await store_unsent_question(thread, self._spec.model_name, text, attachments, {})
 
     def _thread(self, thread_id: str, values: GraphValues) -> tuple[GraphThread, str]:
         """Return the thread `thread_id`, and the field of the graph's input that takes the question."""

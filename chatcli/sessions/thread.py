@@ -279,10 +279,10 @@ class GraphThread:
         return True
 
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any]
     ) -> None:
         """Write `question` and `other_input` as if the graph had been asked: the answer is pending then."""
-        await self.graph.aupdate_state(config, {**(other_input or {}), "messages": [question]}, as_node=START)
+        await self.graph.aupdate_state(config, {**other_input, "messages": [question]}, as_node=START)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""

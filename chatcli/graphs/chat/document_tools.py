@@ -78,11 +78,6 @@ def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFo
     return [Tool(_tool(each), asks=_never, reads_only=True) for each in (search_documents, read_document)]
 
 
-def is_document_tool(tool: Tool) -> bool:
-    """Return whether `tool` is one of these; a server's may have the same name."""
-    return not tool.server and tool.name in DOCUMENT_TOOLS
-
-
 def _tool(coroutine: Callable[..., Any]) -> StructuredTool:
     return StructuredTool.from_function(
         coroutine=coroutine,

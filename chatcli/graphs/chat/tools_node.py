@@ -22,7 +22,7 @@ from chatcli.errors import UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
 from chatcli.graphs.chat.approval_node import APPROVE_NODE
 from chatcli.graphs.chat.ask_node import MODEL_NODE
-from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS, is_document_tool
+from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.passages import numbers_of
 from chatcli.graphs.chat.receive import receive_aside
@@ -188,7 +188,7 @@ async def _invoke(tool: Tool, call: ToolCall, room: int) -> ToolMessage:
     if len(text) > room:
         text = f"{text[:room]}\n[cut: it has {len(text)} characters]"
     # Of other tools, what they add for programs is not kept: it would pass for passages of documents.
-    artifact = result.artifact if is_document_tool(tool) else None
+    artifact = result.artifact if tool.name in DOCUMENT_TOOLS and not tool.server else None
     return result_of(call, text, status=result.status, artifact=artifact, images=images)
 
 

@@ -70,7 +70,7 @@ class ServerAnswerThread(ServerThread):
         return await (ServerThread.history(self) if self.shape.is_chat else self.messages())
 
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any]
     ) -> None:
         """See `GraphThread.keep_question`; the server can't take a question that is not asked."""
         if self.shape.is_chat:

@@ -247,7 +247,7 @@ class ServerThread(GraphThread):
         return False
 
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any]
     ) -> None:
         """See `GraphThread.keep_question`; during another client's run, the server refuses it."""
         with suppress(NetworkError):

@@ -107,10 +107,10 @@ class AnswerThread(GraphThread):
             await self._store(config, self._answer(snapshot, newest), snapshot)
 
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any]
     ) -> None:
         """Write `question` and `other_input` as if the graph had been asked."""
-        asked = await self._asked({**(other_input or {}), MESSAGES: [question]})
+        asked = await self._asked({**other_input, MESSAGES: [question]})
         await self.graph.aupdate_state(config, asked, as_node=_AS_INPUT)
         await self.graph.aupdate_state(config, asked, as_node=QUESTION_NODE)
 

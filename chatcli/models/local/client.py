@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -167,6 +168,7 @@ def _known_death(returncode: int, text: str) -> ChatcliError | None:
     return None
 
 
+@dataclass(eq=False)
 class LocalServer:
     """This process's use of the server for `weights`, of which each user has one.
 
@@ -177,30 +179,23 @@ class LocalServer:
     during a download.
     """
 
-    def __init__(
-        self,
-        weights: Weights,
-        *,
-        override: Path | None = None,
-        on_progress: ProgressCallback,
-        on_notice: Callable[[Notice], None] = lambda _: None,
-    ) -> None:
-        self._weights = weights
-        self._override = override
-        self._on_progress = on_progress
-        self._on_notice = on_notice
-        self._presence: FileLock | None = None
-        self._known: Endpoint | None = None
-        self._turn = asyncio.Lock()
-        self._override_verified = False
+    weights: Weights
+    _: KW_ONLY
+    override: Path | None = None
+    on_progress: ProgressCallback
+    on_notice: Callable[[Notice], None] = lambda _: None
+    _presence: FileLock | None = None
+    _known: Endpoint | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _override_verified: bool = False
 
     async def ensure(self) -> Endpoint:
         """Return the address and the key of a server that is ready; fetch and start what is missing."""
         # While the server is running, a call takes well below a millisecond: make one before every request.
         async with self._turn:
             try:
-                runtime = Runtime.of(self._weights)
-                if self._override is not None and not self._override_verified:
+                runtime = Runtime.of(self.weights)
+                if self.override is not None and not self._override_verified:
                     # Also if a server is running: it may serve another copy, but a wrong file must be refused.
                     await self._fetch()
                     self._override_verified = True
@@ -210,7 +205,7 @@ class LocalServer:
                 elif (endpoint := await self._adopt(runtime)) is not None:
                     return endpoint
                 require_runtime()
-                require_memory(self._weights)
+                require_memory(self.weights)
                 model = await self._fetch()
                 return await self._start_or_join(runtime, model)
             except OSError as error:
@@ -258,28 +253,28 @@ class LocalServer:
     async def _fetch(self) -> Path:
         """Return the verified weights; if this task is cancelled, the download stops too."""
         cancel = threading.Event()
-        if self._override is None and self._weights in KNOWN_WEIGHTS and not self._weights.is_fetched:
-            self._on_notice(Notice(describe_fetch(self._weights)))
+        if self.override is None and self.weights in KNOWN_WEIGHTS and not self.weights.is_fetched:
+            self.on_notice(Notice(describe_fetch(self.weights)))
         try:
             return await asyncio.to_thread(
-                fetch, self._weights, override=self._override, on_progress=self._on_progress, cancel=cancel
+                fetch, self.weights, override=self.override, on_progress=self.on_progress, cancel=cancel
             )
         finally:
             cancel.set()
 
     async def _start_or_join(self, runtime: Runtime, model: Path) -> Endpoint:
         """Return the endpoint of a server that this client or another one is starting."""
-        if self._override is None and (offer := offer_larger(self._weights)):
-            self._on_notice(Notice(offer))
-        label = f"loading {self._weights.title}"
+        if self.override is None and (offer := offer_larger(self.weights)):
+            self.on_notice(Notice(offer))
+        label = f"loading {self.weights.title}"
         idle_seconds = _idle_seconds()
         child: subprocess.Popen[bytes] | None = None
         deadline = time.monotonic() + _START_SECONDS
-        self._on_progress(Progress(label))
+        self.on_progress(Progress(label))
         try:
             while time.monotonic() < deadline:
                 if child is None:
-                    child = _start_if_none(runtime, model, self._weights, idle_seconds)
+                    child = _start_if_none(runtime, model, self.weights, idle_seconds)
                 elif (returncode := child.poll()) is not None:
                     raise explain_death(returncode, runtime.log_file)
                 endpoint = await self._adopt(runtime)
@@ -287,7 +282,7 @@ class LocalServer:
                     return endpoint
                 await asyncio.sleep(_CHECK_SECONDS)
         finally:
-            self._on_progress(Progress(label, finished=True))
+            self.on_progress(Progress(label, finished=True))
         raise _no_server(runtime)
 
 

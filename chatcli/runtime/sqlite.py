@@ -160,14 +160,9 @@ def check_side_files(file: Path) -> Path:
                     f"the database {file} can't be used: {name}{suffix} is a link, or no file",
                     remedy="Copy the database and its -wal file to another folder, and use that.",
                 )
-    _check_file(file, target)
-    return target
-
-
-def _check_file(file: Path, target: Path) -> None:
     status = _status(str(target))
     if status is None:
-        return  # SQLite says so
+        return target  # that there is none, SQLite says
     if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"the database {file} can't be used: it is no file", remedy="Name another with --store.")
     log = _status(f"{target}-wal")
@@ -176,6 +171,7 @@ def _check_file(file: Path, target: Path) -> None:
             f"the database {file} can't be used: it has another name (a hard link), and a log of changes",
             remedy="Copy the database and its -wal file to another folder, and use that.",
         )
+    return target
 
 
 def _status(name: str) -> os.stat_result | None:

@@ -274,8 +274,13 @@ class AnswerReader:
                 streamed.draft = self._is_draft(streamed, text)
             streamed.pieces.append(text)
             yield from self._sequencer.say(message_id, TextDelta(text, label, streamed.draft))
-        if message.usage_metadata:
-            self._add_usage(message)
+        if counts := message.usage_metadata:
+            self.usage = Usage(
+                self.usage.input_tokens + counts["input_tokens"],
+                self.usage.output_tokens + counts["output_tokens"],
+                self.usage.total_tokens + counts["total_tokens"],
+            )
+            self.tokens += read_tokens(counts) or Tokens()
         self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
         if whole or getattr(message, "chunk_position", None) == "last":
@@ -396,16 +401,6 @@ class AnswerReader:
         for result in self._early_results:
             yield from self._read_result(result)
         self._early_results.clear()
-
-    def _add_usage(self, message: AIMessage) -> None:
-        counts = message.usage_metadata
-        assert counts is not None
-        self.usage = Usage(
-            self.usage.input_tokens + counts["input_tokens"],
-            self.usage.output_tokens + counts["output_tokens"],
-            self.usage.total_tokens + counts["total_tokens"],
-        )
-        self.tokens += read_tokens(counts) or Tokens()
 
 
 def read_todos(state: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

@@ -301,7 +301,13 @@ def find_shape(graph: AnyPregel, name: str, values: GraphValues) -> GraphShape |
 
 def _of_entrypoint(graph: AnyPregel, name: str, values: GraphValues) -> GraphShape:
     function = _entrypoint_function(graph)
-    hint, returned = _entrypoint_types(graph, function)
+    hints = None if function is None else type_hints(function)
+    if hints is None:
+        taken = cast("BaseChannel[Any, Any, Any]", graph.channels[START]).UpdateType
+        hint, returned = Any if isinstance(taken, str) else taken, Any
+    else:
+        first = next(iter(inspect.signature(function).parameters), "")
+        hint, returned = hints.get(first, Any), hints.get("return", Any)
     shape = shape_of_entrypoint(name, hint, Fields(hint).known, Fields(returned).known, values, _without_default(hint))
     # Of the messages of a thread, one with `previous` remembers what it wants.
     forgets = function is None or "previous" not in inspect.signature(function).parameters
@@ -316,13 +322,3 @@ def _entrypoint_function(graph: AnyPregel) -> Any:
         if function is not None:
             return inspect.unwrap(getattr(function, "func", function))
     return None
-
-
-def _entrypoint_types(graph: AnyPregel, function: Any) -> tuple[Any, Any]:
-    """Return the types of what an entrypoint takes and returns; Any where it does not say."""
-    hints = None if function is None else type_hints(function)
-    if hints is None:
-        taken = cast("BaseChannel[Any, Any, Any]", graph.channels[START]).UpdateType
-        return (Any if isinstance(taken, str) else taken), Any
-    first = next(iter(inspect.signature(function).parameters), "")
-    return hints.get(first, Any), hints.get("return", Any)

@@ -2,7 +2,6 @@
 
 import os
 import resource
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +34,8 @@ def default_weights() -> Weights:
     fetched = [weights for weights in KNOWN_WEIGHTS if weights.is_fetched]
     if chosen is not None and (chosen in fetched or not fetched):
         return chosen
-    return _largest(fetched, _fits_memory) if fetched else _largest(KNOWN_WEIGHTS, _has_room)
+    choices, fits = (fetched, _fits_memory) if fetched else (KNOWN_WEIGHTS, _has_room)
+    return next(filter(fits, choices), choices[-1])
 
 
 def remember_choice(used: Weights) -> None:
@@ -76,11 +76,6 @@ def offer_provider(settings: "Settings", provider: str) -> str:
     return (
         "The local model is small. With a provider's key, larger ones answer: chat keys set openai (or anthropic, ...)"
     )
-
-
-def _largest(choices: Sequence[Weights], fits: Callable[[Weights], bool]) -> Weights:
-    """Return the first of `choices`, the largest first, that `fits`; else the last one."""
-    return next(filter(fits, choices), choices[-1])
 
 
 def _has_room(weights: Weights) -> bool:

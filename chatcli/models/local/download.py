@@ -148,7 +148,16 @@ def _ask_for_headers(client: httpx2.Client, file: HubFile) -> _Facts:
         if not moved or (moved.scheme, moved.netloc) != (url.scheme, url.netloc):
             break
         url = moved  # to the new name of a repository
-    _require_found(response, file)
+    status = response.status_code
+    if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
+        raise AuthError(
+            f"the hub does not give {file} (HTTP status {status})",
+            remedy="Check its name; for a closed repository, accept its terms and set HF_TOKEN.",
+        )
+    if status == httpx2.codes.NOT_FOUND:
+        raise RefusedError(f"the hub has no {file}", remedy="Check the owner, the repository and the file's name.")
+    if response.is_error:
+        raise NetworkError(f"the hub does not give {file} now (HTTP status {status})", remedy="Try again later.")
     size: str = headers.get("X-Linked-Size", "")
     if not size and not response.is_redirect:
         size = headers.get("Content-Length", "")
@@ -176,19 +185,6 @@ def _ask_api(file: HubFile) -> _Facts:
                     commit if isinstance(commit, str) else file.revision,
                 )
     return "", 0, file.revision
-
-
-def _require_found(response: httpx2.Response, file: HubFile) -> None:
-    status = response.status_code
-    if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
-        raise AuthError(
-            f"the hub does not give {file} (HTTP status {status})",
-            remedy="Check its name; for a closed repository, accept its terms and set HF_TOKEN.",
-        )
-    if status == httpx2.codes.NOT_FOUND:
-        raise RefusedError(f"the hub has no {file}", remedy="Check the owner, the repository and the file's name.")
-    if response.is_error:
-        raise NetworkError(f"the hub does not give {file} now (HTTP status {status})", remedy="Try again later.")
 
 
 def _hub() -> str:

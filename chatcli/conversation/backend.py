@@ -74,10 +74,8 @@ class LocalBackend:
         return Grants(self.location.key, thread_id)
 
     async def open_engine(self, composed: "Composition", announce: "Announce") -> "Engine":
-        """Open the store, and the engine of the user's graph or of the plain chat.
-
-        It reports progress and notices through `announce`, from any thread.
-        """
+        """Open the store, and the engine of the user's graph or of the plain chat."""
+        # It reports progress and notices through `announce`, from any thread.
         from chatcli.conversation.engine import import_engine
 
         if composed.graph is not None:
@@ -181,11 +179,9 @@ Backend = LocalBackend | ServerBackend
 
 
 def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:
-    """Return the server or the store that the user chose, else the default store in the data folder.
-
-    An option for turns here overrides a server that the environment or the config file names. A store in memory that is
-    `shared` is the same for all that ask for one in this process.
-    """
+    """Return the server or the store that the user chose, else the default store in the data folder."""
+    # An option for turns here overrides a server that the environment or the config file names. A store in memory that
+    # is `shared` is the same for all that ask for one in this process.
     local = any(map(settings.is_option, _LOCAL_OPTIONS))
     if settings.url is None or (local and not settings.is_option("url")):
         settings.refuse_options(("header",), "a store on this machine: it is for a server", "Give --url.")

@@ -91,11 +91,9 @@ def compose(
     backend: Backend | None = None,
     graph: "GraphSpec | None" = None,
 ) -> Composition:
-    """Return the run that the settings describe.
-
-    It begins on a new thread, or on `thread_id`. If that may be `stored`, it goes on with the graph that it began with,
-    unless an option of the plain chat is given. A program may give the `graph` that answers.
-    """
+    """Return the run that the settings describe."""
+    # It begins on a new thread, or on `thread_id`. If that may be `stored`, it goes on with the graph that it began
+    # with, unless an option of the plain chat is given. A program may give the `graph` that answers.
     BY_MEANING.set(settings.semantic)
     backend = backend or choose_backend(settings)
     thread = thread_id or new_thread_id()

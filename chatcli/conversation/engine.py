@@ -74,11 +74,9 @@ OpenEngine = Callable[[Announce], Awaitable[Engine]]
 
 
 class LazyEngine:
-    """An engine that is opened when it is first needed, at most once at a time; after a failure, it is tried again.
+    """An engine that is opened when it is first needed, at most once at a time; after a failure, it is tried again."""
 
-    What it reports goes to `announce`, in the loop's thread.
-    """
-
+    # What it reports goes to `announce`, in the loop's thread.
     def __init__(self, open_engine: OpenEngine, announce: Callable[[Progress | Notice], None]) -> None:
         self._open_engine = open_engine
         self._announce = announce

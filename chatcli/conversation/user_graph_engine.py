@@ -132,11 +132,9 @@ class GraphEngine(LocalEngine):
 
 
 class PrintedLines(io.TextIOBase):
-    """A text stream that turns each line that a user graph prints into a notice; stdout is for the answer alone.
+    """A text stream that turns each line that a user graph prints into a notice; stdout is for the answer alone."""
 
-    `announce` is called from the thread that prints.
-    """
-
+    # `announce` is called from the thread that prints.
     def __init__(self, announce: Callable[[Notice], None]) -> None:
         self._announce = announce
         self._open_line = ""

@@ -155,9 +155,7 @@ class ValuesSession(Session):
         await super()._go_to(number, checkpoint_id)
         if left:
             state = fields_of((await self._thread.snapshot()).values)
-            self._new_input |= {
-                key for key, value in self.values.input.items() if left.get(key) == value != state.get(key)
-            }
+            self._new_input |= {key for key, own in self.values.input.items() if left.get(key) == own != state.get(key)}
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
         turn = super()._new_turn(graph_input, question)

@@ -312,7 +312,5 @@ def _options(provider: Provider, credentials: Access, settings: Settings) -> dic
     named.pop("", None)
     if provider.window_option and (budget := settings.context_tokens):
         named[provider.window_option] = budget + (settings.max_tokens or min(ANSWER_ROOM, budget))
-    given = {
-        name: os.environ[variable] for name, variable in provider.from_environment.items() if os.environ.get(variable)
-    }
+    given = {name: os.environ[source] for name, source in provider.from_environment.items() if os.environ.get(source)}
     return {**named, **given, **provider.arguments, **provider.no_retries}

@@ -82,9 +82,7 @@ class LangflowServer:
         try:
             nodes = {str(node["id"]): node["data"].get("node") or {} for node in (flow["data"] or {}).get("nodes", ())}
             fields = {number: _fields(node.get("template") or {}) for number, node in nodes.items()}
-            titles = {
-                str(node["display_name"]): fields[number] for number, node in nodes.items() if "display_name" in node
-            }
+            titles = {str(node["display_name"]): fields[key] for key, node in nodes.items() if "display_name" in node}
         except (KeyError, TypeError, AttributeError):
             raise self.not_langflow() from None
         return titles | fields

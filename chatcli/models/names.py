@@ -21,11 +21,9 @@ LOCAL_MODELS = tuple(weights.name for weights in KNOWN_WEIGHTS)
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """A model of a provider; `model` is empty if the server should be asked for its models.
+    """A model of a provider; `model` is empty if the server should be asked for its models."""
 
-    `base_url` is the server that a thread remembers for it; it is empty if the settings decide.
-    """
-
+    # `base_url` is the server that a thread remembers for it; it is empty if the settings decide.
     provider: str
     model: str
     base_url: str = ""
@@ -77,19 +75,15 @@ def _default_provider(settings: Settings) -> str:
     prefix = OTHER_NAMES.get(prefix, prefix)
     if colon and prefix in PROVIDERS and prefix != LOCAL:
         return prefix
-    with_key = (
-        row.prefix for row in PROVIDERS.values() if row.default_model and settings.credentials.has_key(row.prefix)
-    )
-    return next(with_key, OPENAI)
+    keyed = (row.prefix for row in PROVIDERS.values() if row.default_model and settings.credentials.has_key(row.prefix))
+    return next(keyed, OPENAI)
 
 
 def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_model: Path | None = None) -> ModelName:
-    """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider.
-
-    A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
-    does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
-    prefixes are providers.
-    """
+    """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider."""
+    # A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
+    # does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
+    # prefixes are providers.
     text = text.strip()
     provider, colon, model = text.partition(":")
     if not custom_server:

@@ -150,9 +150,7 @@ def body(error: BaseException) -> dict[str, Any]:
             inner = found.get("error", found) if isinstance(found, dict) else found
             if isinstance(inner, dict):
                 return {"message": inner["detail"], **inner} if "detail" in inner else inner
-            if (
-                isinstance(inner, str) and inner.strip() and not inner.lstrip().startswith("<")
-            ):  # not the page of a proxy
+            if isinstance(inner, str) and inner.strip()[:1] not in ("", "<"):  # not the page of a proxy
                 return {"message": inner}
     return {}
 

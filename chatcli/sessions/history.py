@@ -103,9 +103,8 @@ def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[i
     # A graph may have removed the oldest of them: then those turns are left out.
     begins = [index for index, message in enumerate(messages) if is_question(message)]
     found: dict[int, Said] = {}
-    for turn, begin, end in zip(
-        reversed(branch), reversed(begins), reversed([*begins[1:], len(messages)]), strict=False
-    ):
+    ends = [*begins[1:], len(messages)]
+    for turn, begin, end in zip(reversed(branch), reversed(begins), reversed(ends), strict=False):
         answers = (message.text for message in reversed(messages[begin:end]) if isinstance(message, AIMessage))
         answer = next(filter(None, answers), "")
         found[turn.number] = Said(messages[begin].text[:BEGINNING], answer[:BEGINNING])

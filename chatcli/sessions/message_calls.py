@@ -61,9 +61,8 @@ def whole_answer(answer: AIMessage) -> AIMessage:
         if arguments is None:
             cut.append(call_id)
     metadata = {**answer.response_metadata, CUT: cut} if cut else answer.response_metadata
-    return _message(answer).model_copy(
-        update={"tool_calls": calls, "invalid_tool_calls": [], "response_metadata": metadata}
-    )
+    changed = {"tool_calls": calls, "invalid_tool_calls": [], "response_metadata": metadata}
+    return _message(answer).model_copy(update=changed)
 
 
 def _message(answer: AIMessage) -> AIMessage:

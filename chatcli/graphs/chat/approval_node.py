@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from chatcli.errors import StoreError
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.message import DECISIONS
 from chatcli.sessions.message_calls import REFUSED, calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
 from chatcli.tools.tool import Tool, asked_access, keep_rule, suggest_rule
 from chatcli.tools.toolbox import Toolbox
@@ -29,7 +30,6 @@ _SCOPES = ("thread", "always")
 """The scopes of an approval other than `once`."""
 _OUTSIDE = "outside"
 """The scope of an approval for once, and outside of the sandbox."""
-_DECISIONS = ("approve", "edit", "reject")
 
 
 class Decision(TypedDict, total=False):
@@ -144,7 +144,7 @@ def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool], toolbox: Tool
     actions = [_action(call, tools.get(call["name"]), toolbox) for call in calls]
     names = dict.fromkeys(call["name"] for call in calls)
     scopes = {name: _scopes(tools.get(name)) for name in names}
-    reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": scopes[name]} for name in names]
+    reviews = [{"action_name": name, "allowed_decisions": list(DECISIONS), "scopes": scopes[name]} for name in names]
     return {"action_requests": actions, "review_configs": reviews}
 
 
@@ -187,8 +187,8 @@ def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, T
 
 def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
     read: dict[str, Any] = {"type": decision.strip().lower()} if isinstance(decision, str) else dict(decision or {})
-    if read.get("type") not in _DECISIONS:
-        raise ValueError(f"a decision is one of {', '.join(_DECISIONS)}")
+    if read.get("type") not in DECISIONS:
+        raise ValueError(f"a decision is one of {', '.join(DECISIONS)}")
     if read.setdefault("scope", "once") not in ("once", *_SCOPES, _OUTSIDE):
         raise ValueError(f"the scope of an approval is once, {', '.join(_SCOPES)} or {_OUTSIDE}")
     if read["type"] == "edit":

@@ -106,9 +106,8 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
         result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was stopped.")
     except Exception as error:  # noqa: BLE001 - the model gets any failure of a tool, and the thread goes on
         # The error of a lost connection has no text.
-        reason = one_line(str(error), MAX_REASON) or (
-            f"{tool.server} has ended" if tool.server else type(error).__name__
-        )
+        otherwise = f"{tool.server} has ended" if tool.server else type(error).__name__
+        reason = one_line(str(error), MAX_REASON) or otherwise
         result = result_of(call, f"The call failed: {reason}")
     return ChatState(messages=[result])
 

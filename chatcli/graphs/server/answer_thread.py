@@ -69,12 +69,10 @@ class ServerAnswerThread(ServerThread):
         """See `GraphThread.history`."""
         return await (ServerThread.history(self) if self.shape.is_chat else self.messages())
 
-    async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any]
-    ) -> None:
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
         """See `GraphThread.keep_question`; the server can't take a question that is not asked."""
         if self.shape.is_chat:
-            await ServerThread.keep_question(self, config, question, other_input)
+            await ServerThread.keep_question(self, config, question, rest)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """See `GraphThread.append`; what is pending stays so: /retry goes on there."""

@@ -109,12 +109,10 @@ class ServerGraph(RemoteGraph):
 
 @dataclass(frozen=True, slots=True)
 class ServerThread(GraphThread):
-    """A thread of `graph` on a server, which may not exist yet.
+    """A thread of `graph` on a server, which may not exist yet."""
 
-    There, `uuid` and `graph_id` identify the two. A run is stopped after `timeout` seconds of silence, None for no
-    limit. `state_schema` is the JSON Schema of each key of the app's state, as far as the server has it.
-    """
-
+    # There, `uuid` and `graph_id` identify the two. A run is stopped after `timeout` seconds of silence, None for no
+    # limit. `state_schema` is the JSON Schema of each key of the app's state, as far as the server has it.
     graph: ServerGraph
     threads: ServerThreads
     uuid: str = ""
@@ -246,12 +244,10 @@ class ServerThread(GraphThread):
         """See `GraphThread.runs_here`: False, since the server runs the turns."""
         return False
 
-    async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any]
-    ) -> None:
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
         """See `GraphThread.keep_question`; during another client's run, the server refuses it."""
         with suppress(NetworkError):
-            await GraphThread.keep_question(self, config, question, other_input)
+            await GraphThread.keep_question(self, config, question, rest)
 
     async def empty(self, config: RunnableConfig) -> None:
         """See `GraphThread.empty`: the state before the first question becomes the newest one."""
@@ -309,9 +305,7 @@ def _part_from_json(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _update_from_json(node: str, update: Any) -> Any:
     if node == INTERRUPT:
-        return [
-            Interrupt(value=one["value"], id=one["id"], response_schema=one.get("response_schema")) for one in update
-        ]
+        return [Interrupt(one["value"], id=one["id"], response_schema=one.get("response_schema")) for one in update]
     if isinstance(update, list):
         return [_update_from_json(node, each) for each in update]
     if isinstance(update, Mapping) and "messages" in update:

@@ -101,11 +101,9 @@ def find_problem() -> ChatcliError | None:
 def spawn_server(
     runtime: Runtime, model: Path, weights: Weights, lock: FileLock, idle_seconds: float
 ) -> subprocess.Popen[bytes]:
-    """Start a server for the file `model`, in a new session, and pass the lock to it.
-
-    The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
-    which holds `lock` on `runtime.server_lock`, closes it afterwards.
-    """
+    """Start a server for the file `model`, in a new session, and pass the lock to it."""
+    # The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
+    # which holds `lock` on `runtime.server_lock`, closes it afterwards.
     command = [
         # -P: a file in the current folder must not be imported instead of chatcli.
         *(sys.executable, "-P", "-m", "chatcli.models.local.server_main"),
@@ -170,15 +168,11 @@ def _known_death(returncode: int, text: str) -> ChatcliError | None:
 
 @dataclass(eq=False)
 class LocalServer:
-    """This process's use of the server for `weights`, of which each user has one.
+    """This process's use of the server for `weights`, of which each user has one."""
 
-    Nothing happens before `ensure`. From then until `close`, or until this process ends in any way, the server
-    knows that it is needed. It ends `CHATCLI_LOCAL_IDLE_SECONDS` (180) after its last client.
-
-    `override` is the user's own copy of the file (`CHATCLI_LOCAL_MODEL`). `on_progress` is called from a worker thread
-    during a download.
-    """
-
+    # Nothing happens before `ensure`. From then until `close`, or until this process ends in any way, the server knows
+    # that it is needed. It ends `CHATCLI_LOCAL_IDLE_SECONDS` (180) after its last client. `override` is the user's own
+    # copy of the file (`CHATCLI_LOCAL_MODEL`). `on_progress` is called from a worker thread during a download.
     weights: Weights
     _: KW_ONLY
     override: Path | None = None

@@ -44,12 +44,10 @@ class SourceError(Exception):
 
 
 class Transfer:
-    """One download of `weights` into `part`, which always holds the beginning of the file.
+    """One download of `weights` into `part`, which always holds the beginning of the file."""
 
-    So a source continues where another one, or an earlier process, stopped. `on_progress` is called with the bytes that
-    have arrived, at most ten times a second. Another thread sets `cancel` to stop the transfer.
-    """
-
+    # So a source continues where another one, or an earlier process, stopped. `on_progress` is called with the bytes
+    # that have arrived, at most ten times a second. Another thread sets `cancel` to stop the transfer.
     def __init__(self, weights: Weights, part: Path, on_progress: ProgressCallback, cancel: threading.Event) -> None:
         self.weights = weights
         self.part = part
@@ -245,9 +243,8 @@ class _Reader:
     def __init__(self, url: str, start: int) -> None:
         self._url = url
         # Positions in a compressed response would not be positions in the file.
-        self._headers = (
-            _hub_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        )
+        wanted = {"Range": f"bytes={start}-"} if start else {}
+        self._headers = _hub_headers() | {"Accept-Encoding": "identity"} | wanted
         self._items: queue.Queue[httpx2.Response | bytes | SourceError | None] = queue.Queue(_QUEUED_CHUNKS)
         self._abandoned = threading.Event()
 

@@ -105,9 +105,9 @@ def fetch(
     """Return the path of a file that holds `weights`, verified by SHA-256; download it if there is none.
 
     This blocks until the file is complete: call it in a thread. Two processes never download at the same time: the
-    second one waits. An interrupted download leaves a partial file, and the next call continues it.
-    The user's own copy, `override`, is used instead of the cache and every source. Another thread sets `cancel` to stop
-    this call within some 0.1 seconds.
+    second one waits. An interrupted download leaves a partial file, and the next call continues it. The user's own
+    copy, `override`, is used instead of the cache and every source. Another thread sets `cancel` to stop this call
+    within some 0.1 seconds.
     """
     folder = weights.cache_file.parent
     transfer = Transfer(weights, folder / f"{weights.file_name}.part", on_progress, cancel or threading.Event())

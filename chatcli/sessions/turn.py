@@ -200,7 +200,7 @@ class RunningTurn:
                 error, checkpoint_id = _with_loss(self.explain(problem), reader.content), ""
             cited = self._cited()
             if isinstance(error, InterruptedTurnError):
-                elapsed_ms = _elapsed_ms(started)
+                elapsed_ms = round((time.monotonic() - started) * 1000)
                 return TurnInterrupted(thread_id, checkpoint_id, self.name, reader.content, elapsed_ms, cited)
             return TurnFailed(thread_id, self.name, reader.content, error, cited)
         if reader.paused and not reader.interrupts:
@@ -212,7 +212,7 @@ class RunningTurn:
             content=reader.content,
             finish_reason=self._finish_reason(),
             usage=reader.usage,
-            elapsed_ms=_elapsed_ms(started),
+            elapsed_ms=round((time.monotonic() - started) * 1000),
             messages_in_context=reader.messages_in_context,
             messages_in_thread=reader.messages_in_thread or len(await self.thread.messages()),
             context_tokens=reader.context_tokens,
@@ -318,7 +318,3 @@ async def _coalesce_text(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[
                 yield event
         if text.text:
             yield text
-
-
-def _elapsed_ms(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

@@ -327,14 +327,10 @@ def claim_name(spec: GraphSpec | None, store: str | None, *, given: bool) -> Non
         gc.collect()  # it may be garbage
         if _names[key]() is not None:
             raise ValueError(f"the name {spec.label!r} is taken: another graph in this process has it")
-    _names[key] = _reference(spec.target)
-
-
-def _reference(target: Any) -> "weakref.ref[Any] | Callable[[], Any]":
     try:
-        return weakref.ref(target)
+        _names[key] = weakref.ref(spec.target)
     except TypeError:
-        return lambda: target
+        _names[key] = lambda: spec.target
 
 
 def _nodes(target: Any) -> object:

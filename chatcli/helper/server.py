@@ -177,8 +177,11 @@ class _Helper:
             connection.send(wire.HEARD if same_user else wire.NO)
             # Nothing that can fail comes after the fork: a child that continued here would be a second helper.
             client = connection.dup()
-            if same_user and self._fork():
-                return client
+            if same_user:
+                child = os.fork()
+                if child == 0:
+                    return client
+                self._children.add(child)
             client.close()
         except OSError:
             pass  # the client is gone
@@ -203,14 +206,6 @@ class _Helper:
                 self._path.unlink(missing_ok=True)
             return False
         return process_conditions(pid) == self._conditions and self._environment.matches(request.environment)
-
-    def _fork(self) -> bool:
-        """Fork; return whether this is the child."""
-        child = os.fork()
-        if child == 0:
-            return True
-        self._children.add(child)
-        return False
 
     def _reap(self) -> bool:
         """Collect the children that have ended; return whether one of them has run a request."""

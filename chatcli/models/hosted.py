@@ -4,6 +4,7 @@ import functools
 import importlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -196,19 +197,6 @@ HTTP_CLIENTS: Mapping[str, str] = {
 """Where the clients of providers keep that of httpx. AWS's has none, and IBM's is made with limits."""
 
 
-def _limit_responses(client: BaseChatModel, path: str) -> None:
-    """Give the HTTP client at `path` inside of `client` our limits, after the hooks that it has."""
-    # Few of langchain's clients take one, but `event_hooks` of each can be set. Some share it.
-    # `test_the_client_of_every_provider_has_limits` fails when a path changes.
-    http: Any = client
-    for name in path.split("."):
-        http = getattr(http, name)
-    http.event_hooks = {
-        event: [*(hook for hook in http.event_hooks[event] if hook not in ours), *ours]
-        for event, ours in MODEL_HOOKS.items()
-    }
-
-
 def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
     """Return the limits of a model of Ollama, and have each request ask for the window that they tell of."""
     # Without that, another program that loads the model with another window would change them.
@@ -277,7 +265,13 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
     if after := PATCH_CLIENT.get(provider.prefix):
         after(client)
     if path := HTTP_CLIENTS.get(provider.prefix):
-        _limit_responses(client, path)
+        # Few of langchain's clients take an HTTP client, but `event_hooks` of each can be set: to our limits, after the
+        # hooks that it has. Some share it. `test_the_client_of_every_provider_has_limits` fails when a path changes.
+        http = attrgetter(path)(client)
+        http.event_hooks = {
+            event: [*(hook for hook in http.event_hooks[event] if hook not in ours), *ours]
+            for event, ours in MODEL_HOOKS.items()
+        }
     return client
 
 

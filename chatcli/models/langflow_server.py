@@ -109,7 +109,11 @@ class LangflowServer:
 
     def failure(self, reply: httpx2.Response, what: str) -> ChatcliError:
         """Return the error for `reply`, a failure, to the request for `what`."""
-        reason = self.one_line(_body(reply)) or reply.reason_phrase
+        try:
+            body = read_json(reply.content)
+        except ValueError:
+            body = ""  # the page of a proxy is less useful than its status
+        reason = self.one_line(body) or reply.reason_phrase
         status = reply.status_code
         if status in (401, 403) and self.key is None:
             return MissingKeyError(
@@ -161,13 +165,6 @@ def text_of(value: object) -> str:
 def _fields(template: Mapping[str, Any]) -> list[str]:
     """Return the fields that a tweak may set; a component's code is not one of them, as Langflow refuses it."""
     return [name for name, field in template.items() if isinstance(field, Mapping) and name != "code"]
-
-
-def _body(reply: httpx2.Response) -> object:
-    try:
-        return read_json(reply.content)
-    except ValueError:
-        return ""  # the page of a proxy is less useful than its status
 
 
 def _flow(entry: Mapping[str, Any]) -> Flow:

@@ -56,27 +56,22 @@ def resolve_model(text: str, settings: Settings) -> ModelName:
     """Return the model of the alias `text`, or else of the name; an alias can't stand for another alias."""
     text = settings.aliases.get(text.strip(), text)
     custom_server = settings.openai_endpoint is not None
-    provider = _default_provider(settings)
-    return parse_model(text, custom_server=custom_server, default=provider, local_model=settings.local_model)
+    # One that is named without a provider is of that of the default model. If the local model is the default, it is of
+    # OpenAI: the names of local models are recognised in any case.
+    prefix, colon, _model = (settings.model or "").strip().partition(":")
+    default = OTHER_NAMES.get(prefix, prefix)
+    if custom_server:
+        default = OPENAI
+    elif not colon or default not in PROVIDERS or default == LOCAL:
+        rows = (row for row in PROVIDERS.values() if row.default_model)
+        default = next((row.prefix for row in rows if settings.credentials.has_key(row.prefix)), OPENAI)
+    return parse_model(text, custom_server=custom_server, default=default, local_model=settings.local_model)
 
 
 def check_alias(name: str) -> None:
     """Refuse `name` if it can't be an alias of a model."""
     if ":" in name or not name.strip() or name in (*PROVIDERS, *LOCAL_MODELS):
         raise UsageError(f"{name!r} can't be an alias: it has a colon, is empty, or names a provider or model")
-
-
-def _default_provider(settings: Settings) -> str:
-    """Return the provider of a model that is named without one: the provider of the default model."""
-    # If the local model is the default, it is OpenAI: the names of local models are recognised in any case.
-    if settings.openai_endpoint is not None:
-        return OPENAI
-    prefix, colon, _model = (settings.model or "").strip().partition(":")
-    prefix = OTHER_NAMES.get(prefix, prefix)
-    if colon and prefix in PROVIDERS and prefix != LOCAL:
-        return prefix
-    keyed = (row.prefix for row in PROVIDERS.values() if row.default_model and settings.credentials.has_key(row.prefix))
-    return next(keyed, OPENAI)
 
 
 def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_model: Path | None = None) -> ModelName:

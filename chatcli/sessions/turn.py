@@ -137,8 +137,14 @@ class RunningTurn:
                 self.announce(event)
 
     async def _run_graph(self) -> None:
-        thread = self.thread
-        await self._take_thread()
+        thread, waiting = self.thread, False
+        # Until no other process has a turn on the thread, so that this turn is based on what that one wrote.
+        while not self.thread.threads.locks.try_lock(self.thread.id):
+            if not waiting:
+                self.announce(Notice("another chat is answering on this thread; waiting for it"))
+            waiting = True
+            await asyncio.sleep(LOCK_INTERVAL)
+        self._holding = True
         await thread.mend()
         if await recover(thread, thread.config(self.name)):
             self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
@@ -246,16 +252,6 @@ class RunningTurn:
         other_input = {name: value for name, value in given.items() if name != "messages"}
         await keep_turn(self.thread, config, self.question, self._reader.messages, other_input)
         return await self.thread.checkpoint_id()
-
-    async def _take_thread(self) -> None:
-        """Wait until no other process has a turn on the thread, so that this turn is based on what that one wrote."""
-        waiting = False
-        while not self.thread.threads.locks.try_lock(self.thread.id):
-            if not waiting:
-                self.announce(Notice("another chat is answering on this thread; waiting for it"))
-            waiting = True
-            await asyncio.sleep(LOCK_INTERVAL)
-        self._holding = True
 
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[None]:

@@ -170,14 +170,32 @@ async def _ask(
     numbers: Sequence[int] | None,
 ) -> AIMessage:
     """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
-    model = runtime.context.model
+    model, schema = runtime.context.model, runtime.context.schema
     # The local server takes a grammar only without tools.
-    if options := about_options(state, model, tools=bool(offer.tools)) if runtime.context.schema is None else {}:
+    if options := about_options(state, model, tools=bool(offer.tools)) if schema is None else {}:
         offer = OfferedTools()
     elif numbers is not None and is_small(model) and not offer.tools:
         options = citing_options(numbers)
+    # With a schema, an answer is not shown before it is known to be valid.
+    config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
+    own: dict[str, Any] = {}
+
+    async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
+        answer = await receive(
+            lambda: client.astream(list(messages), config, **own, **options),
+            model,
+            seconds=runtime.context.timeout,
+            report=lambda text: runtime.stream_writer({"note": text}),
+        )
+        refuse_unfinished(answer, model)
+        return answer
+
     try:
-        return await _answer(context.messages, runtime, offer, options)
+        client = offer.client(model)
+        if model.keeps_conversation and runtime.context.session_name is not None:
+            own["session_id"] = await runtime.context.session_name()
+        sent = context.messages
+        return await (ask(sent, options) if schema is None else ask_structured(ask, sent, schema, model))
     except Exception as error:
         raise translate(error, model.endpoint) from error
 
@@ -200,30 +218,6 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
                 " See /context; /compact replaces them with a summary"
             }
         )
-
-
-async def _answer(
-    context: list[BaseMessage], runtime: Runtime[TurnContext], offer: OfferedTools, options: dict[str, Any]
-) -> AIMessage:
-    model, schema = runtime.context.model, runtime.context.schema
-    client = offer.client(model)
-    # With a schema, an answer is not shown before it is known to be valid.
-    config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
-    own: dict[str, Any] = {}
-    if model.keeps_conversation and runtime.context.session_name is not None:
-        own["session_id"] = await runtime.context.session_name()
-
-    async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
-        answer = await receive(
-            lambda: client.astream(list(messages), config, **own, **options),
-            model,
-            seconds=runtime.context.timeout,
-            report=lambda text: runtime.stream_writer({"note": text}),
-        )
-        refuse_unfinished(answer, model)
-        return answer
-
-    return await ask(context, options) if schema is None else await ask_structured(ask, context, schema, model)
 
 
 def leave_out_unanswered(state: ChatState) -> ChatState:

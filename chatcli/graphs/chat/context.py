@@ -100,7 +100,16 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     _refuse_oversized_question(head, newest, turn, reserved)
     kept = messages
     if budget is not None and turn.counter.count([*head, *messages]) > budget:
-        kept = _newest_that_fit(head, messages, budget, turn)
+        trimmed: list[BaseMessage] = trim_messages(
+            [*head, *messages],
+            max_tokens=budget,
+            token_counter=turn.counter.count,
+            strategy="last",
+            include_system=True,
+            start_on="human",
+            allow_partial=False,
+        )
+        kept = _split(trimmed)[1]
         # A question that exceeds the budget is still sent, alone: only the limit refuses.
         if len(kept) < len(newest):
             kept = newest
@@ -152,21 +161,6 @@ def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *,
 def _split(messages: list[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
     size = 1 if messages and isinstance(messages[0], SystemMessage) else 0
     return messages[:size], messages[size:]
-
-
-def _newest_that_fit(
-    head: list[BaseMessage], messages: list[BaseMessage], budget: int, turn: TurnContext
-) -> list[BaseMessage]:
-    trimmed: list[BaseMessage] = trim_messages(
-        [*head, *messages],
-        max_tokens=budget,
-        token_counter=turn.counter.count,
-        strategy="last",
-        include_system=True,
-        start_on="human",
-        allow_partial=False,
-    )
-    return _split(trimmed)[1]
 
 
 def system_messages(system: str, turn: TurnContext) -> list[BaseMessage]:

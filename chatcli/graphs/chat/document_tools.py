@@ -18,7 +18,7 @@ from chatcli.graphs.chat.state import TurnContext
 from chatcli.message import FoundPassage
 from chatcli.sessions.found import ARTIFACT
 from chatcli.text import one_line
-from chatcli.tools.tool import Arguments, Tool
+from chatcli.tools.tool import Tool
 
 DOCUMENT_TOOLS = ("search_documents", "read_document")
 MAX_FOUND = 10
@@ -75,7 +75,9 @@ def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFo
         more = "" if len(chosen) == len(rest) else f"\n[more follows, from {_begin(rest[len(chosen)])} on]"
         return result(number_passages(chosen, turn.numbers), more)
 
-    return [Tool(_tool(each), asks=_never, reads_only=True) for each in (search_documents, read_document)]
+    return [
+        Tool(_tool(each), asks=lambda arguments: False, reads_only=True) for each in (search_documents, read_document)
+    ]
 
 
 def _tool(coroutine: Callable[..., Any]) -> StructuredTool:
@@ -85,10 +87,6 @@ def _tool(coroutine: Callable[..., Any]) -> StructuredTool:
         handle_tool_error=True,
         response_format="content_and_artifact",
     )
-
-
-def _never(arguments: Arguments) -> bool:
-    return False
 
 
 def search_index(words: str, sources: Sequence[str], limit: int) -> list[Passage]:

@@ -103,7 +103,9 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     elif (missing := _missing_key(error, spec)) is not None:
         failure = missing
     elif (known := limit_of(error) or _store_failure(error) or _model_failure(error, owner)) is not None:
-        failure = type(known)(shorten(_redact(known.message)), remedy=_fitting(known.remedy))
+        # A graph has its own models: options and commands for those of `chat` are no remedy.
+        remedy = "" if _OF_CHAT.search(known.remedy) else known.remedy
+        failure = type(known)(shorten(_redact(known.message)), remedy=remedy)
     else:
         failure = GraphError(f"{owner} failed{_in_node(error)}: {describe(error)}", remedy=_install(error, spec))
     if failure is not error:
@@ -153,11 +155,6 @@ def _missing_key(error: BaseException, spec: GraphSpec) -> AuthError | None:
     message = f"the graph {spec.title!r} needs a key that is not set: {variable}"
     failure = AuthError(message, remedy=f"Set it in the environment: export {variable}=...")
     return explain_missing_key(failure, variable, spec)
-
-
-def _fitting(remedy: str) -> str:
-    """Return `remedy` unless it names options or commands for the models of `chat`: a graph has its own models."""
-    return "" if _OF_CHAT.search(remedy) else remedy
 
 
 def describe(error: BaseException) -> str:

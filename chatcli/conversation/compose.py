@@ -100,24 +100,19 @@ def compose(
     recorded = cache(lambda: recorded_model(backend, thread) if stored and backend.runs_here else "")
     if graph is None and backend.runs_here:
         graph = _choose_graph(settings, backend, thread if stored else None, recorded)
-    name = who_answers(settings, backend, graph)
     documents: tuple[str, ...] = ()
-    if graph is None and backend.runs_here:
+    if not backend.runs_here:
+        name = ModelName(SERVER, settings.assistant or "")
+    elif graph is not None:
+        name = graph.model_name
+    else:
+        name = answering_model(settings)
         documents = _choose_documents(settings, name, recorded)
         if stored and not settings.is_option("model") and not settings.is_option("role"):
             # Until the state of the thread is read, the model of the index is shown, which may be right.
             provider, _, model = recorded().partition(":")
             name = ModelName(provider, model) if provider in PROVIDERS else name
     return Composition(settings, backend, thread, stored, recorded, graph, name, documents)
-
-
-def who_answers(settings: Settings, backend: Backend, graph: "GraphSpec | None" = None) -> ModelName:
-    """Return the name of the answerer on a new thread: the app of a server, the user's `graph`, or a model."""
-    if not backend.runs_here:
-        return ModelName(SERVER, settings.assistant or "")
-    if graph is not None:
-        return graph.model_name
-    return answering_model(settings)
 
 
 def answering_model(settings: Settings) -> ModelName:

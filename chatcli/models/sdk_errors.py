@@ -207,11 +207,6 @@ def is_page(error: BaseException) -> bool:
     )
 
 
-def is_final(error: BaseException) -> bool:
-    """Return whether the same request would get the same response, whatever the client calls the failure."""
-    return limit(error) is not None or is_not_http(error) or is_page(error)
-
-
 def is_out_of_credit(error: BaseException) -> bool:
     """Return whether the account has no credit: status 402, or words instead of it."""
     # OpenAI sends the status of a rate limit for it, Anthropic that of a bad request, xAI and Perplexity that of a

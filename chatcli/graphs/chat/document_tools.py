@@ -72,7 +72,11 @@ def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFo
         chosen = beginning(rest, MAX_READ)
         if not chosen:
             raise ToolException(f"{one_line(path, MAX_SHOWN)} has nothing there")
-        more = "" if len(chosen) == len(rest) else f"\n[more follows, from {_begin(rest[len(chosen)])} on]"
+        more = ""
+        if len(chosen) < len(rest):
+            following = rest[len(chosen)]
+            place = f"page {following.page}" if following.start_line is None else f"line {following.start_line}"
+            more = f"\n[more follows, from {place} on]"
         return result(number_passages(chosen, turn.numbers), more)
 
     return [
@@ -120,7 +124,3 @@ def beginning(passages: Sequence[Passage], room: int) -> list[Passage]:
             break
         chosen.append(passage)
     return chosen
-
-
-def _begin(passage: Passage) -> str:
-    return f"page {passage.page}" if passage.start_line is None else f"line {passage.start_line}"

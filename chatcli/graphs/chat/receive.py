@@ -156,7 +156,8 @@ def retry_after(header: str | None) -> float | None:
 def _passing_reason(error: Exception) -> str | None:
     """Return why a retry may help, or None; not every client raises langchain's errors."""
     status = sdk_errors.status(error)
-    if sdk_errors.is_final(error) or sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
+    final = sdk_errors.limit(error) is not None or sdk_errors.is_not_http(error) or sdk_errors.is_page(error)
+    if final or sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
         return None
     if isinstance(error, ModelRateLimitError) or status == 429:
         return "the rate limit is reached"

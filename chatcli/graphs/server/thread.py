@@ -165,7 +165,10 @@ class ServerThread(GraphThread):
             except RemoteException as error:
                 raise await self.graph.failure(error) from error
             except (asyncio.CancelledError, GeneratorExit, NetworkError, httpx.TransportError):
-                await self._stop(run)
+                if run.id:  # a closed connection does not cancel it
+                    with suppress(httpx.HTTPError, TimeoutError):  # it has ended, or the server is gone
+                        async with asyncio.timeout(STOP_TIMEOUT):
+                            await self.graph.api.runs.cancel(self.uuid, run.id, wait=True)
                 raise
 
     async def _parts(
@@ -283,13 +286,6 @@ class ServerThread(GraphThread):
         except TimeoutError:
             problem = f"the app {self.graph.name} said nothing for {self.timeout:g} s"
             raise NetworkError(problem, remedy="Try again, or allow more with --timeout.") from None
-
-    async def _stop(self, run: StartedRun) -> None:
-        """Cancel `run` and wait for its end; a closed connection does not cancel it."""
-        if run.id:
-            with suppress(httpx.HTTPError, TimeoutError):  # it has ended, or the server is gone
-                async with asyncio.timeout(STOP_TIMEOUT):
-                    await self.graph.api.runs.cancel(self.uuid, run.id, wait=True)
 
 
 def _part_from_json(part: Mapping[str, Any]) -> Mapping[str, Any]:

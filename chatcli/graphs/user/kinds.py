@@ -58,8 +58,10 @@ def kind_of(found: object, name: str) -> Kind:
         return Kind.FUNCTION
     if _makes(needed, hints) and not (inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found)):
         return Kind.FACTORY
+    # With the `*` before those that are keyword-only: that may be what is wrong.
+    bare = [one.replace(annotation=Parameter.empty, default=Parameter.empty) for one in parameters]
     raise NotAGraphError(
-        f"{name} is a function with the parameters ({_listed(parameters)}), which is not a graph",
+        f"{name} is a function with the parameters {inspect.Signature(bare)}, which is not a graph",
         remedy="A function that answers takes (message, history); one that makes a graph takes nothing, or config.",
     )
 
@@ -118,9 +120,3 @@ def _is_a(found: object, module: str, name: str) -> bool:
     """Return whether `found` is an instance of a class of a library; of one that is not imported, nothing is."""
     kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(found, kind)
-
-
-def _listed(parameters: list[Parameter]) -> str:
-    """Return the names of `parameters`, with the `*` before those that are keyword-only: that may be what is wrong."""
-    bare = [one.replace(annotation=Parameter.empty, default=Parameter.empty) for one in parameters]
-    return str(inspect.Signature(bare))[1:-1]

@@ -1,8 +1,7 @@
-"""The folders and files of chatcli on this machine, through platformdirs.
+"""The folders and files of chatcli on this machine, through platformdirs."""
 
-Where an XDG variable is set, it names the folder on every system; else they are those of the XDG specification on
-Linux, and those in ~/Library on macOS, where settings, data and state share one folder.
-"""
+# Where an XDG variable is set, it names the folder on every system; else they are those of the XDG specification on
+# Linux, and those in ~/Library on macOS, where settings, data and state share one folder.
 
 import os
 import warnings

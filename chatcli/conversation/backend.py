@@ -1,7 +1,6 @@
-"""The backend of a run: where its threads are kept and what runs their turns. It is chosen once, and handed on.
+"""The backend of a run: where its threads are kept and what runs their turns. It is chosen once, and handed on."""
 
-This module is light; what a backend needs to read a thread or to run a turn is imported when a method is called.
-"""
+# This module is light; what a backend needs to read a thread or to run a turn is imported when a method is called.
 
 import re
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
-"""Composes a run from the settings: the backend, the graph or model that answers, and the documents.
+"""Composes a run from the settings: the backend, the graph or model that answers, and the documents."""
 
-The REPL, a one-shot, a script, the library, `chat acp` and `chat mcp` all begin here. Wrong settings are refused here,
-before anything is opened.
-"""
+# The REPL, a one-shot, a script, the library, `chat acp` and `chat mcp` all begin here. Wrong settings are refused
+# here, before anything is opened.
 
 import shlex
 from collections.abc import Callable

@@ -1,8 +1,7 @@
-"""The conversation that this process holds: the current thread and model, and the engine behind them.
+"""The conversation that this process holds: the current thread and model, and the engine behind them."""
 
-It exists before LangGraph is imported, so that a prompt can be shown at once; the engine is opened when it is first
-needed, or ahead of that by `warm_up`.
-"""
+# It exists before LangGraph is imported, so that a prompt can be shown at once; the engine is opened when it is first
+# needed, or ahead of that by `warm_up`.
 
 import asyncio
 import time

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.tools import StructuredTool
 
-from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS
+from chatcli.graphs.chat.offer import DOCUMENT_TOOLS
 from chatcli.tools.tool import RESERVED, Rules, Tool, suggest_rule
 from chatcli.tools.toolbox import Toolbox, builtin_tools
 

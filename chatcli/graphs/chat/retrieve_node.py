@@ -18,7 +18,7 @@ from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.adapt import takes_tools
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import request_limit
-from chatcli.graphs.chat.document_tools import beginning, search_index
+from chatcli.graphs.chat.offer import beginning, search_index
 from chatcli.graphs.chat.passages import as_event, new_retrieval, number_passages
 from chatcli.graphs.chat.receive import receive_aside
 from chatcli.graphs.chat.small_model import closest, for_readers, is_small, stems

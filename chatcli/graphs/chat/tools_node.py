@@ -22,8 +22,7 @@ from chatcli.errors import UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
 from chatcli.graphs.chat.approval_node import APPROVE_NODE
 from chatcli.graphs.chat.ask_node import MODEL_NODE
-from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS
-from chatcli.graphs.chat.offer import turn_tools
+from chatcli.graphs.chat.offer import DOCUMENT_TOOLS, turn_tools
 from chatcli.graphs.chat.passages import numbers_of
 from chatcli.graphs.chat.receive import receive_aside
 from chatcli.graphs.chat.state import ChatState, TurnContext

@@ -1,7 +1,6 @@
-"""One download of weights: its partial file, its progress, and how it is cancelled; and the model hub as its source.
+"""One download of weights: its partial file, its progress, and how it is cancelled; and the model hub as its source."""
 
-The hub sends one file by HTTP, continued where an earlier transfer stopped.
-"""
+# The hub sends one file by HTTP, continued where an earlier transfer stopped.
 
 import os
 import queue

@@ -1,7 +1,6 @@
-"""Models that the user pulled from a hub or named on this disk: any GGUF file that can chat.
+"""Models that the user pulled from a hub or named on this disk: any GGUF file that can chat."""
 
-They are kept in `pulled.json` of the state folder. A file on this disk stays where it is.
-"""
+# They are kept in `pulled.json` of the state folder. A file on this disk stays where it is.
 
 import re
 from contextlib import suppress

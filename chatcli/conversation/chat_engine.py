@@ -1,7 +1,7 @@
 """The plain chat's engine: its graph on an open store, and the models that were built so far."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,8 +11,8 @@ from chatcli.config.grants import Grants, note_endpoint
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import Composition
-from chatcli.conversation.engine import LocalEngine, SessionRequest
-from chatcli.events import Notice, Progress
+from chatcli.conversation.engine import Announce, LocalEngine, SessionRequest
+from chatcli.events import Notice
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
 from chatcli.graphs.chat.session import ChatSession
@@ -37,7 +37,7 @@ class ChatEngine(LocalEngine):
     _graph: ChatGraph
     _composed: Composition
     _backend: LocalBackend
-    _on_progress: Callable[[Progress | Notice], None]
+    _on_progress: Announce
     toolbox: Toolbox
     _knowledge: PromptContextReader | None
     _grants: dict[str, Grants] = field(default_factory=dict)
@@ -48,9 +48,7 @@ class ChatEngine(LocalEngine):
         return self._composed.settings
 
     @classmethod
-    async def open(
-        cls, backend: LocalBackend, composed: Composition, on_progress: Callable[[Progress | Notice], None]
-    ) -> "ChatEngine":
+    async def open(cls, backend: LocalBackend, composed: Composition, on_progress: Announce) -> "ChatEngine":
         """Open the store of `backend`, and make what the turns of the run that is `composed` need."""
         settings, embedded = composed.settings, composed.embedded
         if not embedded:

@@ -77,7 +77,7 @@ class LazyEngine:
     """An engine that is opened when it is first needed, at most once at a time; after a failure, it is tried again."""
 
     # What it reports goes to `announce`, in the loop's thread.
-    def __init__(self, open_engine: OpenEngine, announce: Callable[[Progress | Notice], None]) -> None:
+    def __init__(self, open_engine: OpenEngine, announce: Announce) -> None:
         self._open_engine = open_engine
         self._announce = announce
         self._opening: asyncio.Task[Engine] | None = None

@@ -16,9 +16,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import Composition
-from chatcli.conversation.engine import LocalEngine, SessionRequest
+from chatcli.conversation.engine import Announce, LocalEngine, SessionRequest
 from chatcli.errors import UsageError
-from chatcli.events import Notice, Progress
+from chatcli.events import Notice
 from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
 from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph, running_failure
 from chatcli.graphs.user.project import enter_project, item_options, own_store, stored_types
@@ -55,9 +55,7 @@ class GraphEngine(LocalEngine):
     _grants: "dict[str, Grants]" = field(default_factory=dict)
 
     @classmethod
-    async def open(
-        cls, backend: LocalBackend, composed: Composition, announce: Callable[[Progress | Notice], None]
-    ) -> "GraphEngine":
+    async def open(cls, backend: LocalBackend, composed: Composition, announce: Announce) -> "GraphEngine":
         """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store."""
         # From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
         spec, location, embedded = composed.graph, backend.location, composed.embedded

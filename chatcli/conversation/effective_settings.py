@@ -145,6 +145,10 @@ def _color(settings: Settings, value: str, source: str) -> Resolved:
     return value, source
 
 
+def _plain(settings: Settings, value: bool, source: str) -> Resolved:
+    return value, "environment ACCESSIBLE" if value and source == DEFAULT else source
+
+
 def _openai_key(settings: Settings, value: Secret | None, source: str) -> Resolved:
     if value is None and settings.credentials.has_key(OPENAI):
         return Secret(HIDDEN), "chat keys"
@@ -175,10 +179,7 @@ _RESOLVERS: dict[str, Callable[[Settings, Any, str], Resolved]] = {
     "local_model": _local_model,
     "format": _format,
     "color": _color,
-    "plain": lambda settings, value, source: (
-        value,
-        "environment ACCESSIBLE" if value and source == DEFAULT else source,
-    ),
+    "plain": _plain,
     "openai_api_key": _openai_key,
     "var": _named,
     "tweak": _named,

@@ -78,7 +78,7 @@ def connect(
         check_same_thread=check_same_thread,
     )
     try:
-        # Off with what nothing here needs and what a crafted file could use.
+        # Switch off what nothing here needs and what a crafted file could use.
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA mmap_size = 0")

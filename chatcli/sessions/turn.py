@@ -98,7 +98,7 @@ class RunningTurn:
             if end.finish_reason == STOPPED:
                 yield stopped_notice(self._stopped_before)
             elif end.finish_reason == NO_ANSWER:
-                yield self._no_answer_notice()
+                yield self._no_answer()
             for request in await self._requests():
                 yield request
         yield end
@@ -112,7 +112,7 @@ class RunningTurn:
         order = {each.interrupt_id: place for place, each in enumerate(await self.thread.pending())}
         return sorted(requests, key=lambda each: order.get(each.interrupt_id, len(order)))
 
-    def _no_answer_notice(self) -> Notice:
+    def _no_answer(self) -> Notice:
         if not (nodes := self.thread.answer_nodes):
             return Notice("the graph ended without an answer", "warning")
         others = one_line(", ".join(self._reader.silent_nodes), MAX_NODES) or "none"

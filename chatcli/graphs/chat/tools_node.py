@@ -185,7 +185,7 @@ async def _invoke(tool: Tool, call: ToolCall, room: int) -> ToolMessage:
     text, images = await asyncio.to_thread(_read_result, result)
     if len(text) > room:
         text = f"{text[:room]}\n[cut: it has {len(text)} characters]"
-    # Of other tools, what they add for programs is not kept: it would pass for passages of documents.
+    # What other tools add for programs, a server's of the same name among them, would pass for passages of documents.
     artifact = result.artifact if tool.name in DOCUMENT_TOOLS and not tool.server else None
     return result_of(call, text, status=result.status, artifact=artifact, images=images)
 

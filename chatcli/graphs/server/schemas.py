@@ -36,11 +36,11 @@ class JsonFields:
 
     def problems(self, name: str, readings: Sequence[Any]) -> list[str | None]:
         """Return "" for each of `readings` that is not valid; None for one that is, or that can't be checked."""
-        validator = Draft202012Validator({"$defs": self._schema.get("$defs", {}), "allOf": [self.known[name]]})
+        schema = {"$defs": self._schema.get("$defs", {}), "allOf": [self.known[name]]}
         problems: list[str | None] = []
         for reading in readings:
             try:
-                problems.append(None if validator.is_valid(reading) else "")
+                problems.append(None if Draft202012Validator(schema).is_valid(reading) else "")
             except Exception:  # noqa: BLE001 - a server's schema may be anything
                 problems.append(None)
         return problems

@@ -311,7 +311,8 @@ def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
     states: list[Row] = []
     while True:
         # In both forms that servers take: `langgraph dev` takes LangGraph's own.
-        before: Any = {**(place := states[-1]["checkpoint"]), "configurable": dict(place)} if states else None
+        place = states[-1]["checkpoint"] if states else None
+        before: Any = {**place, "configurable": dict(place)} if place else None
         select = ["metadata", "checkpoint", "parent_checkpoint"]
         page = client.threads.get_history(uuid, limit=PAGE, before=before, select=select)
         states += [as_row(state) for state in page]

@@ -229,8 +229,11 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     except ValueError as error:
         if name.provider == BEDROCK and (missing := _find_aws_login_error()) is not None:
             raise translate(missing, endpoint) from error
-        reason = endpoint.redact(_first_problem(error))
-        raise UsageError(f"{name} can't be set up: {reason}", remedy=provider.requirements) from None
+        reason = str(error).partition("\n")[0]
+        if isinstance(error, ValidationError):  # its whole message repeats the input, and so the key
+            problem = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+            reason = problem.rpartition("Service error: ")[2]  # AWS's own words follow a guess of langchain
+        raise UsageError(f"{name} can't be set up: {endpoint.redact(reason)}", remedy=provider.requirements) from None
     except Exception as error:
         # Some clients (IBM's) log in when they are made, and can fail as a request does.
         raise translate(error, endpoint) from error
@@ -273,14 +276,6 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
             for event, ours in MODEL_HOOKS.items()
         }
     return client
-
-
-def _first_problem(error: ValueError) -> str:
-    """Return the reason alone: pydantic's whole message repeats the input, and so the key."""
-    if isinstance(error, ValidationError):
-        problem = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
-        return problem.rpartition("Service error: ")[2]  # AWS's own words follow a guess of langchain
-    return str(error).partition("\n")[0]
 
 
 def _not_installed(provider: Provider) -> UsageError:

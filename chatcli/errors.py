@@ -1,24 +1,4 @@
-"""Every failure that chatcli reports, as one tree.
-
-    ChatcliError            code          exit  meaning
-    ├── UsageError          usage            2  bad usage or configuration
-    │   ├── UnansweredRequestError
-    │   ├── StoppedGraphError
-    │   └── MissingFieldError
-    ├── AuthError           auth             3  a key is missing or was refused
-    │   └── MissingKeyError
-    ├── RefusedError        refused          4  the model refused the request
-    │   ├── ContextError    context          4  the request does not fit the model's context
-    │   └── CutAnswerError
-    ├── StoreError          store            5  the store can't be used
-    ├── NetworkError        network         75  try again later
-    ├── InterruptedTurnError     interrupted    130  the user stopped it
-    ├── GraphError          internal         1  the user graph failed
-    │   └── ExitCallError
-    └── InternalError       internal         1  a failure of chatcli itself
-
-Only `cli` turns one of these into an exit code.
-"""
+"""Every failure that chatcli reports, as one tree; only `cli` turns one of these into an exit code."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -74,10 +54,10 @@ class StoppedGraphError(UsageError):
 class MissingFieldError(UsageError, KeyError):
     """The fields `names` of a graph's `context` or `input` have no value; also a KeyError, as reading one raises."""
 
-    def __init__(self, names: Sequence[str], remedy: str = "", *, of: str = "context") -> None:
+    def __init__(self, names: Sequence[str], *, of: str = "context") -> None:
         fields = f"the field {names[0]}" if len(names) == 1 else f"the fields {', '.join(names)}"
         each = names[0] if of == "context" else f"{of}.{names[0]}"
-        remedy = remedy or f"Give it: --{of} {names[0]}=VALUE, or in a conversation /set {each}=VALUE"
+        remedy = f"Give it: --{of} {names[0]}=VALUE, or in a conversation /set {each}=VALUE"
         super().__init__(f"the graph's {of} needs {fields}", remedy=remedy)
 
 

@@ -23,7 +23,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from chatcli.config.thread_ids import check_thread_id
 from chatcli.errors import BadGraphError, ChatcliError, ExitCallError, InterruptedTurnError, UsageError
@@ -42,7 +42,7 @@ from chatcli.events import (
 )
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
-from chatcli.graphs.values import KINDS, GraphValues, plain_values
+from chatcli.graphs.values import KINDS, GraphArguments, GraphValues, plain_values
 from chatcli.runtime.program import Program
 from chatcli.sessions.requests import Ask, Resume
 
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
     from chatcli.conversation.conversation import Conversation
 
-Values = Mapping[str, Any]
-"""Values by name."""
 StreamEvent = (
     TurnStarted
     | TextDelta
@@ -65,16 +63,6 @@ StreamEvent = (
     | TurnFailed
 )
 """An event of `stream`; its `type` is that of `--format jsonl`."""
-
-
-class GraphArguments(TypedDict, total=False):
-    """What a program gives its graph, as arguments of `run`, `command`, `ask` and `stream`."""
-
-    context: Values | None
-    configurable: Values | None
-    input: Values | None
-    input_key: str | None
-    output_key: str | None
 
 
 class TurnArguments(GraphArguments, total=False):
@@ -339,14 +327,10 @@ def claim_name(spec: GraphSpec | None, store: str | None, *, given: bool) -> Non
         gc.collect()  # it may be garbage
         if _names[key]() is not None:
             raise ValueError(f"the name {spec.label!r} is taken: another graph in this process has it")
-    _names[key] = _reference(spec.target)
-
-
-def _reference(target: Any) -> "weakref.ref[Any] | Callable[[], Any]":
     try:
-        return weakref.ref(target)
+        _names[key] = weakref.ref(spec.target)
     except TypeError:
-        return lambda: target
+        _names[key] = lambda: spec.target
 
 
 def _nodes(target: Any) -> object:

@@ -16,8 +16,8 @@ from chatcli.errors import BadGraphError, GraphError
 from chatcli.events import Notice, ToolCallFinished, ToolCallStarted
 from chatcli.graphs.user.kinds import Kind, kind_of
 from chatcli.graphs.user.spec import GraphSpec
-from chatcli.graphs.values import plain_values
-from chatcli.library import GraphArguments, as_python_error, claim_name, options_of, program_of, spec_of
+from chatcli.graphs.values import GraphArguments, plain_values
+from chatcli.library import as_python_error, claim_name, options_of, program_of, spec_of
 from chatcli.runtime.program import Program, SlashCommand, running
 
 _COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -1,20 +1,22 @@
 """The plain chat's engine: its graph on an open store, and the models that were built so far."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants, note_endpoint
+from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import Composition
-from chatcli.conversation.engine import LocalEngine, SessionRequest
-from chatcli.events import Notice, Progress
+from chatcli.conversation.engine import Announce, LocalEngine, SessionRequest
+from chatcli.events import Notice
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.memory.prompt_context import PromptContextReader
 from chatcli.models.build import build_model
 from chatcli.models.model import Model
@@ -24,40 +26,29 @@ from chatcli.runtime.tracing import watch_tracing
 from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.errors import as_store_error
-from chatcli.store.open import Store, open_store
+from chatcli.store.open import open_store
 from chatcli.tools.toolbox import Toolbox, build_toolbox
 
 
+@dataclass(eq=False)
 class ChatEngine(LocalEngine):
     """The compiled graph on an open store, and the models that were built so far."""
 
-    def __init__(
-        self,
-        graph: ChatGraph,
-        store: Store,
-        composed: Composition,
-        backend: LocalBackend,
-        on_progress: Callable[[Progress | Notice], None],
-        resources: AsyncExitStack,
-        *,
-        toolbox: Toolbox,
-        knowledge: PromptContextReader | None = None,
-    ) -> None:
-        super().__init__(store, resources)
-        self.toolbox = toolbox
-        self._graph = graph
-        self._settings = composed.settings
-        self._backend = backend
-        self._on_progress = on_progress
-        self._schema = composed.schema
-        self._knowledge = knowledge
-        self._grants: dict[str, Grants] = {}
-        self._models: dict[tuple[ModelName, float | None], Model] = {}
+    _graph: ChatGraph
+    _composed: Composition
+    _backend: LocalBackend
+    _on_progress: Announce
+    toolbox: Toolbox
+    _knowledge: PromptContextReader | None
+    _grants: dict[str, Grants] = field(default_factory=dict)
+    _models: dict[tuple[ModelName, float | None], Model] = field(default_factory=dict)
+
+    @property
+    def _settings(self) -> Settings:
+        return self._composed.settings
 
     @classmethod
-    async def open(
-        cls, backend: LocalBackend, composed: Composition, on_progress: Callable[[Progress | Notice], None]
-    ) -> "ChatEngine":
+    async def open(cls, backend: LocalBackend, composed: Composition, on_progress: Announce) -> "ChatEngine":
         """Open the store of `backend`, and make what the turns of the run that is `composed` need."""
         settings, embedded = composed.settings, composed.embedded
         if not embedded:
@@ -73,16 +64,8 @@ class ChatEngine(LocalEngine):
         knowledge = PromptContextReader(
             toolbox.workspace.root, instructions=not settings.no_instructions, memory=not settings.no_memory
         )
-        return cls(
-            graph,
-            store,
-            composed,
-            backend,
-            on_progress,
-            kept,
-            toolbox=toolbox,
-            knowledge=None if embedded else knowledge,  # another program's questions are its own
-        )
+        known = None if embedded else knowledge  # another program's questions are its own
+        return cls(store, kept, graph, composed, backend, on_progress, toolbox, known)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
         """Return the model `name`, built once; `temperature` is for where the user chose none."""
@@ -95,7 +78,11 @@ class ChatEngine(LocalEngine):
             self._models[name, temperature] = model
             if model.close is not None:
                 self._resources.push_async_callback(model.close)
-            self._note_endpoint(model)
+            # The user has named its server, so threads may go on there. The word of a folder's `.env` is not the user's
+            # own, and a conversation that is not kept leaves no trace.
+            by_dotenv = settings.credentials.is_url_of_dotenv(name.provider)
+            if model.base_url and not model.name.base_url and not by_dotenv and self._backend.keeps_threads:
+                note_endpoint(model.base_url, model.key)
         return self._models[name, temperature]
 
     async def session(self, thread_id: str, request: SessionRequest) -> ChatSession:
@@ -106,20 +93,23 @@ class ChatEngine(LocalEngine):
         rules = (values or {}).get("allowed")
         setup = opening_setup(settings, stored, first=request.is_first_thread)
         name = self._name(setup, stored, request)
+        turn = TurnContext(
+            await self.model(name, setup.temperature),
+            settings.context_tokens,
+            auto_compact=settings.auto_compact,
+            schema=self._composed.schema,
+            timeout=settings.timeout or ANSWER_SECONDS,
+            toolbox=self.toolbox,
+            grants=self._granted(thread_id, rules),
+            knowledge=self._knowledge,
+        )
         return ChatSession(
             self._graph,
             self.threads,
             thread_id,
-            await self.model(name, setup.temperature),
+            turn,
             setup=setup,
             stored=stored or Setup(),
-            context_tokens=settings.context_tokens,
-            auto_compact=settings.auto_compact,
-            schema=self._schema,
-            timeout=settings.timeout,
-            toolbox=self.toolbox,
-            grants=self._granted(thread_id, rules),
-            knowledge=self._knowledge,
             foreign_rules=bool(rules),
         )
 
@@ -164,13 +154,3 @@ class ChatEngine(LocalEngine):
         if request.is_first_thread:
             return request.chosen_model or opening_model(self._settings, setup)
         return opening_model(self._settings, stored, first=False) if stored and stored.model else request.current_model
-
-    def _note_endpoint(self, model: Model) -> None:
-        """Note that the user has named the server of `model`, so that threads may go on there.
-
-        The word of a folder's `.env` is not the user's own, and a conversation that is not kept leaves no trace.
-        """
-        settings, provider = self._settings, model.name.provider
-        named = model.base_url and not model.name.base_url and not settings.credentials.is_url_of_dotenv(provider)
-        if named and self._backend.keeps_threads:
-            note_endpoint(model.base_url, model.key)

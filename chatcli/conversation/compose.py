@@ -1,8 +1,7 @@
-"""Composes a run from the settings: the backend, the graph or model that answers, and the documents.
+"""Composes a run from the settings: the backend, the graph or model that answers, and the documents."""
 
-The REPL, a one-shot, a script, the library, `chat acp` and `chat mcp` all begin here. Wrong settings are refused here,
-before anything is opened.
-"""
+# The REPL, a one-shot, a script, the library, `chat acp` and `chat mcp` all begin here. Wrong settings are refused
+# here, before anything is opened.
 
 import shlex
 from collections.abc import Callable
@@ -91,33 +90,28 @@ def compose(
     backend: Backend | None = None,
     graph: "GraphSpec | None" = None,
 ) -> Composition:
-    """Return the run that the settings describe.
-
-    It begins on a new thread, or on `thread_id`. If that may be `stored`, it goes on with the graph that it began with,
-    unless an option of the plain chat is given. A program may give the `graph` that answers.
-    """
+    """Return the run that the settings describe."""
+    # It begins on a new thread, or on `thread_id`. If that may be `stored`, it goes on with the graph that it began
+    # with, unless an option of the plain chat is given. A program may give the `graph` that answers.
     BY_MEANING.set(settings.semantic)
     backend = backend or choose_backend(settings)
     thread = thread_id or new_thread_id()
     recorded = cache(lambda: recorded_model(backend, thread) if stored and backend.runs_here else "")
     if graph is None and backend.runs_here:
         graph = _choose_graph(settings, backend, thread if stored else None, recorded)
-    name = who_answers(settings, backend, graph)
     documents: tuple[str, ...] = ()
-    if graph is None and backend.runs_here:
-        documents = _choose_documents(settings, name, recorded)
-        if stored:
-            name = _shown_model(settings, recorded, name)
-    return Composition(settings, backend, thread, stored, recorded, graph, name, documents)
-
-
-def who_answers(settings: Settings, backend: Backend, graph: "GraphSpec | None" = None) -> ModelName:
-    """Return the name of the answerer on a new thread: the app of a server, the user's `graph`, or a model."""
     if not backend.runs_here:
-        return ModelName(SERVER, settings.assistant or "")
-    if graph is not None:
-        return graph.model_name
-    return answering_model(settings)
+        name = ModelName(SERVER, settings.assistant or "")
+    elif graph is not None:
+        name = graph.model_name
+    else:
+        name = answering_model(settings)
+        documents = _choose_documents(settings, name, recorded)
+        if stored and not settings.is_option("model") and not settings.is_option("role"):
+            # Until the state of the thread is read, the model of the index is shown, which may be right.
+            provider, _, model = recorded().partition(":")
+            name = ModelName(provider, model) if provider in PROVIDERS else name
+    return Composition(settings, backend, thread, stored, recorded, graph, name, documents)
 
 
 def answering_model(settings: Settings) -> ModelName:
@@ -192,11 +186,3 @@ def _choose_documents(settings: Settings, name: ModelName, recorded: Callable[[]
     from chatcli.documents.find import resolve_source
 
     return tuple(map(resolve_source, settings.docs))
-
-
-def _shown_model(settings: Settings, recorded: Callable[[], str], name: ModelName) -> ModelName:
-    """Return the model to show until the state of a stored thread is read: that of the index, where it may be right."""
-    if settings.is_option("model") or settings.is_option("role"):
-        return name
-    provider, _, model = recorded().partition(":")
-    return ModelName(provider, model) if provider in PROVIDERS else name

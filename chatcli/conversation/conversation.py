@@ -1,8 +1,7 @@
-"""The conversation that this process holds: the current thread and model, and the engine behind them.
+"""The conversation that this process holds: the current thread and model, and the engine behind them."""
 
-It exists before LangGraph is imported, so that a prompt can be shown at once; the engine is opened when it is first
-needed, or ahead of that by `warm_up`.
-"""
+# It exists before LangGraph is imported, so that a prompt can be shown at once; the engine is opened when it is first
+# needed, or ahead of that by `warm_up`.
 
 import asyncio
 import time
@@ -105,16 +104,17 @@ class Conversation:
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
-        self._warming = asyncio.create_task(self._learn_model())
+
+        async def learn_model() -> None:
+            # Which one the thread to begin on remembers, so that it is shown before the first turn.
+            stored = await (await self.engine.get()).setup(self.thread_id)
+            shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
+            if stored is not None and shown and self.thread_id == self._first_thread:
+                self.model_name = opening_model(self._settings, stored)
+
+        self._warming = asyncio.create_task(learn_model())
         self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._warming.add_done_callback(lambda task: on_end())
-
-    async def _learn_model(self) -> None:
-        """Learn which model the thread to begin on remembers, so that it is shown before the first turn."""
-        stored = await (await self.engine.get()).setup(self.thread_id)
-        shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
-        if stored is not None and shown and self.thread_id == self._first_thread:
-            self.model_name = opening_model(self._settings, stored)
 
     @property
     def has_own_graph(self) -> bool:
@@ -175,11 +175,9 @@ class Conversation:
         return refused
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
-        """Run the turn that `request` begins or goes on with on the current thread, and yield its events.
-
-        What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure. Its
-        question is stored also then, unless the user has to mend the command line or the store.
-        """
+        """Run the turn that `request` begins or goes on with on the current thread, and yield its events."""
+        # What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure. Its
+        # question is stored also then, unless the user has to mend the command line or the store.
         started = time.monotonic()
         self._stopped = False
         self.title_writer.stop()
@@ -232,7 +230,16 @@ class Conversation:
         """Store `question`, for which no session could be opened; a second interrupt gives it up."""
         if self.branching:
             return
-        self._storing = storing = asyncio.create_task(contained(self._open_and_store(question)))
+
+        async def store() -> None:
+            # The process can't end before these imports have, so waiting for them costs nothing.
+            await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
+            engine = await asyncio.wait_for(self.engine.get(), OPEN_TIMEOUT)
+            request = SessionRequest(self._first, self._chosen_model, self.model_name)
+            await engine.store_unsent_question(self.thread_id, request, question.text, question.attachments)
+            self._remember_documents(self.thread_id)
+
+        self._storing = storing = asyncio.create_task(contained(store()))
         try:
             await asyncio.wait([storing])
         finally:
@@ -241,14 +248,6 @@ class Conversation:
         if not storing.cancelled() and storing.exception() is None:
             self.turns += 1
             self._kept = True
-
-    async def _open_and_store(self, question: Ask) -> None:
-        # The process can't end before these imports have, so waiting for them costs nothing.
-        await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
-        engine = await asyncio.wait_for(self.engine.get(), OPEN_TIMEOUT)
-        request = SessionRequest(self._first, self._chosen_model, self.model_name)
-        await engine.store_unsent_question(self.thread_id, request, question.text, question.attachments)
-        self._remember_documents(self.thread_id)
 
     def interrupt(self) -> None:
         """Stop the running turn, or the opening that it waits for; a second time, give up to store its question."""
@@ -264,10 +263,8 @@ class Conversation:
             self._session.interrupt()
 
     async def take_back(self) -> bool:
-        """Return whether the question that was stopped last is no part of what the next one sends.
-
-        If its answer had not begun, it is left on a branch of its own; a Langflow flow can't go back.
-        """
+        """Return whether the question that was stopped last is no part of what the next one sends."""
+        # If its answer had not begun, it is left on a branch of its own; a Langflow flow can't go back.
         if self.model_name.provider == LANGFLOW:
             return False
         if self._kept is False:
@@ -371,10 +368,8 @@ class Conversation:
         return await asyncio.to_thread((await self.threads()).usage, self.thread_id)
 
     async def refuse_costly(self) -> None:
-        """Refuse to ask the model where the current thread has cost more than the user's bound.
-
-        What has no known price is no part of that; the user gets a notice, once for each model.
-        """
+        """Refuse to ask the model where the current thread has cost more than the user's bound."""
+        # What has no known price is no part of that; the user gets a notice, once for each model.
         if self.max_cost is None or self.has_own_graph:
             return
         model, thread_id, answers = (await self.chat_session()).model, self.thread_id, await self.answered()
@@ -395,10 +390,8 @@ class Conversation:
         self.announce(Notice(f"{why}: --max-cost can't bound what it costs", "warning"))
 
     async def begin_title(self, last: TerminalEvent) -> None:
-        """Let the model write the title of the current thread, whose newest turn ended with `last`, if it may.
-
-        It may if the user wants that, or if it is the local model, which costs nothing.
-        """
+        """Let the model write the title of the current thread, whose newest turn ended with `last`, if it may."""
+        # It may if the user wants that, or if it is the local model, which costs nothing.
         if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
             return
         self.title_writer.count(last.thread_id)

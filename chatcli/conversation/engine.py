@@ -74,12 +74,10 @@ OpenEngine = Callable[[Announce], Awaitable[Engine]]
 
 
 class LazyEngine:
-    """An engine that is opened when it is first needed, at most once at a time; after a failure, it is tried again.
+    """An engine that is opened when it is first needed, at most once at a time; after a failure, it is tried again."""
 
-    What it reports goes to `announce`, in the loop's thread.
-    """
-
-    def __init__(self, open_engine: OpenEngine, announce: Callable[[Progress | Notice], None]) -> None:
+    # What it reports goes to `announce`, in the loop's thread.
+    def __init__(self, open_engine: OpenEngine, announce: Announce) -> None:
         self._open_engine = open_engine
         self._announce = announce
         self._opening: asyncio.Task[Engine] | None = None
@@ -122,13 +120,17 @@ class LazyEngine:
         return engine
 
 
+@dataclass(eq=False)
 class LocalEngine:
-    """The base of the engines whose graph runs in this process, on an open store; `resources` are closed with it."""
+    """The base of the engines whose graph runs in this process, on an open store; the resources are closed with it."""
 
-    def __init__(self, store: "Store", resources: AsyncExitStack) -> None:
-        self.threads: Threads = store.threads
-        self._store = store
-        self._resources = resources
+    _store: "Store"
+    _resources: AsyncExitStack
+
+    @property
+    def threads(self) -> Threads:
+        """The threads of the store."""
+        return self._store.threads
 
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that is stored of the thread `thread_id`."""
@@ -145,15 +147,10 @@ class LocalEngine:
 
 async def import_engine(module: str, *, quiet: bool) -> None:
     """Import the engine in `module`, off the loop's thread so that typing goes on; `quiet` silences library logs."""
-    if quiet:
-        _quiet_library_logs()
+    if quiet:  # chatcli reports the errors behind the libraries' own warnings itself
+        logging.getLogger().addHandler(logging.NullHandler())  # without a handler, logging writes to stderr
+        # A server's chunk has fields of other types than OpenAI's; this does no harm.
+        warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
+        # A provider's client has a flaw that the user can't mend: Gemini's never awaits a coroutine after a 5xx.
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
     await asyncio.to_thread(import_module, f"{__package__}.{module}")
-
-
-def _quiet_library_logs() -> None:
-    """Keep the libraries' own warnings off stderr; chatcli reports the errors behind them itself."""
-    logging.getLogger().addHandler(logging.NullHandler())  # without a handler, logging writes to stderr
-    # A server's chunk has fields of other types than OpenAI's; this does no harm.
-    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
-    # A provider's client has a flaw that the user can't mend: Gemini's never awaits a coroutine after a 5xx.
-    warnings.filterwarnings("ignore", category=RuntimeWarning)

@@ -133,7 +133,7 @@ class ServerEngine:
 
 
 class ServerReader:
-    """The threads on `server`; see `chatcli.conversation.backend.ThreadReader`."""
+    """Reads the threads on `server`, as `StoreReader` does those of a store."""
 
     def __init__(self, server: ServerAddress) -> None:
         self._threads = ServerThreads(server)
@@ -186,10 +186,8 @@ def _choose(found: Sequence[Assistant], name: str) -> Assistant:
 
 
 def _recorded(found: Sequence[Assistant], metadata: Mapping[str, Any]) -> Assistant | None:
-    """Return the assistant that a thread's metadata names, or one of its graph; None where it names none.
-
-    Raises `UsageError` if the server has neither any more: another one must not answer unasked.
-    """
+    """Return the assistant that a thread's metadata names, or one of its graph; None where it names none."""
+    # Raises `UsageError` if the server has neither any more: another one must not answer unasked.
     named = {key: metadata[key] for key in ("assistant_id", "graph_id") if metadata.get(key)}
     for key, value in named.items():
         for assistant in found:

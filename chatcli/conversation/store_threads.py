@@ -19,7 +19,7 @@ from chatcli.sessions.state import plain_state
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.errors import DamagedError
 from chatcli.store.location import StoreLocation
-from chatcli.store.open import open_store
+from chatcli.store.open import Store, open_store
 from chatcli.store.sqlite.repair import find_damage, forget_index, refuse_open
 from chatcli.store.sqlite.salvage import has_unreadable
 from chatcli.store.threads import ThreadSummary
@@ -47,8 +47,12 @@ def repair(path: Path) -> list[str]:
     return asyncio.run(rescue(path))
 
 
+def _thread(store: Store, thread_id: str) -> GraphThread:
+    return GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+
+
 class StoreReader:
-    """The threads of the store at `location`; see `chatcli.conversation.backend.ThreadReader`."""
+    """Reads and imports the threads of the store at `location`, without what it takes to run a turn."""
 
     def __init__(self, location: StoreLocation) -> None:
         self._location = location
@@ -56,25 +60,22 @@ class StoreReader:
     async def messages(self, thread_id: str) -> list[MessageShown]:
         """Return the questions and answers of the stored thread `thread_id`."""
         async with open_store(self._location) as store:
-            thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+            thread = _thread(store, thread_id)
             unstored = await recover_unless_running(thread)
             return as_shown([*await thread.history(), *unstored])
 
     async def tree(self, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
         """Return the turns of the stored thread `thread_id`, and what is said in them by number."""
         async with open_store(self._location) as store:
-            thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
             turns = read_turns(await asyncio.to_thread(store.threads.steps, thread_id))
             said: dict[int, Said] = {}
-            async for found in said_in(turns, thread.messages):
+            async for found in said_in(turns, _thread(store, thread_id).messages):
                 said |= found
             return turns, said
 
     async def state(self, thread_id: str) -> dict[str, Any]:
-        """Return the newest state of the thread `thread_id` without its messages; no graph is needed.
-
-        Objects of a graph's classes become their fields; no such class is imported.
-        """
+        """Return the newest state of the thread `thread_id` without its messages; no graph is needed."""
+        # Objects of a graph's classes become their fields; no such class is imported.
         logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)  # it warns of each such class
         async with open_store(self._location) as store:
             newest = await store.checkpointer.aget_tuple(
@@ -95,9 +96,7 @@ class StoreReader:
         """Return the readable part of the thread of `summary`, and a line about the missing part."""
         try:
             async with open_store(self._location) as store:
-                graph = build_graph(store.checkpointer)
-                thread = GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE)
-                unstored = await recover_unless_running(thread)
+                unstored = await recover_unless_running(_thread(store, summary.thread_id))
                 document = await read_document(store, summary)
                 return replace(document, messages=[*document.messages, *unstored]), ""
         except DamagedError as error:
@@ -107,7 +106,10 @@ class StoreReader:
             return document, f"{error.message}; {lost} of its rows are missing here"
 
     async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
-        """Store the threads of the file at `path`; return their new IDs, and a line about what was left out."""
+        """Store the threads of the file at `path`, all or none.
+
+        Return the new ID of each thread by its ID in the file, and a line that names what was left out, "" for nothing.
+        """
         documents = read_documents(path)
         async with open_store(self._location) as store:
             ids = await import_documents(store, documents)

@@ -1,8 +1,7 @@
-"""Lets the model write the title of a thread, after its first answer, while the prompt is idle.
+"""Lets the model write the title of a thread, after its first answer, while the prompt is idle."""
 
-One request a thread, ever: it is sent only while all answers of the thread are this process's, and this process sends
-one. So nothing has to be stored that says that it was sent, and a process that is killed meanwhile changes nothing.
-"""
+# One request a thread, ever: it is sent only while all answers of the thread are this process's, and this process sends
+# one. So nothing has to be stored that says that it was sent, and a process that is killed meanwhile changes nothing.
 
 import asyncio
 from collections import Counter
@@ -48,8 +47,8 @@ class TitleWriter:
 
     async def close(self) -> None:
         """Stop it, and wait until its request is closed."""
+        self.stop()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait([self._task])
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

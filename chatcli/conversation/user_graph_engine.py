@@ -6,20 +6,19 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, redirect_stdout, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.store.base import BaseStore
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import Composition
-from chatcli.conversation.engine import LocalEngine, SessionRequest
+from chatcli.conversation.engine import Announce, LocalEngine, SessionRequest
 from chatcli.errors import UsageError
-from chatcli.events import Notice, Progress
+from chatcli.events import Notice
 from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
 from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph, running_failure
 from chatcli.graphs.user.project import enter_project, item_options, own_store, stored_types
@@ -38,42 +37,27 @@ from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.checkpoint_ids import with_ordered_ids
 from chatcli.store.items import ItemStore
-from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, foreign_store, open_store
 
 if TYPE_CHECKING:
     from chatcli.config.grants import Grants
 
 
+@dataclass(eq=False)
 class GraphEngine(LocalEngine):
     """The user's graph, compiled, and the store of its threads."""
 
-    def __init__(
-        self,
-        graph: AnyPregel,
-        spec: GraphSpec,
-        store: Store,
-        resources: AsyncExitStack,
-        backend: LocalBackend,
-        given: GivenValues,
-        nodes: Collection[str],
-    ) -> None:
-        super().__init__(store, resources)
-        self._graph = graph
-        self._spec = spec
-        self._backend = backend
-        self._given = given
-        self._nodes = nodes
-        self._grants: dict[str, Grants] = {}
+    _graph: AnyPregel
+    _spec: GraphSpec
+    _backend: LocalBackend
+    _given: GivenValues
+    _nodes: Collection[str]
+    _grants: "dict[str, Grants]" = field(default_factory=dict)
 
     @classmethod
-    async def open(
-        cls, backend: LocalBackend, composed: Composition, announce: Callable[[Progress | Notice], None]
-    ) -> "GraphEngine":
-        """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store.
-
-        From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
-        """
+    async def open(cls, backend: LocalBackend, composed: Composition, announce: Announce) -> "GraphEngine":
+        """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store."""
+        # From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
         spec, location, embedded = composed.graph, backend.location, composed.embedded
         assert spec is not None
         share_memory = composed.settings.share_memory
@@ -85,7 +69,11 @@ class GraphEngine(LocalEngine):
             if not embedded:
                 await asyncio.to_thread(watch_tracing)
             store = await resources.enter_async_context(open_store(location))
-            items = await _items(spec, location, store, announce, resources)
+            items = await own_store(spec, resources)
+            if items is None:  # the project brings none along: one where the threads are
+                options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
+                items = ItemStore(location, options, checkpointer=store.checkpointer)
+                resources.callback(items.close)
             if share_memory:
                 items = SharedMemory(items)
             graph = await make_graph(found, spec, store.checkpointer, resources, items)
@@ -95,9 +83,8 @@ class GraphEngine(LocalEngine):
                 graph = graph.copy(update={"store": SharedMemory(graph.store)})
             graph, store = await _settle_store(graph, store, announce, stored_types(graph, spec))
             kept = resources.pop_all()
-        return cls(
-            graph, spec, store, kept, backend, GivenValues.of_settings(composed.settings), composed.settings.node
-        )
+        given = GivenValues.of_settings(composed.settings)
+        return cls(store, kept, graph, spec, backend, given, composed.settings.node)
 
     async def session(self, thread_id: str, request: SessionRequest) -> Session:
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
@@ -131,7 +118,7 @@ class GraphEngine(LocalEngine):
         """Store the question `text`, for which no turn was started."""
         remembered = GraphValues.read(self._backend.grants(thread_id).values)
         thread, _ = self._thread(thread_id, self._given.for_thread(remembered, first=request.is_first_thread))
-        await store_unsent_question(thread, self._spec.model_name, text, attachments)
+        await store_unsent_question(thread, self._spec.model_name, text, attachments, {})
 
     def _thread(self, thread_id: str, values: GraphValues) -> tuple[GraphThread, str]:
         """Return the thread `thread_id`, and the field of the graph's input that takes the question."""
@@ -145,11 +132,9 @@ class GraphEngine(LocalEngine):
 
 
 class PrintedLines(io.TextIOBase):
-    """A text stream that turns each line that a user graph prints into a notice; stdout is for the answer alone.
+    """A text stream that turns each line that a user graph prints into a notice; stdout is for the answer alone."""
 
-    `announce` is called from the thread that prints.
-    """
-
+    # `announce` is called from the thread that prints.
     def __init__(self, announce: Callable[[Notice], None]) -> None:
         self._announce = announce
         self._open_line = ""
@@ -171,11 +156,9 @@ class PrintedLines(io.TextIOBase):
 
 
 class _WorkerThreads(ThreadPoolExecutor):
-    """A loop's threads, of which a TimeoutError comes with the place where it was raised.
+    """A loop's threads, of which a TimeoutError comes with the place where it was raised."""
 
-    Until Python 3.14, asyncio makes another exception of one of exactly that class, which has no traceback.
-    """
-
+    # Until Python 3.14, asyncio makes another exception of one of exactly that class, which has no traceback.
     def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
         """Run `work` in a thread."""
         return super().submit(_run, work, *args, **options)
@@ -198,29 +181,11 @@ def _run(work: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         raise _TimeoutError(*error.args).with_traceback(error.__traceback__) from error.__cause__
 
 
-async def _items(
-    spec: GraphSpec,
-    location: StoreLocation,
-    store: Store,
-    announce: Callable[[Notice], None],
-    resources: AsyncExitStack,
-) -> BaseStore:
-    """Return the store for a graph that is compiled without one: its project's, or one where the threads are."""
-    if (own := await own_store(spec, resources)) is not None:
-        return own
-    options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
-    items = ItemStore(location, options, checkpointer=store.checkpointer)
-    resources.callback(items.close)
-    return items
-
-
 async def _settle_store(
     graph: AnyPregel, store: Store, announce: Callable[[Notice], None], types: Collection[tuple[str, str]]
 ) -> tuple[AnyPregel, Store]:
-    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along.
-
-    From `store`, instances of `types` are restored, which the graph may keep.
-    """
+    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
+    # From `store`, instances of `types` are restored, which the graph may keep.
     own = graph.checkpointer
     known, store = store.checkpointer, replace(store, checkpointer=store.checkpointer.with_allowlist(types))
     if not isinstance(own, BaseCheckpointSaver) or own is known:

@@ -69,7 +69,6 @@ def new_messages(value: Any) -> tuple[BaseMessage, ...]:
 
 
 def _answer_in(held: Mapping[str, Any], key: str) -> Answer:
-    """Return the answer that the field `key` of an output is."""
     return Answer(_text(held[key]), _output(held), new_messages(held[key]))
 
 
@@ -142,7 +141,12 @@ class GraphShape:
             try:
                 TypeAdapter(self.whole).validate_python(given)
             except ValidationError as error:
-                raise self._wrong_input(error) from None
+                problem = error.errors(include_url=False)[0]
+                field = ".".join(map(str, problem["loc"]))
+                raise UsageError(
+                    f"the input of the graph {self.name!r}: {field}: {one_line(problem['msg'])[:_MAX_REASON]}",
+                    remedy=f"Give it: --input {field}=VALUE.",
+                ) from None
         return given
 
     def _as_taken(self, messages: Sequence[BaseMessage]) -> Any:
@@ -155,7 +159,7 @@ class GraphShape:
         blocks = question.content if isinstance(question.content, list) else []
         if any(isinstance(block, dict) and block.get("type") != "text" for block in blocks):
             raise UsageError(f"the graph {self.name!r} takes text, not an image or a file", remedy="Leave it out.")
-        if _takes_text(self.taken):
+        if any(part in (str, Any, object, inspect.Parameter.empty) for part in _parts(self.taken)):
             return question.text
         return self._parsed(question.text)
 
@@ -175,14 +179,6 @@ class GraphShape:
                 remedy="Ask with that as JSON, or name another field: --input-key KEY.",
             ) from None
         return value
-
-    def _wrong_input(self, error: ValidationError) -> UsageError:
-        problem = error.errors(include_url=False)[0]
-        field = ".".join(map(str, problem["loc"]))
-        return UsageError(
-            f"the input of the graph {self.name!r}: {field}: {one_line(problem['msg'])[:_MAX_REASON]}",
-            remedy=f"Give it: --input {field}=VALUE.",
-        )
 
     def read(self, value: Any) -> Answer:
         """Return the answer that is in `value`, the graph's output."""
@@ -351,16 +347,14 @@ def _is_text(hint: Any) -> bool:
     return _inner(hint) is str
 
 
-def _takes_text(hint: Any) -> bool:
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the only one."""
     inner = _inner(hint)
-    parts = get_args(inner) if get_origin(inner) in (Union, types.UnionType) else (inner,)
-    return any(part in (str, Any, object, inspect.Parameter.empty) for part in parts)
+    return get_args(inner) if get_origin(inner) in (Union, types.UnionType) else (inner,)
 
 
 def _is_message(hint: Any) -> bool:
-    inner = _inner(hint)
-    parts = get_args(inner) if get_origin(inner) in (Union, types.UnionType) else (inner,)
-    kinds = [_inner(part) for part in parts]
+    kinds = [_inner(part) for part in _parts(hint)]
     # langchain's AnyMessage is a union of all the kinds.
     return any(isinstance(kind, type) and issubclass(kind, BaseMessage) for kind in kinds)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast, get_args
 
 from chatcli.config.secrets import HIDDEN, names_secret
 from chatcli.config.values import check_plain, parse_typed
@@ -98,19 +98,23 @@ class GivenValues:
         return chosen.over(remembered).over(self.chosen).over(self.default)
 
 
-def plain_values(
-    *,
-    context: Mapping[str, Any] | None = None,
-    configurable: Mapping[str, Any] | None = None,
-    input: Mapping[str, Any] | None = None,  # noqa: A002 - as the option is called
-    input_key: str | None = None,
-    output_key: str | None = None,
-) -> GraphValues:
+class GraphArguments(TypedDict, total=False):
+    """What a program gives its graph, as arguments of `run`, `command`, `ask` and `stream`."""
+
+    context: Mapping[str, Any] | None
+    configurable: Mapping[str, Any] | None
+    input: Mapping[str, Any] | None
+    input_key: str | None
+    output_key: str | None
+
+
+def plain_values(**given: Unpack[GraphArguments]) -> GraphValues:
     """Return the values that a program gives a graph, checked as far as possible without the schemas."""
     # Raises TypeError where a group is not a mapping or a key not a text; ValueError for a value that is not JSON, and
     # for the keys by which a run finds its thread.
-    given: dict[str, Mapping[str, Any] | None] = {"context": context, "configurable": configurable, "input": input}
-    for kind, values in given.items():
+    tables: dict[str, Any] = {}
+    for kind in KINDS:
+        values = given.get(kind)
         if not isinstance(values, Mapping | None):
             raise TypeError(f"{kind} must be a mapping, not {type(values).__name__}")
         for key, value in (values or {}).items():
@@ -120,13 +124,14 @@ def plain_values(
                 check_plain(value)
             except ValueError as error:
                 raise ValueError(f"{kind}[{key!r}]: {error}") from None
+        tables[kind] = dict(values or {})
+    input_key, output_key = given.get("input_key"), given.get("output_key")
     for name, text in (("input_key", input_key), ("output_key", output_key)):
         if not isinstance(text, str | None):
             raise TypeError(f"{name} must be a text, not {type(text).__name__}")
-    for key in configurable or {}:
+    for key in tables["configurable"]:
         if problem := reserved(key):
             raise ValueError(problem)
-    tables: dict[str, Any] = {kind: dict(values or {}) for kind, values in given.items()}
     return GraphValues(**tables, input_key=input_key, output_key=output_key)
 
 

@@ -1,19 +1,21 @@
 """A session on a graph that takes values beside the messages: a user graph, or one on a LangGraph server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from langchain_core.messages import HumanMessage
-from langgraph.types import StateSnapshot
 
+from chatcli.config.values import TypedText
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Event, Notice
-from chatcli.graphs.values import KINDS, GivenValues, GraphValues, Kind
+from chatcli.graphs.values import KINDS, GivenValues, GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.models.names import ModelName
 from chatcli.sessions.session import Session
+from chatcli.sessions.state import fields_of
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn
 from chatcli.store.errors import as_failure
@@ -27,27 +29,66 @@ class RunValues:
     configurable: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Schemas(Protocol):
-    """Which values a graph takes, and of which types."""
+class Fields(Protocol):
+    """The fields of a schema: `known` by their names; if `is_open`, there may be others."""
 
-    def types(self) -> Mapping[tuple[Kind, str], str]:
+    known: Mapping[str, Any]
+    is_open: bool
+
+    def type_name(self, name: str) -> str:
+        """Return the type of the field `name` for people."""
+
+    def problems(self, name: str, readings: Sequence[Any]) -> Sequence[str | None]:
+        """Return why the field `name` can't have each of `readings`, "" for no words; None for one that it can have."""
+
+
+class Schemas(ABC):
+    """Which values a graph takes, and of which types; the field `question_key` of its input takes the question."""
+
+    def __init__(self, context: Fields, taken: Fields, question_key: str) -> None:
+        self._context, self._input = context, taken
+        self._question_key = question_key
+
+    def types(self) -> dict[tuple[Kind, str], str]:
         """Return the type of each field that may be given."""
+        context: dict[tuple[Kind, str], str] = {
+            ("context", name): self._context.type_name(name) for name in self._context.known
+        }
+        return {**context, **{("input", name): self._input.type_name(name) for name in self.input_names}}
 
     @property
     def input_names(self) -> list[str]:
         """The fields of the input beside the question."""
+        return [name for name in self._input.known if name != self._question_key]
 
     def settle(self, kind: Kind, key: str, value: Any) -> Any:
-        """Return `value` as plain JSON of the type of `key`; raise UsageError if it does not fit."""
+        """Return `value`, or what a `TypedText` means, as JSON of the type of `key`; refuse other types and keys."""
+        if kind == "configurable" and (problem := reserved(key)):
+            raise UsageError(problem, remedy="Leave it out.")
+        if kind == "input" and key == self._question_key:
+            raise UsageError(f"the field {key} of the graph's input takes the question", remedy="Leave it out.")
+        fields = self._input if kind == "input" else self._context
+        readings = value.readings() if isinstance(value, TypedText) else [value]
+        if key not in fields.known:
+            if kind != "configurable" and not fields.is_open:
+                raise unknown_key(kind, key, [name for of, name in self.types() if of == kind])
+            return readings[0]
+        problems = fields.problems(key, readings)
+        if None in problems:
+            return readings[problems.index(None)]
+        raise wrong_value(kind, key, readings[0], fields.type_name(key), problems[0] or "")
 
+    @abstractmethod
     def run(self, values: GraphValues) -> RunValues:
         """Return the part of the settled `values` that a run gets; raise UsageError if a required one is missing."""
 
+    @abstractmethod
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values `given` for the graph's input; raise UsageError if one is missing there and in `state`."""
 
     def missing_in(self, error: BaseException, lacking: Iterable[str]) -> ChatcliError | None:
         """Return the error to show if the graph failed for want of fields of its input that were `lacking`."""
+        return None
 
 
 class ValuesSession(Session):
@@ -96,7 +137,7 @@ class ValuesSession(Session):
         self._run_context()  # what it refuses is refused first
         asked = await super()._input(question)
         snapshot = await self._thread.snapshot()
-        state = _fields(snapshot)
+        state = fields_of(snapshot.values)
         # The thread's state keeps what it got: a graph may have changed it since, and a reducer would add it again.
         begins = not messages_of(snapshot)
         given = {
@@ -110,13 +151,11 @@ class ValuesSession(Session):
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """Go there; what the state that is left holds as the user set it stays set."""
-        left = _fields(await self._thread.snapshot()) if self.values.input else {}
+        left = fields_of((await self._thread.snapshot()).values) if self.values.input else {}
         await super()._go_to(number, checkpoint_id)
         if left:
-            state = _fields(await self._thread.snapshot())
-            self._new_input |= {
-                key for key, value in self.values.input.items() if left.get(key) == value != state.get(key)
-            }
+            state = fields_of((await self._thread.snapshot()).values)
+            self._new_input |= {key for key, own in self.values.input.items() if left.get(key) == own != state.get(key)}
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
         turn = super()._new_turn(graph_input, question)
@@ -168,9 +207,3 @@ class ValuesSession(Session):
         if missing is not None:
             missing.__cause__ = error
         return missing or self._explain_other(error)
-
-
-def _fields(snapshot: StateSnapshot) -> Mapping[str, Any]:
-    """Return the state's values by key; a state may be an object, or a plain value that has none."""
-    values = snapshot.values
-    return values if isinstance(values, Mapping) else getattr(values, "__dict__", {})

@@ -40,7 +40,8 @@ class _Run:
 
     def __init__(self, arguments: list[str]) -> None:
         path = wire.socket_path()
-        request = _request(arguments)
+        encodings = [(stream.encoding, stream.errors or "strict") for stream in (sys.stdin, sys.stdout, sys.stderr)]
+        request = wire.Request(arguments, dict(os.environ), installation(), not sys.stdin.isatty(), encodings).encode()
         self._connection = _connect(path)
         self.begun = False
         self._last_signal: int | None = None
@@ -120,11 +121,6 @@ class _Run:
     def _send(self, number: int) -> None:
         with suppress(ProcessLookupError):  # it has ended; its exit code is on the way
             kernel.send_signal(self._child, number)
-
-
-def _request(arguments: list[str]) -> bytes:
-    encodings = [(stream.encoding, stream.errors or "strict") for stream in (sys.stdin, sys.stdout, sys.stderr)]
-    return wire.Request(arguments, dict(os.environ), installation(), not sys.stdin.isatty(), encodings).encode()
 
 
 def _connect(path: Path) -> socket.socket:

@@ -47,14 +47,14 @@ class Environment:
     """The environment variables that were read while modules were imported, with their values."""
 
     def __init__(self) -> None:
-        self._names: set[str] = set()
-        self._whole = False
+        self._names: set[str | None] = set()
+        """Those that were read; None if all were."""
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Note which variables are read in the `with` block."""
         real = os.environ
-        os.environ = _Watched(real, self._note)  # type: ignore[assignment]  # noqa: B003 - it is restored
+        os.environ = _Watched(real, self._names.add)  # type: ignore[assignment]  # noqa: B003 - it is restored
         try:
             yield
         finally:
@@ -62,16 +62,11 @@ class Environment:
 
     def matches(self, other: dict[str, str]) -> bool:
         """Return whether imports in the environment `other` would have read the same values."""
-        names = {name for name in {*os.environ, *other} if name.startswith(_INTERPRETERS)} | _LANGUAGES | self._names
-        return all(os.environ.get(name) == other.get(name) for name in names) and (
-            not self._whole or other == dict(os.environ)
-        )
-
-    def _note(self, name: str | None) -> None:
-        if name is None:
-            self._whole = True
-        else:
-            self._names.add(name)
+        if None in self._names and other != dict(os.environ):
+            return False
+        names = {name for name in {*os.environ, *other} if name.startswith(_INTERPRETERS)} | _LANGUAGES
+        names |= {name for name in self._names if name is not None}
+        return all(os.environ.get(name) == other.get(name) for name in names)
 
 
 class _Watched(MutableMapping[str, str]):

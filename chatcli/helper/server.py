@@ -37,11 +37,9 @@ def run_as_client(
     fits: Callable[[list[str], bool], bool],
     run: Callable[[Callable[[int], None]], None],
 ) -> None:
-    """Run `request` in its client's `folder`, with the streams of the `connection`; end when the client ends.
-
-    `fits` returns whether `chat` with the given arguments, with input or not, may run here. `run` runs `chat` with
-    `sys.argv`: it unblocks signals, calls its argument with the exit code, and ends with SystemExit.
-    """
+    """Run `request` in its client's `folder`, with the streams of the `connection`; end when the client ends."""
+    # `fits` returns whether `chat` with the given arguments, with input or not, may run here. `run` runs `chat` with
+    # `sys.argv`: it unblocks signals, calls its argument with the exit code, and ends with SystemExit.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # a signal that is passed on waits until a handler is there
     os.fchdir(folder)
     os.close(folder)
@@ -150,10 +148,9 @@ class _Helper:
         self._children: set[int] = set()
 
     def next_connection(self, idle_seconds: float) -> socket.socket | None:
-        """Return the connection of a client, in a forked child; None in the helper itself, once it is not needed.
-
-        Only the child reads the request, which holds keys and the question: the helper lives on, and would keep copies.
-        """
+        """Return the connection of a client, in a forked child; None in the helper itself, once it is not needed."""
+        # Only the child reads the request, which holds keys and the question: the helper lives on, and would keep
+        # copies.
         idle_since = time.monotonic()
         while self._in_place():
             ready, _, _ = select.select([self._listener], [], [], min(_NEEDED_CHECK_SECONDS, idle_seconds))
@@ -180,8 +177,11 @@ class _Helper:
             connection.send(wire.HEARD if same_user else wire.NO)
             # Nothing that can fail comes after the fork: a child that continued here would be a second helper.
             client = connection.dup()
-            if same_user and self._fork():
-                return client
+            if same_user:
+                child = os.fork()
+                if child == 0:
+                    return client
+                self._children.add(child)
             client.close()
         except OSError:
             pass  # the client is gone
@@ -206,14 +206,6 @@ class _Helper:
                 self._path.unlink(missing_ok=True)
             return False
         return process_conditions(pid) == self._conditions and self._environment.matches(request.environment)
-
-    def _fork(self) -> bool:
-        """Fork; return whether this is the child."""
-        child = os.fork()
-        if child == 0:
-            return True
-        self._children.add(child)
-        return False
 
     def _reap(self) -> bool:
         """Collect the children that have ended; return whether one of them has run a request."""

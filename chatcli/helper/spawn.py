@@ -23,7 +23,12 @@ def spawn_helper() -> None:
         # Released at once: the helper locks it itself. Here it avoids a start while another helper is starting.
         os.close(lock_start())
         if not is_there():
-            _spawn()
+            nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+            # The waiting process keeps no key and no store's password: each run brings its own environment.
+            environment = {name: value for name, value in os.environ.items() if not _is_left_out(name, value)}
+            # -P: a file in the current folder must not be imported instead of chatcli.
+            command = [sys.executable, "-P", "-m", "chatcli.cli.helper_main"]
+            os.posix_spawn(sys.executable, command, environment, file_actions=nowhere, setsid=True)
 
 
 def lock_start() -> int:
@@ -44,15 +49,6 @@ def is_there() -> bool:
     except (FileNotFoundError, ConnectionRefusedError):
         return False
     return True
-
-
-def _spawn() -> None:
-    nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    # The waiting process keeps no key and no store's password: each run brings its own environment.
-    environment = {name: value for name, value in os.environ.items() if not _is_left_out(name, value)}
-    # -P: a file in the current folder must not be imported instead of chatcli.
-    command = [sys.executable, "-P", "-m", "chatcli.cli.helper_main"]
-    os.posix_spawn(sys.executable, command, environment, file_actions=nowhere, setsid=True)
 
 
 def _is_left_out(name: str, value: str) -> bool:
@@ -77,7 +73,9 @@ def find_helper(path: Path | None = None) -> HelperState | None:
     try:
         with wire.connect(path or wire.socket_path(), HELPER_ANSWER_SECONDS) as connection:
             pid, _ = kernel.peer(connection)
-            return HelperState(pid, _private_memory(pid), _answers(connection))
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            sizes = [int(line.split()[1]) for line in lines if line.startswith(("Private_", "Shared_Dirty"))]
+            return HelperState(pid, sum(sizes) * 1024, _answers(connection))
     except (FileNotFoundError, ConnectionRefusedError):
         return None
 
@@ -90,9 +88,3 @@ def _answers(connection: socket.socket) -> bool:
     except OSError:
         return False
     return True
-
-
-def _private_memory(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    sizes = [int(line.split()[1]) for line in lines if line.startswith(("Private_", "Shared_Dirty"))]
-    return sum(sizes) * 1024

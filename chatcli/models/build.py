@@ -25,12 +25,9 @@ def build_model(name: ModelName, settings: Settings, announce: Callable[[Progres
 
 
 def _build(name: ModelName, settings: Settings, announce: Callable[[Progress | Notice], None]) -> "Model":
-    """Return the model `name`; this blocks while a server is asked for its models.
-
-    `announce` gets the progress of a local model that is fetched and loaded, also from another thread.
-
-    Each family is imported only if it is used: langchain_openai alone takes 0.15 s.
-    """
+    """Return the model `name`; this blocks while a server is asked for its models."""
+    # `announce` gets the progress of a local model that is fetched and loaded, also from another thread. Each family is
+    # imported only if it is used: langchain_openai alone takes 0.15 s.
     if name.provider == LOCAL:
         from chatcli.models.local.model import build_local
 

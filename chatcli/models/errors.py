@@ -74,6 +74,8 @@ _MODEL_WORDS = ("model", "deployment")
 _UNKNOWN_PATH_WORDS = ("Unexpected endpoint",)
 """In errors of servers that send no status for an unknown path: LM Studio."""
 _PATH = re.compile(r"(?<!\w)(?:https?:)?/[^\s\"'<>()]+")
+_PAGE = re.compile(r"<(?:!doctype|html)\b", re.IGNORECASE)
+"""What a web page has, which may contain any words."""
 
 
 class BrokenAnswerError(Exception):
@@ -81,11 +83,9 @@ class BrokenAnswerError(Exception):
 
 
 class UnreadableAnswerError(Exception):
-    """The server sent something that its client can't read; the cause is the client's exception.
+    """The server sent something that its client can't read; the cause is the client's exception."""
 
-    `begun` says whether a part of the answer had arrived.
-    """
-
+    # `begun` says whether a part of the answer had arrived.
     def __init__(self, *, begun: bool) -> None:
         super().__init__("unreadable answer")
         self.begun = begun
@@ -96,12 +96,10 @@ _READING = (ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 def is_unreadable(error: Exception, *, begun: bool) -> bool:
-    """Return whether `error`, raised by a client while it streamed, only means that it can't read what arrived.
-
-    Clients have no common error for that, and some have none at all. So every error counts that has no status and
-    names no connection, limit or refusal. Once an answer has `begun`, the request was valid, and words in the error
-    may come from the answer.
-    """
+    """Return whether `error`, raised by a client while it streamed, only means that it can't read what arrived."""
+    # Clients have no common error for that, and some have none at all. So every error counts that has no status and
+    # names no connection, limit or refusal. Once an answer has `begun`, the request was valid, and words in the error
+    # may come from the answer.
     if isinstance(error, ChatcliError | BrokenAnswerError | ImportError | NotImplementedError):
         return False
     if begun and isinstance(error, _READING) and sdk_errors.status(error) is None:
@@ -134,10 +132,8 @@ def shorten(message: str) -> str:
 
 
 def translate_foreign(error: BaseException, owner: str) -> ChatcliError | None:
-    """Return the error of a user graph's model; None if no client of a model raised `error` itself.
-
-    `owner` names the graph. The message is neither redacted nor shortened yet.
-    """
+    """Return the error of a user graph's model; None if no client of a model raised `error` itself."""
+    # `owner` names the graph. The message is neither redacted nor shortened yet.
     if not (isinstance(error, langchain.ModelError) or sdk_errors.is_of_model_client(error)):
         return None
     assert isinstance(error, Exception)
@@ -175,7 +171,8 @@ def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...
 
 def _temporary_failure(error: Exception, where: str, name: str, status: int | None) -> NetworkError | None:
     """Return the failure if the same request may succeed later, else None."""
-    cause = _transport_cause(error)
+    causes = [*sdk_errors.chain(error)][1:]
+    cause = causes[-1] if causes else None  # the error of the socket or the resolver, which the SDK wraps
     if (
         isinstance(error, _TIMEOUT)
         or isinstance(cause, _TIMEOUT)
@@ -219,18 +216,16 @@ def _kind(error: BaseException) -> str:
 
 
 def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None:
-    """Return the failure of a base URL with a wrong path, or None if `error` has another reason.
-
-    A server that does not know the path names no model, except in paths that it repeats. The address that a
-    provider's client has by default is never wrong.
-    """
+    """Return the failure of a base URL with a wrong path, or None if `error` has another reason."""
+    # A server that does not know the path names no model, except in paths that it repeats. The address that a
+    # provider's client has by default is never wrong.
     status = sdk_errors.status(error)
     text = f"{error} {sdk_errors.body(error)}"
     if not endpoint.base_url or endpoint.name.provider == BEDROCK:  # AWS's client may drop the server's message
         return None
     if not (status in (404, 405) or any(words in text for words in _UNKNOWN_PATH_WORDS)):
         return None
-    if not _is_page(text) and _names_model(_PATH.sub("", text), endpoint.name.model):
+    if not _PAGE.search(text) and _names_model(_PATH.sub("", text), endpoint.name.model):
         return None
     path = sdk_errors.asked_path(error) or COMPLETIONS
     return UsageError(
@@ -241,10 +236,8 @@ def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None
 
 
 def _final_failure(error: BaseException, endpoint: Endpoint, where: str) -> ChatcliError | None:
-    """Return the failure of a server that is none of a model, or that sends too much; None for another `error`.
-
-    The user can correct an address. What stands between chat and a provider's own server may go away.
-    """
+    """Return the failure of a server that is none of a model, or that sends too much; None for another `error`."""
+    # The user can correct an address. What stands between chat and a provider's own server may go away.
     limit = sdk_errors.limit(error)
     if isinstance(limit, ElsewhereError):
         return UsageError(
@@ -288,21 +281,14 @@ def base_url_hint(endpoint: Endpoint) -> str:
     return "Check the base URL."
 
 
-def _is_page(text: str) -> bool:
-    """Return whether `text` has a web page, which may contain any words."""
-    return re.search(r"<(?:!doctype|html)\b", text, re.IGNORECASE) is not None
-
-
 def _names_model(text: str, model: str) -> bool:
     lower = text.lower()
     return any(word in lower for word in _MODEL_WORDS) or (len(model) > 1 and model.lower() in lower)
 
 
 def _is_server_fault(error: Exception, status: int | None) -> bool:
-    """Return whether the server failed, rather than refused the request.
-
-    An error event in a stream has no status, only a type.
-    """
+    """Return whether the server failed, rather than refused the request."""
+    # An error event in a stream has no status, only a type.
     if status is not None:
         return status >= 500 or status == 409  # a conflict with another request, which the SDKs repeat too
     if isinstance(error, openai.APIError):
@@ -338,11 +324,3 @@ def _contains(error: Exception, words: tuple[str, ...]) -> bool:
 def _reason(error: Exception) -> str:
     body = sdk_errors.body(error)
     return one_line(str(body.get("message") or getattr(error, "message", "") or error))
-
-
-def _transport_cause(error: BaseException) -> BaseException | None:
-    """Return the deepest cause: the error of the socket or the resolver, which the SDK wraps."""
-    cause = error.__cause__ or error.__context__
-    while cause is not None and (deeper := cause.__cause__ or cause.__context__) is not None:
-        cause = deeper
-    return cause

@@ -4,6 +4,7 @@ import functools
 import importlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -26,10 +27,8 @@ from chatcli.runtime.parse import read_json
 
 
 def _find_aws_login_error() -> Exception | None:
-    """Return AWS's own error about missing credentials, or None if it finds some.
-
-    langchain's client reports a missing login and a missing region in the same words.
-    """
+    """Return AWS's own error about missing credentials, or None if it finds some."""
+    # langchain's client reports a missing login and a missing region in the same words.
     import boto3
     from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
 
@@ -48,12 +47,10 @@ def _find_aws_login_error() -> Exception | None:
 
 
 def _limit_ibm(seconds: float) -> None:
-    """Give the HTTP clients that IBM's client makes from now on our limits, and `seconds` for a server's next bytes.
-
-    Their own default is half an hour. IBM's client logs in when it is made, so its HTTP clients can't be changed later;
-    and to hand it any would mean to repeat how it reads credentials and proxies. So the function that makes them is
-    replaced; `test_ibms_answers_have_limits` fails when it moves.
-    """
+    """Give the HTTP clients that IBM's client makes from now on our limits, and `seconds` for a server's next bytes."""
+    # Their own default is half an hour. IBM's client logs in when it is made, so its HTTP clients can't be changed
+    # later; and to hand it any would mean to repeat how it reads credentials and proxies. So the function that makes
+    # them is replaced; `test_ibms_answers_have_limits` fails when it moves.
     from httpx import Timeout
 
     ibm: Any = importlib.import_module("ibm_watsonx_ai.client")
@@ -69,11 +66,9 @@ def _limit_ibm(seconds: float) -> None:
 
 
 def _limit_bedrock(client: Any) -> None:
-    """Limit the bytes of a response to AWS's client, which decompresses none, and follows no redirect.
-
-    A handler of its public event `before-send` may send a request itself. `test_the_client_of_bedrock_has_limits` fails
-    when the session that sends has another name.
-    """
+    """Limit the bytes of a response to AWS's client, which decompresses none, and follows no redirect."""
+    # A handler of its public event `before-send` may send a request itself. `test_the_client_of_bedrock_has_limits`
+    # fails when the session that sends has another name.
     session = client.client._endpoint.http_session
 
     def send(request: Any, **_event: Any) -> Any:
@@ -143,11 +138,9 @@ def _check_google_events(client: Any) -> None:
 
 
 def _bypass_google_history_conversion(client: Any) -> None:
-    """Have Google's SDK convert only the last content of a request: it takes 0.6 ms for each, by pydantic models.
-
-    The SDK puts what is in `extra_body` over what it has converted, and does not walk through it.
-    `test_the_requests_are_langchains_own` fails when it no longer does.
-    """
+    """Have Google's SDK convert only the last content of a request: it takes 0.6 ms for each, by pydantic models."""
+    # The SDK puts what is in `extra_body` over what it has converted, and does not walk through it.
+    # `test_the_requests_are_langchains_own` fails when it no longer does.
     from google.genai.types import Content, GenerateContentConfig, HttpOptions
 
     models = client.async_client.models
@@ -204,26 +197,9 @@ HTTP_CLIENTS: Mapping[str, str] = {
 """Where the clients of providers keep that of httpx. AWS's has none, and IBM's is made with limits."""
 
 
-def _limit_responses(client: BaseChatModel, path: str) -> None:
-    """Give the HTTP client at `path` inside of `client` our limits, after the hooks that it has.
-
-    Few of langchain's clients take one, but `event_hooks` of each can be set. Some share it.
-    `test_the_client_of_every_provider_has_limits` fails when a path changes.
-    """
-    http: Any = client
-    for name in path.split("."):
-        http = getattr(http, name)
-    http.event_hooks = {
-        event: [*(hook for hook in http.event_hooks[event] if hook not in ours), *ours]
-        for event, ours in MODEL_HOOKS.items()
-    }
-
-
 def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
-    """Return the limits of a model of Ollama, and have each request ask for the window that they tell of.
-
-    Without that, another program that loads the model with another window would change them.
-    """
+    """Return the limits of a model of Ollama, and have each request ask for the window that they tell of."""
+    # Without that, another program that loads the model with another window would change them.
     seconds = settings.timeout or ANSWER_SECONDS
     try:
         found = ollama_window(ollama_url(client.base_url), name.model, ollama_key(), seconds)
@@ -253,15 +229,23 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     except ValueError as error:
         if name.provider == BEDROCK and (missing := _find_aws_login_error()) is not None:
             raise translate(missing, endpoint) from error
-        reason = endpoint.redact(_first_problem(error))
-        raise UsageError(f"{name} can't be set up: {reason}", remedy=provider.requirements) from None
+        reason = str(error).partition("\n")[0]
+        if isinstance(error, ValidationError):  # its whole message repeats the input, and so the key
+            problem = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+            reason = problem.rpartition("Service error: ")[2]  # AWS's own words follow a guess of langchain
+        raise UsageError(f"{name} can't be set up: {endpoint.redact(reason)}", remedy=provider.requirements) from None
     except Exception as error:
         # Some clients (IBM's) log in when they are made, and can fail as a request does.
         raise translate(error, endpoint) from error
+    if name.provider == OLLAMA:
+        limits = _ollama_limits(name, client, settings)
+    else:  # by langchain's table of models, else by the price list; the window may be unknown
+        window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
+        limits = Limits.of_window(window, settings.max_tokens)
     return Model(
         name,
         client,
-        _limits(name, client, settings),
+        limits,
         address=endpoint.address,
         key=endpoint.key,
         custom_server=credentials.base_url is not None,
@@ -284,16 +268,14 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
     if after := PATCH_CLIENT.get(provider.prefix):
         after(client)
     if path := HTTP_CLIENTS.get(provider.prefix):
-        _limit_responses(client, path)
+        # Few of langchain's clients take an HTTP client, but `event_hooks` of each can be set: to our limits, after the
+        # hooks that it has. Some share it. `test_the_client_of_every_provider_has_limits` fails when a path changes.
+        http = attrgetter(path)(client)
+        http.event_hooks = {
+            event: [*(hook for hook in http.event_hooks[event] if hook not in ours), *ours]
+            for event, ours in MODEL_HOOKS.items()
+        }
     return client
-
-
-def _first_problem(error: ValueError) -> str:
-    """Return the reason alone: pydantic's whole message repeats the input, and so the key."""
-    if isinstance(error, ValidationError):
-        problem = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
-        return problem.rpartition("Service error: ")[2]  # AWS's own words follow a guess of langchain
-    return str(error).partition("\n")[0]
 
 
 def _not_installed(provider: Provider) -> UsageError:
@@ -319,15 +301,5 @@ def _options(provider: Provider, credentials: Access, settings: Settings) -> dic
     named.pop("", None)
     if provider.window_option and (budget := settings.context_tokens):
         named[provider.window_option] = budget + (settings.max_tokens or min(ANSWER_ROOM, budget))
-    given = {
-        name: os.environ[variable] for name, variable in provider.from_environment.items() if os.environ.get(variable)
-    }
+    given = {name: os.environ[source] for name, source in provider.from_environment.items() if os.environ.get(source)}
     return {**named, **given, **provider.arguments, **provider.no_retries}
-
-
-def _limits(name: ModelName, client: BaseChatModel, settings: Settings) -> Limits:
-    """Return the limits by langchain's table of models, else by the price list; the window may be unknown."""
-    if name.provider == OLLAMA:
-        return _ollama_limits(name, client, settings)
-    window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
-    return Limits.of_window(window, settings.max_tokens)

@@ -1,6 +1,6 @@
 """A Langflow flow as a chat model: the server keeps the conversation, so only the newest question is sent."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -102,8 +102,9 @@ class FlowModel(StreamedModel):
         question = next(str(message.text) for message in reversed(messages) if isinstance(message, HumanMessage))
         async with aclosing(self._run(question, answer.session_id)) as events:
             async for event, data in events:
-                for text in filter(None, answer.read(event, data)):
-                    yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                for piece in answer.read(event, data):
+                    if piece.text:
+                        yield ChatGenerationChunk(message=AIMessageChunk(content=piece.text))
                 if event == "end":
                     yield ChatGenerationChunk(message=answer.last_chunk())
                     return
@@ -124,21 +125,17 @@ class FlowModel(StreamedModel):
             httpx2.AsyncClient(timeout=timeout, headers=self.server.headers, event_hooks=async_hooks()) as client,
             client.stream("POST", url, params={"stream": "true"}, json=body) as reply,
         ):
-            await self._check(reply)
+            try:
+                reply.raise_for_status()
+            except httpx2.HTTPStatusError as error:  # as the cause it has the status, which decides whether to retry
+                await reply.aread()
+                raise self.server.failure(reply, f"the flow {self.flow}") from error
             async for line in _lines(reply):
                 try:
                     event = read_json(line)
                     yield event["event"], event["data"]
                 except (ValueError, KeyError, TypeError):
                     raise self.server.not_langflow() from None
-
-    async def _check(self, reply: httpx2.Response) -> None:
-        """Raise the error of a `reply` without success; its cause has the status, which decides whether to retry."""
-        try:
-            reply.raise_for_status()
-        except httpx2.HTTPStatusError as error:
-            await reply.aread()
-            raise self.server.failure(reply, f"the flow {self.flow}") from error
 
 
 class _Answer:
@@ -154,17 +151,17 @@ class _Answer:
         """The text of each message that came in tokens, by the message's ID."""
         self._sequencer = MessageSequencer()
 
-    def read(self, event: str, data: Mapping[str, Any]) -> Iterator[str]:
+    def read(self, event: str, data: Mapping[str, Any]) -> Iterator[TextDelta]:
         """Yield the text that `event` adds to the answer."""
         match event:
             case "token":
                 message_id = str(data.get("id", ""))
                 self._streamed[message_id] = self._streamed.get(message_id, "") + data["chunk"]
-                yield from _texts(self._sequencer.say(message_id, TextDelta(data["chunk"])))
+                yield from self._sequencer.say(message_id, TextDelta(data["chunk"]))
             case "add_message":
                 self._read_message(data)
                 if (data.get("properties") or {}).get("state") == "complete":
-                    yield from _texts(self._sequencer.end(str(data.get("id", ""))))
+                    yield from self._sequencer.end(str(data.get("id", "")))
             case "error":
                 where = f" at {data['sender']}" if data.get("sender") else ""
                 raise RefusedError(f"the flow {self._flow} failed{where}: {self._server.one_line(data)}")
@@ -192,7 +189,7 @@ class _Answer:
             read, written = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
             self._usage = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
-    def _read_end(self, result: Mapping[str, Any]) -> Iterator[str]:
+    def _read_end(self, result: Mapping[str, Any]) -> Iterator[TextDelta]:
         self.session_id = result.get("session_id") or self.session_id
         messages = list(_messages(result))
         if not messages and not self._streamed:
@@ -200,18 +197,16 @@ class _Answer:
                 f"the flow {self._flow} gave no answer: it has no chat output",
                 remedy="Add a Chat Output to the flow in Langflow.",
             )
-        yield from _texts(self._sequencer.end_all())
+        yield from self._sequencer.end_all()
         for number, output in enumerate(self._not_streamed(messages)):
-            yield from _texts(self._sequencer.say(f"end-{number}", TextDelta(output.text)))
-            yield from _texts(self._sequencer.end(f"end-{number}"))
+            yield from self._sequencer.say(f"end-{number}", TextDelta(output.text))
+            yield from self._sequencer.end(f"end-{number}")
         self._sender = next((output.sender for output in reversed(messages) if output.sender), self._sender)
 
     def _not_streamed(self, outputs: Sequence["_Output"]) -> list["_Output"]:
-        """Return those of `outputs` that did not arrive in tokens; a message in tokens stands for only one output.
-
-        It is recognised by its ID, or by its text: that of the output has other white space around it, and may be only
-        the end of an agent's message.
-        """
+        """Return those of `outputs` that did not arrive in tokens; a message in tokens stands for only one output."""
+        # It is recognised by its ID, or by its text: that of the output has other white space around it, and may be
+        # only the end of an agent's message.
         rest, left = dict(self._streamed), [output for output in outputs if output.text.strip()]
         for is_same in _IS_SAME:
             unknown = []
@@ -242,10 +237,6 @@ _IS_SAME: tuple[Callable[[_Output, str, str], bool], ...] = (
 """Whether an output is the message of that ID and text, the surest sign first."""
 
 
-def _texts(pieces: Iterable[TextDelta]) -> Iterator[str]:
-    return (piece.text for piece in pieces)
-
-
 def _messages(result: Mapping[str, Any]) -> Iterator[_Output]:
     """Yield the text of each chat output; a flow without one yields nothing."""
     outputs = [output for run in result.get("outputs") or () for output in run.get("outputs") or () if output]
@@ -259,11 +250,9 @@ def _messages(result: Mapping[str, Any]) -> Iterator[_Output]:
 
 
 async def _lines(reply: httpx2.Response) -> AsyncIterator[str]:
-    """Yield the lines of `reply` that are not empty.
-
-    Raises `BrokenAnswerError` if the connection breaks: Langflow's memory may already have the question, so it must not
-    be sent again, as it is after a connection that could not be made.
-    """
+    """Yield the lines of `reply` that are not empty."""
+    # Raises `BrokenAnswerError` if the connection breaks: Langflow's memory may already have the question, so it must
+    # not be sent again, as it is after a connection that could not be made.
     try:
         async for line in reply.aiter_lines():
             if line.strip():

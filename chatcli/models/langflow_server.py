@@ -82,9 +82,7 @@ class LangflowServer:
         try:
             nodes = {str(node["id"]): node["data"].get("node") or {} for node in (flow["data"] or {}).get("nodes", ())}
             fields = {number: _fields(node.get("template") or {}) for number, node in nodes.items()}
-            titles = {
-                str(node["display_name"]): fields[number] for number, node in nodes.items() if "display_name" in node
-            }
+            titles = {str(node["display_name"]): fields[key] for key, node in nodes.items() if "display_name" in node}
         except (KeyError, TypeError, AttributeError):
             raise self.not_langflow() from None
         return titles | fields
@@ -94,8 +92,12 @@ class LangflowServer:
         try:
             address = f"{self.url}/api/v1/flows/{what}"
             reply = request("GET", address, seconds=timeout, params=options, headers=self.headers)
+        except httpx2.TimeoutException:
+            message = f"Langflow at {self.shown_url} did not answer in time"
+            raise NetworkError(message, remedy="Try again later.") from None
         except httpx2.HTTPError as error:
-            raise self._unreachable(error) from None
+            message = f"Langflow at {self.shown_url} can't be reached: {error}"
+            raise NetworkError(message, remedy="Start it, or check LANGFLOW_URL.") from None
         except httpx2.InvalidURL as error:
             raise RefusedError(f"{self.shown_url} is not a URL: {error}", remedy="Check LANGFLOW_URL.") from None
         if not reply.is_success:
@@ -107,7 +109,11 @@ class LangflowServer:
 
     def failure(self, reply: httpx2.Response, what: str) -> ChatcliError:
         """Return the error for `reply`, a failure, to the request for `what`."""
-        reason = self.one_line(_body(reply)) or reply.reason_phrase
+        try:
+            body = read_json(reply.content)
+        except ValueError:
+            body = ""  # the page of a proxy is less useful than its status
+        reason = self.one_line(body) or reply.reason_phrase
         status = reply.status_code
         if status in (401, 403) and self.key is None:
             return MissingKeyError(
@@ -134,13 +140,6 @@ class LangflowServer:
         """Return the text of `value`, an error of the server, in one line and without the key."""
         return one_line(redact(one_line(text_of(value)), [self.key] if self.key else []), MAX_REASON)
 
-    def _unreachable(self, error: httpx2.HTTPError) -> NetworkError:
-        if isinstance(error, httpx2.TimeoutException):
-            return NetworkError(f"Langflow at {self.shown_url} did not answer in time", remedy="Try again later.")
-        return NetworkError(
-            f"Langflow at {self.shown_url} can't be reached: {error}", remedy="Start it, or check LANGFLOW_URL."
-        )
-
 
 def text_of(value: object) -> str:
     """Return the text of an error, wherever Langflow keeps it: in an object, or in JSON inside a string."""
@@ -166,13 +165,6 @@ def text_of(value: object) -> str:
 def _fields(template: Mapping[str, Any]) -> list[str]:
     """Return the fields that a tweak may set; a component's code is not one of them, as Langflow refuses it."""
     return [name for name, field in template.items() if isinstance(field, Mapping) and name != "code"]
-
-
-def _body(reply: httpx2.Response) -> object:
-    try:
-        return read_json(reply.content)
-    except ValueError:
-        return ""  # the page of a proxy is less useful than its status
 
 
 def _flow(entry: Mapping[str, Any]) -> Flow:

@@ -51,12 +51,10 @@ class StreamedModel(BaseChatModel):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a model takes, in tokens; None if it is not known.
+    """How much a model takes, in tokens; None if it is not known."""
 
-    `window` holds the request and the answer together, `answer` is the room kept for the answer, and `history` is
-    how much of a long thread is worth sending although more would fit.
-    """
-
+    # `window` holds the request and the answer together, `answer` is the room kept for the answer, and `history` is how
+    # much of a long thread is worth sending although more would fit.
     window: int | None = None
     answer: int = 0
     history: int | None = None
@@ -74,12 +72,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """Counts texts as the model does, in a few milliseconds and without a request to a provider.
+    """Counts texts as the model does, in a few milliseconds and without a request to a provider."""
 
-    `count` returns the tokens of each text, or None if the tokenizer can't be used now. `per_message` and
-    `per_request` are the tokens that the model's prompt format adds to each message and to the whole request.
-    """
-
+    # `count` returns the tokens of each text, or None if the tokenizer can't be used now. `per_message` and
+    # `per_request` are the tokens that the model's prompt format adds to each message and to the whole request.
     count: Callable[[Sequence[str]], Awaitable[list[int] | None]]
     per_message: int
     per_request: int

@@ -21,11 +21,9 @@ LOCAL_MODELS = tuple(weights.name for weights in KNOWN_WEIGHTS)
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """A model of a provider; `model` is empty if the server should be asked for its models.
+    """A model of a provider; `model` is empty if the server should be asked for its models."""
 
-    `base_url` is the server that a thread remembers for it; it is empty if the settings decide.
-    """
-
+    # `base_url` is the server that a thread remembers for it; it is empty if the settings decide.
     provider: str
     model: str
     base_url: str = ""
@@ -35,11 +33,9 @@ class ModelName:
 
 
 def choose_model(settings: Settings) -> ModelName:
-    """Return the model that the user named, else that of the first provider with a key, else the local one.
-
-    A base URL goes before a model from a source of lower rank, for example a default in the config file: that model
-    is not meant for this server.
-    """
+    """Return the model that the user named, else that of the first provider with a key, else the local one."""
+    # A base URL goes before a model from a source of lower rank, for example a default in the config file: that model
+    # is not meant for this server.
     if settings.model is not None and not settings.outranks("base_url", "model"):
         return resolve_model(settings.model, settings)
     if settings.openai_endpoint is not None:
@@ -74,8 +70,16 @@ def resolve_model(text: str, settings: Settings) -> ModelName:
     """Return the model of the alias `text`, or else of the name; an alias can't stand for another alias."""
     text = settings.aliases.get(text.strip(), text)
     custom_server = settings.openai_endpoint is not None
-    provider = _default_provider(settings)
-    return parse_model(text, custom_server=custom_server, default=provider, local_model=settings.local_model)
+    # One that is named without a provider is of that of the default model. If the local model is the default, it is of
+    # OpenAI: the names of local models are recognised in any case.
+    prefix, colon, _model = (settings.model or "").strip().partition(":")
+    default = OTHER_NAMES.get(prefix, prefix)
+    if custom_server:
+        default = OPENAI
+    elif not colon or default not in PROVIDERS or default == LOCAL:
+        rows = (row for row in PROVIDERS.values() if row.default_model)
+        default = next((row.prefix for row in rows if settings.credentials.has_key(row.prefix)), OPENAI)
+    return parse_model(text, custom_server=custom_server, default=default, local_model=settings.local_model)
 
 
 def check_alias(name: str) -> None:
@@ -84,30 +88,11 @@ def check_alias(name: str) -> None:
         raise UsageError(f"{name!r} can't be an alias: it has a colon, is empty, or names a provider or model")
 
 
-def _default_provider(settings: Settings) -> str:
-    """Return the provider of a model that is named without one: the provider of the default model.
-
-    If the local model is the default, it is OpenAI: the names of local models are recognised in any case.
-    """
-    if settings.openai_endpoint is not None:
-        return OPENAI
-    prefix, colon, _model = (settings.model or "").strip().partition(":")
-    prefix = OTHER_NAMES.get(prefix, prefix)
-    if colon and prefix in PROVIDERS and prefix != LOCAL:
-        return prefix
-    with_key = (
-        row.prefix for row in PROVIDERS.values() if row.default_model and settings.credentials.has_key(row.prefix)
-    )
-    return next(with_key, OPENAI)
-
-
 def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_model: Path | None = None) -> ModelName:
-    """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider.
-
-    A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
-    does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
-    prefixes are providers.
-    """
+    """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider."""
+    # A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
+    # does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
+    # prefixes are providers.
     text = text.strip()
     provider, colon, model = text.partition(":")
     if not custom_server:
@@ -130,24 +115,17 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_
 
 def _of_provider(provider: str, model: str, local_model: Path | None) -> ModelName:
     if provider == LOCAL:
-        return ModelName(LOCAL, _local(model, local_model))
+        name = model_name(model) if model else _default_local(local_model)  # `model` may end in .gguf
+        own = () if local_model is None else (override_name(local_model),)
+        if model and name not in (*LOCAL_MODELS, *own):
+            find_model(name)  # it is refused if there is none
+        return ModelName(LOCAL, name)
     model = model or PROVIDERS[provider].default_model
     if not model:
         raise UsageError(
             f"{provider} has no default model", remedy=f"Name one: {provider}:MODEL; see `chat models list`."
         )
     return ModelName(provider, model)
-
-
-def _local(model: str, local_model: Path | None) -> str:
-    """Return the name of the local model `model`, which may end in `.gguf`; an empty one means the default."""
-    if not model:
-        return _default_local(local_model)
-    name = model_name(model)
-    own = () if local_model is None else (override_name(local_model),)
-    if name not in (*LOCAL_MODELS, *own):
-        find_model(name)  # it is refused if there is none
-    return name
 
 
 def _default_local(local_model: Path | None) -> str:

@@ -2,6 +2,7 @@
 
 import ssl
 import sys
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -17,7 +18,7 @@ from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
 from chatcli.models.early_connection import CONNECT_SECONDS
 from chatcli.models.errors import base_url_hint, refuse_other_protocol, translate
-from chatcli.models.model import CAUTIOUS_TOKENIZER, Endpoint, Limits, Model, Tokenizer
+from chatcli.models.model import CAUTIOUS_TOKENIZER, Endpoint, Limits, Model
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url, openai_base_url
 from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS, plain_delta
 from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
@@ -37,11 +38,9 @@ _TEXT_FIELDS = {*TEXTS, "role", "refusal"}
 
 
 class WholeChatOpenAI(ChatOpenAI):
-    """Keeps what langchain drops from a stream: reasoning, a refusal, and an end without a delta.
+    """Keeps what langchain drops from a stream: reasoning, a refusal, and an end without a delta."""
 
-    It also keeps an answer whose usage langchain can't read.
-    """
-
+    # It also keeps an answer whose usage langchain can't read.
     _converted: dict[int, tuple[BaseMessage, dict[str, Any]]] = PrivateAttr(default_factory=dict)
     """The messages of the last request and their wire forms, by `id`: the next one sends most of them too."""
 
@@ -103,7 +102,7 @@ def _read_usage(usage: Any) -> dict[str, Any]:
 def build_openai(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of OpenAI, or of the server at `settings.base_url`."""
     base_url = openai_base_url(OPENAI, settings)
-    key = own_key = settings.credentials.access(OPENAI).key
+    key = settings.credentials.access(OPENAI).key
     if key is None and base_url == OFFICIAL_BASE_URL:
         raise MissingKeyError(
             f"{name} needs a key, and OPENAI_API_KEY is not set",
@@ -111,45 +110,25 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
             " always: `chat config set model local`",
             provider=OPENAI,
         )
-    key = key or Secret(NO_KEY)
     if not name.model:
         public = custom_url(settings, OPENAI)
-        endpoint = Endpoint(name, public, own_key, base_url=public)
+        endpoint = Endpoint(name, public, key, base_url=public)
         timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
-    http = async_client(base_url, STREAM_HOOKS)
-    client = chat_client(name.model, base_url, key, settings, http)
-    custom = base_url != OFFICIAL_BASE_URL
-    return Model(
-        name,
-        client,
-        # By langchain's table of models: a model that is not in it has no known limit.
-        Limits.of_window((client.profile or {}).get("max_input_tokens"), settings.max_tokens),
-        address=base_url,
-        key=own_key,
-        custom_server=custom,
-        base_url=custom_url(settings, OPENAI),
-        close=http.aclose,
-    )
+    model = _model(name, base_url, key, settings, Limits(), custom_server=base_url != OFFICIAL_BASE_URL)
+    # By langchain's table of models: a model that is not in it has no known limit.
+    window = (model.client.profile or {}).get("max_input_tokens")
+    return replace(model, limits=Limits.of_window(window, settings.max_tokens), address=base_url)
 
 
 def build_hosted_openai(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of a hosted provider that is asked in OpenAI's protocol."""
     provider = PROVIDERS[name.provider]
     access = settings.credentials.access(provider.prefix)
+    limits, own = Limits.of_window(known_window(provider.prefix, name.model), settings.max_tokens), access.base_url
     url = openai_base_url(provider.prefix, settings)
-    http = async_client(url, STREAM_HOOKS)
-    public = custom_url(settings, provider.prefix)
-    return Model(
-        name,
-        chat_client(name.model, url, access.key or Secret(NO_KEY), settings, http, use_responses_api=False),
-        Limits.of_window(known_window(provider.prefix, name.model), settings.max_tokens),
-        address=public or provider.title,
-        key=access.key,
-        custom_server=access.base_url is not None,
-        base_url=public,
-        close=http.aclose,
-    )
+    model = _model(name, url, access.key, settings, limits, custom_server=own is not None, use_responses_api=False)
+    return replace(model, address=model.base_url or provider.title)
 
 
 def build_lmstudio(name: ModelName, settings: Settings) -> Model:
@@ -157,40 +136,43 @@ def build_lmstudio(name: ModelName, settings: Settings) -> Model:
     url = settings.credentials.server_url(LMSTUDIO) or LMSTUDIO_URL
     key = settings.credentials.access(LMSTUDIO).key
     window = lmstudio_window(url, name.model, key, settings.timeout or ANSWER_SECONDS)
-    return _own_server_model(name, url, key, window, settings)
+    return _model(name, url, key, settings, _whole_window(window, settings))
 
 
 def build_ollama(name: ModelName, settings: Settings) -> Model:
-    """Return the model `name` of Ollama's server without Ollama's own client.
-
-    This protocol can't ask for a window, so the model has the one that its server gives it.
-    """
+    """Return the model `name` of Ollama's server without Ollama's own client."""
+    # This protocol can't ask for a window, so the model has the one that its server gives it.
     url = ollama_url(settings.credentials.access(OLLAMA).base_url)
     key = ollama_key()
     found = ollama_window(url, name.model, key, settings.timeout or ANSWER_SECONDS)
-    window = None if found is None else found.size()
-    return _own_server_model(name, f"{url}/v1", key, window, settings, CAUTIOUS_TOKENIZER)
+    limits = _whole_window(None if found is None else found.size(), settings)
+    return replace(_model(name, f"{url}/v1", key, settings, limits), tokenizer=CAUTIOUS_TOKENIZER)
 
 
-def _own_server_model(
+def _whole_window(window: int | None, settings: Settings) -> Limits:
+    return Limits.of_window(window, settings.max_tokens, most=sys.maxsize)
+
+
+def _model(
     name: ModelName,
     url: str,
     key: Secret | None,
-    window: int | None,
     settings: Settings,
-    tokenizer: Tokenizer | None = None,
+    limits: Limits,
+    *,
+    custom_server: bool = True,
+    **extra: Any,
 ) -> Model:
-    """Return the model `name` of the server at the base URL `url`, which reads `window` tokens."""
+    """Return the model `name` of the server at the base URL `url`; `extra` is for langchain's client."""
     http = async_client(url, STREAM_HOOKS)
     return Model(
         name,
-        chat_client(name.model, url, key or Secret(NO_KEY), settings, http),
-        Limits.of_window(window, settings.max_tokens, most=sys.maxsize),
+        chat_client(name.model, url, key or Secret(NO_KEY), settings, http, **extra),
+        limits,
         address=redact(url, []),
         key=key,
-        custom_server=True,
+        custom_server=custom_server,
         base_url=custom_url(settings, name.provider),
-        tokenizer=tokenizer,
         close=http.aclose,
     )
 
@@ -226,11 +208,9 @@ def chat_client(
 
 
 def _pass_text_chunks(sdk: openai.AsyncOpenAI) -> None:
-    """Let `sdk` give a chunk of nothing but text as it was read, without a model of it.
-
-    Making the model and dumping it again takes more than a third of a chunk's CPU time, and langchain takes what was
-    read too. The SDK has no public hook here. `test_a_chunk_of_text_is_passed_as_it_was_read` fails when it changes.
-    """
+    """Let `sdk` give a chunk of nothing but text as it was read, without a model of it."""
+    # Making the model and dumping it again takes more than a third of a chunk's CPU time, and langchain takes what was
+    # read too. The SDK has no public hook here. `test_a_chunk_of_text_is_passed_as_it_was_read` fails when it changes.
     make_model = sdk._process_response_data
 
     def process(*, data: object, cast_to: type[Any], response: httpx.Response) -> Any:

@@ -59,13 +59,11 @@ class _Form:
 
 
 class DeltaJoiner:
-    """Reads server-sent events and returns them, with text deltas joined that arrived together.
+    """Reads server-sent events and returns them, with text deltas joined that arrived together."""
 
-    Chunks are joined if they have one choice, hold only a piece of text, and are otherwise equal. All others stay
-    unchanged and in order: tool calls, several choices, log probabilities, the usage, the end, and what is not a
-    chunk. Events without data are left out: comments, and a lone `retry`, which the SDK would read as an empty chunk.
-    """
-
+    # Chunks are joined if they have one choice, hold only a piece of text, and are otherwise equal. All others stay
+    # unchanged and in order: tool calls, several choices, log probabilities, the usage, the end, and what is not a
+    # chunk. Events without data are left out: comments, and a lone `retry`, which the SDK would read as an empty chunk.
     def __init__(self) -> None:
         self._rest = bytearray()
         self._run: _Run | None = None
@@ -126,7 +124,6 @@ class DeltaJoiner:
 
 
 def _framed(run: _Run, text: str) -> bytes:
-    """Return the event of `run` with `text` as its text."""
     delta = run.frame["choices"][0]["delta"]
     delta[run.key] = text
     event = b"data: " + json.dumps(run.frame).encode()
@@ -185,12 +182,10 @@ def plain_delta(chunk: object) -> dict[str, Any] | None:
 
 
 async def adapt_stream(response: httpx.Response) -> None:
-    """Replace the stream of `response` if the SDK could not read it, or only slowly; a hook of an httpx2 client.
-
-    A transport around httpx2's own would need no assignment to `response.stream`, but a client that is given a
-    transport ignores the proxies of the environment. `test_the_hook_replaces_what_the_client_reads` fails when httpx2
-    changes here.
-    """
+    """Replace the stream of `response` if the SDK could not read it, or only slowly; a hook of an httpx2 client."""
+    # A transport around httpx2's own would need no assignment to `response.stream`, but a client that is given a
+    # transport ignores the proxies of the environment. `test_the_hook_replaces_what_the_client_reads` fails when httpx2
+    # changes here.
     content_type = response.headers.get("content-type", "")
     if content_type.startswith("text/event-stream"):
         assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -221,12 +216,10 @@ class _AdaptedStream(httpx.AsyncByteStream):
 
 
 class BacklogStream(_AdaptedStream):
-    """Reads an event stream ahead in a task, and gives all that has arrived at once, its text deltas joined.
+    """Reads an event stream ahead in a task, and gives all that has arrived at once, its text deltas joined."""
 
-    A single delta passes at once. The SDK and langchain need some 0.4 ms a chunk, longer than a fast server needs to
-    send one: their cost falls as the backlog grows.
-    """
-
+    # A single delta passes at once. The SDK and langchain need some 0.4 ms a chunk, longer than a fast server needs to
+    # send one: their cost falls as the backlog grows.
     def __init__(self, stream: httpx.AsyncByteStream) -> None:
         super().__init__(stream)
         self._joiner = DeltaJoiner()

@@ -1,7 +1,6 @@
-"""Ollama's and LM Studio's servers: where they are, what they offer, and how much of a request a model of theirs reads.
+"""Ollama's and LM Studio's servers: where they are, what they offer, and how much of a request their models read."""
 
-Anybody may listen on their ports. So what they answer is read up to a limit of time and size, and lists get no key.
-"""
+# Anybody may listen on their ports. So what they answer is read up to a limit of time and size, and lists get no key.
 
 import os
 import time
@@ -115,7 +114,6 @@ def _window_parameter(line: str) -> int | None:
 
 
 def _loaded_window(url: str, model: str, key: Secret | None, seconds: float) -> int | None:
-    """Return the window that `model` is loaded with; None if it is not loaded."""
     names = (model, f"{model}:latest")
     with suppress(*FAILURES):
         for entry in _ask(f"{url}/api/ps", seconds, key)["models"]:

@@ -66,10 +66,7 @@ def dollars(amount: float) -> str:
 
 def spent_by_model(answers: Iterable[AnswerUsage]) -> list[Spent]:
     """Return the usage of each model, in the order in which they first answered."""
-    groups: dict[str, list[AnswerUsage]] = {}
-    for answer in answers:
-        groups.setdefault(answer.model, []).append(answer)
-    return [replace(spent(group), model=model) for model, group in groups.items()]
+    return [replace(each, model=model) for model, each in _spent_by("model", answers).items()]
 
 
 def cost_listing(title: str, answers: Sequence[AnswerUsage]) -> Listing:
@@ -85,10 +82,14 @@ def cost_listing(title: str, answers: Sequence[AnswerUsage]) -> Listing:
 
 def spent_by_thread(answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
     """Return the usage of each thread."""
+    return _spent_by("thread_id", answers)
+
+
+def _spent_by(field: str, answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
     groups: dict[str, list[AnswerUsage]] = {}
     for answer in answers:
-        groups.setdefault(answer.thread_id, []).append(answer)
-    return {thread_id: spent(group) for thread_id, group in groups.items()}
+        groups.setdefault(getattr(answer, field), []).append(answer)
+    return {name: spent(group) for name, group in groups.items()}
 
 
 def spent(answers: Iterable[AnswerUsage]) -> Spent:

@@ -142,32 +142,28 @@ def header(error: BaseException, name: str) -> str | None:
 
 
 def body(error: BaseException) -> dict[str, Any]:
-    """Return the error object that a server sent, or an empty one.
-
-    If a server sends a text instead (LM Studio), or uses another name (FastAPI), that becomes its `message`.
-    """
+    """Return the error object that a server sent, or an empty one."""
+    # If a server sends a text instead (LM Studio), or uses another name (FastAPI), that becomes its `message`.
     for link in chain(error):
         for name in ("body", "details"):
             found = getattr(link, name, None)
             inner = found.get("error", found) if isinstance(found, dict) else found
             if isinstance(inner, dict):
                 return {"message": inner["detail"], **inner} if "detail" in inner else inner
-            if (
-                isinstance(inner, str) and inner.strip() and not inner.lstrip().startswith("<")
-            ):  # not the page of a proxy
+            if isinstance(inner, str) and inner.strip()[:1] not in ("", "<"):  # not the page of a proxy
                 return {"message": inner}
     return {}
 
 
 def missing_key(error: BaseException) -> str:
-    """Return the variable of the key whose lack `error` reports; empty if it reports something else.
-
-    SDKs name the variable in their message. One that sends an empty key is known by its package.
-    """
+    """Return the variable of the key whose lack `error` reports; empty if it reports something else."""
+    # SDKs name the variable in their message. One that sends an empty key is known by its package.
     for link in chain(error):
         text = str(link)
         unset = [name for name in _KEY_VARIABLE.findall(text) if not os.environ.get(name)]
-        if unset and (_is_of_environ(link) or any(words in text.lower() for words in _LACK_WORDS)):
+        modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(link.__traceback__)]
+        of_environ = isinstance(link, KeyError) and modules[-1:] == ["os"]
+        if unset and (of_environ or any(words in text.lower() for words in _LACK_WORDS)):
             return str(unset[0])
         if any(words in text for words in _EMPTY_KEY) or _sent_empty_key(link):
             return next((name for name in _variables_of(error) if not os.environ.get(name)), "")
@@ -182,12 +178,6 @@ def _sent_empty_key(error: BaseException) -> bool:
         return False
     found = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
     return any(found.get(name, "-").strip() in ("", "Bearer") for name in ("authorization", "x-api-key"))
-
-
-def _is_of_environ(error: BaseException) -> bool:
-    """Return whether `error` comes from reading a variable that is not set from `os.environ`."""
-    modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return isinstance(error, KeyError) and modules[-1:] == ["os"]
 
 
 def _variables_of(error: BaseException) -> Iterator[str]:
@@ -217,17 +207,10 @@ def is_page(error: BaseException) -> bool:
     )
 
 
-def is_final(error: BaseException) -> bool:
-    """Return whether the same request would get the same response, whatever the client calls the failure."""
-    return limit(error) is not None or is_not_http(error) or is_page(error)
-
-
 def is_out_of_credit(error: BaseException) -> bool:
-    """Return whether the account has no credit: status 402, or words instead of it.
-
-    OpenAI sends the status of a rate limit for it, Anthropic that of a bad request, xAI and Perplexity that of a
-    refused key.
-    """
+    """Return whether the account has no credit: status 402, or words instead of it."""
+    # OpenAI sends the status of a rate limit for it, Anthropic that of a bad request, xAI and Perplexity that of a
+    # refused key.
     if status(error) == 402:
         return True
     found = body(error)

@@ -52,7 +52,8 @@ def read_plain(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]] | N
         option, on = _BY_FLAG.get(flag, (None, True))
         if flag in (WORD, ESCAPED):
             words.append(value or "")
-            if value == "-" or (flag == WORD and len(words) == 1 and _may_name_subcommand(words[0])):
+            is_first = flag == WORD and len(words) == 1
+            if value == "-" or (is_first and (words[0] in SUBCOMMANDS or near_subcommand(words[0]))):
                 return None
         elif option is None or "start" in option.scopes or (value is None) == bool(option.metavar):
             return None
@@ -66,10 +67,6 @@ def read_plain(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]] | N
         else:
             given[option.name] = on if value is None else value
     return None if given.keys() >= {"system", "role"} else (given, words)  # these options exclude each other
-
-
-def _may_name_subcommand(word: str) -> bool:
-    return word in SUBCOMMANDS or bool(near_subcommand(word))
 
 
 def near_subcommand(word: str, names: Sequence[str] = SUBCOMMANDS) -> str:

@@ -33,17 +33,14 @@ def exits_contained() -> Iterator[None]:
 
 def _as_error(end: BaseException) -> BaseException:
     """Return `end` as an error; itself where it is, or may be, the user's Ctrl-C."""
-    if isinstance(end, KeyboardInterrupt) and _is_by_signal(end):
-        return end
+    if isinstance(end, KeyboardInterrupt):
+        # A handler of SIGINT raised it, perhaps: that of Python itself leaves no trace, so it may always have.
+        handler = signal.getsignal(signal.SIGINT)
+        code = getattr(getattr(handler, "func", handler), "__code__", None)
+        frames = traceback.walk_tb(end.__traceback__)
+        if handler is signal.default_int_handler or any(frame.f_code is code for frame, _ in frames):
+            return end
     return ExitCallError(end).with_traceback(end.__traceback__)
-
-
-def _is_by_signal(end: KeyboardInterrupt) -> bool:
-    """Return whether a handler of SIGINT raised `end`; that of Python itself leaves no trace, so it may always have."""
-    handler = signal.getsignal(signal.SIGINT)
-    code = getattr(getattr(handler, "func", handler), "__code__", None)
-    frames = traceback.walk_tb(end.__traceback__)
-    return handler is signal.default_int_handler or any(frame.f_code is code for frame, _ in frames)
 
 
 class _Contained(Coroutine[Any, Any, Any]):

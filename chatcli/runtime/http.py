@@ -151,10 +151,16 @@ class _BoundedStream:
 
     def _read(self, data: bytes) -> Iterator[bytes]:
         for part in (data,) if self.unpack is None else self._decode(self.unpack, data):
-            if not self.pages:
-                self._refuse_page(part)
+            if not self.pages and (start := part.lstrip()[:15].lower()):
+                if start.startswith(_PAGE_STARTS):
+                    raise _error(self.library, PageError, "it answers with a web page")
+                self.pages = True  # only the beginning decides
             self.length += len(part)
-            self._count_piece(part)
+            if self.ends:  # an end of an event may lie across two parts
+                searched = self.tail + part
+                end = max(searched.rfind(end) for end in self.ends)
+                self.open = self.open + len(part) if end < 0 else len(searched) - end
+                self.tail = searched[-2:]
             if self.length > self.most:
                 raise self._too_much("an answer", self.most)
             if self.open > self.most_piece:
@@ -171,22 +177,6 @@ class _BoundedStream:
                     return
         except zlib.error as error:
             raise sys.modules[self.library].DecodingError(str(error)) from error
-
-    def _count_piece(self, part: bytes) -> None:
-        """Note how much has come since the last end of an event, which may lie across two parts."""
-        if not self.ends:
-            return
-        searched = self.tail + part
-        end = max(searched.rfind(end) for end in self.ends)
-        self.open = self.open + len(part) if end < 0 else len(searched) - end
-        self.tail = searched[-2:]
-
-    def _refuse_page(self, part: bytes) -> None:
-        start = part.lstrip()[:15].lower()
-        if start:
-            self.pages = True  # only the beginning decides
-        if start.startswith(_PAGE_STARTS):
-            raise _error(self.library, PageError, "it answers with a web page")
 
     def _too_much(self, what: str, most: int) -> LimitError:
         return _error(self.library, LimitError, f"it sent {what} of more than {most // MIB} MiB")

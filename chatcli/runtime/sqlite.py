@@ -78,7 +78,13 @@ def connect(
         check_same_thread=check_same_thread,
     )
     try:
-        _defend(connection)
+        # Switch off what nothing here needs and what a crafted file could use.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA mmap_size = 0")
+        if sys.version_info >= (3, 12):
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
         if steps is not None:
             left = iter(range(steps // _STEPS_AT_ONCE))
             connection.set_progress_handler(lambda: next(left, None) is None, _STEPS_AT_ONCE)
@@ -154,14 +160,9 @@ def check_side_files(file: Path) -> Path:
                     f"the database {file} can't be used: {name}{suffix} is a link, or no file",
                     remedy="Copy the database and its -wal file to another folder, and use that.",
                 )
-    _check_file(file, target)
-    return target
-
-
-def _check_file(file: Path, target: Path) -> None:
     status = _status(str(target))
     if status is None:
-        return  # SQLite says so
+        return target  # that there is none, SQLite says
     if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"the database {file} can't be used: it is no file", remedy="Name another with --store.")
     log = _status(f"{target}-wal")
@@ -170,6 +171,7 @@ def _check_file(file: Path, target: Path) -> None:
             f"the database {file} can't be used: it has another name (a hard link), and a log of changes",
             remedy="Copy the database and its -wal file to another folder, and use that.",
         )
+    return target
 
 
 def _status(name: str) -> os.stat_result | None:
@@ -179,16 +181,6 @@ def _status(name: str) -> os.stat_result | None:
         return None
     except OSError as error:
         raise StoreError(f"the database can't be used: {error.strerror}: {name}") from error
-
-
-def _defend(connection: sqlite3.Connection) -> None:
-    """Switch off what nothing here needs and what a crafted file could use."""
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    connection.execute("PRAGMA mmap_size = 0")
-    if sys.version_info >= (3, 12):
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
 
 
 def check_schema(connection: sqlite3.Connection, file: Path, known: str) -> None:

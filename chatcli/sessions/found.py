@@ -45,16 +45,10 @@ def as_citations(passages: Iterable[FoundPassage]) -> list[Citation]:
     ]
 
 
-def citable(values: Mapping[str, Any]) -> list[Citation] | None:
-    """Return the passages that the newest turn's answer may cite; None if the turn has no documents."""
-    found = found_in_turn(values)
-    return None if found is None else as_citations(found)
-
-
 def cited_metadata(answer: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata that notes what `answer` cites; none where the newest turn of `values` has no documents."""
-    found = citable(values)
+    found = found_in_turn(values)
     if found is None:
         return {}
-    cited = cite(answer, found)
+    cited = cite(answer, as_citations(found))
     return {CITED: {"citations": [asdict(each) for each in cited.citations], "made_up": list(cited.made_up)}}

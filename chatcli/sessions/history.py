@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from chatcli.documents.citations import cited_in, for_people
 from chatcli.events import INTERRUPTED, Said
-from chatcli.message import Cited, MessageShown, call_text, human_role, result_text
+from chatcli.message import MessageShown, call_text, human_role, result_text
 from chatcli.store.step_order import MENDED
 from chatcli.store.threads import Step, chain, lineage
 
@@ -103,9 +103,8 @@ def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[i
     # A graph may have removed the oldest of them: then those turns are left out.
     begins = [index for index, message in enumerate(messages) if is_question(message)]
     found: dict[int, Said] = {}
-    for turn, begin, end in zip(
-        reversed(branch), reversed(begins), reversed([*begins[1:], len(messages)]), strict=False
-    ):
+    ends = [*begins[1:], len(messages)]
+    for turn, begin, end in zip(reversed(branch), reversed(begins), reversed(ends), strict=False):
         answers = (message.text for message in reversed(messages[begin:end]) if isinstance(message, AIMessage))
         answer = next(filter(None, answers), "")
         found[turn.number] = Said(messages[begin].text[:BEGINNING], answer[:BEGINNING])
@@ -176,7 +175,8 @@ def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
         elif isinstance(message, AIMessage):
             interrupted = message.response_metadata.get("finish_reason") == INTERRUPTED
             if message.text or interrupted or not message.tool_calls:
-                shown.append(MessageShown("assistant", message.text, interrupted, _cited(message)))
+                cited = cited_in(message.response_metadata)
+                shown.append(MessageShown("assistant", message.text, interrupted, cited and for_people(cited)))
             calls |= {call["id"]: call_text(call["name"], call["args"]) for call in message.tool_calls}
         elif isinstance(message, ToolMessage):
             call = calls.get(message.tool_call_id) or message.name or "tool"
@@ -185,22 +185,19 @@ def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
     return shown
 
 
-def _cited(answer: AIMessage) -> Cited | None:
-    cited = cited_in(answer.response_metadata)
-    return None if cited is None else for_people(cited)
-
-
 def is_question(message: BaseMessage) -> TypeGuard[HumanMessage]:
     """Return whether the user asked `message`; a summary of older turns is a human message too."""
     return isinstance(message, HumanMessage) and human_role(message.additional_kwargs) == "user"
 
 
+def newest_question(messages: Sequence[BaseMessage]) -> HumanMessage | None:
+    """Return the newest question among `messages`."""
+    return next(filter(is_question, reversed(messages)), None)
+
+
 def newest_turn(messages: Sequence[BaseMessage]) -> int:
     """Return where the newest turn begins: at the last question."""
-    for index in range(len(messages) - 1, -1, -1):
-        if is_question(messages[index]):
-            return index
-    return 0
+    return next((index for index in reversed(range(len(messages))) if is_question(messages[index])), 0)
 
 
 def heard_before(messages: Sequence[BaseMessage], maker: str) -> bool:

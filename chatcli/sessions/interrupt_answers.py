@@ -78,12 +78,8 @@ def _decision(text: str, action: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "approve":
         return {"type": "approve", **({"scope": rest} if rest in action.get("scopes", ()) else {})}
     if kind == "edit":
-        return {"type": "edit", "edited_action": {"name": action.get("name", ""), "args": _arguments(rest)}}
+        arguments = read_value(rest)
+        if not isinstance(arguments, dict):
+            raise UsageError("an edit gives all arguments, as a JSON object", remedy='Such as: edit {"path": "a.txt"}')
+        return {"type": "edit", "edited_action": {"name": action.get("name", ""), "args": arguments}}
     return {"type": kind, **({"message": rest} if rest else {})}
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    value = read_value(text)
-    if not isinstance(value, dict):
-        raise UsageError("an edit gives all arguments, as a JSON object", remedy='Such as: edit {"path": "a.txt"}')
-    return value

@@ -61,9 +61,8 @@ def whole_answer(answer: AIMessage) -> AIMessage:
         if arguments is None:
             cut.append(call_id)
     metadata = {**answer.response_metadata, CUT: cut} if cut else answer.response_metadata
-    return _message(answer).model_copy(
-        update={"tool_calls": calls, "invalid_tool_calls": [], "response_metadata": metadata}
-    )
+    changed = {"tool_calls": calls, "invalid_tool_calls": [], "response_metadata": metadata}
+    return _message(answer).model_copy(update=changed)
 
 
 def _message(answer: AIMessage) -> AIMessage:
@@ -71,12 +70,12 @@ def _message(answer: AIMessage) -> AIMessage:
     assert isinstance(message, AIMessage)
     if isinstance(message.content, list):
         # Joining chunks leaves empty texts among the blocks, and Anthropic refuses the message that has one.
-        message.content = [block for block in message.content if block and not _is_empty_text(block)]
+        message.content = [
+            block
+            for block in message.content
+            if block and not (isinstance(block, dict) and block.get("type") == "text" and not block.get("text"))
+        ]
     return message
-
-
-def _is_empty_text(block: str | dict[str, Any]) -> bool:
-    return isinstance(block, dict) and block.get("type") == "text" and not block.get("text")
 
 
 def _object(text: str | None) -> dict[str, Any] | None:

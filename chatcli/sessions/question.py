@@ -35,7 +35,7 @@ async def store_unsent_question(
     name: ModelName,
     text: str,
     attachments: Sequence[Attachment],
-    other_input: Mapping[str, Any] | None = None,
+    other_input: Mapping[str, Any],
 ) -> None:
     """Store the question `text` in the thread, where it is pending then, as after any other turn that was cut short."""
     # `other_input`, the rest of what the graph gets, is stored too. While another process has a turn on the thread,

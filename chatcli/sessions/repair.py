@@ -80,8 +80,7 @@ async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
 
 async def _journalled(thread: GraphThread) -> list[BaseMessage]:
     partial = await asyncio.to_thread(thread.threads.journal.read, thread.id)
-    messages = await thread.messages() if partial is not None else []
-    if partial is None or _is_stored(partial, messages):
+    if partial is None or _is_stored(partial, await thread.messages()):
         return []
     return [_partial_answer(partial.text, {})]
 

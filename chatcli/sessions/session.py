@@ -32,7 +32,7 @@ from chatcli.sessions.history import (
     as_shown,
     before_edit,
     current_branch,
-    is_question,
+    newest_question,
     read_turns,
     said_around,
     said_in,
@@ -41,7 +41,7 @@ from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running, refuse_calls
 from chatcli.sessions.requests import AnswerInWords, Ask, Continue, Resume, Retry, TurnRequest
-from chatcli.sessions.state import MESSAGES, changes, plain_state
+from chatcli.sessions.state import MESSAGES, changes, fields_of, plain_state
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn, stopped_notice
 from chatcli.store.errors import as_failure
@@ -196,8 +196,7 @@ class Session:
 
     async def state_values(self) -> dict[str, Any]:
         """Return the values of the thread's state, its messages too, as the graph's objects; empty if it has none."""
-        values = (await self._thread.snapshot()).values
-        return dict(values if isinstance(values, Mapping) else getattr(values, "__dict__", {}))
+        return dict(fields_of((await self._thread.snapshot()).values))
 
     def declared_names(self) -> dict[str, str]:
         """Return the type of each key of the state that the graph's schemas declare, without reading the thread."""
@@ -339,7 +338,6 @@ class Session:
         return turn
 
     async def _ask_or_answer(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
-        """Return the turn that `text` begins or goes on with, or what is to be answered before that."""
         pending = await self._thread.pending()
         open_requests = [request for request in pending if request.interrupt_id not in self._given]
         if not open_requests:
@@ -368,7 +366,7 @@ class Session:
         await self._refuse_pending()
         self._context()  # refused before anything changes
         snapshot = await self._thread.snapshot()
-        question = next(filter(is_question, reversed(messages_of(snapshot))), None)
+        question = newest_question(messages_of(snapshot))
         if question is None:
             raise UsageError("there is no question to ask again")
         if snapshot.next and not self._has_new_input():
@@ -396,9 +394,7 @@ class Session:
         if not answers or not answers.keys() <= pending:
             waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
             raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
-        messages = await self._thread.messages()
-        question = next(filter(is_question, reversed(messages)), None)
-        return self._new_turn(Command(resume=dict(answers)), question)
+        return self._new_turn(Command(resume=dict(answers)), newest_question(await self._thread.messages()))
 
     async def _go_on(self) -> RunningTurn:
         """Return the turn that goes on where the graph stands: at a breakpoint, or where a turn was cut short."""
@@ -409,8 +405,7 @@ class Session:
             raise UsageError(
                 f"the thread {self.thread_id} has nothing to go on with", remedy="Ask it something: give a prompt."
             )
-        question = next(filter(is_question, reversed(messages_of(snapshot))), None)
-        return self._new_turn(None, question)
+        return self._new_turn(None, newest_question(messages_of(snapshot)))
 
     async def _refuse_stopped(self) -> None:
         if await self._thread.stopped_before():

@@ -79,8 +79,12 @@ def state_keys(graph: object) -> dict[str, StateKey]:
 
 def plain_state(values: object) -> dict[str, Any]:
     """Return the keys of a state beside the messages, as JSON: objects of a graph's classes become their fields."""
-    fields = values if isinstance(values, Mapping) else getattr(values, "__dict__", {})
-    return {str(name): as_json(value) for name, value in fields.items() if _shown(name)}
+    return {str(name): as_json(value) for name, value in fields_of(values).items() if _shown(name)}
+
+
+def fields_of(values: object) -> Mapping[str, Any]:
+    """Return the values of a state by key; a state may be an object, or a plain value that has none."""
+    return values if isinstance(values, Mapping) else getattr(values, "__dict__", {})
 
 
 def as_json(value: object) -> Any:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
 from langgraph.types import Interrupt, Overwrite
@@ -25,12 +25,10 @@ from chatcli.events import (
     ToolCallStarted,
     Usage,
 )
+from chatcli.message import Citation
 from chatcli.models.sequencer import SEPARATOR, MessageSequencer
 from chatcli.sessions.message_calls import finish_reason
 from chatcli.store.usage import Tokens, read_tokens
-
-if TYPE_CHECKING:
-    from chatcli.message import Citation
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
 """Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""
@@ -92,57 +90,49 @@ class Answer:
     messages: tuple[BaseMessage, ...] = ()
 
 
+@dataclass(eq=False)
 class AnswerReader:
-    """Reads one turn's stream parts and gathers what they say of the whole answer.
+    """Reads one turn's stream parts and gathers what they say of the whole answer."""
 
-    If `named`, each text carries the name of its node. The text of `nodes` is the answer; without them, what the graph
-    adds to its state. `may_answer` says whether a node, named after those around it, may be the last one.
-    """
-
-    def __init__(
-        self,
-        *,
-        named: bool = False,
-        nodes: Collection[str] = (),
-        may_answer: Callable[[Sequence[str]], bool] = lambda path: True,
-    ) -> None:
-        self._named = named
-        self._nodes = nodes
-        self._may_answer = may_answer
-        self._finished_nodes: set[str] = set()
-        """The nodes of the graph itself that have written to its state."""
-        self._answer: str | None = None
-        self.output: Any = None
-        """What the graph returned, as JSON, where that is more than the answer."""
-        self._streamed: dict[str, _StreamedMessage] = {}
-        self._held: dict[str, None] = {}
-        """The IDs of the messages in the graph's state, in its order."""
-        self._sequencer = MessageSequencer()
-        self._calls: dict[str, tuple[str, str]] = {}
-        """The name of each call's tool, and the node whose model called it."""
-        self._finished_calls: set[str] = set()
-        self._early_results: list[ToolMessage] = []
-        self.finish_reason = ""
-        self.usage = Usage()
-        self.tokens = Tokens()
-        """The usage with what was cached."""
-        self.messages_in_context = 0
-        self.messages_in_thread = 0
-        self.context_tokens = 0
-        self.context_budget: int | None = None
-        self.found: Sequence[Citation] | None = None
-        """The passages of documents that the answer may cite; None where there are no documents."""
-        self.memory_used: Sequence[str] | None = None
-        """The remembered facts that were sent; None where the memory is off or empty."""
-        self.flow: Mapping[str, str] | None = None
-        """What Langflow reports about its answer in addition to the text."""
-        self.interrupts: dict[str, Interrupt[Any]] = {}
-        """What the graph waits for, by the interrupts' IDs."""
-        self.paused = False
-        """Whether the graph stopped at one of its breakpoints, which ask nothing."""
-        self.has_gap = False
-        """Whether parts of the stream may not have arrived."""
-        self._todos_depth = sys.maxsize
+    # If `named`, each text carries the name of its node. The text of `nodes` is the answer; without them, what the
+    # graph adds to its state. `may_answer` says whether a node, named after those around it, may be the last one.
+    named: bool = False
+    nodes: Collection[str] = ()
+    may_answer: Callable[[Sequence[str]], bool] = lambda path: True
+    _finished_nodes: set[str] = field(default_factory=set)
+    """The nodes of the graph itself that have written to its state."""
+    _answer: str | None = None
+    output: Any = None
+    """What the graph returned, as JSON, where that is more than the answer."""
+    _streamed: dict[str, _StreamedMessage] = field(default_factory=dict)
+    _held: dict[str, None] = field(default_factory=dict)
+    """The IDs of the messages in the graph's state, in its order."""
+    _sequencer: MessageSequencer = field(default_factory=MessageSequencer)
+    _calls: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The name of each call's tool, and the node whose model called it."""
+    _finished_calls: set[str] = field(default_factory=set)
+    _early_results: list[ToolMessage] = field(default_factory=list)
+    finish_reason: str = ""
+    usage: Usage = field(default_factory=Usage)
+    tokens: Tokens = field(default_factory=Tokens)
+    """The usage with what was cached."""
+    messages_in_context: int = 0
+    messages_in_thread: int = 0
+    context_tokens: int = 0
+    context_budget: int | None = None
+    found: Sequence[Citation] | None = None
+    """The passages of documents that the answer may cite; None where there are no documents."""
+    memory_used: Sequence[str] | None = None
+    """The remembered facts that were sent; None where the memory is off or empty."""
+    flow: Mapping[str, str] | None = None
+    """What Langflow reports about its answer in addition to the text."""
+    interrupts: dict[str, Interrupt[Any]] = field(default_factory=dict)
+    """What the graph waits for, by the interrupts' IDs."""
+    paused: bool = False
+    """Whether the graph stopped at one of its breakpoints, which ask nothing."""
+    has_gap: bool = False
+    """Whether parts of the stream may not have arrived."""
+    _todos_depth: int = sys.maxsize
 
     @property
     def content(self) -> str:
@@ -222,7 +212,7 @@ class AnswerReader:
 
     def complete(self) -> Iterator[StreamEvent]:
         """Yield the events that take text out of the answer again; the graph has ended as it should."""
-        if self._nodes:
+        if self.nodes:
             return
         for streamed in self._streamed.values():
             ended = streamed.depth != 0 and _path(streamed.node)[0] in self._finished_nodes
@@ -233,7 +223,7 @@ class AnswerReader:
         """Read the answer that a graph returned; it is shown unless a model has just written it."""
         yield from self.finish()
         self.output = answer.output
-        if self._nodes:
+        if self.nodes:
             return
         shown = [streamed.text.strip() for streamed in self._streamed.values() if streamed.text and not streamed.draft]
         self._answer = answer.text
@@ -245,7 +235,7 @@ class AnswerReader:
         if isinstance(data, Answer):
             self.output = data.output
             return
-        if self._named:
+        if self.named:
             yield Notice(_in_words(data), data=data)
             return
         if not isinstance(data, Mapping):
@@ -276,7 +266,7 @@ class AnswerReader:
             streamed = self._streamed[message_id] = _StreamedMessage(node, task, by_model)
             if repeats:
                 return
-        label = _label(node) if self._named else ""
+        label = _label(node) if self.named else ""
         for reasoning in _reasoning(message):
             yield ReasoningDelta(reasoning, label)
         if text := message.text:
@@ -284,8 +274,13 @@ class AnswerReader:
                 streamed.draft = self._is_draft(streamed, text)
             streamed.pieces.append(text)
             yield from self._sequencer.say(message_id, TextDelta(text, label, streamed.draft))
-        if message.usage_metadata:
-            self._add_usage(message)
+        if counts := message.usage_metadata:
+            self.usage = Usage(
+                self.usage.input_tokens + counts["input_tokens"],
+                self.usage.output_tokens + counts["output_tokens"],
+                self.usage.total_tokens + counts["total_tokens"],
+            )
+            self.tokens += read_tokens(counts) or Tokens()
         self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
         if whole or getattr(message, "chunk_position", None) == "last":
@@ -294,18 +289,18 @@ class AnswerReader:
     def _is_draft(self, streamed: _StreamedMessage, text: str) -> bool:
         """Return whether a message that begins with `text` is taken for an intermediate one, until the graph ends."""
         path = _path(streamed.node)
-        if self._nodes:
+        if self.nodes:
             streamed.dropped = not any(
-                name in self._nodes for name in (path[-1], *("/".join(path[:end]) for end in range(1, len(path) + 1)))
+                name in self.nodes for name in (path[-1], *("/".join(path[:end]) for end in range(1, len(path) + 1)))
             )
             return streamed.dropped
-        if not self._named or not (streamed.by_model or streamed.node[0]):
+        if not self.named or not (streamed.by_model or streamed.node[0]):
             return False  # what a node itself adds to the graph's state
-        return (streamed.by_model and text.lstrip().startswith("{")) or not self._may_answer(path)
+        return (streamed.by_model and text.lstrip().startswith("{")) or not self.may_answer(path)
 
     def _settle(self, node: Node, updates: Sequence[object]) -> Iterator[IntermediateText]:
         """Yield the text of the run of `node` that ends with `updates`, where the state after it lacks that text."""
-        if not self._named or self._nodes or not all(each is None or isinstance(each, Mapping) for each in updates):
+        if not self.named or self.nodes or not all(each is None or isinstance(each, Mapping) for each in updates):
             return
         depth = len(node[0])
         if not depth:
@@ -361,31 +356,19 @@ class AnswerReader:
             yield TodosChanged(todos)
         written = update.get("messages") if isinstance(update, Mapping) else None
         written = written.value if isinstance(written, Overwrite) else written
-        for message in written if isinstance(written, list | tuple) else [written]:
+        for one in written if isinstance(written, list | tuple) else [written]:
+            message = _as_message(one) if isinstance(one, dict | tuple) else one
+            if message is not one and isinstance(message, AIMessage):  # plain data does not come as a message
+                message.id = message.id or f"{node} {len(self._streamed)}"
+                yield from self._read_message(message, node)
             # Of this turn alone: a subgraph returns the whole conversation to its parent.
             if isinstance(message, AIMessage) and message.id in self._streamed:
                 self._hold(message, node)
                 yield from self._read_calls(message)
             elif isinstance(message, ToolMessage) and message.tool_call_id in self._calls:
                 yield from self._read_result(message)
-            elif isinstance(message, dict | tuple):
-                yield from self._read_raw(message, node)
         for message_id in [key for key, streamed in self._streamed.items() if streamed.node == node]:
             yield from self._sequencer.end(message_id)
-
-    def _read_raw(self, message: Any, node: Node) -> Iterator[StreamEvent]:
-        """Read a message that a node wrote as plain data, which does not come as a message."""
-        try:
-            [made] = convert_to_messages([message])
-        except (ValueError, LookupError, TypeError, NotImplementedError):  # no message: other data in the state
-            return
-        if isinstance(made, AIMessage):
-            made.id = made.id or f"{node} {len(self._streamed)}"
-            yield from self._read_message(made, node)
-            self._hold(made, node)
-            yield from self._read_calls(made)
-        elif isinstance(made, ToolMessage) and made.tool_call_id in self._calls:
-            yield from self._read_result(made)
 
     def _hold(self, message: AIMessage, node: Node) -> None:
         """Note that the state of the graph of `node` has `message`."""
@@ -395,7 +378,7 @@ class AnswerReader:
             self._held[key] = None
         if streamed.depth is None or depth <= streamed.depth:
             streamed.depth = depth
-            streamed.dropped = streamed.dropped and bool(self._nodes)
+            streamed.dropped = streamed.dropped and bool(self.nodes)
             if streamed.pieces and message.text != streamed.text:
                 streamed.stored = message.text
 
@@ -403,7 +386,7 @@ class AnswerReader:
         for call in message.tool_calls:
             call_id = str(call["id"])
             if call_id not in self._calls:
-                label = _label(self._streamed[str(message.id)].node) if self._named else ""
+                label = _label(self._streamed[str(message.id)].node) if self.named else ""
                 self._calls[call_id] = call["name"], label
                 yield ToolCallStarted(call_id, call["name"], call["args"], label)
 
@@ -418,16 +401,6 @@ class AnswerReader:
         for result in self._early_results:
             yield from self._read_result(result)
         self._early_results.clear()
-
-    def _add_usage(self, message: AIMessage) -> None:
-        counts = message.usage_metadata
-        assert counts is not None
-        self.usage = Usage(
-            self.usage.input_tokens + counts["input_tokens"],
-            self.usage.output_tokens + counts["output_tokens"],
-            self.usage.total_tokens + counts["total_tokens"],
-        )
-        self.tokens += read_tokens(counts) or Tokens()
 
 
 def read_todos(state: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -448,6 +421,14 @@ def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequest
         )
         for interrupt in interrupts
     )
+
+
+def _as_message(data: Any) -> Any:
+    """Return the message that `data` is, or else `data` itself: the state has other data too."""
+    try:
+        return convert_to_messages([data])[0]
+    except (ValueError, LookupError, TypeError, NotImplementedError):
+        return data
 
 
 def _in_words(data: object) -> str:
@@ -477,7 +458,6 @@ def _path(node: Node) -> list[str]:
 
 
 def _label(node: Node) -> str:
-    """Return the name of a node."""
     return "/".join(_path(node))
 
 

@@ -116,17 +116,13 @@ class WaitForFirstCheckpoint(AsyncCallbackHandler):
 
 @dataclass(frozen=True, slots=True)
 class GraphThread:
-    """A thread, which need not exist yet, of a graph that runs in this process.
+    """A thread, which need not exist yet, of a graph that runs in this process."""
 
-    All that sessions and turns do to a thread goes through these methods, so that a thread which lives elsewhere is
-    a subclass: it overrides `stream`, `_newest`, `empty` and `go_to`, which are the only ones that need more of the
-    graph than reading and updating its state.
-
-    The checkpointer of `graph` holds the thread. `node` is the one that answers, None for a graph whose nodes are its
-    own affair. `configurable` is what the user gives each run in its config. The text of `answer_nodes` is the answer;
-    without them, what the graph adds to its state.
-    """
-
+    # All that sessions and turns do to a thread goes through these methods, so that a thread which lives elsewhere is a
+    # subclass: it overrides `stream`, `_newest`, `empty` and `go_to`, which are the only ones that need more of the
+    # graph than reading and updating its state. The checkpointer of `graph` holds the thread. `node` is the one that
+    # answers, None for a graph whose nodes are its own affair. `configurable` is what the user gives each run in its
+    # config. The text of `answer_nodes` is the answer; without them, what the graph adds to its state.
     graph: AnyGraph
     threads: Threads
     id: str
@@ -278,11 +274,9 @@ class GraphThread:
         """Whether this process runs the turns, and can write a question that was not asked."""
         return True
 
-    async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
-    ) -> None:
-        """Write `question` and `other_input` as if the graph had been asked: the answer is pending then."""
-        await self.graph.aupdate_state(config, {**(other_input or {}), "messages": [question]}, as_node=START)
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
+        """Write `question` and the `rest` of the input as if the graph had been asked: the answer is pending then."""
+        await self.graph.aupdate_state(config, {**rest, "messages": [question]}, as_node=START)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""
@@ -313,16 +307,13 @@ class GraphThread:
         await self.graph.aupdate_state(config, values, as_node=START)
         # The graph's input drops keys that are none of its own; a node does not.
         is_dropped = plain_state((await self.snapshot()).values) == plain_state(snapshot.values)
-        if is_dropped and (node := await self._node_to_write_as()) is not None:
-            await self.graph.aupdate_state(config, values, as_node=node)
+        if is_dropped:
+            drawn = await self.graph.aget_graph()
+            branching = {edge.source for edge in drawn.edges if edge.conditional}  # these would run
+            nodes = [name for name in drawn.nodes if not name.startswith("__")]
+            if nodes:
+                await self.graph.aupdate_state(config, values, as_node=min(nodes, key=branching.__contains__))
         await self.graph.aupdate_state(config, None, as_node=END)
-
-    async def _node_to_write_as(self) -> str | None:
-        """Return a node that may write any key, if possible one without conditional edges: these would run."""
-        drawn = await self.graph.aget_graph()
-        branching = {edge.source for edge in drawn.edges if edge.conditional}
-        nodes = [name for name in drawn.nodes if not name.startswith("__")]
-        return min(nodes, key=branching.__contains__, default=None)
 
     async def _edit_pending(self, config: RunnableConfig, values: Mapping[str, Any], snapshot: StateSnapshot) -> None:
         with suppress(InvalidUpdateError):  # several nodes ran at the same time

@@ -104,10 +104,8 @@ class RunningTurn:
         yield end
 
     async def _requests(self) -> Sequence[ApprovalRequested]:
-        """Return the requests that the graph waits for, in the order in which they are answered.
-
-        Nodes that run side by side ask in any order.
-        """
+        """Return the requests that the graph waits for, in the order in which they are answered."""
+        # Nodes that run side by side ask in any order.
         requests = as_requests(self._reader.interrupts.values())
         if len(requests) < 2:
             return requests
@@ -139,8 +137,14 @@ class RunningTurn:
                 self.announce(event)
 
     async def _run_graph(self) -> None:
-        thread = self.thread
-        await self._take_thread()
+        thread, waiting = self.thread, False
+        # Until no other process has a turn on the thread, so that this turn is based on what that one wrote.
+        while not self.thread.threads.locks.try_lock(self.thread.id):
+            if not waiting:
+                self.announce(Notice("another chat is answering on this thread; waiting for it"))
+            waiting = True
+            await asyncio.sleep(LOCK_INTERVAL)
+        self._holding = True
         await thread.mend()
         if await recover(thread, thread.config(self.name)):
             self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
@@ -157,10 +161,8 @@ class RunningTurn:
             await self._read_unstreamed()
 
     async def _read_unstreamed(self) -> None:
-        """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`.
-
-        Texts of several nodes come in the order of the state.
-        """
+        """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
+        # Texts of several nodes come in the order of the state.
         if self._reader.has_several_writers:
             self._reader.arrange(await self.thread.messages())
         by_state = self.thread.node is None and not self.thread.answer_nodes
@@ -183,7 +185,12 @@ class RunningTurn:
         try:
             return await self._outcome(task, started)
         finally:
-            await self._release()
+            if self._journaled:  # the turn is stored now
+                with suppress(StoreError):  # the next turn clears it; of this one, the end is shown as it is
+                    await asyncio.to_thread(self.thread.threads.journal.clear, self.thread.id)
+            if self._holding:
+                self.thread.threads.locks.unlock(self.thread.id)
+            self._holding = self._journaled = False
 
     async def _outcome(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
         thread_id, reader = self.thread.id, self._reader
@@ -199,7 +206,7 @@ class RunningTurn:
                 error, checkpoint_id = _with_loss(self.explain(problem), reader.content), ""
             cited = self._cited()
             if isinstance(error, InterruptedTurnError):
-                elapsed_ms = _elapsed_ms(started)
+                elapsed_ms = round((time.monotonic() - started) * 1000)
                 return TurnInterrupted(thread_id, checkpoint_id, self.name, reader.content, elapsed_ms, cited)
             return TurnFailed(thread_id, self.name, reader.content, error, cited)
         if reader.paused and not reader.interrupts:
@@ -211,7 +218,7 @@ class RunningTurn:
             content=reader.content,
             finish_reason=self._finish_reason(),
             usage=reader.usage,
-            elapsed_ms=_elapsed_ms(started),
+            elapsed_ms=round((time.monotonic() - started) * 1000),
             messages_in_context=reader.messages_in_context,
             messages_in_thread=reader.messages_in_thread or len(await self.thread.messages()),
             context_tokens=reader.context_tokens,
@@ -246,16 +253,6 @@ class RunningTurn:
         await keep_turn(self.thread, config, self.question, self._reader.messages, other_input)
         return await self.thread.checkpoint_id()
 
-    async def _take_thread(self) -> None:
-        """Wait until no other process has a turn on the thread, so that this turn is based on what that one wrote."""
-        waiting = False
-        while not self.thread.threads.locks.try_lock(self.thread.id):
-            if not waiting:
-                self.announce(Notice("another chat is answering on this thread; waiting for it"))
-            waiting = True
-            await asyncio.sleep(LOCK_INTERVAL)
-        self._holding = True
-
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[None]:
         """Keep what arrives meanwhile in the store's journal, until the answer is stored where it belongs."""
@@ -276,15 +273,6 @@ class RunningTurn:
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])  # a write under way must not come after the row is cleared
-
-    async def _release(self) -> None:
-        """Give the thread free, and forget the journal of a turn that is stored now."""
-        if self._journaled:
-            with suppress(StoreError):  # the next turn clears it; of this one, the end is shown as it is
-                await asyncio.to_thread(self.thread.threads.journal.clear, self.thread.id)
-        if self._holding:
-            self.thread.threads.locks.unlock(self.thread.id)
-        self._holding = self._journaled = False
 
 
 def _with_loss(error: ChatcliError, shown: str) -> ChatcliError:
@@ -326,7 +314,3 @@ async def _coalesce_text(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[
                 yield event
         if text.text:
             yield text
-
-
-def _elapsed_ms(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

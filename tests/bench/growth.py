@@ -27,6 +27,7 @@ from pydantic import PrivateAttr
 
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
@@ -95,7 +96,8 @@ async def run_ours(path: Path, turns: int) -> list[float]:
     """Hold a conversation of `turns` turns through `Session`; return each turn's milliseconds."""
     model = Model(ModelName("openai", "instant"), InstantModel(), Limits(window=8192, answer=1024))
     async with open_store(StoreLocation(path)) as store:
-        session = ChatSession(build_graph(store.checkpointer), store.threads, THREAD, model, stored=Setup())
+        turn = TurnContext(model)
+        session = ChatSession(build_graph(store.checkpointer), store.threads, THREAD, turn, stored=Setup())
 
         async def ask(question: str) -> None:
             async for _event in session.run(Ask(question)):

@@ -24,6 +24,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend, choose_backend
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.sessions.requests import Ask
@@ -43,7 +44,7 @@ async def take_turns(location: StoreLocation, thread: str, turns: int = 1) -> li
     """Run turns on `thread`; return the milliseconds of CPU of each."""
     costs = []
     async with open_store(location) as store:
-        session = ChatSession(build_graph(store.checkpointer), store.threads, thread, MODEL)
+        session = ChatSession(build_graph(store.checkpointer), store.threads, thread, TurnContext(MODEL))
         for _ in range(turns):
             began = time.process_time()
             async for _event in session.run(Ask(f"a question {COMMON}")):
@@ -142,7 +143,7 @@ def measure_users(users: int) -> None:
 
         async def hold() -> tuple[int, int, float]:
             async with open_store(backend.location) as store:
-                session = ChatSession(build_graph(store.checkpointer), store.threads, "one", MODEL)
+                session = ChatSession(build_graph(store.checkpointer), store.threads, "one", TurnContext(MODEL))
                 for _ in range(3):
                     async for _event in session.run(Ask("a question")):
                         pass
@@ -153,7 +154,8 @@ def measure_users(users: int) -> None:
 
         async def chat(number: int) -> None:
             async with open_store(backend.location) as store:
-                session = ChatSession(build_graph(store.checkpointer), store.threads, f"user-{number}", MODEL)
+                turn = TurnContext(MODEL)
+                session = ChatSession(build_graph(store.checkpointer), store.threads, f"user-{number}", turn)
                 for _ in range(TURNS_AT_ONCE):
                     async for _event in session.run(Ask("a question")):
                         pass

@@ -268,7 +268,7 @@ def long_thread(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     question, answer = _turn(f"branch {branch}", number)
                     config = thread.config(title="more", turn=3 + number)
                     await graph.aupdate_state(config, {"messages": []}, as_node="__input__")
-                    await thread.keep_question(config, question)
+                    await thread.keep_question(config, question, {})
                     await thread.append(config, [answer])
 
     asyncio.run(build())

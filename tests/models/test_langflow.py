@@ -11,6 +11,7 @@ from chatcli.errors import ExitCode
 from chatcli.events import Event, TextDelta, TurnFailed, TurnFinished
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
 from chatcli.sessions.history import Turn, session_name
@@ -34,7 +35,8 @@ def ask(timeout: float = 0.1) -> list[Event]:
 
     async def run() -> list[Event]:
         async with open_store(StoreLocation(None)) as store:
-            session = ChatSession(build_graph(store.checkpointer), store.threads, "a", model, timeout=timeout)
+            turn = TurnContext(model, timeout=timeout)
+            session = ChatSession(build_graph(store.checkpointer), store.threads, "a", turn)
             return [event async for event in session.run(Ask("hi"))]
 
     return asyncio.run(run())

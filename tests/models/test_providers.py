@@ -23,6 +23,7 @@ from chatcli.events import Event, Notice, ReasoningDelta, TextDelta, TurnFailed,
 from chatcli.graphs.chat.answer_schema import AnswerSchema, load_schema
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.runtime.http import MIB, MOST_BODY, MOST_PIECE
@@ -137,7 +138,8 @@ def ask(
     async def run() -> list[Event]:
         async with open_store(StoreLocation(None)) as store:
             graph = GRAPH.copy({"checkpointer": store.checkpointer})
-            session = ChatSession(graph, store.threads, "thread", model, schema=schema, timeout=timeout)
+            turn = TurnContext(model, schema=schema, timeout=timeout)
+            session = ChatSession(graph, store.threads, "thread", turn)
             return [event for question in questions for event in [e async for e in session.run(Ask(question))]]
 
     return asyncio.run(run())

@@ -134,7 +134,7 @@ def test_a_question_is_asked_again_on_a_new_branch_or_where_it_waits() -> None:
             session.interrupt()  # without a turn, it does nothing
             question = (await session._thread.messages())[0]
             await session.rewind(None)
-            await session._thread.keep_question(session._thread.config(session.name, turn=1), question)  # type: ignore[arg-type]
+            await session._thread.keep_question(session._thread.config(session.name, turn=1), question, {})  # type: ignore[arg-type]
             assert end_of(await gather(session.run(Retry()))).content == "answer 1"
             assert await texts(session) == ["one", "answer 1"]
 

@@ -209,7 +209,7 @@ def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_answer(st
         async for session in opened(one_node(ask) if state == "waits" else TWO, **stops):
             if state != "empty":
                 await gather(session.run(Ask("first")))
-            await store_unsent_question(session._thread, session.name, "q", [])
+            await store_unsent_question(session._thread, session.name, "q", [], {})
             assert await _questions(session) == (["q"] if state == "empty" else ["first"])
 
     asyncio.run(run())

@@ -15,6 +15,7 @@ from chatcli.conversation.backend import LocalBackend, choose_backend
 from chatcli.events import Event
 from chatcli.graphs.chat.graph import ChatGraph, build_graph
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
@@ -41,7 +42,7 @@ class Bench:
         settings = Settings(base_url=self.server.base_url, openai_api_key=Secret(KEY))
         model = build_model(ModelName("openai", "gpt-fake"), settings, lambda _: None)
         setup = Setup(system=system or "")
-        return ChatSession(self.graph, self.store.threads, thread_id, model, setup=setup, stored=stored)
+        return ChatSession(self.graph, self.store.threads, thread_id, TurnContext(model), setup=setup, stored=stored)
 
     async def ask(self, thread_id: str, text: str, *, system: str | None = None) -> list[Event]:
         """Run a turn; return its events."""

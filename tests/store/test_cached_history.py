@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage
 
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.message import MessageShown
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
@@ -21,7 +22,7 @@ MODEL = Model(ModelName("openai", "list"), FakeMessagesListChatModel(responses=[
 
 
 def session_on(store: Store) -> ChatSession:
-    return ChatSession(build_graph(store.checkpointer), store.threads, "shared", MODEL)
+    return ChatSession(build_graph(store.checkpointer), store.threads, "shared", TurnContext(MODEL))
 
 
 async def ask(session: ChatSession, question: str) -> None:

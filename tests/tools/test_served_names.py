@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from langchain_core.tools import StructuredTool
 
 from chatcli.config.settings import Settings
-from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS
+from chatcli.graphs.chat.offer import DOCUMENT_TOOLS
 from chatcli.tools.tool import RESERVED, Rules, Tool, suggest_rule
 from chatcli.tools.toolbox import Toolbox, builtin_tools
 from chatcli.tools.workspace import Workspace

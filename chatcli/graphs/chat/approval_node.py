@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from chatcli.errors import StoreError
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.message import DECISIONS
 from chatcli.sessions.message_calls import REFUSED, calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
 from chatcli.tools.tool import Tool, asked_access, keep_rule, suggest_rule
 from chatcli.tools.toolbox import Toolbox
@@ -29,7 +30,6 @@ _SCOPES = ("thread", "always")
 """The scopes of an approval other than `once`."""
 _OUTSIDE = "outside"
 """The scope of an approval for once, and outside of the sandbox."""
-_DECISIONS = ("approve", "edit", "reject")
 
 
 class Decision(TypedDict, total=False):
@@ -56,7 +56,9 @@ def review_calls(
     if steps == toolbox.max_steps + 1:
         notice(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
     elif steps > toolbox.max_steps + 1:
-        return ChatState(messages=[_without_calls(answer)])
+        metadata, usage = answer.response_metadata, answer.usage_metadata
+        without_calls = AIMessage(str(answer.text), id=answer.id, response_metadata=metadata, usage_metadata=usage)
+        return ChatState(messages=[without_calls])
     for call in calls:
         tool = tools.get(call["name"])
         reason = _impossible(call, answer, tool, steps, toolbox.max_steps)
@@ -102,15 +104,6 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
         return _apply(state, calls, decisions, request, edited, turn)
 
 
-def _without_calls(answer: AIMessage) -> AIMessage:
-    return AIMessage(
-        str(answer.text),
-        id=answer.id,
-        response_metadata=answer.response_metadata,
-        usage_metadata=answer.usage_metadata,
-    )
-
-
 def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int, limit: int) -> str:
     """Return why `call` can't run, empty when it can."""
     if steps > limit:
@@ -151,7 +144,7 @@ def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool], toolbox: Tool
     actions = [_action(call, tools.get(call["name"]), toolbox) for call in calls]
     names = dict.fromkeys(call["name"] for call in calls)
     scopes = {name: _scopes(tools.get(name)) for name in names}
-    reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": scopes[name]} for name in names]
+    reviews = [{"action_name": name, "allowed_decisions": list(DECISIONS), "scopes": scopes[name]} for name in names]
     return {"action_requests": actions, "review_configs": reviews}
 
 
@@ -194,8 +187,8 @@ def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, T
 
 def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
     read: dict[str, Any] = {"type": decision.strip().lower()} if isinstance(decision, str) else dict(decision or {})
-    if read.get("type") not in _DECISIONS:
-        raise ValueError(f"a decision is one of {', '.join(_DECISIONS)}")
+    if read.get("type") not in DECISIONS:
+        raise ValueError(f"a decision is one of {', '.join(DECISIONS)}")
     if read.setdefault("scope", "once") not in ("once", *_SCOPES, _OUTSIDE):
         raise ValueError(f"the scope of an approval is once, {', '.join(_SCOPES)} or {_OUTSIDE}")
     if read["type"] == "edit":
@@ -230,7 +223,12 @@ def _apply(
             turn.toolbox.approve(call, action.get("file_sha256"), outside=decision["scope"] == _OUTSIDE)
             if "rule" in action:
                 _keep(action["rule"], decision["scope"], turn)
-    return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[])
+    changed: list[BaseMessage] = []
+    if edited:  # the newest answer, with the user's calls in place of the model's, replaces the old one in the thread
+        answer = next(message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
+        whole = [edited.get(str(call["id"]), call) for call in answer.tool_calls]
+        changed.append(answer.model_copy(update={"tool_calls": whole}))
+    return ChatState(messages=[*changed, *refusals], asked=[])
 
 
 def _edited_changes(
@@ -258,12 +256,3 @@ def _keep(rule: str, scope: str, turn: TurnContext) -> None:
             turn.grants.allow(rule)
         except OSError as error:
             raise StoreError(f"the rule {rule} can't be kept: {error}") from None
-
-
-def _edited_answer(state: ChatState, edited: Mapping[str, ToolCall]) -> list[BaseMessage]:
-    """Return the newest answer with the user's calls in place of the model's; it replaces the old one in the thread."""
-    if not edited:
-        return []
-    answer = next(message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
-    calls = [edited.get(str(call["id"]), call) for call in answer.tool_calls]
-    return [answer.model_copy(update={"tool_calls": calls})]

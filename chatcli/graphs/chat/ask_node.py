@@ -23,7 +23,7 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
 from chatcli.memory.prompt_context import PromptContext
 from chatcli.models.errors import translate
-from chatcli.sessions.found import citable, cited_metadata
+from chatcli.sessions.found import as_citations, cited_metadata, found_in_turn
 from chatcli.sessions.history import heard_before, newest_turn
 from chatcli.sessions.message_calls import name_calls
 from chatcli.store.usage import note_request
@@ -48,9 +48,10 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     # without the unanswered questions before the newest one, since one of them may have been too large or filtered.
     turn, known = await with_known(state, runtime.context)
     offer = await offered_tools(runtime)
-    found = citable(state)
-    numbers = None if found is None else [each.number for each in found]
-    runtime.stream_writer({"found": found, "memory_used": known.facts})
+    found = found_in_turn(state)
+    numbers = None if found is None else [each["number"] for each in found]
+    citable = None if found is None else as_citations(found)
+    runtime.stream_writer({"found": citable, "memory_used": known.facts})
     _report_known(known, turn, runtime)
     sent = with_passages(state, turn, reserved=offer.tokens)
     fitted, update = await _fit(sent, turn, offer)
@@ -78,24 +79,15 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True
-    answer = _with_request(name_calls(_with_citations(answer, state), state["messages"]), turn, known)
+    answer = _with_notes(name_calls(answer, state["messages"]), state, turn, known)
     # In a thread: what a call would change is read, perhaps from an editor.
     reviewed = await asyncio.to_thread(review_calls, answer, state, turn, offer.tools, notify(runtime))
     return {**update, **reviewed}
 
 
-def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
-    cited = cited_metadata(str(answer.text), state)
-    if not cited:
-        return answer
-    return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **cited}})
-
-
 async def with_known(state: ChatState, turn: TurnContext, *, ahead: bool = False) -> tuple[TurnContext, PromptContext]:
-    """Return `turn` with what is known beside the conversation, as it is now, and that itself.
-
-    What is read `ahead` is also what the first request of the question gets.
-    """
+    """Return `turn` with what is known beside the conversation, as it is now, and that itself."""
+    # What is read `ahead` is also what the first request of the question gets.
     messages = state.get("messages", [])
     if turn.knowledge is None or turn.model.keeps_conversation:  # the server has a prompt and a memory of its own
         return turn, PromptContext()
@@ -115,11 +107,11 @@ def rules_tokens(known: PromptContext, turn: TurnContext) -> int:
     return turn.counter.count([SystemMessage(known.rules)]) if known.rules else 0
 
 
-def _with_request(answer: AIMessage, turn: TurnContext, known: PromptContext) -> AIMessage:
-    """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it."""
-    # The note names the files of a project's instructions, with their digests.
-    noted = note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)
-    if known.rules:
+def _with_notes(answer: AIMessage, state: ChatState, turn: TurnContext, known: PromptContext) -> AIMessage:
+    """Return `answer` with a note of what it cites, who was asked, and what was used on the way: its price."""
+    noted = cited_metadata(str(answer.text), state)
+    noted |= note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)
+    if known.rules:  # the files of a project's instructions, with their digests
         noted[INSTRUCTIONS] = known.sources
     turn.spent.clear()
     return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **noted}})
@@ -178,14 +170,32 @@ async def _ask(
     numbers: Sequence[int] | None,
 ) -> AIMessage:
     """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
-    model = runtime.context.model
+    model, schema = runtime.context.model, runtime.context.schema
     # The local server takes a grammar only without tools.
-    if options := about_options(state, model, tools=bool(offer.tools)) if runtime.context.schema is None else {}:
+    if options := about_options(state, model, tools=bool(offer.tools)) if schema is None else {}:
         offer = OfferedTools()
     elif numbers is not None and is_small(model) and not offer.tools:
         options = citing_options(numbers)
+    # With a schema, an answer is not shown before it is known to be valid.
+    config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
+    own: dict[str, Any] = {}
+
+    async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
+        answer = await receive(
+            lambda: client.astream(list(messages), config, **own, **options),
+            model,
+            seconds=runtime.context.timeout,
+            report=lambda text: runtime.stream_writer({"note": text}),
+        )
+        refuse_unfinished(answer, model)
+        return answer
+
     try:
-        return await _answer(context.messages, runtime, offer, options)
+        client = offer.client(model)
+        if model.keeps_conversation and runtime.context.session_name is not None:
+            own["session_id"] = await runtime.context.session_name()
+        sent = context.messages
+        return await (ask(sent, options) if schema is None else ask_structured(ask, sent, schema, model))
     except Exception as error:
         raise translate(error, model.endpoint) from error
 
@@ -208,30 +218,6 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
                 " See /context; /compact replaces them with a summary"
             }
         )
-
-
-async def _answer(
-    context: list[BaseMessage], runtime: Runtime[TurnContext], offer: OfferedTools, options: dict[str, Any]
-) -> AIMessage:
-    model, schema = runtime.context.model, runtime.context.schema
-    client = offer.client(model)
-    # With a schema, an answer is not shown before it is known to be valid.
-    config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
-    own: dict[str, Any] = {}
-    if model.keeps_conversation and runtime.context.session_name is not None:
-        own["session_id"] = await runtime.context.session_name()
-
-    async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
-        answer = await receive(
-            lambda: client.astream(list(messages), config, **own, **options),
-            model,
-            seconds=runtime.context.timeout,
-            report=lambda text: runtime.stream_writer({"note": text}),
-        )
-        refuse_unfinished(answer, model)
-        return answer
-
-    return await ask(context, options) if schema is None else await ask_structured(ask, context, schema, model)
 
 
 def leave_out_unanswered(state: ChatState) -> ChatState:

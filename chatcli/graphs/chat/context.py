@@ -12,20 +12,17 @@ from langchain_core.messages import (
     merge_message_runs,
     trim_messages,
 )
-from langchain_core.runnables import RunnableConfig
-from langgraph.constants import TAG_NOSTREAM
 
 from chatcli.errors import ContextError, RefusedError, UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
-from chatcli.graphs.chat.receive import receive, refuse_unfinished
+from chatcli.graphs.chat.receive import receive_aside, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.memory.prompt_context import PromptContext
 from chatcli.message import Citation
 from chatcli.models.errors import translate
 from chatcli.roles import fill_template
-from chatcli.sessions.history import is_question, newest_turn
+from chatcli.sessions.history import newest_question, newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
-from chatcli.store.usage import Tokens, read_tokens
 
 KEPT_TURNS = 2
 """The number of newest turns that are never summarised."""
@@ -91,7 +88,9 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     # provider that refused a context within it. `reserved` tokens are sent besides: the tools. Raises ContextError if
     # the newest question alone is larger; nothing has been sent then.
     if turn.model.keeps_conversation:
-        return _newest_question(state, turn)
+        # The last question alone, without a size: nobody knows how much the server adds to it.
+        questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
+        return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [], [])
     limit = request_limit(turn, reserved)
     budget = _smallest(_budget(turn, limit), tighter)
     summed_up, opened = open_messages(state)
@@ -101,19 +100,22 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     _refuse_oversized_question(head, newest, turn, reserved)
     kept = messages
     if budget is not None and turn.counter.count([*head, *messages]) > budget:
-        kept = _newest_that_fit(head, messages, budget, turn)
+        trimmed: list[BaseMessage] = trim_messages(
+            [*head, *messages],
+            max_tokens=budget,
+            token_counter=turn.counter.count,
+            strategy="last",
+            include_system=True,
+            start_on="human",
+            allow_partial=False,
+        )
+        kept = _split(trimmed)[1]
         # A question that exceeds the budget is still sent, alone: only the limit refuses.
         if len(kept) < len(newest):
             kept = newest
     sent = adapt_messages([*head, *kept], turn.model)
     dropped = messages[: len(messages) - len(kept)]
     return FittedContext(sent, turn.counter.count(sent), budget, dropped, opened[:start], summed_up)
-
-
-def _newest_question(state: ChatState, turn: TurnContext) -> FittedContext:
-    """Return the last question alone, without a size: nobody knows how much the server adds to it."""
-    questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
-    return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [], [])
 
 
 def open_messages(state: ChatState) -> tuple[list[BaseMessage], list[BaseMessage]]:
@@ -161,21 +163,6 @@ def _split(messages: list[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMes
     return messages[:size], messages[size:]
 
 
-def _newest_that_fit(
-    head: list[BaseMessage], messages: list[BaseMessage], budget: int, turn: TurnContext
-) -> list[BaseMessage]:
-    trimmed: list[BaseMessage] = trim_messages(
-        [*head, *messages],
-        max_tokens=budget,
-        token_counter=turn.counter.count,
-        strategy="last",
-        include_system=True,
-        start_on="human",
-        allow_partial=False,
-    )
-    return _split(trimmed)[1]
-
-
 def system_messages(system: str, turn: TurnContext) -> list[BaseMessage]:
     """Return the message of the `system` prompt with what is known beside it; none if both are empty."""
     text = "\n\n".join(filter(None, (system, turn.known)))
@@ -214,16 +201,13 @@ def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
         together = list(run)
         # Only consecutive questions are joined, since joining copies every message.
         if human and len(together) > 1:
-            joined += [_as_question(merged, together) for merged in merge_message_runs(together)]
+            # The newest question among them, which a summary may stand before, says what they are.
+            question = newest_question(together)
+            marks = {} if question is None else {"additional_kwargs": question.additional_kwargs}
+            joined += [merged.model_copy(update=marks) for merged in merge_message_runs(together)]
         else:
             joined += together
     return joined
-
-
-def _as_question(merged: BaseMessage, parts: Sequence[BaseMessage]) -> BaseMessage:
-    """Return `merged` marked as the newest question among its `parts`, which a summary may stand before."""
-    question = next(filter(is_question, reversed(parts)), None)
-    return merged if question is None else merged.model_copy(update={"additional_kwargs": question.additional_kwargs})
 
 
 def _refuse_oversized_question(
@@ -272,12 +256,8 @@ async def summarise(messages: Sequence[BaseMessage], turn: TurnContext, summary:
 async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:
     before = f"Summary of what came before:\n{summary}\n\n" if summary else ""
     request = [SystemMessage(INSTRUCTIONS), HumanMessage(f"{before}{piece}")]
-    # Without this tag, LangGraph would stream the summary as the answer.
-    config = RunnableConfig(tags=[TAG_NOSTREAM])
     try:
-        # Streamed, since some servers can't do otherwise, and retried like every question.
-        answer = await receive(lambda: turn.model.client.astream(request, config), turn.model, seconds=turn.timeout)
-        turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
+        answer = await receive_aside(request, turn, seconds=turn.timeout)
         refuse_unfinished(answer, turn.model)
     except Exception as error:
         raise translate(error, turn.model.endpoint) from error

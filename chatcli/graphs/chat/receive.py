@@ -5,17 +5,21 @@ import email.utils
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelRateLimitError
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
 
 from chatcli.config.providers import LOCAL
 from chatcli.errors import CutAnswerError, NetworkError, RefusedError
+from chatcli.graphs.chat.state import TurnContext
 from chatcli.models import sdk_errors
 from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, is_unreadable, refuse_other_protocol
 from chatcli.models.model import Model
 from chatcli.sessions.message_calls import finish_reason, whole_answer
+from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text import one_line
 
 ATTEMPTS = 4
@@ -55,57 +59,60 @@ async def receive(
             if reason is None or begun:
                 raise
             wanted = retry_after(sdk_errors.header(error, "retry-after"))
-            pause = _own_pause(attempt) if wanted is None else wanted
+            own = min(_FIRST_PAUSE * 2 ** (attempt - 1), _MAX_PAUSE)
+            pause = own * random.uniform(0.75, 1) if wanted is None else wanted  # noqa: S311 - not a secret
             if model.name.provider == LOCAL or time.monotonic() + pause >= deadline:
                 if wanted:
-                    raise _too_long(model, reason, wanted) from error
+                    raise NetworkError(
+                        f"{model.name} at {model.address}: {reason}, and it asks to wait {wanted:.0f} seconds",
+                        remedy="Try again then, or allow more with --timeout.",
+                    ) from error
                 raise
             report(f"{model.name}: {reason}; asking again in {pause:.0f} s")
         await asyncio.sleep(pause)
     return await _receive_once(ask(), [], model)
 
 
+async def receive_aside(request: Sequence[BaseMessage], turn: TurnContext, *, seconds: float) -> AIMessage:
+    """Return the answer to a `request` that is no part of the thread; note what it used."""
+    # Without this tag, LangGraph would stream it as the answer.
+    config = RunnableConfig(tags=[TAG_NOSTREAM])
+    answer = await receive(lambda: turn.model.client.astream(list(request), config), turn.model, seconds=seconds)
+    turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
+    return answer
+
+
 async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk], model: Model) -> AIMessage:
     """Return the complete answer of `stream`; `chunks` holds what has arrived, even after a failure."""
     # TimeoutError means that the server brought nothing for `model.silence` seconds: comments, pings, empty pieces and
-    # statuses such as 102 bring nothing. CutAnswerError: it is longer than any of `model.max_tokens` tokens.
+    # statuses such as 102 bring nothing. CutAnswerError: it is longer than any of `model.max_tokens` tokens; no known
+    # token has more than 128 characters. This is the only place where a client reads an answer, so an error without a
+    # meaning of its own is caused by what the server sent.
+    now, length, most = asyncio.get_running_loop().time, 0, MOST_CHARACTERS
+    if model.max_tokens is not None:
+        most = min(_ROOM + _LONGEST_TOKEN * model.max_tokens, MOST_CHARACTERS)
     async with asyncio.timeout(model.silence) as silence:
-        return await _read(stream, chunks, model, silence)
-
-
-async def _read(
-    stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk], model: Model, silence: asyncio.Timeout
-) -> AIMessage:
-    """Return the complete answer of `stream`; put off the end of `silence` whenever it brings something."""
-    # This is the only place where a client reads an answer, so an error without a meaning of its own is caused by what
-    # the server sent.
-    now, length, most = asyncio.get_running_loop().time, 0, _longest_answer(model.max_tokens)
-    try:
-        async for message in stream:
-            if isinstance(message, AIMessage) and not isinstance(message, AIMessageChunk):
-                return whole_answer(message)  # the model does not stream
-            assert isinstance(message, AIMessageChunk)
-            chunks.append(message)
-            if brought := _length(message):
-                silence.reschedule(now() + model.silence)
-                length += brought
-                if length > most:
-                    raise _endless(model, length)
-        if not chunks:
-            raise BrokenAnswerError
-        return whole_answer(chunks[0] + chunks[1:])
-    except Exception as error:
-        begun = any(chunk.content for chunk in chunks)
-        if begun and isinstance(error, ModelAPIError | ModelConnectionError | ConnectionError):
-            raise BrokenAnswerError from error
-        if is_unreadable(error, begun=begun):
-            raise UnreadableAnswerError(begun=begun) from error
-        raise
-
-
-def _longest_answer(max_tokens: int | None) -> int:
-    """Return the most characters that an answer of `max_tokens` tokens can have; no known token has more than 128."""
-    return MOST_CHARACTERS if max_tokens is None else min(_ROOM + _LONGEST_TOKEN * max_tokens, MOST_CHARACTERS)
+        try:
+            async for message in stream:
+                if isinstance(message, AIMessage) and not isinstance(message, AIMessageChunk):
+                    return whole_answer(message)  # the model does not stream
+                assert isinstance(message, AIMessageChunk)
+                chunks.append(message)
+                if brought := _length(message):
+                    silence.reschedule(now() + model.silence)
+                    length += brought
+                    if length > most:
+                        raise _endless(model, length)
+            if not chunks:
+                raise BrokenAnswerError
+            return whole_answer(chunks[0] + chunks[1:])
+        except Exception as error:
+            begun = any(chunk.content for chunk in chunks)
+            if begun and isinstance(error, ModelAPIError | ModelConnectionError | ConnectionError):
+                raise BrokenAnswerError from error
+            if is_unreadable(error, begun=begun):
+                raise UnreadableAnswerError(begun=begun) from error
+            raise
 
 
 def _length(chunk: AIMessageChunk) -> int:
@@ -131,11 +138,6 @@ def _endless(model: Model, length: int) -> CutAnswerError:
     )
 
 
-def _own_pause(attempt: int) -> float:
-    growing = float(_FIRST_PAUSE * 2 ** (attempt - 1))
-    return min(growing, _MAX_PAUSE) * random.uniform(0.75, 1)  # noqa: S311 - not a secret
-
-
 def retry_after(header: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for, as a number or a date; None if it is neither."""
     if header is None:
@@ -151,17 +153,11 @@ def retry_after(header: str | None) -> float | None:
         return None
 
 
-def _too_long(model: Model, reason: str, wanted: float) -> NetworkError:
-    return NetworkError(
-        f"{model.name} at {model.address}: {reason}, and it asks to wait {wanted:.0f} seconds",
-        remedy="Try again then, or allow more with --timeout.",
-    )
-
-
 def _passing_reason(error: Exception) -> str | None:
     """Return why a retry may help, or None; not every client raises langchain's errors."""
     status = sdk_errors.status(error)
-    if sdk_errors.is_final(error) or sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
+    final = sdk_errors.limit(error) is not None or sdk_errors.is_not_http(error) or sdk_errors.is_page(error)
+    if final or sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
         return None
     if isinstance(error, ModelRateLimitError) or status == 429:
         return "the rate limit is reached"

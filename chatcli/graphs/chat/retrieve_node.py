@@ -10,8 +10,6 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING
 
 from langchain_core.messages import BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig
-from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.documents.find import shown_path
@@ -20,14 +18,13 @@ from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.adapt import takes_tools
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import request_limit
-from chatcli.graphs.chat.document_tools import search_index
+from chatcli.graphs.chat.offer import beginning, search_index
 from chatcli.graphs.chat.passages import as_event, new_retrieval, number_passages
-from chatcli.graphs.chat.receive import receive
+from chatcli.graphs.chat.receive import receive_aside
 from chatcli.graphs.chat.small_model import closest, for_readers, is_small, stems
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.store.recall import OPENING
-from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text import one_line
 
 if TYPE_CHECKING:
@@ -190,13 +187,7 @@ def fitting(found: Sequence[Passage], turn: TurnContext, question: str) -> list[
         texts = {each: text for each in found if (text := for_readers(each.plain or each.text))}
         near = near_best(list(texts))
         found = [near[place] for place in closest([texts[each] for each in near], question)] if near else []
-    chosen: list[Passage] = []
-    for each in found[:count]:
-        room -= len(each.plain or each.text)
-        if room < 0 and chosen:
-            break
-        chosen.append(each)
-    return chosen
+    return beginning(found[:count], room)
 
 
 def near_best(found: Sequence[Passage]) -> list[Passage]:
@@ -215,15 +206,11 @@ async def _rewrite(question: str, earlier: Sequence[BaseMessage], turn: TurnCont
     begin = newest_turn(earlier)
     told = "\n".join(f"{message.type}: {one_line(_text(message), MAX_TOLD)}" for message in earlier[begin:])
     request = [HumanMessage(REWRITE.format(conversation=told, question=one_line(question, MAX_TOLD)))]
-    config = RunnableConfig(tags=[TAG_NOSTREAM])
     try:
         async with asyncio.timeout(min(REWRITE_SECONDS, turn.timeout)):
-            answer = await receive(
-                lambda: turn.model.client.astream(request, config), turn.model, seconds=REWRITE_SECONDS
-            )
+            answer = await receive_aside(request, turn, seconds=REWRITE_SECONDS)
     except Exception:  # noqa: BLE001 - whatever fails, the question's own words are left
         return ""
-    turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
     return one_line(str(answer.text), MAX_QUERY)
 
 

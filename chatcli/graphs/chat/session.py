@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 from langchain_core.messages import HumanMessage, ToolMessage
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.config.grants import Grants
-from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.documents.citations import for_people
 from chatcli.errors import InterruptedTurnError, UsageError
 from chatcli.graphs.chat.ask_node import MODEL_NODE, rules_tokens, with_known
@@ -28,9 +26,7 @@ from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.title import ask_title
 from chatcli.graphs.chat.token_counter import TokenCounter
-from chatcli.memory.prompt_context import PromptContextReader
 from chatcli.message import Cited
-from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.models.prices import price
 from chatcli.roles import Setup
@@ -53,11 +49,6 @@ from chatcli.sessions.turn import RunningTurn
 from chatcli.store.recall import without_recalled
 from chatcli.store.threads import Threads
 from chatcli.tools.changes import CHANGES, Change, reverts
-from chatcli.tools.toolbox import Toolbox
-
-if TYPE_CHECKING:
-    from chatcli.graphs.chat.answer_schema import AnswerSchema
-    from chatcli.store.usage import Tokens
 
 NO_SETUP = Setup()
 BRANCH_LABEL = "Summary of another branch of this conversation, that of turn {number}:"
@@ -68,47 +59,31 @@ T = TypeVar("T")
 class ChatSession(Session):
     """Runs the plain chat's turns on one thread, which may not exist yet."""
 
-    # `model` and `setup` may be replaced between turns; the setup is stored with the next one. `stored` is the setup
-    # that the thread has, an empty one for a new thread, None if it is not known. `context_tokens` is the user's budget
-    # of what is sent; with `auto_compact`, the oldest turns are summarised when they no longer fit. `schema` is that of
-    # every answer. All attempts of a request may take `timeout` seconds together. `grants` are what the user allowed
-    # for the thread, `knowledge` reads what is sent beside the conversation. With `foreign_rules`, the store holds
-    # allow rules of older versions, which are ignored.
+    # `turn` is the context of every turn. `model` and `setup` may be replaced between turns; the setup is stored with
+    # the next one. `stored` is the setup that the thread has, an empty one for a new thread, None if it is not known.
+    # With `foreign_rules`, the store holds allow rules of older versions, which are ignored.
     def __init__(
         self,
         graph: ChatGraph,
         threads: Threads,
         thread_id: str,
-        model: Model,
+        turn: TurnContext,
         *,
         setup: Setup = NO_SETUP,
         stored: Setup | None = None,
-        context_tokens: int | None = None,
-        auto_compact: bool = False,
-        schema: "AnswerSchema | None" = None,
-        timeout: float | None = None,
-        toolbox: Toolbox | None = None,
-        grants: Grants | None = None,
-        knowledge: PromptContextReader | None = None,
         foreign_rules: bool = False,
     ) -> None:
-        super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), model.name)
-        self.model = model
+        super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), turn.model.name)
+        self.model = turn.model
         self.setup = setup
+        self.toolbox = turn.toolbox
+        self.knowledge = turn.knowledge
         self._graph = graph
         self._stored = stored
-        self._context_tokens = context_tokens
-        self._auto_compact = auto_compact
+        self._base = turn
         self._counters: dict[ModelName, TokenCounter] = {}
-        self._schema = schema
-        self._timeout = timeout or ANSWER_SECONDS
-        self.toolbox = toolbox or Toolbox()
-        self._grants = grants or Grants("", thread_id)
-        self.knowledge = knowledge
         self._foreign_rules = foreign_rules
         self._storing: Setup | None = None
-        self._spent: list[Tokens] = []
-        """What was used since the last answer was stored; it is noted with the next one."""
 
     @property
     def name(self) -> ModelName:
@@ -152,7 +127,7 @@ class ChatSession(Session):
         """Return the title that the model writes for the thread, empty if it writes none; one request is sent."""
         said = as_shown(await self._thread.messages())
         first = {message.role: without_recalled(message.text) for message in reversed(said)}
-        return await ask_title(first.get("user", ""), first.get("assistant", ""), self.model, self._spent)
+        return await ask_title(first.get("user", ""), first.get("assistant", ""), self.model, self._base.spent)
 
     async def take_over(self, turn: Turn) -> str:
         """Let the model summarise what the branch of `turn` has and the current one has not, and return that."""
@@ -189,7 +164,7 @@ class ChatSession(Session):
 
     async def allowed(self) -> list[str]:
         """Return the rules for tool calls that run without approval in this thread."""
-        return await asyncio.to_thread(lambda: self._grants.rules)
+        return await asyncio.to_thread(lambda: self._base.grants.rules)
 
     async def written(self, count: int = 1) -> tuple[list[Change], list[str]]:
         """Return the changes that take back what the newest `count` turns wrote to files."""
@@ -207,7 +182,6 @@ class ChatSession(Session):
         return await asyncio.to_thread(reverts, workspace.root, records, workspace.more) if records else ([], [])
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
-        """Go there, and read the setup of that state."""
         self._stored = None
         await super()._go_to(number, checkpoint_id)
         self._stored = await read_setup(self._graph, self.thread_id)  # an older state may have another one
@@ -263,20 +237,15 @@ class ChatSession(Session):
     def _turn_context(self) -> TurnContext:
         # Models count tokens differently.
         counter = self._counters.setdefault(self.name, TokenCounter(self.model.tokenizer))
-        return TurnContext(
-            self.model,
-            self._context_tokens,
-            counter,
-            auto_compact=self._auto_compact,
-            schema=self._schema,
-            timeout=self._timeout,
-            session_name=self._session_name,
-            toolbox=self.toolbox,
-            grants=self._grants,
-            knowledge=self.knowledge,
-            documents=self.documents,
-            spent=self._spent,
-        )
 
-    async def _session_name(self) -> str:
-        return session_name(self.thread_id, current_branch(await self.turns()))
+        async def name_session() -> str:
+            return session_name(self.thread_id, current_branch(await self.turns()))
+
+        return replace(
+            self._base,
+            model=self.model,
+            counter=counter,
+            session_name=name_session,
+            documents=self.documents,
+            numbers={},
+        )

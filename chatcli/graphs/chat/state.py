@@ -118,6 +118,6 @@ class TurnContext:
     documents: tuple[str, ...] = ()
     """The absolute paths and globs of the documents that answers are grounded on."""
     spent: list[Tokens] = field(default_factory=list)
-    """What requests used that are no part of the thread: summaries, and questions written for a search."""
+    """What requests used that are no part of the thread, such as summaries; it is noted with the next answer."""
     numbers: dict[str, int] = field(default_factory=dict)
     """The numbers of the passages that the turn has found so far, by their places."""

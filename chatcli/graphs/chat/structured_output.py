@@ -109,7 +109,9 @@ async def _ask_bare(ask: Ask, messages: list[BaseMessage], options: dict[str, An
         raise _cut_short(model) from error
     if finish_reason(answer) in ("length", "content_filter"):
         raise _cut_short(model)
-    return answer.model_copy(update={"content": _without_fence(answer.text)})
+    text = answer.text.strip()
+    fenced = _FENCE.match(text)
+    return answer.model_copy(update={"content": fenced.group(1).strip() if fenced else text})
 
 
 def _cut_short(model: Model) -> RefusedError:
@@ -124,9 +126,3 @@ def _is_about_format(error: Exception) -> bool:
         return False
     text = f"{error} {sdk_errors.body(error)}".lower()
     return any(word in text for word in ("response_format", "json_schema", "grammar", "schema", "output_config"))
-
-
-def _without_fence(text: str) -> str:
-    text = text.strip()
-    fenced = _FENCE.match(text)
-    return fenced.group(1).strip() if fenced else text

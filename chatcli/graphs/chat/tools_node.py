@@ -9,10 +9,8 @@ from itertools import count
 from typing import Any, NotRequired, TypedDict
 
 from langchain_core.messages import BaseMessage, ToolCall, ToolMessage
-from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import ToolException
 from langgraph.config import get_config
-from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END
 from langgraph.runtime import Runtime
@@ -24,16 +22,14 @@ from chatcli.errors import UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
 from chatcli.graphs.chat.approval_node import APPROVE_NODE
 from chatcli.graphs.chat.ask_node import MODEL_NODE
-from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS, is_document_tool
-from chatcli.graphs.chat.offer import turn_tools
+from chatcli.graphs.chat.offer import DOCUMENT_TOOLS, turn_tools
 from chatcli.graphs.chat.passages import numbers_of
-from chatcli.graphs.chat.receive import receive
+from chatcli.graphs.chat.receive import receive_aside
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.models.errors import translate
 from chatcli.models.model import Model
 from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
-from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text import format_size, one_line
 from chatcli.tools.changes import CHANGES
 from chatcli.tools.questions import Question, Sampled
@@ -109,9 +105,8 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
         result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was stopped.")
     except Exception as error:  # noqa: BLE001 - the model gets any failure of a tool, and the thread goes on
         # The error of a lost connection has no text.
-        reason = one_line(str(error), MAX_REASON) or (
-            f"{tool.server} has ended" if tool.server else type(error).__name__
-        )
+        otherwise = f"{tool.server} has ended" if tool.server else type(error).__name__
+        reason = one_line(str(error), MAX_REASON) or otherwise
         result = result_of(call, f"The call failed: {reason}")
     return ChatState(messages=[result])
 
@@ -159,14 +154,10 @@ async def _put_question(question: Question, turn: TurnContext) -> None:
 
 async def _sample(prompt: Sequence[BaseMessage], turn: TurnContext) -> Sampled | str:
     """Return the model's answer to a server's `prompt`, or why there is none."""
-    # Without this tag, LangGraph would stream it as the answer.
-    config = RunnableConfig(tags=[TAG_NOSTREAM])
-    messages = adapt_messages(prompt, turn.model)
     try:
-        answer = await receive(lambda: turn.model.client.astream(messages, config), turn.model, seconds=turn.timeout)
+        answer = await receive_aside(adapt_messages(prompt, turn.model), turn, seconds=turn.timeout)
     except Exception as error:  # noqa: BLE001 - the server gets any failure, and the call goes on
         return translate(error, turn.model.endpoint).message
-    turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
     return Sampled(str(answer.text), str(turn.model.name))
 
 
@@ -194,8 +185,8 @@ async def _invoke(tool: Tool, call: ToolCall, room: int) -> ToolMessage:
     text, images = await asyncio.to_thread(_read_result, result)
     if len(text) > room:
         text = f"{text[:room]}\n[cut: it has {len(text)} characters]"
-    # Of other tools, what they add for programs is not kept: it would pass for passages of documents.
-    artifact = result.artifact if is_document_tool(tool) else None
+    # What other tools add for programs, a server's of the same name among them, would pass for passages of documents.
+    artifact = result.artifact if tool.name in DOCUMENT_TOOLS and not tool.server else None
     return result_of(call, text, status=result.status, artifact=artifact, images=images)
 
 

@@ -69,12 +69,10 @@ class ServerAnswerThread(ServerThread):
         """See `GraphThread.history`."""
         return await (ServerThread.history(self) if self.shape.is_chat else self.messages())
 
-    async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
-    ) -> None:
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
         """See `GraphThread.keep_question`; the server can't take a question that is not asked."""
         if self.shape.is_chat:
-            await ServerThread.keep_question(self, config, question, other_input)
+            await ServerThread.keep_question(self, config, question, rest)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """See `GraphThread.append`; what is pending stays so: /retry goes on there."""
@@ -118,7 +116,7 @@ class _Output:
 
     def read(self, part: Mapping[str, Any]) -> None:
         """Read a part of the stream."""
-        data = part["data"]
+        data, name = part["data"], self._shape.answer
         if part["ns"]:
             return
         if part["type"] == "values":
@@ -127,7 +125,9 @@ class _Output:
             self.is_whole = self.is_whole and INTERRUPT not in data
             for update in data.values():
                 for each in update if isinstance(update, list) else [update]:
-                    self._is_new = self._is_new or self._writes_answer(each)
+                    # What is no mapping is returned by an entrypoint.
+                    writes_answer = name is None or not isinstance(each, Mapping) or name in each
+                    self._is_new = self._is_new or (each is not None and writes_answer)
 
     def answer(self) -> Answer:
         """Return the answer in the app's output."""
@@ -137,11 +137,6 @@ class _Output:
             since = messages[newest_turn(messages) :]
             value = {name: _revived(one) for name, one in value.items()}
         return self._shape.read_turn(_revived(value), since, is_new=self._is_new)
-
-    def _writes_answer(self, update: Any) -> bool:
-        """Return whether an update writes the answer; what is no mapping is returned by an entrypoint."""
-        name = self._shape.answer
-        return update is not None and (name is None or not isinstance(update, Mapping) or name in update)
 
 
 def _as_json(message: BaseMessage) -> Mapping[str, Any]:

@@ -32,12 +32,10 @@ _BEFORE_ALL = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A LangGraph server, and the name or ID of the `assistant` there, None for the server's first.
+    """A LangGraph server, and the name or ID of the `assistant` there, None for the server's first."""
 
-    `url` has no slash at the end; `key` is sent as `x-api-key`, None if the server needs none.
-    `own_headers` are what the user adds to every request.
-    """
-
+    # `url` has no slash at the end; `key` is sent as `x-api-key`, None if the server needs none. `own_headers` are what
+    # the user adds to every request.
     url: str = field(repr=False)
     key: Secret | None = None
     assistant: str | None = None

@@ -1,78 +1,62 @@
 """The schemas of an app on a LangGraph server: how it is asked, and which values it takes beside the question."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any, cast
 
-from jsonschema.exceptions import best_match
 from jsonschema.validators import Draft202012Validator
 from langchain_core.messages import BaseMessage
 
-from chatcli.config.values import TypedText
-from chatcli.errors import ChatcliError, UsageError
+from chatcli.errors import UsageError
 from chatcli.graphs.shape import GraphShape, shape_of_entrypoint, shape_of_state
-from chatcli.graphs.values import GraphValues, Kind, reserved, unknown_key, wrong_value
-from chatcli.graphs.values_session import RunValues
+from chatcli.graphs.values import GraphValues
+from chatcli.graphs.values_session import RunValues, Schemas
 from chatcli.sessions.state import MESSAGES
-from chatcli.text import one_line
 
-MAX_REASON = 200
-"""Characters of a validator's message that are shown."""
 TYPES: dict[Any, Any] = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "object": dict}
 """The types of JSON Schema."""
 _RETURNED = "__end__"
 """The only field in the state of a functional entrypoint."""
 
 
-class ServerSchemas:
-    """The values that an app takes beside the question, by the JSON Schemas that the server has of it.
+class JsonFields:
+    """The fields of a JSON Schema, which a server may not have; `known` has the schema of each."""
 
-    A server can't describe every schema, and whether a field that has no default is required is the app's affair: of a
-    TypedDict it is not. The field `question_key` of the input takes the question.
-    """
+    def __init__(self, schema: Any) -> None:
+        self._schema = _resolved(schema)
+        fields = self._schema.get("properties")
+        self.known: Mapping[str, Any] = fields if isinstance(fields, Mapping) else {}
+        self.is_open = not self.known or bool(self._schema.get("additionalProperties"))
 
+    def type_name(self, name: str) -> str:
+        """Return the type of the field `name` for people."""
+        return _type_name(self.known[name])
+
+    def problems(self, name: str, readings: Sequence[Any]) -> list[str | None]:
+        """Return "" for each of `readings` that is not valid; None for one that is, or that can't be checked."""
+        schema = {"$defs": self._schema.get("$defs", {}), "allOf": [self.known[name]]}
+        problems: list[str | None] = []
+        for reading in readings:
+            try:
+                problems.append(None if Draft202012Validator(schema).is_valid(reading) else "")
+            except Exception:  # noqa: BLE001 - a server's schema may be anything
+                problems.append(None)
+        return problems
+
+
+class ServerSchemas(Schemas):
+    """The values that an app takes beside the question, by the JSON Schemas that the server has of it."""
+
+    # A server can't describe every schema, and whether a field that has no default is required is the app's affair: of
+    # a TypedDict it is not.
     def __init__(self, schemas: Mapping[str, Any], question_key: str = MESSAGES) -> None:
-        self._question_key = question_key
-        context = schemas.get("context_schema") or schemas.get("config_schema") or {}
-        self._schemas: dict[Kind, Mapping[str, Any]] = {
-            "context": _resolved(context),
-            "input": _resolved(schemas.get("input_schema") or schemas.get("state_schema") or {}),
-        }
+        context = schemas.get("context_schema") or schemas.get("config_schema")
+        taken = schemas.get("input_schema") or schemas.get("state_schema")
+        super().__init__(JsonFields(context), JsonFields(taken), question_key)
         self.state: Mapping[str, Any] = (schemas.get("state_schema") or {}).get("properties") or {}
         """The schema of each key of the state, as far as the server has it."""
-
-    def types(self) -> dict[tuple[Kind, str], str]:
-        """Return the type of each field that may be given."""
-        return {
-            (kind, name): _type_name(field)
-            for kind in self._schemas
-            for name, field in self._fields(kind).items()
-            if kind != "input" or name != self._question_key
-        }
-
-    @property
-    def input_names(self) -> list[str]:
-        """The fields of the input beside the question."""
-        return [name for name in self._fields("input") if name != self._question_key]
-
-    def settle(self, kind: Kind, key: str, value: Any) -> Any:
-        """Return `value`, or what a `TypedText` means, as JSON of the type of `key`; refuse other types and keys."""
-        if kind == "configurable" and (problem := reserved(key)):
-            raise UsageError(problem, remedy="Leave it out.")
-        if kind == "input" and key == self._question_key:
-            raise UsageError(f"the field {key} of the graph's input takes the question", remedy="Leave it out.")
-        schema, fields = self._schema(kind), self._fields(kind)
-        readings = value.readings() if isinstance(value, TypedText) else [value]
-        if key not in fields:
-            if kind != "configurable" and fields and not schema.get("additionalProperties"):
-                raise unknown_key(kind, key, [name for of, name in self.types() if of == kind])
-            return readings[0]
-        problems = [self._problem(schema, fields[key], reading) for reading in readings]
-        if "" in problems:
-            return readings[problems.index("")]
-        raise wrong_value(kind, key, readings[0], _type_name(fields[key]))
 
     def run(self, values: GraphValues) -> RunValues:
         """Return the values for a run: the context or the configurable ones, which the server copies over."""
@@ -89,26 +73,6 @@ class ServerSchemas:
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values `given` for the app's input; whether others are missing, the app itself says."""
         return given
-
-    def missing_in(self, error: BaseException, lacking: Iterable[str]) -> ChatcliError | None:
-        """Return None: `ServerGraph.failure` has found out."""
-        return None
-
-    def _schema(self, kind: Kind) -> Mapping[str, Any]:
-        return self._schemas["context" if kind == "configurable" else kind]
-
-    def _fields(self, kind: Kind) -> Mapping[str, Any]:
-        fields = self._schema(kind).get("properties")
-        return fields if isinstance(fields, Mapping) else {}
-
-    def _problem(self, schema: Mapping[str, Any], field: Any, value: Any) -> str:
-        """Return why `value` is not valid as `field` of `schema`; empty if it is, or can't be checked."""
-        whole = {"$defs": schema.get("$defs", {}), "allOf": [field]}
-        try:
-            found = best_match(Draft202012Validator(whole).iter_errors(value))
-        except Exception:  # noqa: BLE001 - a server's schema may be anything
-            return ""
-        return "" if found is None else one_line(found.message, MAX_REASON) or "it is not valid"
 
 
 def find_shape(name: str, schemas: Mapping[str, Any], values: GraphValues) -> GraphShape | None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -47,25 +47,18 @@ def message_from_json(data: Mapping[str, Any]) -> BaseMessage:
 
 def messages_from_json(values: Mapping[str, Any]) -> list[BaseMessage]:
     """Return the messages of the state `values`; anything else in it is left out."""
-    messages = values.get("messages")
-    return list(_messages_of(messages)) if isinstance(messages, list) else []
-
-
-def _messages_of(messages: Iterable[object]) -> Iterable[BaseMessage]:
-    for data in messages:
-        try:
+    messages, found = values.get("messages"), []
+    for data in messages if isinstance(messages, list) else ():
+        with suppress(ValueError):
             if isinstance(data, Mapping):
-                yield message_from_json(data)
-        except ValueError:
-            continue
+                found.append(message_from_json(data))
+    return found
 
 
 class ServerGraph(RemoteGraph):
-    """The assistant `assistant_id`, called `name`, on `server`.
+    """The assistant `assistant_id`, called `name`, on `server`."""
 
-    Its states hold langchain's messages, a thread without a state has an empty one, and failures are ChatcliErrors.
-    """
-
+    # Its states hold langchain's messages, a thread without a state has an empty one, and failures are ChatcliErrors.
     def __init__(self, assistant_id: str, server: ServerAddress, client: LangGraphClient, name: str) -> None:
         super().__init__(assistant_id, client=client, name=name)
         self.server = server
@@ -116,12 +109,10 @@ class ServerGraph(RemoteGraph):
 
 @dataclass(frozen=True, slots=True)
 class ServerThread(GraphThread):
-    """A thread of `graph` on a server, which may not exist yet.
+    """A thread of `graph` on a server, which may not exist yet."""
 
-    There, `uuid` and `graph_id` identify the two. A run is stopped after `timeout` seconds of silence, None for no
-    limit. `state_schema` is the JSON Schema of each key of the app's state, as far as the server has it.
-    """
-
+    # There, `uuid` and `graph_id` identify the two. A run is stopped after `timeout` seconds of silence, None for no
+    # limit. `state_schema` is the JSON Schema of each key of the app's state, as far as the server has it.
     graph: ServerGraph
     threads: ServerThreads
     uuid: str = ""
@@ -174,7 +165,10 @@ class ServerThread(GraphThread):
             except RemoteException as error:
                 raise await self.graph.failure(error) from error
             except (asyncio.CancelledError, GeneratorExit, NetworkError, httpx.TransportError):
-                await self._stop(run)
+                if run.id:  # a closed connection does not cancel it
+                    with suppress(httpx.HTTPError, TimeoutError):  # it has ended, or the server is gone
+                        async with asyncio.timeout(STOP_TIMEOUT):
+                            await self.graph.api.runs.cancel(self.uuid, run.id, wait=True)
                 raise
 
     async def _parts(
@@ -218,10 +212,8 @@ class ServerThread(GraphThread):
                 yield {"type": mode, "ns": tuple(namespace), "data": part.data}
 
     async def _goes_on(self, run: StartedRun) -> bool:
-        """Return whether the server is not done with `run`, though its stream has ended.
-
-        Raises `NetworkError` if the run is not complete: one that another client stops ends without an error.
-        """
+        """Return whether the server is not done with `run`, though its stream has ended."""
+        # Raises `NetworkError` if the run is not complete: one that another client stops ends without an error.
         status = (await self.graph.api.runs.get(self.uuid, run.id))["status"] if run.id else "success"
         if status not in ("success", "pending", "running"):
             raise NetworkError(f"the run was stopped on the server (status {status})", remedy="Ask again: /retry.")
@@ -255,12 +247,10 @@ class ServerThread(GraphThread):
         """See `GraphThread.runs_here`: False, since the server runs the turns."""
         return False
 
-    async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
-    ) -> None:
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
         """See `GraphThread.keep_question`; during another client's run, the server refuses it."""
         with suppress(NetworkError):
-            await GraphThread.keep_question(self, config, question, other_input)
+            await GraphThread.keep_question(self, config, question, rest)
 
     async def empty(self, config: RunnableConfig) -> None:
         """See `GraphThread.empty`: the state before the first question becomes the newest one."""
@@ -297,13 +287,6 @@ class ServerThread(GraphThread):
             problem = f"the app {self.graph.name} said nothing for {self.timeout:g} s"
             raise NetworkError(problem, remedy="Try again, or allow more with --timeout.") from None
 
-    async def _stop(self, run: StartedRun) -> None:
-        """Cancel `run` and wait for its end; a closed connection does not cancel it."""
-        if run.id:
-            with suppress(httpx.HTTPError, TimeoutError):  # it has ended, or the server is gone
-                async with asyncio.timeout(STOP_TIMEOUT):
-                    await self.graph.api.runs.cancel(self.uuid, run.id, wait=True)
-
 
 def _part_from_json(part: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the stream part `part` with langchain's messages and LangGraph's interrupts in place of their JSON."""
@@ -318,9 +301,7 @@ def _part_from_json(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _update_from_json(node: str, update: Any) -> Any:
     if node == INTERRUPT:
-        return [
-            Interrupt(value=one["value"], id=one["id"], response_schema=one.get("response_schema")) for one in update
-        ]
+        return [Interrupt(one["value"], id=one["id"], response_schema=one.get("response_schema")) for one in update]
     if isinstance(update, list):
         return [_update_from_json(node, each) for each in update]
     if isinstance(update, Mapping) and "messages" in update:

@@ -10,12 +10,11 @@ the thread: the app's state has no place for them, and the server copies a threa
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid5
 
 from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import NotFoundError
-from langgraph_sdk.schema import Checkpoint
 
 from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
@@ -156,10 +155,8 @@ class ServerThreads:
             return (_as_uuid(thread_id), {}) if row is None else (str(row["thread_id"]), metadata_of(row))
 
     def prepare(self, thread_id: str, graph_id: str, question: Row | None = None) -> bool:
-        """Create the thread for the graph `graph_id` unless it exists; return whether it has a run now.
-
-        A `question`, a message as JSON, is kept in the store as the thread's newest turn.
-        """
+        """Create the thread for the graph `graph_id` unless it exists; return whether it has a run now."""
+        # A `question`, a message as JSON, is kept in the store as the thread's newest turn.
         with self._thread(thread_id) as (client, row):
             uuid = _as_uuid(thread_id) if row is None else str(row["thread_id"])
             named = {NAME: thread_id} if uuid != thread_id else {}
@@ -220,7 +217,6 @@ class ServerThreads:
 
     @contextmanager
     def _thread(self, thread_id: str) -> Iterator[tuple[SyncLangGraphClient, Row | None]]:
-        """Yield the client, and the thread, None when there is no such thread."""
         with self._client() as client:
             yield client, _find(client, thread_id)
 
@@ -236,7 +232,6 @@ class ServerThreads:
 
 
 def _find(client: SyncLangGraphClient, thread_id: str) -> Row | None:
-    """Return the thread, None when there is no such thread."""
     try:
         return as_row(client.threads.get(_as_uuid(thread_id)))
     except NotFoundError:
@@ -315,7 +310,9 @@ def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
     """Return the thread's states, the oldest first; without their values where the server can leave those out."""
     states: list[Row] = []
     while True:
-        before = _before(states[-1]) if states else None
+        # In both forms that servers take: `langgraph dev` takes LangGraph's own.
+        place = states[-1]["checkpoint"] if states else None
+        before: Any = {**place, "configurable": dict(place)} if place else None
         select = ["metadata", "checkpoint", "parent_checkpoint"]
         page = client.threads.get_history(uuid, limit=PAGE, before=before, select=select)
         states += [as_row(state) for state in page]
@@ -342,12 +339,6 @@ def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row], emptie
         begins = behind is not None and metadata_of(behind).get("source") == "input"
         turn = 0 if begins and not messages_in(_values(client, state)) else 1  # 0: rewound to the empty beginning
     return Step(here, parent, turn, title, source)
-
-
-def _before(state: Row) -> Checkpoint:
-    """Return the checkpoint of `state` in both forms that servers take; `langgraph dev` takes LangGraph's own."""
-    checkpoint = {**state["checkpoint"], "configurable": dict(state["checkpoint"])}
-    return cast("Checkpoint", checkpoint)
 
 
 def _values(client: SyncLangGraphClient, state: Row) -> Row:

@@ -71,6 +71,7 @@ def _writes(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 class AnswerThread(GraphThread):
     """A thread of `graph`, made by `with_messages` and called `name`; `shape` says how it is asked, and answers."""
 
+    graph: AnyPregel
     shape: GraphShape = field(kw_only=True)
     name: str = ""
 
@@ -106,11 +107,9 @@ class AnswerThread(GraphThread):
             config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
             await self._store(config, self._answer(snapshot, newest), snapshot)
 
-    async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
-    ) -> None:
-        """Write `question` and `other_input` as if the graph had been asked."""
-        asked = await self._asked({**(other_input or {}), MESSAGES: [question]})
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
+        """Write `question` and the `rest` of the input as if the graph had been asked."""
+        asked = await self._asked({**rest, MESSAGES: [question]})
         await self.graph.aupdate_state(config, asked, as_node=_AS_INPUT)
         await self.graph.aupdate_state(config, asked, as_node=QUESTION_NODE)
 
@@ -131,7 +130,7 @@ class AnswerThread(GraphThread):
 
     def _answer(self, snapshot: StateSnapshot, newest: CheckpointTuple) -> Answer:
         """Return the answer that the graph has written since the question was asked."""
-        channels = self._graph.output_channels
+        channels = self.graph.output_channels
         if isinstance(channels, str):
             value, written = snapshot.values.get(channels), [channels]
         else:
@@ -159,8 +158,4 @@ class AnswerThread(GraphThread):
     @property
     def _adds(self) -> bool:
         """Whether messages that are written are added to those before; without a reducer they replace them."""
-        return not isinstance(self._graph.channels[MESSAGES], LastValue)
-
-    @property
-    def _graph(self) -> AnyPregel:
-        return cast("AnyPregel", self.graph)
+        return not isinstance(self.graph.channels[MESSAGES], LastValue)

@@ -38,7 +38,12 @@ def environment_of(spec: GraphSpec) -> tuple[Mapping[str, str], str]:
     # The .env of the current folder is reported where the settings are read, as far as chatcli knows its variables.
     is_reported = file.name == DOTENV and file.folder == Path.cwd().resolve()
     names = [name for name in variables if not (is_reported and is_ours(name))]
-    return {}, _left_out(file, names, env) if names else ""
+    if not names:
+        return {}, ""
+    shown = ", ".join(map(sanitize_line, names[:_SHOWN_NAMES]))
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    left_out = f"{PROJECT_FILE}: {sanitize_line(env)} is not trusted and sets nothing: {shown}{more}."
+    return {}, f"{left_out} Read it, then trust it: {_command(file)}"
 
 
 def _env_file(folder: Path, env: str) -> FolderFile | None:
@@ -54,15 +59,6 @@ def _trusts(file: FolderFile) -> bool:
         return is_trusted(file)
     except (OSError, ValueError):
         return False
-
-
-def _left_out(file: FolderFile, names: list[str], env: str) -> str:
-    shown = ", ".join(map(sanitize_line, names[:_SHOWN_NAMES]))
-    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return (
-        f"{PROJECT_FILE}: {sanitize_line(env)} is not trusted and sets nothing: {shown}{more}."
-        f" Read it, then trust it: {_command(file)}"
-    )
 
 
 def _command(file: FolderFile) -> str:

@@ -43,20 +43,25 @@ def kind_of(found: object, name: str) -> Kind:
     if _is_a(found, "langchain_core.runnables", "Runnable"):
         return Kind.RUNNABLE
     if inspect.isclass(found) or not callable(found):
-        what = f"the class {found.__name__}" if inspect.isclass(found) else _with_article(type(found).__name__)
+        kind = type(found).__name__
+        article = "an" if kind[:1].lower() in "aeiou" else "a"
+        what = f"the class {found.__name__}" if inspect.isclass(found) else f"{article} {kind}"
         raise NotAGraphError(f"{name} is {what}, not a graph", remedy=f"Give {WANTED}.")
     try:
         parameters = [*inspect.signature(found).parameters.values()]
     except (TypeError, ValueError):  # of a builtin
         parameters = []
     hints = _hints(found)
-    needed = [one for one in parameters if _is_needed(one)]
+    variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    needed = [one for one in parameters if one.default is Parameter.empty and one.kind not in variable]
     if _answers(parameters, needed, hints):
         return Kind.FUNCTION
     if _makes(needed, hints) and not (inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found)):
         return Kind.FACTORY
+    # With the `*` before those that are keyword-only: that may be what is wrong.
+    bare = [one.replace(annotation=Parameter.empty, default=Parameter.empty) for one in parameters]
     raise NotAGraphError(
-        f"{name} is a function with the parameters ({_listed(parameters)}), which is not a graph",
+        f"{name} is a function with the parameters {inspect.Signature(bare)}, which is not a graph",
         remedy="A function that answers takes (message, history); one that makes a graph takes nothing, or config.",
     )
 
@@ -87,7 +92,8 @@ def _answers(parameters: list[Parameter], needed: list[Parameter], hints: Mappin
     # An optional text may be anything: the name of a model, say.
     if first.name not in _MESSAGE[: None if needed else 1] and (not needed or hints.get(first.name) is not str):
         return False
-    return all(one.name == "history" or _is_list(hints.get(one.name)) for one in others)
+    kinds = {one.name: hints.get(one.name) for one in others}
+    return all(name == "history" or (get_origin(kind) or kind) in (list, Sequence) for name, kind in kinds.items())
 
 
 def _makes(needed: list[Parameter], hints: Mapping[str, Any]) -> bool:
@@ -103,15 +109,6 @@ def _of_run(parameter: Parameter, hints: Mapping[str, Any]) -> bool:
     return parameter.name in _RUN or kind.endswith(("RunnableConfig", "Runtime"))
 
 
-def _is_list(kind: Any) -> bool:
-    return (get_origin(kind) or kind) in (list, Sequence)
-
-
-def _is_needed(parameter: Parameter) -> bool:
-    is_variable = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    return parameter.default is Parameter.empty and not is_variable
-
-
 def _hints(found: object) -> Mapping[str, Any]:
     """Return the annotations of a function; those that can't be resolved as they are written."""
     function = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its code
@@ -123,13 +120,3 @@ def _is_a(found: object, module: str, name: str) -> bool:
     """Return whether `found` is an instance of a class of a library; of one that is not imported, nothing is."""
     kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(found, kind)
-
-
-def _listed(parameters: list[Parameter]) -> str:
-    """Return the names of `parameters`, with the `*` before those that are keyword-only: that may be what is wrong."""
-    bare = [one.replace(annotation=Parameter.empty, default=Parameter.empty) for one in parameters]
-    return str(inspect.Signature(bare))[1:-1]
-
-
-def _with_article(word: str) -> str:
-    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"

@@ -84,7 +84,9 @@ def loading(spec: GraphSpec) -> Iterator[None]:
 
 def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     """Return the error that ended a turn of the graph of `spec`: a provider's, the store's, or the graph's own."""
-    error = _only_error(error)
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # an asyncio.TaskGroup's
+        error.exceptions[0].__notes__ = [*getattr(error.exceptions[0], "__notes__", ()), *_notes(error)]
+        error = error.exceptions[0]
     failure: ChatcliError
     owner = f"the graph {spec.title!r}"
     if isinstance(error, ExitCallError):
@@ -101,20 +103,14 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     elif (missing := _missing_key(error, spec)) is not None:
         failure = missing
     elif (known := limit_of(error) or _store_failure(error) or _model_failure(error, owner)) is not None:
-        failure = type(known)(shorten(_redact(known.message)), remedy=_fitting(known.remedy))
+        # A graph has its own models: options and commands for those of `chat` are no remedy.
+        remedy = "" if _OF_CHAT.search(known.remedy) else known.remedy
+        failure = type(known)(shorten(_redact(known.message)), remedy=remedy)
     else:
         failure = GraphError(f"{owner} failed{_in_node(error)}: {describe(error)}", remedy=_install(error, spec))
     if failure is not error:
         failure.__cause__ = error
     return failure
-
-
-def _only_error(error: BaseException) -> BaseException:
-    """Return the one error in `error`, an asyncio.TaskGroup's; `error` itself where it holds several, or is none."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error.exceptions[0].__notes__ = [*getattr(error.exceptions[0], "__notes__", ()), *_notes(error)]
-        error = error.exceptions[0]
-    return error
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -140,13 +136,9 @@ def _model_failure(error: BaseException, owner: str) -> ChatcliError | None:
     while seen is not None:
         if (failure := translate_foreign(seen, owner)) is not None:
             return failure
-        seen = None if _is_raised_by_user(seen) else seen.__cause__
+        frames = traceback.extract_tb(seen.__traceback__)
+        seen = None if frames and not is_in_library(frames[-1].filename) else seen.__cause__  # the user's own is final
     return None
-
-
-def _is_raised_by_user(error: BaseException) -> bool:
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and not is_in_library(frames[-1].filename)
 
 
 def _install(error: BaseException, spec: GraphSpec) -> str:
@@ -163,11 +155,6 @@ def _missing_key(error: BaseException, spec: GraphSpec) -> AuthError | None:
     message = f"the graph {spec.title!r} needs a key that is not set: {variable}"
     failure = AuthError(message, remedy=f"Set it in the environment: export {variable}=...")
     return explain_missing_key(failure, variable, spec)
-
-
-def _fitting(remedy: str) -> str:
-    """Return `remedy` unless it names options or commands for the models of `chat`: a graph has its own models."""
-    return "" if _OF_CHAT.search(remedy) else remedy
 
 
 def describe(error: BaseException) -> str:
@@ -194,7 +181,6 @@ def is_in_library(file: str) -> bool:
 
 
 def _redact(text: str) -> str:
-    """Return `text` without the keys, tokens and passwords in the environment."""
     return redact(text, secrets_of(os.environ))
 
 
@@ -236,11 +222,10 @@ async def make_graph(
     resources: AsyncExitStack,
     store: BaseStore | None = None,
 ) -> AnyPregel:
-    """Return `found`, of the module of `spec`, as a compiled graph: whatever of `kinds.Kind` it is.
-
-    A factory may take the run's config, be asynchronous, or return a context manager, which is closed with `resources`;
-    if it asks for the server's runtime, that has `store`. `checkpointer` is for a graph that has none itself.
-    """
+    """Return `found`, of the module of `spec`, as a compiled graph: whatever of `kinds.Kind` it is."""
+    # A factory may take the run's config, be asynchronous, or return a context manager, which is closed with
+    # `resources`; if it asks for the server's runtime, that has `store`. `checkpointer` is for a graph that has none
+    # itself.
     kind = kind_of(found, repr(spec.title))
     if kind is Kind.FACTORY:
         assert callable(found)

@@ -70,7 +70,9 @@ def enter_project(spec: GraphSpec) -> list[str]:
 
 def _module_path(spec: GraphSpec) -> tuple[list[Path], list[str]]:
     """Return the folders that modules are imported from, and a line for each dependency that is missing."""
-    roots = [spec.folder, *([spec.path.parent, *_sources(spec.path)] if spec.path is not None else [])]
+    roots = [spec.folder]
+    if spec.path is not None:  # and the nearest folder `src` above it
+        roots += [spec.path.parent, *[folder for folder in spec.path.parents if folder.name == "src"][:1]]
     missing: list[str] = []
     for dependency in dependencies_of(spec.project):
         local = spec.folder / dependency
@@ -83,11 +85,6 @@ def _module_path(spec: GraphSpec) -> tuple[list[Path], list[str]]:
         elif problem := _missing(dependency):
             missing.append(f"{PROJECT_FILE} depends on {dependency}: {problem}")
     return roots, missing
-
-
-def _sources(path: Path) -> list[Path]:
-    """Return the nearest folder `src` above `path`, where packages are imported from."""
-    return [folder for folder in path.parents if folder.name == "src"][:1]
 
 
 def _missing(dependency: str) -> str:

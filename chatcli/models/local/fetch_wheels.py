@@ -88,10 +88,8 @@ def _run_pip(requirement: Path, wheel: WheelPart, transfer: Transfer) -> None:
 
 
 def _watch(pip: subprocess.Popen[bytes], staging: Path, wheel: WheelPart, transfer: Transfer) -> bool:
-    """Wait until pip ends or makes no progress; return whether a part of the wheel had arrived.
-
-    pip makes progress while its folder grows, by a line in its log or by a part of the wheel.
-    """
+    """Wait until pip ends or makes no progress; return whether a part of the wheel had arrived."""
+    # pip makes progress while its folder grows, by a line in its log or by a part of the wheel.
     before = transfer.received()
     seen, seen_at, arrived = 0, time.monotonic(), False
     while pip.poll() is None:
@@ -121,7 +119,6 @@ def _folder_size(folder: Path) -> int:
 
 
 def _explain(log: Path, *, arrived: bool) -> Exception:
-    """Return the error for the failure that pip wrote into `log`."""
     text = log.read_text(errors="replace")
     if os.strerror(errno.ENOSPC) in text:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,8 +1,7 @@
-"""Reads what a GGUF file says of its model: architecture, context window, chat template.
+"""Reads what a GGUF file says of its model: architecture, context window, chat template."""
 
-The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. A file may come from anywhere, so what is read of
-it is bounded: numbers, lengths and the whole header.
-"""
+# The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. A file may come from anywhere, so what is read
+# of it is bounded: numbers, lengths and the whole header.
 
 import math
 import stat
@@ -72,21 +71,15 @@ _CACHED_BYTES = 2
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF file says of its model.
+    """What a GGUF file says of its model."""
 
-    `window` is the context window in tokens that it was trained for, and `token_bytes` how many bytes of memory each
-    token takes there.
-    """
-
+    # `window` is the context window in tokens that it was trained for, and `token_bytes` how many bytes of memory each
+    # token takes there.
     architecture: str
     window: int
     token_bytes: int
-    template: str
-
-    @property
-    def takes_tools(self) -> bool:
-        """Whether the chat template provides for tools."""
-        return "tools" in self.template
+    takes_tools: bool
+    """Whether the chat template provides for tools."""
 
 
 class _DamagedError(Exception):
@@ -103,10 +96,6 @@ def read_header(path: Path) -> Header:
             entries = _read_entries(file, status.st_size)
     except (_DamagedError, struct.error) as error:
         raise UsageError(f"{path} is not a whole GGUF file", remedy="Fetch it again, or correct the path.") from error
-    return _header(path, entries)
-
-
-def _header(path: Path, entries: dict[str, Any]) -> Header:
     kind, architecture = entries.get("general.type", "model"), entries.get("general.architecture")
     template = entries.get("tokenizer.chat_template")
     window = entries.get(f"{architecture}.context_length")
@@ -121,7 +110,7 @@ def _header(path: Path, entries: dict[str, Any]) -> Header:
         )
     if type(window) is not int or not 0 < window < 2**31:
         raise UsageError(f"{path} does not say how large its context is", remedy="Take another file of this model.")
-    return Header(architecture, window, _token_bytes(architecture, entries), template)
+    return Header(architecture, window, _token_bytes(architecture, entries), "tools" in template)
 
 
 def _token_bytes(architecture: str, entries: dict[str, Any]) -> int:

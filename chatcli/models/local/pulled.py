@@ -1,7 +1,6 @@
-"""Models that the user pulled from a hub or named on this disk: any GGUF file that can chat.
+"""Models that the user pulled from a hub or named on this disk: any GGUF file that can chat."""
 
-They are kept in `pulled.json` of the state folder. A file on this disk stays where it is.
-"""
+# They are kept in `pulled.json` of the state folder. A file on this disk stays where it is.
 
 import re
 from contextlib import suppress
@@ -58,18 +57,14 @@ def pulled_models() -> dict[str, Weights]:
     with suppress(OSError, ValueError):
         for name, entry in read_state(_file()).items():
             with suppress(TypeError):
-                weights = _checked(Weights(**{**entry, "wheels": ()}))
-                if weights is not None and weights.name == name and name not in _known_names():
-                    models[name] = weights
+                found = Weights(**{**entry, "wheels": ()})
+                texts = [found.name, found.title, found.file_name, found.sha256, found.own_path]
+                texts += [found.hub_repository, found.hub_revision, found.hub_path]
+                numbers = (found.size, found.window, found.token_bytes)
+                whole = all(type(text) is str for text in texts) and all(type(number) is int for number in numbers)
+                if whole and "/" not in found.file_name and found.name == name and name not in _known_names():
+                    models[name] = found
     return models
-
-
-def _checked(weights: Weights) -> Weights | None:
-    texts = [weights.name, weights.title, weights.file_name, weights.sha256, weights.own_path]
-    texts += [weights.hub_repository, weights.hub_revision, weights.hub_path]
-    numbers = (weights.size, weights.window, weights.token_bytes)
-    whole = all(type(text) is str for text in texts) and all(type(number) is int for number in numbers)
-    return weights if whole and "/" not in weights.file_name else None
 
 
 def find_model(name: str, override: Path | None = None) -> Weights:
@@ -115,11 +110,9 @@ def copy_of_known(path: Path) -> Weights | None:
 
 
 def own_weights(path: Path) -> Weights:
-    """Return the model in the GGUF file at `path`, which is used where it is.
-
-    Its identity serves as its hash: the path, the size, the inode and the times. Another file at this path is
-    then another model.
-    """
+    """Return the model in the GGUF file at `path`, which is used where it is."""
+    # Its identity serves as its hash: the path, the size, the inode and the times. Another file at this path is then
+    # another model.
     path = path.expanduser().absolute()
     try:
         identity = _identity(path)

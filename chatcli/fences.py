@@ -19,8 +19,10 @@ def new_marker() -> str:
 
 
 def fenced(parts: Iterable[tuple[str, str]], marker: str, end: str) -> str:
-    """Return `parts`, each a heading on one line and a text, as a model gets them."""
-    # Each text is below a line with `marker` and its heading; below the last is a line with `marker` and `end`.
+    """Return `parts`, each a heading on one line and a text, as a model gets them.
+
+    Each text is below a line with `marker` and its heading; below the last is a line with `marker` and `end`.
+    """
     pieces: list[str] = []
     for heading, text in parts:  # joined in one go: a text may have 50 MB
         pieces += (marker, " ", heading, "\n", text, "" if text.endswith("\n") else "\n")

@@ -105,8 +105,10 @@ def result_text(content: str, *, failed: bool = False) -> str:
 
 
 def is_review(payload: object) -> bool:
-    """Return whether `payload` asks for decisions on tool calls, in the format of langchain's middleware."""
-    # What only looks like that is a request like any other.
+    """Return whether `payload` asks for decisions on tool calls, in the format of langchain's middleware.
+
+    What only looks like that is a request like any other.
+    """
     if not isinstance(payload, Mapping) or not ("action_requests" in payload or payload.get("type") == "tool_approval"):
         return False
     calls, configs = payload.get("action_requests", [payload]), payload.get("review_configs", [])

@@ -1,7 +1,8 @@
-"""The folders and files of chatcli on this machine, through platformdirs."""
+"""The folders and files of chatcli on this machine, through platformdirs.
 
-# Where an XDG variable is set, it names the folder on every system; else they are those of the XDG specification on
-# Linux, and those in ~/Library on macOS, where settings, data and state share one folder.
+Where an XDG variable is set, it names the folder on every system; else they are those of the XDG specification on
+Linux, and those in ~/Library on macOS, where settings, data and state share one folder.
+"""
 
 import os
 import warnings
@@ -77,8 +78,10 @@ def server_log(name: str) -> Path:
 
 
 def private_dir(path: Path) -> Path:
-    """Create `path` with its parents, readable by the user alone (0700), and return it."""
-    # A folder that exists keeps its mode, which the user may have chosen.
+    """Create `path` with its parents, readable by the user alone (0700), and return it.
+
+    A folder that exists keeps its mode, which the user may have chosen.
+    """
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)

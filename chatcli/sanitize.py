@@ -205,11 +205,13 @@ def sanitize_line(text: str) -> str:
 
 
 def reveal(text: str) -> str:
-    """Return `text` on one line with nothing hidden: what can't be seen stands there by its number, as `<U+001B>`."""
-    # It is for what a user approves or trusts. `sanitize` removes whole sequences, and a terminal shows no invisible
-    # characters: either could hide a part of what is done. Only what is known to be visible is shown as itself:
-    # letters, numbers, punctuation, symbols, the space and the tab. A mark is, where it changes the letter before it.
-    # So an emoji of several parts is shown as its parts. Letters that look like others are not told apart.
+    """Return `text` on one line with nothing hidden: what can't be seen stands there by its number, as `<U+001B>`.
+
+    It is for what a user approves or trusts. `sanitize` removes whole sequences, and a terminal shows no invisible
+    characters: either could hide a part of what is done. Only what is known to be visible is shown as itself: letters,
+    numbers, punctuation, symbols, the space and the tab. A mark is, where it changes the letter before it. So an
+    emoji of several parts is shown as its parts. Letters that look like others are not told apart.
+    """
     if text.isascii() and text.isprintable():
         return text
     shown: list[str] = []

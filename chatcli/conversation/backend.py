@@ -1,12 +1,13 @@
-"""The backend of a run: where its threads are kept and what runs their turns. It is chosen once, and handed on."""
+"""The backend of a run: where its threads are kept and what runs their turns. It is chosen once, and handed on.
 
-# This module is light; what a backend needs to read a thread or to run a turn is imported when a method is called.
+This module is light; what a backend needs to read a thread or to run a turn is imported when a method is called.
+"""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chatcli import paths
 from chatcli.config.grants import Grants
@@ -19,24 +20,95 @@ from chatcli.store.location import MEMORY, POSTGRES, SQLITE, StoreLocation, post
 if TYPE_CHECKING:
     from chatcli.conversation.compose import Composition
     from chatcli.conversation.engine import Announce, Engine
-    from chatcli.conversation.server_engine import ServerReader
-    from chatcli.conversation.store_threads import StoreReader
-    from chatcli.store.threads import Threads
+    from chatcli.events import Said
+    from chatcli.message import MessageShown
+    from chatcli.roles import Setup
+    from chatcli.sessions.history import Turn
+    from chatcli.store.threads import Threads, ThreadSummary
+    from chatcli.transfer.document import ThreadDocument
 
 _LOCAL_OPTIONS = ("store", "no_save", "model", "base_url", "graph")
 """Options that choose another backend than a server."""
 
 
-@dataclass(frozen=True)
-class LocalBackend:
-    """A store, in a file, in PostgreSQL or in memory; turns run in this process.
+class ThreadReader(Protocol):
+    """Reads the threads of a backend without what it takes to run a turn."""
+
+    async def messages(self, thread_id: str) -> "list[MessageShown]":
+        """Return the questions and answers of a stored thread; this needs no model."""
+
+    async def state(self, thread_id: str) -> dict[str, Any]:
+        """Return the state of a stored thread without its messages; this needs no graph."""
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return how a stored thread of the plain chat is answered; None where nothing is stored of it."""
+
+    async def tree(self, thread_id: str) -> "tuple[list[Turn], dict[int, Said]]":
+        """Return the turns of a stored thread, on all branches, and what is said in them by number.
+
+        A server tells only what is said on the current branch.
+        """
+
+    async def document(self, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":
+        """Return all that can be read of the thread of `summary`, and a text about what is missing."""
+
+    async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
+        """Store the threads of the file at `path`, all or none.
+
+        Return the new ID of each thread by its ID in the file, and a line that names what was left out, "" for nothing.
+        """
+
+
+class Backend(Protocol):
+    """Where threads are kept and what runs their turns: a store of this machine, or a LangGraph server.
 
     What reads or writes threads raises `StoreError`, or another `ChatcliError`, where the backend can't be used.
     """
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether turns run in this process, with a model or a graph that the user chooses."""
+
+    @property
+    def keeps_threads(self) -> bool:
+        """Whether threads outlive this process."""
+
+    @property
+    def store_uri(self) -> str | None:
+        """The URI of its store; None for a server, which has its own."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that a store's file takes; 0 where there is no file."""
+
+    def threads(self) -> "Threads":
+        """Return the threads, without what it takes to run a turn; refuse a store in memory, which has none yet."""
+
+    def grants(self, thread_id: str) -> Grants:
+        """Return the user's grants of the thread `thread_id`."""
+
+    async def open_engine(self, composed: "Composition", announce: "Announce") -> "Engine":
+        """Open what runs turns; it reports progress and notices through `announce`, from any thread."""
+
+    def check(self) -> str:
+        """Use the backend once, and return a line about it for `chat doctor`."""
+
+    def repair(self) -> list[str]:
+        """Rebuild the index of the store; keep what can be read of a damaged one, and its old file next to it.
+
+        Return a line for each damaged thread, and one that names the file that was kept.
+        """
+
+    def reader(self) -> ThreadReader:
+        """Return the reader of its stored threads, which can also import some."""
+
+
+@dataclass(frozen=True)
+class LocalBackend:
+    """A store, in a file, in PostgreSQL or in memory; turns run in this process."""
+
     location: StoreLocation
     runs_here = True
-    """Whether turns run in this process, with a model or a graph that the user chooses."""
 
     @property
     def keeps_threads(self) -> bool:
@@ -57,7 +129,7 @@ class LocalBackend:
         return path.stat().st_size if path is not None and path.exists() else 0
 
     def threads(self) -> "Threads":
-        """Return the threads, without what it takes to run a turn; refuse a store in memory, which has none yet."""
+        """Return the threads of the store."""
         if self.location.uri is not None:
             with postgres_extra():
                 from chatcli.store.postgres.threads import PostgresThreads
@@ -74,7 +146,6 @@ class LocalBackend:
 
     async def open_engine(self, composed: "Composition", announce: "Announce") -> "Engine":
         """Open the store, and the engine of the user's graph or of the plain chat."""
-        # It reports progress and notices through `announce`, from any thread.
         from chatcli.conversation.engine import import_engine
 
         if composed.graph is not None:
@@ -104,10 +175,7 @@ class LocalBackend:
         return f"{path}, {self.size:,} bytes, {len(self.threads().recent())} threads"
 
     def repair(self) -> list[str]:
-        """Rebuild the index of the store; keep what can be read of a damaged one, and its old file next to it.
-
-        Return a line for each damaged thread, and one that names the file that was kept.
-        """
+        """Rebuild the index of the store, or rescue what can be read of it."""
         if self.location.path is None:
             raise UsageError("only a SQLite store can be repaired here", remedy="PostgreSQL has its own tools.")
         if not self.location.path.exists():
@@ -116,8 +184,8 @@ class LocalBackend:
 
         return repair(self.location.path)
 
-    def reader(self) -> "StoreReader":
-        """Return the reader of its stored threads, which can also import some; it needs no model and no graph."""
+    def reader(self) -> ThreadReader:
+        """Return the reader of the store."""
         from chatcli.conversation.store_threads import StoreReader
 
         return StoreReader(self.location)
@@ -166,21 +234,19 @@ class ServerBackend:
         """Refuse: the server has its own tools."""
         raise UsageError("only a SQLite store can be repaired here", remedy="A LangGraph server has its own tools.")
 
-    def reader(self) -> "ServerReader":
+    def reader(self) -> ThreadReader:
         """Return the reader of the threads on the server."""
         from chatcli.conversation.server_engine import ServerReader
 
         return ServerReader(self.server)
 
 
-Backend = LocalBackend | ServerBackend
-"""Where threads are kept and what runs their turns. Nobody asks which it is: both have the same methods."""
-
-
 def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:
-    """Return the server or the store that the user chose, else the default store in the data folder."""
-    # An option for turns here overrides a server that the environment or the config file names. A store in memory that
-    # is `shared` is the same for all that ask for one in this process.
+    """Return the server or the store that the user chose, else the default store in the data folder.
+
+    An option for turns here overrides a server that the environment or the config file names. A store in memory that is
+    `shared` is the same for all that ask for one in this process.
+    """
     local = any(map(settings.is_option, _LOCAL_OPTIONS))
     if settings.url is None or (local and not settings.is_option("url")):
         settings.refuse_options(("header",), "a store on this machine: it is for a server", "Give --url.")

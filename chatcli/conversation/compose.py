@@ -1,7 +1,8 @@
-"""Composes a run from the settings: the backend, the graph or model that answers, and the documents."""
+"""Composes a run from the settings: the backend, the graph or model that answers, and the documents.
 
-# The REPL, a one-shot, a script, the library, `chat acp` and `chat mcp` all begin here. Wrong settings are refused
-# here, before anything is opened.
+The REPL, a one-shot, a script, the library, `chat acp` and `chat mcp` all begin here. Wrong settings are refused here,
+before anything is opened.
+"""
 
 import shlex
 from collections.abc import Callable
@@ -90,9 +91,11 @@ def compose(
     backend: Backend | None = None,
     graph: "GraphSpec | None" = None,
 ) -> Composition:
-    """Return the run that the settings describe."""
-    # It begins on a new thread, or on `thread_id`. If that may be `stored`, it goes on with the graph that it began
-    # with, unless an option of the plain chat is given. A program may give the `graph` that answers.
+    """Return the run that the settings describe.
+
+    It begins on a new thread, or on `thread_id`. If that may be `stored`, it goes on with the graph that it began with,
+    unless an option of the plain chat is given. A program may give the `graph` that answers.
+    """
     BY_MEANING.set(settings.semantic)
     backend = backend or choose_backend(settings)
     thread = thread_id or new_thread_id()

@@ -1,7 +1,8 @@
-"""The conversation that this process holds: the current thread and model, and the engine behind them."""
+"""The conversation that this process holds: the current thread and model, and the engine behind them.
 
-# It exists before LangGraph is imported, so that a prompt can be shown at once; the engine is opened when it is first
-# needed, or ahead of that by `warm_up`.
+It exists before LangGraph is imported, so that a prompt can be shown at once; the engine is opened when it is first
+needed, or ahead of that by `warm_up`.
+"""
 
 import asyncio
 import time
@@ -175,9 +176,11 @@ class Conversation:
         return refused
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
-        """Run the turn that `request` begins or goes on with on the current thread, and yield its events."""
-        # What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure. Its
-        # question is stored also then, unless the user has to mend the command line or the store.
+        """Run the turn that `request` begins or goes on with on the current thread, and yield its events.
+
+        What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure. Its
+        question is stored also then, unless the user has to mend the command line or the store.
+        """
         started = time.monotonic()
         self._stopped = False
         self.title_writer.stop()
@@ -263,8 +266,10 @@ class Conversation:
             self._session.interrupt()
 
     async def take_back(self) -> bool:
-        """Return whether the question that was stopped last is no part of what the next one sends."""
-        # If its answer had not begun, it is left on a branch of its own; a Langflow flow can't go back.
+        """Return whether the question that was stopped last is no part of what the next one sends.
+
+        If its answer had not begun, it is left on a branch of its own; a Langflow flow can't go back.
+        """
         if self.model_name.provider == LANGFLOW:
             return False
         if self._kept is False:
@@ -368,8 +373,10 @@ class Conversation:
         return await asyncio.to_thread((await self.threads()).usage, self.thread_id)
 
     async def refuse_costly(self) -> None:
-        """Refuse to ask the model where the current thread has cost more than the user's bound."""
-        # What has no known price is no part of that; the user gets a notice, once for each model.
+        """Refuse to ask the model where the current thread has cost more than the user's bound.
+
+        What has no known price is no part of that; the user gets a notice, once for each model.
+        """
         if self.max_cost is None or self.has_own_graph:
             return
         model, thread_id, answers = (await self.chat_session()).model, self.thread_id, await self.answered()
@@ -390,8 +397,10 @@ class Conversation:
         self.announce(Notice(f"{why}: --max-cost can't bound what it costs", "warning"))
 
     async def begin_title(self, last: TerminalEvent) -> None:
-        """Let the model write the title of the current thread, whose newest turn ended with `last`, if it may."""
-        # It may if the user wants that, or if it is the local model, which costs nothing.
+        """Let the model write the title of the current thread, whose newest turn ended with `last`, if it may.
+
+        It may if the user wants that, or if it is the local model, which costs nothing.
+        """
         if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
             return
         self.title_writer.count(last.thread_id)

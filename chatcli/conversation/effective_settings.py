@@ -48,8 +48,10 @@ def effective_settings(settings: Settings) -> dict[str, Effective]:
 
 
 def show_settings(found: Mapping[str, Effective], all_command: str, *, show_all: bool) -> Iterator[Event]:
-    """Yield the table of the settings that were set, and with `show_all` of the others."""
-    # Without `show_all`, say that `all_command` shows the others.
+    """Yield the table of the settings that were set, and with `show_all` of the others.
+
+    Without `show_all`, say that `all_command` shows the others.
+    """
     chosen = {name: one for name, one in found.items() if one.source != DEFAULT}
     shown = {**chosen, **found} if show_all else chosen
     rows = tuple((name, str(one), one.source) for name, one in shown.items())

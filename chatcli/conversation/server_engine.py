@@ -133,7 +133,7 @@ class ServerEngine:
 
 
 class ServerReader:
-    """Reads the threads on `server`, as `StoreReader` does those of a store."""
+    """The threads on `server`; see `chatcli.conversation.backend.ThreadReader`."""
 
     def __init__(self, server: ServerAddress) -> None:
         self._threads = ServerThreads(server)

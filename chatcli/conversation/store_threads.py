@@ -52,7 +52,7 @@ def _thread(store: Store, thread_id: str) -> GraphThread:
 
 
 class StoreReader:
-    """Reads and imports the threads of the store at `location`, without what it takes to run a turn."""
+    """The threads of the store at `location`; see `chatcli.conversation.backend.ThreadReader`."""
 
     def __init__(self, location: StoreLocation) -> None:
         self._location = location
@@ -74,8 +74,10 @@ class StoreReader:
             return turns, said
 
     async def state(self, thread_id: str) -> dict[str, Any]:
-        """Return the newest state of the thread `thread_id` without its messages; no graph is needed."""
-        # Objects of a graph's classes become their fields; no such class is imported.
+        """Return the newest state of the thread `thread_id` without its messages; no graph is needed.
+
+        Objects of a graph's classes become their fields; no such class is imported.
+        """
         logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)  # it warns of each such class
         async with open_store(self._location) as store:
             newest = await store.checkpointer.aget_tuple(

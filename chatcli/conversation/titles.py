@@ -1,7 +1,8 @@
-"""Lets the model write the title of a thread, after its first answer, while the prompt is idle."""
+"""Lets the model write the title of a thread, after its first answer, while the prompt is idle.
 
-# One request a thread, ever: it is sent only while all answers of the thread are this process's, and this process sends
-# one. So nothing has to be stored that says that it was sent, and a process that is killed meanwhile changes nothing.
+One request a thread, ever: it is sent only while all answers of the thread are this process's, and this process sends
+one. So nothing has to be stored that says that it was sent, and a process that is killed meanwhile changes nothing.
+"""
 
 import asyncio
 from collections import Counter

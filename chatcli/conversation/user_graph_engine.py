@@ -56,8 +56,10 @@ class GraphEngine(LocalEngine):
 
     @classmethod
     async def open(cls, backend: LocalBackend, composed: Composition, announce: Announce) -> "GraphEngine":
-        """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store."""
-        # From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
+        """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store.
+
+        From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
+        """
         spec, location, embedded = composed.graph, backend.location, composed.embedded
         assert spec is not None
         share_memory = composed.settings.share_memory

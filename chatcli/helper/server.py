@@ -37,9 +37,11 @@ def run_as_client(
     fits: Callable[[list[str], bool], bool],
     run: Callable[[Callable[[int], None]], None],
 ) -> None:
-    """Run `request` in its client's `folder`, with the streams of the `connection`; end when the client ends."""
-    # `fits` returns whether `chat` with the given arguments, with input or not, may run here. `run` runs `chat` with
-    # `sys.argv`: it unblocks signals, calls its argument with the exit code, and ends with SystemExit.
+    """Run `request` in its client's `folder`, with the streams of the `connection`; end when the client ends.
+
+    `fits` returns whether `chat` with the given arguments, with input or not, may run here. `run` runs `chat` with
+    `sys.argv`: it unblocks signals, calls its argument with the exit code, and ends with SystemExit.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # a signal that is passed on waits until a handler is there
     os.fchdir(folder)
     os.close(folder)

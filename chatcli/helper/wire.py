@@ -1,10 +1,10 @@
-"""The protocol between `chat` and the helper: messages over a SOCK_SEQPACKET socket in a private folder."""
+"""The protocol between `chat` and the helper: messages over a SOCK_SEQPACKET socket in a private folder.
 
-# `chat`, the client, sends a `Request` with its current folder. The helper answers HEARD, or NO to another user. It
-# does not read the request, which holds keys: its child does, and answers NO, or READY and its process ID. The client
-# then sends GO with its standard streams, and only now the run begins. Before that the client may give up and run
-# itself, and a helper that hangs holds no pipe open. At the end the child sends its exit code, and the connection ends
-# with it.
+`chat`, the client, sends a `Request` with its current folder. The helper answers HEARD, or NO to another user. It does
+not read the request, which holds keys: its child does, and answers NO, or READY and its process ID. The client then
+sends GO with its standard streams, and only now the run begins. Before that the client may give up and run itself, and
+a helper that hangs holds no pipe open. At the end the child sends its exit code, and the connection ends with it.
+"""
 
 import json
 import os

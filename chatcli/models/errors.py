@@ -96,10 +96,12 @@ _READING = (ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 def is_unreadable(error: Exception, *, begun: bool) -> bool:
-    """Return whether `error`, raised by a client while it streamed, only means that it can't read what arrived."""
-    # Clients have no common error for that, and some have none at all. So every error counts that has no status and
-    # names no connection, limit or refusal. Once an answer has `begun`, the request was valid, and words in the error
-    # may come from the answer.
+    """Return whether `error`, raised by a client while it streamed, only means that it can't read what arrived.
+
+    Clients have no common error for that, and some have none at all. So every error counts that has no status and
+    names no connection, limit or refusal. Once an answer has `begun`, the request was valid, and words in the error
+    may come from the answer.
+    """
     if isinstance(error, ChatcliError | BrokenAnswerError | ImportError | NotImplementedError):
         return False
     if begun and isinstance(error, _READING) and sdk_errors.status(error) is None:
@@ -132,8 +134,10 @@ def shorten(message: str) -> str:
 
 
 def translate_foreign(error: BaseException, owner: str) -> ChatcliError | None:
-    """Return the error of a user graph's model; None if no client of a model raised `error` itself."""
-    # `owner` names the graph. The message is neither redacted nor shortened yet.
+    """Return the error of a user graph's model; None if no client of a model raised `error` itself.
+
+    `owner` names the graph. The message is neither redacted nor shortened yet.
+    """
     if not (isinstance(error, langchain.ModelError) or sdk_errors.is_of_model_client(error)):
         return None
     assert isinstance(error, Exception)

@@ -33,9 +33,11 @@ class ModelName:
 
 
 def choose_model(settings: Settings) -> ModelName:
-    """Return the model that the user named, else that of the first provider with a key, else the local one."""
-    # A base URL goes before a model from a source of lower rank, for example a default in the config file: that model
-    # is not meant for this server.
+    """Return the model that the user named, else that of the first provider with a key, else the local one.
+
+    A base URL goes before a model from a source of lower rank, for example a default in the config file: that model
+    is not meant for this server.
+    """
     if settings.model is not None and not settings.outranks("base_url", "model"):
         return resolve_model(settings.model, settings)
     if settings.openai_endpoint is not None:
@@ -89,10 +91,12 @@ def check_alias(name: str) -> None:
 
 
 def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_model: Path | None = None) -> ModelName:
-    """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider."""
-    # A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
-    # does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
-    # prefixes are providers.
+    """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider.
+
+    A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
+    does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
+    prefixes are providers.
+    """
     text = text.strip()
     provider, colon, model = text.partition(":")
     if not custom_server:

@@ -140,8 +140,10 @@ def build_lmstudio(name: ModelName, settings: Settings) -> Model:
 
 
 def build_ollama(name: ModelName, settings: Settings) -> Model:
-    """Return the model `name` of Ollama's server without Ollama's own client."""
-    # This protocol can't ask for a window, so the model has the one that its server gives it.
+    """Return the model `name` of Ollama's server without Ollama's own client.
+
+    This protocol can't ask for a window, so the model has the one that its server gives it.
+    """
     url = ollama_url(settings.credentials.access(OLLAMA).base_url)
     key = ollama_key()
     found = ollama_window(url, name.model, key, settings.timeout or ANSWER_SECONDS)

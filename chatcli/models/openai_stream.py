@@ -182,10 +182,12 @@ def plain_delta(chunk: object) -> dict[str, Any] | None:
 
 
 async def adapt_stream(response: httpx.Response) -> None:
-    """Replace the stream of `response` if the SDK could not read it, or only slowly; a hook of an httpx2 client."""
-    # A transport around httpx2's own would need no assignment to `response.stream`, but a client that is given a
-    # transport ignores the proxies of the environment. `test_the_hook_replaces_what_the_client_reads` fails when httpx2
-    # changes here.
+    """Replace the stream of `response` if the SDK could not read it, or only slowly; a hook of an httpx2 client.
+
+    A transport around httpx2's own would need no assignment to `response.stream`, but a client that is given a
+    transport ignores the proxies of the environment. `test_the_hook_replaces_what_the_client_reads` fails when httpx2
+    changes here.
+    """
     content_type = response.headers.get("content-type", "")
     if content_type.startswith("text/event-stream"):
         assert isinstance(response.stream, httpx.AsyncByteStream)

@@ -1,6 +1,7 @@
-"""Ollama's and LM Studio's servers: where they are, what they offer, and how much of a request their models read."""
+"""Ollama's and LM Studio's servers: where they are, what they offer, and how much of a request a model of theirs reads.
 
-# Anybody may listen on their ports. So what they answer is read up to a limit of time and size, and lists get no key.
+Anybody may listen on their ports. So what they answer is read up to a limit of time and size, and lists get no key.
+"""
 
 import os
 import time

@@ -142,8 +142,10 @@ def header(error: BaseException, name: str) -> str | None:
 
 
 def body(error: BaseException) -> dict[str, Any]:
-    """Return the error object that a server sent, or an empty one."""
-    # If a server sends a text instead (LM Studio), or uses another name (FastAPI), that becomes its `message`.
+    """Return the error object that a server sent, or an empty one.
+
+    If a server sends a text instead (LM Studio), or uses another name (FastAPI), that becomes its `message`.
+    """
     for link in chain(error):
         for name in ("body", "details"):
             found = getattr(link, name, None)
@@ -156,8 +158,10 @@ def body(error: BaseException) -> dict[str, Any]:
 
 
 def missing_key(error: BaseException) -> str:
-    """Return the variable of the key whose lack `error` reports; empty if it reports something else."""
-    # SDKs name the variable in their message. One that sends an empty key is known by its package.
+    """Return the variable of the key whose lack `error` reports; empty if it reports something else.
+
+    SDKs name the variable in their message. One that sends an empty key is known by its package.
+    """
     for link in chain(error):
         text = str(link)
         unset = [name for name in _KEY_VARIABLE.findall(text) if not os.environ.get(name)]
@@ -208,9 +212,11 @@ def is_page(error: BaseException) -> bool:
 
 
 def is_out_of_credit(error: BaseException) -> bool:
-    """Return whether the account has no credit: status 402, or words instead of it."""
-    # OpenAI sends the status of a rate limit for it, Anthropic that of a bad request, xAI and Perplexity that of a
-    # refused key.
+    """Return whether the account has no credit: status 402, or words instead of it.
+
+    OpenAI sends the status of a rate limit for it, Anthropic that of a bad request, xAI and Perplexity that of a
+    refused key.
+    """
     if status(error) == 402:
         return True
     found = body(error)

@@ -23,9 +23,11 @@ MAX_SETTINGS_BYTES = 16_000_000
 
 
 def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = False) -> None:
-    """Write `parts`, UTF-8 text, to `path` in place of the old content, which stays on failure."""
-    # A symbolic link stays a link: the file that it leads to is replaced. A pipe or a device is written to. The owner
-    # of an older file stays where this process may give files away, its mode with `keep_mode`; otherwise that is 0600.
+    """Write `parts`, UTF-8 text, to `path` in place of the old content, which stays on failure.
+
+    A symbolic link stays a link: the file that it leads to is replaced. A pipe or a device is written to. The owner
+    of an older file stays where this process may give files away, its mode with `keep_mode`; otherwise that is 0600.
+    """
     old = path.stat() if path.exists() else None
     if old is not None and not stat.S_ISREG(old.st_mode):
         with path.open("w", encoding="utf-8") as stream:  # a folder raises; a pipe or a device is not replaced

@@ -1,6 +1,7 @@
-"""The options of `chat`, each declared once: Typer, settings, manual and the helper's client read this table."""
+"""The options of `chat`, each declared once: Typer, the settings, the manual and the helper's client read this table.
 
-# Nothing is imported here, since the helper's client and a plain conversation read it before anything else.
+Nothing is imported here, since the helper's client and a plain conversation read it before anything else.
+"""
 
 SCOPES = ("model", "graph", "chat", "run", "user", "terminal", "question", "start")
 """Where an option does not hold for everybody.

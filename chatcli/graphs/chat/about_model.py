@@ -117,8 +117,10 @@ def _languages() -> list[_Language]:
 
 
 def about_options(state: ChatState, model: Model, *, tools: bool) -> dict[str, Any]:
-    """Return the options of a request to `model` that lets it say what is true of it; none for other questions."""
-    # `tools` says whether it has tools, which may do more. With a system prompt of the user, it is who that says.
+    """Return the options of a request to `model` that lets it say what is true of it; none for other questions.
+
+    `tools` says whether it has tools, which may do more. With a system prompt of the user, it is who that says.
+    """
     messages = state.get("messages", [])
     if model.about is None or not messages or state.get("system") or state.get("template"):
         return {}
@@ -131,8 +133,10 @@ def about_options(state: ChatState, model: Model, *, tools: bool) -> dict[str, A
 
 
 def answer(question: str, about: About, *, alone: bool, tools: bool = False) -> str:
-    """Return a true answer to a `question` about the model `about`; an empty text for any other question."""
-    # `alone` says that nothing came before it or along with it, so that "this" is the conversation.
+    """Return a true answer to a `question` about the model `about`; an empty text for any other question.
+
+    `alone` says that nothing came before it or along with it, so that "this" is the conversation.
+    """
     asked = _HOW.sub("what", plain_letters(question).casefold())
     if len(asked) > LONGEST or _QUOTE.search(asked) or _ACTION.search(asked):
         return ""

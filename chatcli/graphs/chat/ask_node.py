@@ -86,8 +86,10 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
 
 
 async def with_known(state: ChatState, turn: TurnContext, *, ahead: bool = False) -> tuple[TurnContext, PromptContext]:
-    """Return `turn` with what is known beside the conversation, as it is now, and that itself."""
-    # What is read `ahead` is also what the first request of the question gets.
+    """Return `turn` with what is known beside the conversation, as it is now, and that itself.
+
+    What is read `ahead` is also what the first request of the question gets.
+    """
     messages = state.get("messages", [])
     if turn.knowledge is None or turn.model.keeps_conversation:  # the server has a prompt and a memory of its own
         return turn, PromptContext()

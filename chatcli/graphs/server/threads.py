@@ -155,8 +155,10 @@ class ServerThreads:
             return (_as_uuid(thread_id), {}) if row is None else (str(row["thread_id"]), metadata_of(row))
 
     def prepare(self, thread_id: str, graph_id: str, question: Row | None = None) -> bool:
-        """Create the thread for the graph `graph_id` unless it exists; return whether it has a run now."""
-        # A `question`, a message as JSON, is kept in the store as the thread's newest turn.
+        """Create the thread for the graph `graph_id` unless it exists; return whether it has a run now.
+
+        A `question`, a message as JSON, is kept in the store as the thread's newest turn.
+        """
         with self._thread(thread_id) as (client, row):
             uuid = _as_uuid(thread_id) if row is None else str(row["thread_id"])
             named = {NAME: thread_id} if uuid != thread_id else {}

@@ -222,10 +222,11 @@ async def make_graph(
     resources: AsyncExitStack,
     store: BaseStore | None = None,
 ) -> AnyPregel:
-    """Return `found`, of the module of `spec`, as a compiled graph: whatever of `kinds.Kind` it is."""
-    # A factory may take the run's config, be asynchronous, or return a context manager, which is closed with
-    # `resources`; if it asks for the server's runtime, that has `store`. `checkpointer` is for a graph that has none
-    # itself.
+    """Return `found`, of the module of `spec`, as a compiled graph: whatever of `kinds.Kind` it is.
+
+    A factory may take the run's config, be asynchronous, or return a context manager, which is closed with `resources`;
+    if it asks for the server's runtime, that has `store`. `checkpointer` is for a graph that has none itself.
+    """
     kind = kind_of(found, repr(spec.title))
     if kind is Kind.FACTORY:
         assert callable(found)

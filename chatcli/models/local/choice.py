@@ -26,9 +26,11 @@ _CGROUP_FILES = (
 
 
 def default_weights() -> Weights:
-    """Return the weights that `local` means."""
-    # These are the ones that were used for it earlier, unless only others are on this machine: what was fetched is
-    # used. Else they are the largest ones for which memory and disk have room, or the smallest of all.
+    """Return the weights that `local` means.
+
+    These are the ones that were used for it earlier, unless only others are on this machine: what was fetched is used.
+    Else they are the largest ones for which memory and disk have room, or the smallest of all.
+    """
     remembered = _read(_MODEL)
     chosen = next((weights for weights in KNOWN_WEIGHTS if weights.name == remembered), None)
     fetched = [weights for weights in KNOWN_WEIGHTS if weights.is_fetched]
@@ -63,8 +65,10 @@ def offer_larger(used: Weights) -> str:
 
 
 def offer_provider(settings: "Settings", provider: str) -> str:
-    """Return the offer of a provider's models after an answer of `provider`, or an empty text."""
-    # It is made once, if the local model answered, and there is no key yet.
+    """Return the offer of a provider's models after an answer of `provider`, or an empty text.
+
+    It is made once, if the local model answered, and there is no key yet.
+    """
     told = _file(_PROVIDER)
     if provider != LOCAL or settings.quiet or told.exists() or any(map(settings.credentials.has_key, PROVIDERS)):
         return ""

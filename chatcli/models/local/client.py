@@ -84,8 +84,10 @@ def require_memory(weights: Weights) -> None:
 
 
 def find_problem() -> ChatcliError | None:
-    """Return why the runtime, which is installed, can't be loaded on this machine; None if it can."""
-    # It is loaded in a process of its own, since an illegal instruction ends that.
+    """Return why the runtime, which is installed, can't be loaded on this machine; None if it can.
+
+    It is loaded in a process of its own, since an illegal instruction ends that.
+    """
     command = [sys.executable, "-P", "-c", "import xllamacpp"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - as below
     text = done.stderr.decode(errors="replace")
@@ -101,9 +103,11 @@ def find_problem() -> ChatcliError | None:
 def spawn_server(
     runtime: Runtime, model: Path, weights: Weights, lock: FileLock, idle_seconds: float
 ) -> subprocess.Popen[bytes]:
-    """Start a server for the file `model`, in a new session, and pass the lock to it."""
-    # The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
-    # which holds `lock` on `runtime.server_lock`, closes it afterwards.
+    """Start a server for the file `model`, in a new session, and pass the lock to it.
+
+    The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
+    which holds `lock` on `runtime.server_lock`, closes it afterwards.
+    """
     command = [
         # -P: a file in the current folder must not be imported instead of chatcli.
         *(sys.executable, "-P", "-m", "chatcli.models.local.server_main"),
@@ -184,8 +188,10 @@ class LocalServer:
     _override_verified: bool = False
 
     async def ensure(self) -> Endpoint:
-        """Return the address and the key of a server that is ready; fetch and start what is missing."""
-        # While the server is running, a call takes well below a millisecond: make one before every request.
+        """Return the address and the key of a server that is ready; fetch and start what is missing.
+
+        While the server is running, a call takes well below a millisecond: make one before every request.
+        """
         async with self._turn:
             try:
                 runtime = Runtime.of(self.weights)

@@ -1,6 +1,7 @@
-"""One download of weights: its partial file, its progress, and how it is cancelled; and the model hub as its source."""
+"""One download of weights: its partial file, its progress, and how it is cancelled; and the model hub as its source.
 
-# The hub sends one file by HTTP, continued where an earlier transfer stopped.
+The hub sends one file by HTTP, continued where an earlier transfer stopped.
+"""
 
 import os
 import queue
@@ -97,9 +98,11 @@ class Transfer:
 
 
 def find_on_hub(file: HubFile) -> Weights:
-    """Return the hub's facts about `file`: its size, its SHA-256 and the newest commit of its branch."""
-    # As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
-    # no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).
+    """Return the hub's facts about `file`: its size, its SHA-256 and the newest commit of its branch.
+
+    As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
+    no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).
+    """
     if os.environ.get("HF_TOKEN", "").strip() and not _hub_headers():
         raise AuthError(
             "HF_TOKEN is no token: it has a line break, a space or a character that is not ASCII",

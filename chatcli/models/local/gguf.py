@@ -1,7 +1,8 @@
-"""Reads what a GGUF file says of its model: architecture, context window, chat template."""
+"""Reads what a GGUF file says of its model: architecture, context window, chat template.
 
-# The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. A file may come from anywhere, so what is read
-# of it is bounded: numbers, lengths and the whole header.
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. A file may come from anywhere, so what is read of
+it is bounded: numbers, lengths and the whole header.
+"""
 
 import math
 import stat

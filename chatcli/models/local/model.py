@@ -65,8 +65,10 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
 
 
 def embedded_tokenizer(http: httpx.AsyncClient) -> Tokenizer:
-    """Return the tokenizer of the server behind `http`, a client whose transport is an `EmbeddedTransport`."""
-    # A text takes half a millisecond. The first one starts the server if none is running.
+    """Return the tokenizer of the server behind `http`, a client whose transport is an `EmbeddedTransport`.
+
+    A text takes half a millisecond. The first one starts the server if none is running.
+    """
 
     async def count(texts: Sequence[str]) -> list[int] | None:
         try:

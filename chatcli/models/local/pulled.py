@@ -1,6 +1,7 @@
-"""Models that the user pulled from a hub or named on this disk: any GGUF file that can chat."""
+"""Models that the user pulled from a hub or named on this disk: any GGUF file that can chat.
 
-# They are kept in `pulled.json` of the state folder. A file on this disk stays where it is.
+They are kept in `pulled.json` of the state folder. A file on this disk stays where it is.
+"""
 
 import re
 from contextlib import suppress
@@ -110,9 +111,11 @@ def copy_of_known(path: Path) -> Weights | None:
 
 
 def own_weights(path: Path) -> Weights:
-    """Return the model in the GGUF file at `path`, which is used where it is."""
-    # Its identity serves as its hash: the path, the size, the inode and the times. Another file at this path is then
-    # another model.
+    """Return the model in the GGUF file at `path`, which is used where it is.
+
+    Its identity serves as its hash: the path, the size, the inode and the times. Another file at this path is
+    then another model.
+    """
     path = path.expanduser().absolute()
     try:
         identity = _identity(path)

@@ -268,7 +268,8 @@ class PlainRenderer:
         if event.draft:
             self._print_aside(event.text, event.node)
         else:
-            self._print_node(event)
+            if self._answered and event.node != self._node:
+                self._print(f"[{event.node}]")  # to `err`: `out` gets the answer only
             text = event.text if self._answered or not event.node else event.text.lstrip("\n")  # after a draft
             self._write_answer(self._sanitizer.feed(text))
         self._node = event.node
@@ -282,11 +283,6 @@ class PlainRenderer:
     def _end_aside(self) -> None:
         if self._aside:
             self._print_aside("\n", self._node)
-
-    def _print_node(self, event: events.TextDelta) -> None:
-        """Print the name of the node to `err` when another node continues the answer; `out` gets the answer only."""
-        if self._answered and event.node != self._node:
-            self._print(f"[{event.node}]")
 
     def _request(self, event: events.ApprovalRequested) -> None:
         for line in self._calls.clear():

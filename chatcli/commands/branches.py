@@ -34,9 +34,8 @@ async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
         session.offered_changes = changes
         for change in changes:
             yield DiffShown(change.diff())
-        yield ConfirmationRequested(
-            "Change these files back, too?", f"/undo {count} {TAKE_BACK}", f"/undo {count} {KEEP}"
-        )
+        question = "Change these files back, too?"
+        yield ConfirmationRequested(question, f"/undo {count} {TAKE_BACK}", f"/undo {count} {KEEP}")
         return
     questions = _questions(await session.history())
     await session.undo(count)

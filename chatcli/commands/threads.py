@@ -18,18 +18,13 @@ from chatcli.text import format_age
 
 def offer_threads(threads: Sequence[ThreadSummary], text: str = "", current: str = "") -> ChoicesOffered:
     """Return the offer of those `threads` whose ID or title contains `text`; `current` is marked."""
-    wanted = text.casefold()
-    choices = (
-        Choice(thread.thread_id, _description(thread), current=thread.thread_id == current)
-        for thread in threads
-        if wanted in f"{thread.thread_id} {thread.title}".casefold()
-    )
+    choices = []
+    for thread in threads:
+        if text.casefold() in f"{thread.thread_id} {thread.title}".casefold():
+            turns = f"{thread.turns} turn{'' if thread.turns == 1 else 's'}"
+            about = f"{thread.title} ({turns}, {format_age(thread.updated_at)}, {thread.model})"
+            choices.append(Choice(thread.thread_id, about, current=thread.thread_id == current))
     return ChoicesOffered("thread", "thread", tuple(choices))
-
-
-def _description(thread: ThreadSummary) -> str:
-    turns = f"{thread.turns} turn{'' if thread.turns == 1 else 's'}"
-    return f"{thread.title} ({turns}, {format_age(thread.updated_at)}, {thread.model})"
 
 
 async def new_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -47,13 +47,9 @@ def _rank(command: Command) -> int:
 class LineCompleter(Completer):
     """Completes slash commands, with their help, their arguments, and `@paths`.
 
-    Args:
-        registry: The commands.
-        arguments: The choices for the argument of a command, by the command's name.
-        conversation: Returns the conversation, None before it has begun; what it refuses is not offered.
-        servers: Returns the names of the MCP servers.
-        begun: The loop that the conversation runs in, once it has begun.
-
+    `arguments` are the choices for a command's argument, by its name. What `conversation` refuses is not offered; it
+    returns None before the conversation has begun, and `begun` is then the loop that it runs in. `servers` returns the
+    names of the MCP servers.
     """
 
     def __init__(
@@ -179,7 +175,7 @@ def build_completer(
             "theme": lambda: [(name, "") for name in THEMES],
             "help": lambda: [*list_topics(), *((command.name, command.help) for command in all_commands())],
             "set": lambda: _graph_fields(conversation()),
-            "state": lambda: _state_keys(conversation()),
+            "state": lambda: [*_state_keys(conversation()), (WATCH, "the changes of each turn")],
             "tree": lambda: [(LIST, "print it"), (f"{SUMMARY} ", "of the branch of turn N")],
             "docs": lambda: _documents_choices(conversation()),
         },
@@ -214,21 +210,20 @@ def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
     return [(f"{shown_key(kind, key)}=", name) for kind, key, name in settable]
 
 
-def _state_keys(conversation: Conversation | None) -> list[tuple[str, str]]:
-    """Return the keys of the graph's state, with the type of each, and the word that shows the changes of turns."""
-    names = {} if conversation is None else conversation.state_names()
-    return [*names.items(), (WATCH, "the changes of each turn")]
+def _state_keys(conversation: Conversation | None) -> Iterable[tuple[str, str]]:
+    """Return the keys of the graph's state, with the type of each."""
+    return () if conversation is None else conversation.state_names().items()
 
 
 def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str]]:
     """Return the words of `/docs`, and the thread's documents to remove."""
-    named = () if conversation is None else conversation.documents
-    if not named:
-        return [("add ", "a folder, a file or a glob"), ("list", "")]
+    words = [("add ", "a folder, a file or a glob"), ("list", "")]
+    if conversation is None or not conversation.documents:
+        return words
     from chatcli.documents.find import shown_path
 
-    words = [("add ", "a folder, a file or a glob"), ("list", ""), ("off", "no documents any more")]
-    return [*words, *((f"remove {shown_path(source)}", "") for source in named)]
+    removals = [(f"remove {shown_path(source)}", "") for source in conversation.documents]
+    return [*words, ("off", "no documents any more"), *removals]
 
 
 def _composed(name: str) -> str:

@@ -249,15 +249,8 @@ def _bind_graphemes(keys: KeyBindings) -> None:
 class ReplyReader(PasteReader):
     """Reads the keyboard; what the terminal itself says is passed on and is not read as keys.
 
-    Nothing waits for a reply, so keys are never delayed by a slow terminal.
-
-    Args:
-        descriptor: The terminal.
-        encoding: Its encoding.
-        on_background: Called with whether its background is dark, when it replies.
-        on_focus: Called with whether it is focused, when that changes.
-        on_sixel: Called if it says that it shows images by sixel.
-
+    Nothing waits for a reply, so keys are never delayed by a slow terminal. `on_background` gets whether its background
+    is dark, `on_focus` whether it is focused; `on_sixel` is called if it says that it shows images by sixel.
     """
 
     def __init__(
@@ -284,7 +277,7 @@ class ReplyReader(PasteReader):
             if _SIXEL in reply[1].split(";")[1:]:  # the first number is the terminal's class
                 self._on_sixel()
         text = _ATTRIBUTES.sub("", text)
-        # A lone Escape may be a key and is never kept. Where it began a report, the parser drops it (`learn_focus`).
+        # A lone Escape may be a key and is never kept. Where it began a report, the parser drops that.
         for report in _FOCUS.finditer(f"\x1b{text}" if self._escaped else text):
             self._on_focus(report.group(1) == "I")
         text = _FOCUS.sub("", text)
@@ -322,14 +315,10 @@ def enter_raw_mode(source: Input) -> None:
     source.raw_mode().__enter__()
 
 
-def learn_shift_enter() -> None:
-    """Read Shift-Enter as Alt-Enter. Terminals report it in two ways, and prompt-toolkit has no key for it."""
-    for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):
+def learn_sequences() -> None:
+    """Read Shift-Enter as Alt-Enter, and a report of the focus, which `ReplyReader` may get in parts, as no key."""
+    for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):  # terminals report it in two ways, and it is no key otherwise
         ANSI_SEQUENCES[sequence] = (Keys.Escape, Keys.ControlM)
-
-
-def learn_focus() -> None:
-    """Make reports of the focus no keys, also those that `ReplyReader` can't recognise as a whole."""
     for sequence in ("\x1b[I", "\x1b[O"):
         ANSI_SEQUENCES[sequence] = Keys.Ignore
 

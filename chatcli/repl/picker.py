@@ -84,11 +84,7 @@ class RowList(ABC, Generic[T]):
         self._all = self._rows = rows
         self._index = index
         self._first = 0
-        self._app: Application[Any] = Application(
-            key_bindings=self._keys(),
-            input=prompt.input,
-            output=prompt.output,
-        )
+        self._app: Application[Any] = Application(key_bindings=self._keys(), input=prompt.input, output=prompt.output)
         self._app.ttimeoutlen = _ESCAPE_SECONDS
 
     def leave(self) -> None:
@@ -125,22 +121,12 @@ class RowList(ABC, Generic[T]):
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
-        moves: dict[str, Callable[[], int]] = {
-            "up": lambda: -1,
-            "c-p": lambda: -1,
-            "s-tab": lambda: -1,
-            "down": lambda: 1,
-            "c-n": lambda: 1,
-            "tab": lambda: 1,
-            "pageup": lambda: -self._height(),
-            "pagedown": self._height,
-        }
-
-        def move(key: str) -> None:
-            keys.add(key, eager=True)(lambda _: self._move(moves[key]()))
-
-        for key in moves:
-            move(key)
+        for key in ("up", "c-p", "s-tab"):
+            keys.add(key, eager=True)(lambda _: self._move(-1))
+        for key in ("down", "c-n", "tab"):
+            keys.add(key, eager=True)(lambda _: self._move(1))
+        keys.add("pageup", eager=True)(lambda _: self._move(-self._height()))
+        keys.add("pagedown", eager=True)(lambda _: self._move(self._height()))
         for key in ("escape", "c-c", "c-g", "c-d"):
             keys.add(key, eager=True)(lambda _: self.leave())
         return keys

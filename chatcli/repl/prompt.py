@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import dropwhile
 from typing import Any
 
@@ -35,8 +36,7 @@ from chatcli.repl.keys import (
     Focus,
     LeavingHint,
     enter_raw_mode,
-    learn_focus,
-    learn_shift_enter,
+    learn_sequences,
     line_keys,
     read_replies,
     read_unmarked_pastes,
@@ -136,18 +136,10 @@ async def ask_line(question: str, source: Input, output: Output, *, hidden: bool
 class Prompt:
     """Reads lines from the terminal, even if stdin is a pipe.
 
-    Args:
-        completer: Completes the line.
-        keep_history: Whether the typed lines are kept for later runs.
-        vi: Whether the line is edited with the keys of vi, not of Emacs.
-        plain: Whether a screen reader may be used: then there are no suggestions and no menus.
-        color: Whether the line may have colours.
-        theme: The colours, see `use_theme`.
-        spaced: Whether empty lines separate questions and answers.
-        on_background: Called with whether the terminal's background is dark; None if the terminal is not asked.
-        asks_focus: Whether the terminal is asked to report its focus.
-        on_sixel: Called if the terminal shows images by sixel; None if it is not asked.
-
+    With `keep_history`, later runs know the typed lines; `vi` stands for the keys of vi in place of those of Emacs. If
+    it is `plain`, a screen reader may be used: there are no suggestions and no menus. If it is `spaced`, empty lines
+    separate questions and answers. The terminal is asked for its background only if there is `on_background`, which
+    gets whether that is dark, and for sixel only if there is `on_sixel`, which is called if it shows images so.
     """
 
     def __init__(
@@ -164,10 +156,8 @@ class Prompt:
         asks_focus: bool = False,
         on_sixel: Callable[[], None] | None = None,
     ) -> None:
-        learn_shift_enter()
-        learn_focus()
+        learn_sequences()
         self.plain = plain
-        """Whether a screen reader may be used."""
         self.toolbar: Callable[[int], str] = lambda columns: ""
         """Returns the line below the input line, for a number of columns; empty if there is to be none."""
         self.when_shown: Callable[[], Awaitable[None]] | None = None
@@ -313,9 +303,7 @@ class Prompt:
             text = ""
         self._prefill, self._optional, self._in_editor = "", False, False
 
-        def open_editor() -> None:
-            write_in_editor(self._session.default_buffer, self.focus, self.pastes)
-
+        open_editor = partial(write_in_editor, self._session.default_buffer, self.focus, self.pastes)
         line = await self._session.prompt_async(default=text, pre_run=open_editor if in_editor else None)
         return self.pastes.unfold(line)
 
@@ -354,10 +342,7 @@ class Prompt:
             store_typeahead(self.input, [*early, *(hold(late) if early else late)])
 
     async def keys(self) -> str:
-        """Return the next input, often one key; nothing if a signal ends the prompt.
-
-        A pasted text stands between newlines.
-        """
+        """Return the next input, often one key; nothing if a signal ends the prompt. Newlines surround a paste."""
         self._read = await self._pressed.get()
         pasted = Keys.BracketedPaste
         return "".join(f"\n{press.data}\n" if press.key is pasted else press.data for press in self._read)
@@ -366,15 +351,11 @@ class Prompt:
         """Let the next line begin with what `keys` returned last; call it in the block of `single_keys`."""
         self._unread = self._read
 
-    async def ask(self, question: str, *, hidden: bool = False, default: str = "") -> str:
-        """Return the answer to `question`, or an empty string; no history keeps it, and it is not shown if `hidden`.
-
-        It begins with `default`, and can be written in the user's editor.
-        """
-        return await self.line(question, hidden=hidden, default=default) or ""
-
     async def line(self, question: str, *, hidden: bool = False, default: str = "") -> str | None:
-        """Return the answer to `question` as `ask` does, but None if the user leaves, by Ctrl-C or Ctrl-D."""
+        """Return the answer to `question`, None if the user leaves, by Ctrl-C or Ctrl-D; it is not shown if `hidden`.
+
+        No history keeps it. One that begins with `default` can be written in the user's editor.
+        """
         try:
             if default:
                 session: PromptSession[str] = PromptSession(
@@ -432,7 +413,7 @@ class Prompt:
         self.output.disable_bracketed_paste()
         self.output.flush()
         self._stopped_here = True
-        with self.focus.paused(), self.input.cooked_mode():
+        with self.given_away():
             os.kill(0, signal.SIGTSTP)
         self.output.enable_bracketed_paste()
         self.output.flush()

@@ -39,10 +39,6 @@ class Toolbar:
         self._adding: asyncio.Task[None] | None = None
         self._finished = 0
 
-    def watch(self, renderer: Renderer) -> Renderer:
-        """Return a renderer that passes each event to the toolbar, then to `renderer`."""
-        return _Watched(renderer, self)
-
     def note(self, event: Event) -> None:
         """Update tokens, cost and titles from `event`."""
         match event:
@@ -106,7 +102,7 @@ class Toolbar:
         return truncate(f" {' · '.join(parts)}", columns)
 
 
-class _Watched:
+class WatchedRenderer:
     """Passes each event to the toolbar, then to the renderer."""
 
     def __init__(self, renderer: Renderer, toolbar: Toolbar) -> None:

@@ -139,7 +139,7 @@ async def _read_answer(conversation: Conversation, renderer: Renderer) -> str:
             return decisions or ""
     elif request is not None and is_form(request.payload):
         return await read_form_answer(keyboard, renderer.render, request) or ""
-    return await keyboard.ask("> ")
+    return await keyboard.line("> ") or ""
 
 
 class _Keyboard:
@@ -172,12 +172,8 @@ class _Keyboard:
         """Let the next line begin with what `keys` returned last."""
         self.begun = self._typed
 
-    async def ask(self, question: str, *, default: str = "") -> str:
-        """Return the typed line, empty for Ctrl-C and Ctrl-D; `default` stands above the question, to be changed."""
-        return await self.line(question, default=default) or ""
-
     async def line(self, question: str, *, default: str = "") -> str | None:
-        """Return the typed line as `ask` does, but None for Ctrl-C and Ctrl-D."""
+        """Return the typed line, None for Ctrl-C and Ctrl-D; `default` stands above the question, to be changed."""
         begun, self.begun = self.begun, ""
         example = f"{reveal(default)}\n" if default else ""
         sys.stderr.write(f"{example}{question}{reveal(begun.strip())}")

@@ -96,10 +96,8 @@ def chat(ctx: typer.Context, **options: Any) -> None:
 
         from_stdin = READS_STDIN in ctx.meta
         words = [] if from_stdin else ctx.args
-        code = start(
-            settings, words, from_stdin=from_stdin, continue_=continue_, resume=resume, interactive=interactive
-        )
-        raise typer.Exit(code)
+        how = {name: options[name] for name in ("continue_", "resume", "interactive")}
+        raise typer.Exit(start(settings, words, from_stdin=from_stdin, **how))
 
 
 def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Context:

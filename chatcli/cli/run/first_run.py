@@ -100,9 +100,8 @@ class _FirstRun:
                     return await {"key": self._use_key, "base URL": self._use_server}.get(chosen, self._use_local)()
 
     async def _ask(self, question: str, *, keys: KeyBindings | None = None, **options: Any) -> str:
-        return await ask_line(
-            question, self._input, self._output, key_bindings=keys or _escape_keys(_BackError), **options
-        )
+        keys = keys or _escape_keys(_BackError)
+        return await ask_line(question, self._input, self._output, key_bindings=keys, **options)
 
     def _show_choices(self) -> None:
         weights = default_weights()
@@ -250,9 +249,8 @@ def _find_provider(name: str, rows: Sequence[Provider]) -> Provider | None:
     typed = OTHER_NAMES.get(name.lower(), name.lower())
     if typed in PROVIDERS:
         return PROVIDERS[typed]
-    found = [
-        row for row in rows if any(one.startswith(typed) for one in (row.prefix, row.title.lower(), *row.other_names))
-    ]
+    names = {row.prefix: (row.prefix, row.title.lower(), *row.other_names) for row in rows}
+    found = [row for row in rows if any(name.startswith(typed) for name in names[row.prefix])]
     return found[0] if len(found) == 1 else None
 
 

@@ -11,14 +11,8 @@ from chatcli import paths
 from chatcli.cli.grammar.completion import offer, offer_files
 from chatcli.cli.load_settings import load_settings
 from chatcli.cli.schemas import NAMES, read_all, read_schema
-from chatcli.cli.subcommands.output import (
-    AsJson,
-    command_group,
-    format_settings,
-    options_of,
-    print_json,
-    show_or_print_json,
-)
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson, command_group
 from chatcli.config.entries import Entry, find_entry, find_written
 from chatcli.config.secrets import redact
 from chatcli.config.settings import DEFAULT, Settings
@@ -61,11 +55,13 @@ def show(ctx: typer.Context, show_all: ShowAll = False, as_json: AsJson = False)
 
     JSON has all settings. Keys are shown as `***`.
     """
-    settings = load_settings(options_of(ctx))
+    settings = load_settings(common.options_of(ctx))
     found = effective_settings(settings)
     table = show_settings(found, command("config --all"), show_all=show_all)
     preview = [MessageShown("assistant", _PREVIEW)] if sys.stdout.isatty() and not settings.plain else []
-    show_or_print_json(settings, {name: asdict(one) for name, one in found.items()}, *table, *preview, as_json=as_json)
+    common.show_or_print_json(
+        settings, {name: asdict(one) for name, one in found.items()}, *table, *preview, as_json=as_json
+    )
 
 
 @app.command()
@@ -174,7 +170,7 @@ def edit(ctx: typer.Context) -> None:
     if not file.exists():
         replace_privately(file, [_FIRST_LINES])
     edit_in_editor(file)
-    Settings.load(options_of(ctx))
+    Settings.load(common.options_of(ctx))
     print(f"{file} is fine", file=sys.stderr)
 
 
@@ -194,4 +190,4 @@ def schema(
     if name is not None and name not in NAMES:
         raise UsageError(f"there is no schema {name!r}", remedy=f"Schemas: {', '.join(NAMES)}.")
     shown = read_all() if name is None else read_schema(name)
-    print_json(format_settings(options_of(ctx)), shown)
+    common.print_json(common.format_settings(common.options_of(ctx)), shown)

@@ -12,14 +12,8 @@ from typing import Annotated
 import typer
 
 from chatcli.cli.grammar.completion import offer, offer_files
-from chatcli.cli.subcommands.output import (
-    AsJson,
-    command_group,
-    print_json,
-    settings_of,
-    show_or_print_json,
-    wants_json,
-)
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson, command_group
 from chatcli.config.settings import Settings
 from chatcli.documents.find import absolute_path, match_sources, resolve_source, shown_path
 from chatcli.documents.index import DocumentIndex, IndexedSource, Updated
@@ -61,7 +55,7 @@ def index(ctx: typer.Context, paths: Paths) -> None:
 
     Ctrl-C stops it; what is done stays, and the next run goes on.
     """
-    settings = settings_of(ctx)
+    settings = common.settings_of(ctx)
     sources = list(dict.fromkeys(map(resolve_source, paths)))
     with DocumentIndex() as documents:
         updated = _bring_up_to_date(settings, documents, sources, shown_after=0)
@@ -80,7 +74,7 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
     Searched are the documents of --docs, or else all that are in the index. What changed in them is read first. A note
     says so where the passages have too little of the question for an answer.
     """
-    settings = settings_of(ctx).with_options({"docs": docs or None})
+    settings = common.settings_of(ctx).with_options({"docs": docs or None})
     given = list(dict.fromkeys(map(resolve_source, settings.docs)))
     with DocumentIndex() as documents:
         sources = given or [one.source for one in documents.sources()]
@@ -89,8 +83,8 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
         elif _bring_up_to_date(settings, documents, sources, shown_after=SHOWN_AFTER).stopped:
             raise typer.Exit(ExitCode.INTERRUPTED)
         found = documents.search(" ".join(words), sources, limit=limit) if sources else []
-    if wants_json(settings, as_json=as_json):
-        print_json(settings, [one.as_json() for one in found], as_json=as_json)
+    if common.wants_json(settings, as_json=as_json):
+        common.print_json(settings, [one.as_json() for one in found], as_json=as_json)
         return
     if sources and not found:
         print("note: no passage has these words", file=sys.stderr)
@@ -122,7 +116,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         }
         for one in found
     ]
-    show_or_print_json(settings_of(ctx), values, table, as_json=as_json)
+    common.show_or_print_json(common.settings_of(ctx), values, table, as_json=as_json)
 
 
 @app.command()

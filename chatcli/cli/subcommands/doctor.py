@@ -13,12 +13,8 @@ import typer
 
 from chatcli import __version__, paths
 from chatcli.cli.load_settings import load_settings
-from chatcli.cli.subcommands.output import (
-    AsJson,
-    format_settings,
-    options_of,
-    show_or_print_json,
-)
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson
 from chatcli.config.credentials import kept_keys
 from chatcli.config.installation import install_command, is_local_installed, is_local_possible
 from chatcli.config.mcp_servers import McpServer
@@ -60,12 +56,12 @@ class Finding:
 @app.command()
 def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
     """Check what is installed, configured and reachable; show a remedy for each problem."""
-    options = options_of(ctx)
+    options = common.options_of(ctx)
     repaired: list[str] = []
     try:
         settings = load_settings(options)
     except ChatcliError as error:
-        settings = format_settings(options)
+        settings = common.format_settings(options)
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:
@@ -74,7 +70,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
     for line in repaired:
         print(sanitize_line(line), file=sys.stderr)
     values = [dataclasses.asdict(finding) for finding in findings]
-    show_or_print_json(settings, values, *_as_events(findings), as_json=as_json)
+    common.show_or_print_json(settings, values, *_as_events(findings), as_json=as_json)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(ExitCode.INTERNAL)
 

@@ -31,10 +31,8 @@ def set_(ctx: typer.Context, name: Name) -> None:
     """
     provider = _provider(name)
     if ctx.args:  # the message must not repeat them
-        raise UsageError(
-            "a key is no argument: the shell history and the list of processes would show it",
-            remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.",
-        )
+        problem = "a key is no argument: the shell history and the list of processes would show it"
+        raise UsageError(problem, remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.")
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
     check_key(key)
     report_storage(provider, save_key(provider.prefix, key))

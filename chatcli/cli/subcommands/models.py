@@ -14,17 +14,8 @@ from chatcli.config.providers import LANGFLOW, LOCAL
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
+from chatcli.models.local import pulled
 from chatcli.models.local.choice import describe_fetch
-from chatcli.models.local.pulled import (
-    HUB,
-    find_model,
-    find_removable,
-    forget,
-    model_name,
-    own_weights,
-    parse_hub_file,
-    remember,
-)
 from chatcli.models.local.runtime import Runtime, is_taken
 from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.names import LOCAL_MODELS, ModelName, check_alias, resolve_model
@@ -118,16 +109,13 @@ def pull(
     Then `-m local:FILE` chooses it. A download that was stopped is continued, and verified by the hub's SHA-256.
     """
     settings = settings_of(ctx)
-    if model.startswith(HUB) or "/" in model or (model.lower().endswith(".gguf") and Path(model).exists()):
+    if model.startswith(pulled.HUB) or "/" in model or (model.lower().endswith(".gguf") and Path(model).exists()):
         _pull_for_user(model, settings)
         return
     name = resolve_model(model, settings)
     if name.provider != LOCAL:
-        known = ", ".join(LOCAL_MODELS)
-        raise UsageError(
-            f"only local models can be fetched, not {name}",
-            remedy=f"Known ones: {known}. From the hub: hf:OWNER/REPO/FILE.gguf",
-        )
+        remedy = f"Known ones: {', '.join(LOCAL_MODELS)}. From the hub: hf:OWNER/REPO/FILE.gguf"
+        raise UsageError(f"only local models can be fetched, not {name}", remedy=remedy)
     with closing(build_renderer(settings)) as renderer:
         pull_local_model(name, settings, renderer)
 
@@ -136,12 +124,12 @@ def _pull_for_user(model: str, settings: Settings) -> None:
     """Fetch the file of a hub, or register the one at a path, and print how it is chosen."""
     from chatcli.models.local.fetch import fetch_from_user_hub
 
-    if model.startswith(HUB):
+    if model.startswith(pulled.HUB):
         with closing(build_renderer(settings)) as renderer:
-            weights = fetch_from_user_hub(parse_hub_file(model), on_progress=renderer.render)
+            weights = fetch_from_user_hub(pulled.parse_hub_file(model), on_progress=renderer.render)
     else:
-        weights = own_weights(Path(model))
-        remember(weights)
+        weights = pulled.own_weights(Path(model))
+        pulled.remember(weights)
     print(f"local:{weights.name} has a context of {weights.window} tokens: chat -m local:{weights.name}")
 
 
@@ -153,17 +141,15 @@ def remove(
     ],
 ) -> None:
     """Delete the files of local models; a file of your own that was pulled by its path stays."""
-    found = [find_removable(model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
+    found = [pulled.find_removable(pulled.model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
     for weights in found:
         lock = weights.cache_file.with_name(f"{weights.cache_file.name}.lock")
         if is_taken(Runtime.of(weights).clients_lock) or (lock.exists() and is_taken(lock)):
-            raise UsageError(
-                f"local:{weights.name} is in use",
-                remedy="End its conversations and downloads first.",
-            )
+            remedy = "End its conversations and downloads first."
+            raise UsageError(f"local:{weights.name} is in use", remedy=remedy)
     for weights in found:
         freed = weights.megabytes if weights.is_fetched and not weights.own_path else 0
-        forget(weights)
+        pulled.forget(weights)
         print(f"local:{weights.name} is removed ({freed} MB)")
 
 
@@ -171,7 +157,7 @@ def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) ->
     """Fetch the weights of the local model `name`, unless the cache has them."""
     from chatcli.models.local.fetch import fetch
 
-    weights = find_model(name.model, settings.local_model)
+    weights = pulled.find_model(name.model, settings.local_model)
     override = settings.local_model if weights in KNOWN_WEIGHTS else None
     if override is None and weights in KNOWN_WEIGHTS and not weights.is_fetched:
         renderer.render(Notice(describe_fetch(weights)))

@@ -7,14 +7,8 @@ import typer
 
 from chatcli import paths
 from chatcli.cli.grammar.completion import offer
-from chatcli.cli.subcommands.output import (
-    AsJson,
-    command_group,
-    print_json,
-    settings_of,
-    show_or_print_json,
-    wants_json,
-)
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson, command_group
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.roles import SHIPPED, Role, find_role, own_file, read_role, role_files
@@ -48,7 +42,7 @@ OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocom
 @app.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the roles."""
-    settings = settings_of(ctx)
+    settings = common.settings_of(ctx)
     found, broken = _read_roles()
     for problem in broken:  # one broken file must not hide the others
         print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
@@ -57,15 +51,15 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         for role in found
     )
     table = Listing("Roles", ("name", "variables", "whose", "what it does"), rows)
-    show_or_print_json(settings, [_as_json(role) for role in found], table, as_json=as_json)
+    common.show_or_print_json(settings, [_as_json(role) for role in found], table, as_json=as_json)
 
 
 @app.command()
 def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Show a role: its prompt, its variables and their defaults."""
-    role, settings = find_role(name), settings_of(ctx)
-    if wants_json(settings, as_json=as_json):
-        print_json(settings, _as_json(role), as_json=as_json)
+    role, settings = find_role(name), common.settings_of(ctx)
+    if common.wants_json(settings, as_json=as_json):
+        common.print_json(settings, _as_json(role), as_json=as_json)
     else:
         print(role.path.read_text(encoding="utf-8").rstrip("\n"))
 

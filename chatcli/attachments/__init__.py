@@ -14,10 +14,9 @@ def read_all(name: str, stream: BinaryIO) -> bytes:
     """Return the whole of `stream`, which messages call `name`; refuse one that is longer than any model accepts."""
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
+        size = f"{MAX_BYTES // 2**20} MiB, some {MAX_BYTES // 4} tokens"
         raise ContextError(
-            f"{name} is larger than {MAX_BYTES // 2**20} MiB, some {MAX_BYTES // 4} tokens:"
-            " the limit of every model is lower",
-            remedy="Send a part of it.",
+            f"{name} is larger than {size}: the limit of every model is lower", remedy="Send a part of it."
         )
     return data
 

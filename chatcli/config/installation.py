@@ -54,15 +54,11 @@ def is_local_possible(system: str = sys.platform, machine: str = "") -> bool:
 
 def install_command(extra: str) -> str:
     """Return the shell command that installs the extra `extra` of chatcli."""
-    return _install(f"{DISTRIBUTION}[{extra}]", extra)
+    return add_command(f"{DISTRIBUTION}[{extra}]", extra)
 
 
-def add_command(requirement: str) -> str:
-    """Return the shell command that installs the package `requirement` into the environment of chatcli."""
-    return _install(requirement)
-
-
-def _install(requirement: str, extra: str = "") -> str:
+def add_command(requirement: str, extra: str = "") -> str:
+    """Return the shell command that installs `requirement`, perhaps that of an `extra`, where chatcli is installed."""
     if (tool := _uv_tool()) is not None:
         # uv removes whatever it is not asked for again.
         extras = ",".join(dict.fromkeys((*tool[0].get("extras", ()), *filter(None, [extra]))))
@@ -106,9 +102,8 @@ def _installer() -> tuple[str, ...]:
     python = Path(sys.executable)
     if find_spec("pip") is not None:
         pip = shutil.which("pip")
-        return (
-            ("pip", "install") if pip and Path(pip).parent == python.parent else (str(python), "-m", "pip", "install")
-        )
+        words = ("pip",) if pip and Path(pip).parent == python.parent else (str(python), "-m", "pip")
+        return (*words, "install")
     active = os.environ.get("VIRTUAL_ENV") == sys.prefix
     return ("uv", "pip", "install", *(() if active else ("--python", str(python))))
 

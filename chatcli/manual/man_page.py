@@ -32,9 +32,9 @@ def man_page() -> str:
         "OPTIONS": section(settings, "Options"),
         "COMMANDS": section(settings, "Sub-commands"),
         "EXIT STATUS": section(scripts, "Exit codes"),
-        "ENVIRONMENT": section(settings, "Settings without an option")
-        + "\n\n"
-        + section(settings, "Variables of others"),
+        "ENVIRONMENT": "\n\n".join(
+            section(settings, heading) for heading in ("Settings without an option", "Variables of others")
+        ),
         "FILES": section(settings, "Files"),
         "SEE ALSO": f"| topic | about |\n|---|---|\n{topics}",
     }

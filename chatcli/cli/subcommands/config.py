@@ -59,9 +59,8 @@ def show(ctx: typer.Context, show_all: ShowAll = False, as_json: AsJson = False)
     found = effective_settings(settings)
     table = show_settings(found, command("config --all"), show_all=show_all)
     preview = [MessageShown("assistant", _PREVIEW)] if sys.stdout.isatty() and not settings.plain else []
-    common.show_or_print_json(
-        settings, {name: asdict(one) for name, one in found.items()}, *table, *preview, as_json=as_json
-    )
+    values = {name: asdict(one) for name, one in found.items()}
+    common.show_or_print_json(settings, values, *table, *preview, as_json=as_json)
 
 
 @app.command()

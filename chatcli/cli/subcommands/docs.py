@@ -5,7 +5,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -61,7 +60,11 @@ def index(ctx: typer.Context, paths: Paths) -> None:
         updated = _bring_up_to_date(settings, documents, sources, shown_after=0)
         indexed = [one for one in documents.sources() if one.source in sources]
     print(_summary(updated, indexed))
-    _report_skipped(updated.skipped, all_of_them=settings.debug)
+    named = updated.skipped if settings.debug else updated.skipped[:NAMED]
+    for path, reason in named:
+        print(sanitize_line(f"skipped: {shown_path(path)}: {reason}"), file=sys.stderr)
+    if rest := len(updated.skipped) - len(named):
+        print(f"skipped: {rest:,} more; `chat --debug docs index` names all", file=sys.stderr)
     if updated.stopped:
         print("stopped: the same command goes on", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -194,14 +197,6 @@ def _summary(updated: Updated, indexed: Sequence[IndexedSource]) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _report_skipped(skipped: Sequence[tuple[Path, str]], *, all_of_them: bool) -> None:
-    named = skipped if all_of_them else skipped[:NAMED]
-    for path, reason in named:
-        print(sanitize_line(f"skipped: {shown_path(path)}: {reason}"), file=sys.stderr)
-    if rest := len(skipped) - len(named):
-        print(f"skipped: {rest:,} more; `chat --debug docs index` names all", file=sys.stderr)
 
 
 def _minute(source: IndexedSource) -> str:

@@ -1,12 +1,11 @@
 """`chat doctor`: what is installed, configured and reachable, and what to do about problems."""
 
-import dataclasses
 import importlib.metadata
 import importlib.util
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Literal
 
 import typer
@@ -23,7 +22,7 @@ from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import choose_backend
 from chatcli.errors import ChatcliError, ExitCode
-from chatcli.events import Event, Listing, Notice
+from chatcli.events import Listing, Notice
 from chatcli.helper.eligible import is_supported
 from chatcli.helper.spawn import find_helper
 from chatcli.models.local.choice import default_weights
@@ -66,27 +65,16 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
     else:
         if repair:
             repaired = choose_backend(settings).repair()
-        findings = [_redacted(finding, settings) for finding in examine(settings)]
+        hide = settings.credentials.redact  # its text may come from a server or a library
+        findings = [replace(one, detail=hide(one.detail), remedy=hide(one.remedy)) for one in examine(settings)]
     for line in repaired:
         print(sanitize_line(line), file=sys.stderr)
-    values = [dataclasses.asdict(finding) for finding in findings]
-    common.show_or_print_json(settings, values, *_as_events(findings), as_json=as_json)
+    rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
+    table = Listing("Doctor", ("what", "state", "detail"), rows)
+    remedies = [Notice(f"{finding.subject}: {finding.remedy}", "warning") for finding in findings if finding.remedy]
+    common.show_or_print_json(settings, list(map(asdict, findings)), table, *remedies, as_json=as_json)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(ExitCode.INTERNAL)
-
-
-def _as_events(findings: list[Finding]) -> Iterator[Event]:
-    rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
-    yield Listing("Doctor", ("what", "state", "detail"), rows)
-    for finding in findings:
-        if finding.remedy:
-            yield Notice(f"{finding.subject}: {finding.remedy}", "warning")
-
-
-def _redacted(finding: Finding, settings: Settings) -> Finding:
-    """Return `finding` without any key: its text may come from a server or a library."""
-    hide = settings.credentials.redact
-    return dataclasses.replace(finding, detail=hide(finding.detail), remedy=hide(finding.remedy))
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -110,7 +98,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _local_runtime(settings)
     yield _semantic(settings)
     yield _helper(settings)
-    yield _sandbox(settings)
+    off = "off: commands of the model can do all that you can"
+    yield Finding("sandbox", "ok", describe_sandbox() if settings.sandbox else off)
     yield from _mcp_servers(settings)
 
 
@@ -266,12 +255,6 @@ def _helper(settings: Settings) -> Finding:
     return Finding("helper", "ok", f"{detail}, and leaves after some idle minutes")
 
 
-def _sandbox(settings: Settings) -> Finding:
-    if not settings.sandbox:
-        return Finding("sandbox", "ok", "off: commands of the model can do all that you can")
-    return Finding("sandbox", "ok", describe_sandbox())
-
-
 def _mcp_servers(settings: Settings) -> Iterator[Finding]:
     """Yield the state of each MCP server without starting any."""
     try:
@@ -295,8 +278,7 @@ def _mcp_server(name: str, server: McpServer) -> Finding:
         return Finding(subject, "ok", "disabled")
     if filled.command is None:
         return Finding(subject, "ok", "connected to with the first question; /tools lists its tools")
-    if filled.command_path() is None:
-        return Finding(
-            subject, "problem", f"its command {filled.command} is not found", "Install it, or give its path."
-        )
-    return Finding(subject, "ok", f"{filled.command_path()}, started with the first question; /tools lists its tools")
+    if (path := filled.command_path()) is None:
+        missing = f"its command {filled.command} is not found"
+        return Finding(subject, "problem", missing, "Install it, or give its path.")
+    return Finding(subject, "ok", f"{path}, started with the first question; /tools lists its tools")

@@ -109,8 +109,10 @@ def command_group(description: str, default: str = "list") -> typer.Typer:
 
     @app.callback()
     def run_default(ctx: typer.Context, as_json: AsJson = False) -> None:
-        if as_json:
-            _choose_json(ctx)
+        if as_json and isinstance(ctx.obj, Settings):
+            ctx.obj = ctx.obj.with_options({"format": "json"})
+        elif as_json:  # the options that were given to `chat config`
+            ctx.obj = {**(ctx.obj or {}), "format": "json"}
         if ctx.invoked_subcommand is None:
             assert isinstance(ctx.command, TyperGroup)
             command = ctx.command.commands[default]
@@ -118,14 +120,6 @@ def command_group(description: str, default: str = "list") -> typer.Typer:
                 command.invoke(context)
 
     return app
-
-
-def _choose_json(ctx: typer.Context) -> None:
-    """Make the commands of the group of `ctx` print JSON, as `chat models --json` asks."""
-    if isinstance(ctx.obj, Settings):
-        ctx.obj = ctx.obj.with_options({"format": "json"})
-    else:  # the options that were given to `chat config`
-        ctx.obj = {**(ctx.obj or {}), "format": "json"}
 
 
 def read_age(text: str, option: str) -> timedelta:

@@ -43,9 +43,12 @@ OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocom
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the roles."""
     settings = common.settings_of(ctx)
-    found, broken = _read_roles()
-    for problem in broken:  # one broken file must not hide the others
-        print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
+    found = []
+    for path in role_files().values():
+        try:
+            found.append(read_role(path, shipped=path.parent == SHIPPED))
+        except UsageError as problem:  # one broken file must not hide the others
+            print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
     rows = tuple(
         (role.name, ", ".join(role.variables), "shipped" if role.shipped else "yours", role.description)
         for role in found
@@ -93,17 +96,6 @@ def delete(name: OwnName) -> None:
         raise UsageError(f"the role {name!r} is shipped with chatcli and can't be deleted")
     path.unlink()
     print(f"deleted {path}")
-
-
-def _read_roles() -> tuple[list[Role], list[UsageError]]:
-    """Return the roles, and what is wrong with the files that can't be used."""
-    found, broken = [], []
-    for path in role_files().values():
-        try:
-            found.append(read_role(path, shipped=path.parent == SHIPPED))
-        except UsageError as problem:
-            broken.append(problem)
-    return found, broken
 
 
 def _as_json(role: Role) -> dict[str, object]:

@@ -21,7 +21,6 @@ from chatcli.config.thread_ids import check_thread_id, check_title, new_thread_i
 from chatcli.conversation.backend import choose_backend, delete_threads
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, MatchShown, Notice
-from chatcli.message import MessageShown
 from chatcli.models.prices import Spent, spent_by_thread, table_name
 from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
@@ -94,7 +93,8 @@ def show(
     summary = find_thread(backend.threads(), thread)
     wants_messages = not (state or tree) or common.wants_json(settings, as_json=as_json)
     messages = asyncio.run(backend.reader().messages(summary.thread_id)) if wants_messages else []
-    printed, shown = _as_json(summary, messages), list[Event](() if state or tree else messages)
+    printed = {**dataclasses.asdict(summary), "messages": list(map(message_fields, messages))}
+    shown = list[Event](() if state or tree else messages)
     if tree:
         from chatcli.commands.tree import tree_as_json, tree_listing
 
@@ -171,10 +171,6 @@ def _short_names(names: list[str]) -> list[str]:
         length = next((index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
         shared[one], shared[other] = max(shared[one], length), max(shared[other], length)
     return [name[: max(NAME_WIDTH, shared[name] + 1)] for name in names]
-
-
-def _as_json(summary: ThreadSummary, messages: list[MessageShown]) -> dict[str, object]:
-    return {**dataclasses.asdict(summary), "messages": list(map(message_fields, messages))}
 
 
 def _parts(snippet: str) -> tuple[tuple[str, bool], ...]:
@@ -287,14 +283,11 @@ def prune(
         common.show(settings, Notice(f"no thread is older than {older_than}"))
         return
     common.show(settings, _listing(old))
-    question = f"Delete {_counted(old)} for good?"
     if not yes:
         if not common.has_terminal():
-            raise UsageError(
-                f"{_counted(old)} would be deleted, and there is no terminal to confirm it",
-                remedy="Confirm it with --yes.",
-            )
-        common.confirm(question)
+            problem = f"{_counted(old)} would be deleted, and there is no terminal to confirm it"
+            raise UsageError(problem, remedy="Confirm it with --yes.")
+        common.confirm(f"Delete {_counted(old)} for good?")
     # One of them may have been used while the question was open.
     old = [summary for summary in _older(threads, limit) if summary in old]
     before = backend.size

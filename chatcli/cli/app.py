@@ -55,17 +55,8 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in names}
 
 
-Version = Annotated[
-    bool,
-    typer.Option(
-        "--version",
-        help="Print the version.",
-        callback=_show_version,
-        is_eager=True,
-        expose_value=False,
-        rich_help_panel=OTHER,
-    ),
-]
+_EAGER: dict[str, Any] = {"callback": _show_version, "is_eager": True, "expose_value": False}
+Version = Annotated[bool, typer.Option("--version", help="Print the version.", rich_help_panel=OTHER, **_EAGER)]
 
 
 @app.callback()

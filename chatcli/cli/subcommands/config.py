@@ -74,23 +74,17 @@ def _offer_values(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return offer("config_values", ctx.params.get("key") or "")(incomplete) or offer_files(incomplete)
 
 
+_KEY_HELP = "A setting, such as theme, or a part of one: aliases.fast."
+_VALUE_HELP = "As in the environment variable: a list is JSON."
+Key = Annotated[str, typer.Argument(metavar="KEY", help=_KEY_HELP, autocompletion=offer("config_keys"))]
+Value = Annotated[str, typer.Argument(metavar="VALUE", help=_VALUE_HELP, autocompletion=_offer_values)]
+WrittenKey = Annotated[
+    str, typer.Argument(metavar="KEY", help="See `set`.", autocompletion=offer("written_config_keys"))
+]
+
+
 @app.command("set", context_settings={"ignore_unknown_options": True})
-def set_(
-    key: Annotated[
-        str,
-        typer.Argument(
-            metavar="KEY",
-            help="A setting, such as theme, or a part of one: aliases.fast.",
-            autocompletion=offer("config_keys"),
-        ),
-    ],
-    value: Annotated[
-        str,
-        typer.Argument(
-            metavar="VALUE", help="As in the environment variable: a list is JSON.", autocompletion=_offer_values
-        ),
-    ],
-) -> None:
+def set_(key: Key, value: Value) -> None:
     """Set KEY in the config file.
 
     Comments and other settings stay as they are.
@@ -103,9 +97,7 @@ def set_(
 
 
 @app.command()
-def unset(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="See `set`.", autocompletion=offer("written_config_keys"))],
-) -> None:
+def unset(key: WrittenKey) -> None:
     """Remove KEY from the config file.
 
     Exit code 2 if it is not there.
@@ -173,18 +165,12 @@ def edit(ctx: typer.Context) -> None:
     print(f"{file} is fine", file=sys.stderr)
 
 
+_SCHEMA_HELP = f"One of {', '.join(NAMES)}; by default all of them."
+Schema = Annotated[str | None, typer.Argument(metavar="[NAME]", help=_SCHEMA_HELP, autocompletion=offer("schemas"))]
+
+
 @app.command()
-def schema(
-    ctx: typer.Context,
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]",
-            help=f"One of {', '.join(NAMES)}; by default all of them.",
-            autocompletion=offer("schemas"),
-        ),
-    ] = None,
-) -> None:
+def schema(ctx: typer.Context, name: Schema = None) -> None:
     """Print the JSON Schema of what chat prints as JSON."""
     if name is not None and name not in NAMES:
         raise UsageError(f"there is no schema {name!r}", remedy=f"Schemas: {', '.join(NAMES)}.")

@@ -31,20 +31,12 @@ NAMED = 10
 
 app = command_group("Index, search, list and forget documents.")
 
-Paths = Annotated[
-    list[str], typer.Argument(metavar="PATH...", help="Folders, files or globs.", autocompletion=offer_files)
-]
-Sources = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="PATH...", help="What `chat docs list` lists; it may be gone.", autocompletion=offer("documents")
-    ),
-]
+_PATHS_HELP, _DOCS_HELP = "Folders, files or globs.", "Search these documents; repeatable."
+_SOURCES_HELP = "What `chat docs list` lists; it may be gone."
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help=_PATHS_HELP, autocompletion=offer_files)]
+Sources = Annotated[list[str], typer.Argument(metavar="PATH...", help=_SOURCES_HELP, autocompletion=offer("documents"))]
 Words = Annotated[list[str], typer.Argument(metavar="WORDS...", help="What to look for.")]
-Docs = Annotated[
-    list[str] | None,
-    typer.Option("--docs", metavar="PATH", help="Search these documents; repeatable.", autocompletion=offer_files),
-]
+Docs = Annotated[list[str] | None, typer.Option("--docs", metavar="PATH", help=_DOCS_HELP, autocompletion=offer_files)]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
 
 

@@ -37,9 +37,8 @@ _REACH_SECONDS = 3.0
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Repair = Annotated[
-    bool, typer.Option("--repair", help="Rebuild the store's index; keep what can be read of a damaged one.")
-]
+_REPAIR_HELP = "Rebuild the store's index; keep what can be read of a damaged one."
+Repair = Annotated[bool, typer.Option("--repair", help=_REPAIR_HELP)]
 
 
 @dataclass(frozen=True, slots=True)

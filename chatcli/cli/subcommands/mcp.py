@@ -40,28 +40,14 @@ MIN_TOKEN = 16
 """Characters; a shorter one can be guessed."""
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 
-Http = Annotated[
-    int | None,
-    typer.Option(
-        "--http",
-        metavar="PORT",
-        min=0,
-        max=65535,
-        help="Serve streamable HTTP on this port of the loopback address, 0 for a free one, with a token.",
-    ),
-]
-
-
+_HTTP_HELP = "Serve streamable HTTP on this port of the loopback address, 0 for a free one, with a token."
+Http = Annotated[int | None, typer.Option("--http", metavar="PORT", min=0, max=65535, help=_HTTP_HELP)]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The server's name.", autocompletion=offer("mcp_servers"))]
 Target = Annotated[list[str], typer.Argument(metavar="URL|-- COMMAND ARG...", help="Where it is, or what starts it.")]
-Variables = Annotated[
-    list[str] | None,
-    typer.Option("--env", metavar="NAME=VALUE", help="Set a variable for its command; '${NAME}' is filled in later."),
-]
-Headers = Annotated[
-    list[str] | None,
-    typer.Option("--header", metavar="NAME=VALUE", help="Send this header to its URL; '${NAME}' is filled in later."),
-]
+_ENV_HELP = "Set a variable for its command; '${NAME}' is filled in later."
+Variables = Annotated[list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help=_ENV_HELP)]
+_HEADER_HELP = "Send this header to its URL; '${NAME}' is filled in later."
+Headers = Annotated[list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help=_HEADER_HELP)]
 Browser = Annotated[bool, typer.Option("--browser", help="Open the address in a browser here.")]
 
 

@@ -25,11 +25,12 @@ from chatcli.rendering.renderer import Renderer
 
 app = command_group("List models, and choose the default.")
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=offer("models")
-    ),
+_NAME_HELP = "provider:model, an alias, or a model's name."
+_LOCAL_HELP = "A local model (local, local:smollm2-135m), hf:OWNER/REPO/FILE.gguf, or the path of a GGUF file."
+Name = Annotated[str, typer.Argument(metavar="MODEL", help=_NAME_HELP, autocompletion=offer("models"))]
+Local = Annotated[str, typer.Argument(metavar="MODEL", help=_LOCAL_HELP, autocompletion=offer("local_models"))]
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Local models.", autocompletion=offer("local_models"))
 ]
 
 
@@ -93,17 +94,7 @@ def _as_json(model: UsableModel) -> dict[str, object]:
 
 
 @app.command()
-def pull(
-    ctx: typer.Context,
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A local model (local, local:smollm2-135m), hf:OWNER/REPO/FILE.gguf, or the path of a GGUF file.",
-            autocompletion=offer("local_models"),
-        ),
-    ],
-) -> None:
+def pull(ctx: typer.Context, model: Local) -> None:
     """Fetch a local model from a hub, or name a GGUF file that is here.
 
     Then `-m local:FILE` chooses it. A download that was stopped is continued, and verified by the hub's SHA-256.
@@ -134,12 +125,7 @@ def _pull_for_user(model: str, settings: Settings) -> None:
 
 
 @app.command()
-def remove(
-    names: Annotated[
-        list[str],
-        typer.Argument(metavar="NAME...", help="Local models.", autocompletion=offer("local_models")),
-    ],
-) -> None:
+def remove(names: Names) -> None:
     """Delete the files of local models; a file of your own that was pulled by its path stays."""
     found = [pulled.find_removable(pulled.model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
     for weights in found:

@@ -25,14 +25,9 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-ThreadId = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="A thread's ID, or the beginning of it.", autocompletion=offer("threads")),
-]
-ThreadIds = Annotated[
-    list[str],
-    typer.Argument(metavar="ID...", help="Threads' IDs, or the beginnings of them.", autocompletion=offer("threads")),
-]
+_ID_HELP, _IDS_HELP = "A thread's ID, or the beginning of it.", "Threads' IDs, or the beginnings of them."
+ThreadId = Annotated[str, typer.Argument(metavar="ID", help=_ID_HELP, autocompletion=offer("threads"))]
+ThreadIds = Annotated[list[str], typer.Argument(metavar="ID...", help=_IDS_HELP, autocompletion=offer("threads"))]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

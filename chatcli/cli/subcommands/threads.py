@@ -44,6 +44,22 @@ Wide = Annotated[bool, typer.Option("--wide", help="Do not shorten IDs and title
 State = Annotated[bool, typer.Option("--state", help="Show what its state has beside the messages.")]
 Tree = Annotated[bool, typer.Option("--tree", help="Show its turns on all branches, as a tree.")]
 BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
+Text = Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words to look for, in any form.")]
+Title = Annotated[list[str], typer.Argument(metavar="TITLE...", help="The new title.")]
+NewId = Annotated[str | None, typer.Argument(metavar="[NEW]", help="The new thread's ID.")]
+_AT_HELP = "The last checkpoint to copy; by default, the newest."
+At = Annotated[str | None, typer.Option("--at", metavar="CHECKPOINT", help=_AT_HELP)]
+_AGE_HELP = "Time since the last use: 12h, 90d, 8w, 1y."
+Age = Annotated[str, typer.Option("--older-than", metavar="AGE", help=_AGE_HELP)]
+_FORMAT_HELP = "By default from the name of FILE, else md."
+Format = Annotated[ExportFormat | None, typer.Option("--format", help=_FORMAT_HELP, show_default=False)]
+_OUTPUT_HELP = "The file to write; by default stdout."
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help=_OUTPUT_HELP, autocompletion=offer_files)
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")]
+_FILE_HELP = "chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\"."
+File = Annotated[Path, typer.Argument(metavar="FILE", help=_FILE_HELP, autocompletion=offer_files)]
 
 
 @app.command("list")
@@ -112,7 +128,7 @@ def show(
 @app.command()
 def search(
     ctx: typer.Context,
-    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words to look for, in any form.")],
+    text: Text,
     limit: BestLimit = 50,
     as_json: AsJson = False,
     store: Store = None,
@@ -190,13 +206,7 @@ def _match_as_json(match: Match) -> dict[str, Any]:
 
 
 @app.command()
-def rename(
-    ctx: typer.Context,
-    thread: ThreadId,
-    title: Annotated[list[str], typer.Argument(metavar="TITLE...", help="The new title.")],
-    store: Store = None,
-    url: Url = None,
-) -> None:
+def rename(ctx: typer.Context, thread: ThreadId, title: Title, store: Store = None, url: Url = None) -> None:
     """Give a thread another title."""
     try:
         new = check_title(" ".join(title))
@@ -232,11 +242,8 @@ def delete(
 def fork(
     ctx: typer.Context,
     thread: ThreadId,
-    new: Annotated[str | None, typer.Argument(metavar="[NEW]", help="The new thread's ID.")] = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="CHECKPOINT", help="The last checkpoint to copy; by default, the newest."),
-    ] = None,
+    new: NewId = None,
+    at: At = None,
     store: Store = None,
     url: Url = None,
 ) -> None:
@@ -262,15 +269,7 @@ def fork(
 
 
 @app.command()
-def prune(
-    ctx: typer.Context,
-    older_than: Annotated[
-        str, typer.Option("--older-than", metavar="AGE", help="Time since the last use: 12h, 90d, 8w, 1y.")
-    ] = "90d",
-    yes: Yes = False,
-    store: Store = None,
-    url: Url = None,
-) -> None:
+def prune(ctx: typer.Context, older_than: Age = "90d", yes: Yes = False, store: Store = None, url: Url = None) -> None:
     """Delete threads that were not used for a long time.
 
     Their disk space is given back.
@@ -307,21 +306,9 @@ def _counted(threads: Sequence[ThreadSummary]) -> str:
 def export(
     ctx: typer.Context,
     thread: ThreadId,
-    format_: Annotated[
-        ExportFormat | None,
-        typer.Option("--format", help="By default from the name of FILE, else md.", show_default=False),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The file to write; by default stdout.",
-            autocompletion=offer_files,
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    format_: Format = None,
+    output: Output = None,
+    force: Force = False,
     store: Store = None,
     url: Url = None,
 ) -> None:
@@ -348,20 +335,7 @@ def export(
 
 
 @app.command("import")
-def import_(
-    ctx: typer.Context,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\".",
-            autocompletion=offer_files,
-        ),
-    ],
-    as_json: AsJson = False,
-    store: Store = None,
-    url: Url = None,
-) -> None:
+def import_(ctx: typer.Context, file: File, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
     """Store the threads of a file, and print their IDs.
 
     All threads are stored, or none; no thread is overwritten.

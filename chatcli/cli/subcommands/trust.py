@@ -21,10 +21,8 @@ from chatcli.sanitize import reveal
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Folder = Annotated[
-    Path | None,
-    typer.Argument(metavar="[DIR]", help="The folder; by default the current one.", autocompletion=offer_files),
-]
+_FOLDER_HELP = "The folder; by default the current one."
+Folder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help=_FOLDER_HELP, autocompletion=offer_files)]
 List = Annotated[bool, typer.Option("--list", help="List what is trusted.")]
 Remove = Annotated[bool, typer.Option("--remove", help="Stop trusting the folder.")]
 

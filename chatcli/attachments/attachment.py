@@ -88,7 +88,6 @@ class Attachment:
     text: str = field(default="", repr=False)
     data: bytes = field(default=b"", repr=False)
     encoding: str = "utf-8"
-    """The encoding that `text` was decoded from."""
     size: int = 0
     """Number of bytes that were read."""
 

@@ -94,12 +94,8 @@ def chat(ctx: typer.Context, **options: Any) -> None:
 def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Context:
     """Return the context that Typer makes of `chat ARGS`; do nothing yet.
 
-    A `resilient` reading prints nothing, and ignores what is wrong.
-
-    Raises:
-        WrongArguments: The arguments are wrong.
-        typer.Exit: The arguments ask for help or the version, which was printed.
-
+    A `resilient` reading prints nothing, and ignores what is wrong. Raises `WrongArguments`, and `typer.Exit` if the
+    arguments ask for help or the version, which was printed.
     """
     # Not `command.main()`, which swallows a broken pipe.
     context = _command().make_context(current_program().name, list(args), resilient_parsing=resilient)

@@ -33,8 +33,7 @@ class Grants:
         self._store = store
         self._thread_id = thread_id
         self._path = _path(store, thread_id) if store else None
-        self._data: dict[str, Any] = {}
-        """The grants of a thread in memory."""
+        self._data: dict[str, Any] = {}  # of a thread in memory
 
     @property
     def rules(self) -> list[str]:

@@ -38,7 +38,6 @@ class Provider:
     url_variables: tuple[str, ...] = ()
     """The environment variables that point its client at another server."""
     other_names: tuple[str, ...] = ()
-    """Other prefixes for it."""
     host: str = ""
     """The server that its client asks by itself; empty if that depends on the user's account."""
     default_model: str = ""

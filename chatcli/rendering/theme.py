@@ -53,7 +53,6 @@ class Theme:
     """The sixteen colours on one kind of background."""
 
     name: str
-    """The name by which the user chooses the theme."""
     colors: Mapping[str, int] = field(default_factory=dict)
     """For each colour name that the styles use, a number among the 256 colours, which all terminals show alike. For a
     missing name, the terminal's own colour is used."""
@@ -62,7 +61,6 @@ class Theme:
     background: tuple[int, int, int] | None = None
     """The RGB background for which the colours were chosen; None if it is not known."""
     colored: bool = True
-    """Whether colours are used."""
 
     def resolve(self, style: Style) -> Style:
         """Return `style` with the colours of this theme."""

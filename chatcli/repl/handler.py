@@ -130,7 +130,6 @@ class LineHandler:
         self.conversation = context.conversation
         self.leaving = False
         self.on_open: Callable[[], None] = lambda: None
-        """Called once the conversation is open."""
         self.entered = 0.0
         """When the line was entered, by the monotonic clock."""
         self._context = context
@@ -402,13 +401,12 @@ def build_handler(
     conversation = begin()
     state = Toolbar(conversation, lambda: thread_titles(conversation.backend))
     state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
-    if toolbar:
-        prompt.toolbar = state.text
     context = CommandContext(conversation, all_commands(), settings, waiting=tuple(attachments))
     handler = LineHandler(context, WatchedRenderer(renderer, state), prompt)
     # The local model's server ends what it reads before it begins the question that is typed now.
     prompt.on_typing = conversation.title_writer.stop
     if toolbar:
+        prompt.toolbar = state.text
         handler.on_open = state.learn_thread
         conversation.title_writer.on_end = state.learn_titles
     return handler

@@ -212,10 +212,7 @@ def _may_use_terminal(settings: Settings) -> bool:
 
 
 async def _warm_up(repl: Repl, prompt: Prompt) -> None:
-    """Import what handles lines and shows answers, then open the engine.
-
-    One after the other: two importing threads would slow down typing.
-    """
+    """Import what handles lines and shows answers, then open the engine: two importing threads would slow typing."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
     handler = await repl.handler()
     # Here, not in the thread that built it: prompt-toolkit fails when the line ends at the same moment.

@@ -41,10 +41,7 @@ T = TypeVar("T")
 
 
 def matching(choices: Iterable[Choice], typed: str) -> list[Choice]:
-    """Return the choices that contain every word of `typed` in their name or in what is said about them.
-
-    One that is named exactly so comes first.
-    """
+    """Return the choices with every word of `typed` in their name or about them; one named exactly so comes first."""
     words = typed.casefold().split()
     found = [choice for choice in choices if all(word in f"{choice.name} {choice.about}".casefold() for word in words)]
     return sorted(found, key=lambda choice: choice.name != typed.strip())

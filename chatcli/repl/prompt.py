@@ -184,7 +184,6 @@ class Prompt:
         if mute:
             read_unmarked_pastes(self.input)
         self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
-        """Whether the terminal is focused."""
         asked = (ASK_BACKGROUND if on_background is not None else "") + (ASK_ATTRIBUTES if on_sixel is not None else "")
         self._asked = asked if reads_replies else ""
         self._hint = LeavingHint()

@@ -36,7 +36,6 @@ class Typeahead:
     def __init__(self) -> None:
         self._pastes = Pastes()
         self.keys: list[KeyPress] = []
-        """The keys for the next prompt."""
         self._sent: list[str] = []
         self._buffer = Buffer(multiline=True)
         self._escaped = False

@@ -36,10 +36,7 @@ Store, Url = ANNOTATIONS["store"], ANNOTATIONS["url"]
 
 
 def takes_options(names: Iterable[str] = ANNOTATIONS, **more: Any) -> Callable[[Any], Any]:
-    """Return a decorator that lets Typer see the options `names` of the table, and `more`, of a command.
-
-    The command itself takes the context and `**options`.
-    """
+    """Return a decorator that lets Typer see the options `names`, and `more`, of a command that takes `**options`."""
     annotations = {name: ANNOTATIONS[name] for name in names} | more
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     for name, annotation in annotations.items():

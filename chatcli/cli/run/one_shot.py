@@ -116,10 +116,7 @@ def has_user(settings: Settings) -> bool:
 
 
 async def answer_waiting(conversation: Conversation, renderer: Renderer, last: Event | None) -> Event | None:
-    """Ask what the turn that ended with `last` is waiting for, until it is complete; return its last event.
-
-    After Ctrl-C or Ctrl-D it stays waiting.
-    """
+    """Ask what the turn that ended with `last` waits for, until it is complete or the user leaves; return its end."""
     while isinstance(last, ApprovalRequested) or (isinstance(last, TurnFinished) and last.finish_reason == WAITING):
         text = await _read_answer(conversation, renderer)
         if not text:

@@ -103,10 +103,7 @@ def prompt_text(words: list[str], piped: str | None, *, resume: bool = False) ->
 
 
 def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = False) -> str | None:
-    """Return the whole of `stream`, or None when it is closed or a terminal.
-
-    With `terminal_too`, a terminal is read as well.
-    """
+    """Return the whole of `stream`; None if it is closed, or a terminal, unless that is read too (`terminal_too`)."""
     if stream is None or stream.closed:
         return None
     if stream.isatty():

@@ -148,9 +148,9 @@ class BlockRenderer:
         self._code_theme = code_theme
         self._depth = 0  # of nested lists
         self._renderers: dict[str, Callable[[SyntaxTreeNode, int], list[Line]]] = {
-            "paragraph": self._paragraph,
+            "paragraph": lambda node, width: _wrapped(_inline(node), width),
             "heading": self._heading,
-            "hr": self._rule,
+            "hr": lambda _, width: [(Run("─" * min(width, 24), theme.DIM),)],
             "blockquote": self._quote,
             "bullet_list": self._list,
             "ordered_list": self._list,
@@ -213,18 +213,12 @@ class BlockRenderer:
             lines[0] = after(lines[0], 4)
         return _prefix(lines, Run(marker, theme.DIM), Run(" " * len(marker), theme.PLAIN), width)
 
-    def _paragraph(self, node: SyntaxTreeNode, width: int) -> list[Line]:
-        return _wrapped(_inline(node), width)
-
     def _heading(self, node: SyntaxTreeNode, width: int) -> list[Line]:
         level = int(node.tag[1])
         style = theme.heading(level)
         mark = "#" * level + " "
         lines = _wrapped(_inline(node, style), _inner(width, len(mark)))
         return _prefix(lines, Run(mark, style), Run(" " * len(mark), theme.PLAIN), width)
-
-    def _rule(self, _: SyntaxTreeNode, width: int) -> list[Line]:
-        return [(Run("─" * min(width, 24), theme.DIM),)]
 
     def _quote(self, node: SyntaxTreeNode, width: int) -> list[Line]:
         alert = _alert(node)

@@ -8,6 +8,7 @@ import textwrap
 import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -43,6 +44,7 @@ _MEGABITS = 100
 """The speed of the connection for which the time of the download is shown."""
 _WIDTH = 78
 """The columns of the text at most."""
+_KEYS = {"local model": ("l", "L", "enter", "c-j"), "key": ("k", "K"), "base URL": ("b", "B")}
 
 
 def choose_first(settings: Settings) -> Settings | ExitCode:
@@ -295,11 +297,7 @@ async def _served(url: str, key: Secret | None) -> list[str]:
 def _escape_keys(exception: type[Exception]) -> KeyBindings:
     """Return the binding of Esc, which raises `exception`; Ctrl-C and Ctrl-D on an empty line leave anyway."""
     keys = KeyBindings()
-
-    @keys.add("escape", eager=True)
-    def _escape(event: KeyPressEvent) -> None:
-        event.app.exit(exception=exception)
-
+    keys.add("escape", eager=True)(lambda event: event.app.exit(exception=exception))
     return keys
 
 
@@ -307,20 +305,13 @@ def _choice_keys() -> KeyBindings:
     """Return the bindings of the choices, one key each; others do nothing."""
     keys = _escape_keys(EOFError)
 
-    def bind(choice: str, *names: str) -> None:
-        def choose(event: KeyPressEvent) -> None:
-            event.current_buffer.insert_text(choice)
-            event.current_buffer.validate_and_handle()
+    def choose(choice: str, event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text(choice)
+        event.current_buffer.validate_and_handle()
 
+    for choice, names in _KEYS.items():
         for name in names:
-            keys.add(name, eager=True)(choose)
-
-    @keys.add(Keys.Any)
-    @keys.add(Keys.BracketedPaste)
-    def _ignore(event: KeyPressEvent) -> None:
-        pass
-
-    bind("local model", "l", "L", "enter", "c-j")
-    bind("key", "k", "K")
-    bind("base URL", "b", "B")
+            keys.add(name, eager=True)(partial(choose, choice))
+    for other in (Keys.Any, Keys.BracketedPaste):
+        keys.add(other)(lambda event: None)
     return keys

@@ -79,7 +79,7 @@ def list_(
     if not cost and not common.wants_json(settings, as_json=as_json):  # there may be 100,000 of them
         common.show(settings, _listing(found, wide=wide))
         return
-    values = [dataclasses.asdict(thread) for thread in found]
+    values = list(map(dataclasses.asdict, found))
     if not cost:
         common.print_json(settings, values, as_json=as_json)
         return

@@ -1,4 +1,4 @@
-"""The man page chat(1), made of sections of the manual; it is built into the wheel."""
+"""Makes the man page chat(1) of sections of the manual, for the build hook."""
 
 import re
 from collections.abc import Iterator

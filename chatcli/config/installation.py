@@ -11,7 +11,6 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Iterable
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -81,16 +80,13 @@ def requirement_of(module: str, wanted: Iterable[str] = ()) -> str:
     """
     top = module.partition(".")[0]
     found = find_spec(top)
-    if found is not None and not _is_shared(found):
-        return ""
+    if found is not None:
+        # Several installed distributions may have parts of a package, such as `google`.
+        folders = found.submodule_search_locations or ()
+        if found.origin is not None or not any(each.startswith(sysconfig.get_path("purelib")) for each in folders):
+            return ""
     name = _OTHER_NAMES.get(top, top if found is None else module)
     return next((each for each in wanted if _plain_name(each) == _plain_name(name)), _plain_name(name))
-
-
-def _is_shared(package: ModuleSpec) -> bool:
-    """Return whether several installed distributions have parts of `package`, such as `google`."""
-    folders = package.submodule_search_locations or ()
-    return package.origin is None and any(folder.startswith(sysconfig.get_path("purelib")) for folder in folders)
 
 
 def _plain_name(requirement: str) -> str:

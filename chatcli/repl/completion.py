@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from unicodedata import normalize
@@ -44,6 +45,7 @@ def _rank(command: Command) -> int:
     return _MOST_USED.index(command.name) if command.name in _MOST_USED else len(_MOST_USED)
 
 
+@dataclass(eq=False)
 class LineCompleter(Completer):
     """Completes slash commands, with their help, their arguments, and `@paths`.
 
@@ -52,19 +54,11 @@ class LineCompleter(Completer):
     names of the MCP servers.
     """
 
-    def __init__(
-        self,
-        registry: CommandRegistry,
-        arguments: Mapping[str, Choices],
-        conversation: Callable[[], Conversation | None] = lambda: None,
-        servers: Callable[[], Sequence[str]] = lambda: (),
-        begun: Future[asyncio.AbstractEventLoop] | None = None,
-    ) -> None:
-        self._registry = registry
-        self._arguments = arguments
-        self._conversation = conversation
-        self._servers = servers
-        self._begun = begun or Future()
+    registry: CommandRegistry
+    arguments: Mapping[str, Choices]
+    conversation: Callable[[], Conversation | None] = lambda: None
+    servers: Callable[[], Sequence[str]] = lambda: ()
+    begun: Future[asyncio.AbstractEventLoop] = field(default_factory=Future)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """Yield the completions of the text before the cursor."""
@@ -81,7 +75,7 @@ class LineCompleter(Completer):
         elif " " in typed:
             yield from self._values(typed)
         else:
-            for command in sorted(self._registry.offered(self._conversation()), key=_rank):
+            for command in sorted(self.registry.offered(self.conversation()), key=_rank):
                 if command.name.startswith(typed[1:]):
                     yield Completion(f"/{command.name}", start_position=-len(typed), display_meta=command.help)
             yield from self._prompts(typed)
@@ -90,10 +84,10 @@ class LineCompleter(Completer):
         """Yield the MCP servers whose names begin with `typed`, or the resources of the one that it names."""
         server, colon, begun = typed.partition(":")
         if not colon:
-            for name in self._servers():
+            for name in self.servers():
                 if name.startswith(server):
                     yield Completion(f"{name}:", start_position=-len(typed), display_meta="MCP server")
-        elif server in self._servers():
+        elif server in self.servers():
             for resource in self._ask_server(lambda conversation: conversation.mcp_servers.resources(server)):
                 uri = resource.uri
                 if uri.startswith(begun) and uri.isprintable() and '"' not in uri and (quoted or " " not in uri):
@@ -105,10 +99,10 @@ class LineCompleter(Completer):
         """Yield the MCP servers whose names begin the command `typed`, or the prompts of the one that it names."""
         server, colon, begun = typed[1:].partition(":")
         if not colon:
-            for name in self._servers():
+            for name in self.servers():
                 if name.startswith(server):
                     yield Completion(f"/{name}:", start_position=-len(typed), display_meta="prompts of the MCP server")
-        elif server in self._servers():
+        elif server in self.servers():
             for prompt in self._ask_server(lambda conversation: conversation.mcp_servers.prompts(server)):
                 if prompt.name.startswith(begun):
                     about = sanitize_line(f"{prompt.usage} {prompt.description}")
@@ -120,7 +114,7 @@ class LineCompleter(Completer):
         This thread waits for the conversation to begin: Tab may be the first key.
         """
         with suppress(ChatcliError, TimeoutError, CancelledError):
-            loop, conversation = self._begun.result(SERVER_SECONDS), self._conversation()
+            loop, conversation = self.begun.result(SERVER_SECONDS), self.conversation()
             if conversation is not None:
                 asked = asyncio.run_coroutine_threadsafe(ask(conversation), loop)
                 try:
@@ -132,7 +126,7 @@ class LineCompleter(Completer):
     def _prompt_values(self, name: str, typed: str) -> Iterable[Completion]:
         """Yield values for the argument that the end of `typed` gives to the prompt `name`, and names of arguments."""
         server, _, prompt_name = name.partition(":")
-        if server not in self._servers():
+        if server not in self.servers():
             return
         prompts = self._ask_server(lambda conversation: conversation.mcp_servers.prompts(server))
         prompt = next((each for each in prompts if each.name == prompt_name), None)
@@ -150,7 +144,7 @@ class LineCompleter(Completer):
         if ":" in name:
             yield from self._prompt_values(name, argument)
             return
-        choices = self._arguments.get(name)
+        choices = self.arguments.get(name)
         for value, about in choices() if choices else ():
             if value.startswith(argument) and value.isprintable():
                 yield Completion(value, start_position=-len(argument), display_meta=sanitize_line(about))

@@ -298,8 +298,11 @@ class Prompt:
             self.skip_line()
         self._hint.armed = False
         text, in_editor = self._prefill, self._in_editor
-        if self._optional and self._is_entered():
-            text = ""
+        if self._optional:
+            keys = [*get_typeahead(self.input), *self.input.read_keys()]
+            store_typeahead(self.input, keys)
+            if any(press.key is Keys.ControlM for press in keys):  # a line was entered before its prompt
+                text = ""
         self._prefill, self._optional, self._in_editor = "", False, False
 
         open_editor = partial(write_in_editor, self._session.default_buffer, self.focus, self.pastes)
@@ -425,12 +428,6 @@ class Prompt:
             keys = [KeyPress(Keys.BracketedPaste, text)]
         entered = [KeyPress(Keys.ControlM) if key.key is Keys.ControlJ else key for key in keys]
         store_typeahead(self.input, entered)
-
-    def _is_entered(self) -> bool:
-        """Return whether a line was typed and entered before its prompt."""
-        keys = [*get_typeahead(self.input), *self.input.read_keys()]
-        store_typeahead(self.input, keys)
-        return any(press.key is Keys.ControlM for press in keys)
 
     def _suspend_line(self, event: KeyPressEvent) -> None:
         self._stopped_here = True

@@ -185,15 +185,12 @@ class TerminalRenderer:
             self._print_usage(turns)
 
     @_show.register
-    def _(self, event: events.TurnInterrupted) -> None:
+    def _(self, event: events.TurnInterrupted | events.TurnFailed) -> None:
         self._waited = []
         self._end_turn(event, "was interrupted")
-        self._screen.print_note("[interrupted]", "dim")
-
-    @_show.register
-    def _(self, event: events.TurnFailed) -> None:
-        self._waited = []
-        self._end_turn(event, "was interrupted")
+        if isinstance(event, events.TurnInterrupted):
+            self._screen.print_note("[interrupted]", "dim")
+            return
         message, *remedy = error_lines(event.error)
         self._screen.print_note(message, "red")
         for line in remedy:

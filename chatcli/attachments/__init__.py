@@ -15,9 +15,8 @@ def read_all(name: str, stream: BinaryIO) -> bytes:
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         size = f"{MAX_BYTES // 2**20} MiB, some {MAX_BYTES // 4} tokens"
-        raise ContextError(
-            f"{name} is larger than {size}: the limit of every model is lower", remedy="Send a part of it."
-        )
+        problem = f"{name} is larger than {size}: the limit of every model is lower"
+        raise ContextError(problem, remedy="Send a part of it.")
     return data
 
 

@@ -98,9 +98,6 @@ class _Download:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _watch(self, request: httpx2.Request) -> None:
-        request.extensions["trace"] = self._note_step
-
     def _note_step(self, step: str, details: Mapping[str, Any]) -> None:
         if self._stopped:
             raise httpx2.ReadTimeout("nobody waits for it any more")
@@ -111,7 +108,7 @@ class _Download:
         """Return the target of a redirect, or None and the content."""
         options: dict[str, Any] = {"timeout": self._seconds, "event_hooks": document_hooks(2 * MAX_DOWNLOAD)}
         options["headers"] = {"User-Agent": "chatcli", "Accept": "*/*"}
-        options["event_hooks"]["request"].append(self._watch)
+        options["event_hooks"]["request"].append(lambda request: request.extensions.update(trace=self._note_step))
         if _has_proxy(address):
             with httpx2.Client(**options) as client, client.stream("GET", address) as reply:
                 return self._read_reply(address, reply)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from chatcli import events
@@ -204,10 +205,9 @@ async def paste(context: CommandContext, arguments: str) -> AsyncIterator[events
 
 async def _attach(context: CommandContext, source: str, data: bytes = b"") -> events.Notice:
     """Let the file or URL `source`, or the `data` of that name, go along with the next question."""
-    settings = context.settings
-    attachment = await asyncio.to_thread(
-        read_attachment, source, data=data, allow_private=settings.allow_private_urls, timeout=settings.timeout
-    )
+    private, timeout = context.settings.allow_private_urls, context.settings.timeout
+    read = partial(read_attachment, source, data=data, allow_private=private, timeout=timeout)
+    attachment = await asyncio.to_thread(read)
     if data:  # a second one gets another name, as `pasted-2.png`
         taken = {each.name for each in context.waiting}
         stem, dot, ending = source.rpartition(".")

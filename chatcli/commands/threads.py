@@ -77,10 +77,9 @@ async def recall_threads(context: CommandContext, arguments: str) -> AsyncIterat
         yield drop_recalled(context)
         return
     if not conversation.takes_recall:
-        raise UsageError(
-            f"{conversation.model_name} gets nothing of past threads: they stay on this machine",
-            remedy="They are for a model here: leave --url out, or choose one by /model NAME.",
-        )
+        problem = f"{conversation.model_name} gets nothing of past threads: they stay on this machine"
+        remedy = "They are for a model here: leave --url out, or choose one by /model NAME."
+        raise UsageError(problem, remedy=remedy)
     size = FEW_CHARACTERS if conversation.model_name.provider == LOCAL else MAX_CHARACTERS
     threads, here = await conversation.threads(), conversation.thread_id
     found = await asyncio.to_thread(recall, threads, arguments, without=here, characters=size)

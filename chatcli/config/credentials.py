@@ -41,9 +41,8 @@ def keys_file() -> Path:
 
 def kept_keys() -> dict[str, KeyStorage]:
     """Return the storage of each provider's key; the keyring itself is not asked."""
-    return {
-        provider: "keyring" if key is None else "file" for provider, key in _read().items() if provider in PROVIDERS
-    }
+    known = {provider: key for provider, key in _read().items() if provider in PROVIDERS}
+    return {provider: "keyring" if key is None else "file" for provider, key in known.items()}
 
 
 def is_kept(name: str) -> bool:

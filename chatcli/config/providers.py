@@ -332,7 +332,5 @@ PROVIDERS: Mapping[str, Provider] = {provider.prefix: provider for provider in _
 
 OTHER_NAMES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.other_names}
 
-KEY_VARIABLES: Mapping[str, str] = {
-    variable: provider.prefix for provider in _PROVIDERS for variable in provider.key_variables
-}
+KEY_VARIABLES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.key_variables}
 """The prefix of the provider, by the name of every variable that may hold a key."""

@@ -182,10 +182,7 @@ def wrap(line: Line, width: int) -> list[Line]:
 
 
 def fold(line: Line, width: int, *, copied_whole: bool = False) -> list[Line]:
-    """Return `line` broken exactly at `width`, as is right for code.
-
-    If it should be `copied_whole`, its parts but the first are `Continued`.
-    """
+    """Return `line` broken exactly at `width`, as is right for code; `copied_whole` makes the rest `Continued`."""
     text = plain_text(line)
     if cell_len(text) <= width:
         return [line]

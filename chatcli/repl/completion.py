@@ -156,10 +156,7 @@ def build_completer(
     conversation: Callable[[], Conversation | None],
     begun: Future[asyncio.AbstractEventLoop],
 ) -> LineCompleter:
-    """Return the completer of the slash commands, for the threads of `backend` and the models and roles of the user.
-
-    `conversation` returns the conversation, None before it has begun; `begun` is then the loop that it runs in.
-    """
+    """Return the completer for the threads of `backend` and the user's models and roles; see `LineCompleter`."""
     return LineCompleter(
         all_commands(),
         {

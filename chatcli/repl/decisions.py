@@ -40,19 +40,13 @@ class Keyboard(Protocol):
         """Read single keys in a `with` block. What was typed before it is none of them."""
 
     async def keys(self) -> str:
-        """Return the next input, often one key; nothing if the user is to be asked no more.
-
-        A pasted text stands between newlines, so that it is never one key.
-        """
+        """Return the next input, often one key, never a paste: newlines surround that. Nothing ends the asking."""
 
     def unread(self) -> None:
         """Let the next line begin with what `keys` returned last; called in the block of `single_keys`."""
 
     async def line(self, question: str, *, default: str = "") -> str | None:
-        """Return the line that answers `question`; None if the user leaves, by Ctrl-C or Ctrl-D.
-
-        It may begin with `default`.
-        """
+        """Return the line that answers `question`, perhaps a changed `default`; None for Ctrl-C and Ctrl-D."""
 
 
 def is_decided_by_key(event: Event) -> bool:

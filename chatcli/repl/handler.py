@@ -121,10 +121,7 @@ class ShellCommand:
 
 
 class LineHandler:
-    """Handles lines, which go to the conversation of `context`, and shows their events by `renderer`.
-
-    `context` has what the slash commands use; `prompt` is the input line, for commands that change it.
-    """
+    """Handles the lines of `prompt`, which go to the conversation of `context`; `renderer` shows their events."""
 
     def __init__(self, context: CommandContext, renderer: Renderer, prompt: Prompt) -> None:
         self.conversation = context.conversation
@@ -186,10 +183,7 @@ class LineHandler:
         return {"y": pasted, "n": Mentioned()}.get(key)
 
     async def ask_first(self, text: str, resources: Sequence[tuple[str, str]] = ()) -> None:
-        """Ask the question of the command line, which is never read as a command or as an answer to a request.
-
-        The `resources` of MCP servers, each by its server and its URI, go along with it.
-        """
+        """Ask the question of the command line, never a command or an answer, with `resources`: a server and a URI."""
         self._line = mark(text)
         await self._consume(self._ask(self._line, Mentioned(resources=tuple(resources)), typed=False))
 
@@ -327,8 +321,6 @@ class LineHandler:
                 await self._confirm(question, line, otherwise)
             case events.KeyRequested(provider, line):
                 await self._ask_key(PROVIDERS[provider], line)
-            case _:
-                pass
 
     async def decide(self) -> None:
         """Let the user decide by keys on the calls that the thread waits for, or fill in the form of a server."""

@@ -118,9 +118,8 @@ def line_keys(hint: LeavingHint, pastes: Pastes, focus: Focus) -> KeyBindings:
     _bind_pastes(keys, pastes, focus)
     _bind_graphemes(keys)
 
-    keys.add("enter", filter=~filters.is_searching & ~filters.has_selection)(
-        lambda event: event.current_buffer.validate_and_handle()
-    )
+    sends = ~filters.is_searching & ~filters.has_selection
+    keys.add("enter", filter=sends)(lambda event: event.current_buffer.validate_and_handle())
 
     @keys.add("escape", "enter")
     @keys.add("c-j", filter=~filters.is_searching)

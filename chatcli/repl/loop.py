@@ -152,10 +152,7 @@ def build_repl(
     renderer: Renderer,
     attachments: "Sequence[Attachment]" = (),
 ) -> Repl:
-    """Return the REPL at this process's terminal.
-
-    The conversation begins, and its engine is opened, once the prompt is on the screen.
-    """
+    """Return the REPL at this process's terminal. The conversation begins once the prompt is on the screen."""
 
     def build_completer() -> "LineCompleter":
         from chatcli.repl import completion

@@ -267,7 +267,7 @@ class TreeWalk(RowList[TreeRow]):
     def _keys(self) -> KeyBindings:
         keys = super()._keys()
         keys.add("enter", eager=True)(lambda _: self._go())
-        keys.add("s", eager=True)(lambda _: self._exit(f"/tree {SUMMARY} {self._rows[self._index].number}"))
+        keys.add("s", eager=True)(lambda _: self._app.exit(result=f"/tree {SUMMARY} {self._rows[self._index].number}"))
         keys.add("q", eager=True)(lambda _: self.leave())
         keys.add("home", eager=True)(lambda _: self._move(-len(self._rows)))
         keys.add("end", eager=True)(lambda _: self._move(len(self._rows)))

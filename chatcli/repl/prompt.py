@@ -360,10 +360,8 @@ class Prompt:
         """
         try:
             if default:
-                session: PromptSession[str] = PromptSession(
-                    question, enable_open_in_editor=True, input=self.input, output=self.output
-                )
-                return (await session.prompt_async(default=default)).strip()
+                session: PromptSession[str] = PromptSession(question, input=self.input, output=self.output)
+                return (await session.prompt_async(default=default, enable_open_in_editor=True)).strip()
             return await ask_line(question, self.input, self.output, hidden=hidden)
         except (EOFError, KeyboardInterrupt):
             return None

@@ -96,16 +96,13 @@ def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[
             if key.key is Keys.ControlC:
                 on_interrupt()
             elif key.key is Keys.ControlZ:
-                suspend()
+                show(ScreenSuspended())
+                prompt.suspend()
+                show(ScreenResumed())
             else:
                 draft.press(key)
         if draft.texts != before:
             show(DraftChanged(draft.texts))
-
-    def suspend() -> None:
-        show(ScreenSuspended())
-        prompt.suspend()
-        show(ScreenResumed())
 
     with prompt.bracketed_paste():
         loop.add_signal_handler(signal.SIGWINCH, show, ScreenResumed())

@@ -39,8 +39,9 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     begin = partial(composed.conversation, schema=request.schema, can_ask=True)
     repl = build_repl(settings, backend, begin, renderer, request.attachments)
     if settings.greets:
-        thread = "" if request.resume else (_title(backend, composed.thread_id) if past else composed.thread_id)
-        await _print_greeting(composed, thread)
+        found = backend.threads().find(composed.thread_id) if past else None
+        title = found.title if found is not None and found.title else composed.thread_id
+        await _print_greeting(composed, "" if request.resume else title)
     try:
         if current_program().eager:
             await (await repl.handler()).conversation.open()
@@ -59,11 +60,6 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
 
         print(resume_hint(settings, backend, conversation.thread_id), file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
-
-
-def _title(backend: Backend, thread_id: str) -> str:
-    found = backend.threads().find(thread_id)
-    return found.title if found is not None and found.title else thread_id
 
 
 def _offer_threads(backend: Backend) -> "ChoicesOffered":

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from chatcli.attachments.attachment import Attachment
 from chatcli.cli.report import report_traceback
 from chatcli.cli.run.request import Question, Request
-from chatcli.cli.run.resuming import print_stopped_hint, print_waiting_hint
+from chatcli.cli.run.resuming import print_hint
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ExitCode, InternalError, StoppedGraphError, UnansweredRequestError, UsageError
@@ -37,10 +37,9 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
             last = asyncio.run(_answer(settings, conversation, renderer, request))
     reason = last.finish_reason if isinstance(last, TurnFinished) else ""
     error = last.error if isinstance(last, TurnFailed) else None
-    if reason == WAITING or isinstance(error, UnansweredRequestError):
-        print_waiting_hint(settings, conversation.backend, conversation.thread_id)
-    if reason == STOPPED or isinstance(error, StoppedGraphError):
-        print_stopped_hint(settings, conversation.backend, conversation.thread_id)
+    if reason in (WAITING, STOPPED) or isinstance(error, UnansweredRequestError | StoppedGraphError):
+        stopped = reason == STOPPED or isinstance(error, StoppedGraphError)
+        print_hint(settings, conversation.backend, conversation.thread_id, stopped=stopped)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.credentials.redact)
     return _exit_code(last)

@@ -96,11 +96,13 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List what is in the index."""
     with DocumentIndex() as documents:
         found = documents.sources()
-    rows = tuple(
-        (one.source, f"{one.files:,}", f"{one.passages:,}", format_size(one.bytes), _minute(one)) for one in found
-    )
-    read = "read" if sys.stdout.isatty() else "read (UTC)"
-    table = Listing("Documents", ("path", "files", "passages", "size", read), rows)
+    at_terminal, rows = sys.stdout.isatty(), []
+    for one in found:
+        moment = one.updated.astimezone() if one.updated is not None and at_terminal else one.updated
+        minute = "" if moment is None else format_minute(moment)
+        rows.append((one.source, f"{one.files:,}", f"{one.passages:,}", format_size(one.bytes), minute))
+    read = "read" if at_terminal else "read (UTC)"
+    table = Listing("Documents", ("path", "files", "passages", "size", read), tuple(rows))
     values = [
         {
             "source": one.source,
@@ -189,10 +191,3 @@ def _summary(updated: Updated, indexed: Sequence[IndexedSource]) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _minute(source: IndexedSource) -> str:
-    """Return when `source` was read: in local time on a terminal, in UTC for programs."""
-    if source.updated is None:
-        return ""
-    return format_minute(source.updated.astimezone() if sys.stdout.isatty() else source.updated)

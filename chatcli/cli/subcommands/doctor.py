@@ -91,7 +91,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if program.graph is not None:
         return
     yield _documents()
-    yield _images()
+    images = "can be attached, and shown where the terminal shows some"
+    if importlib.util.find_spec("PIL") is None:
+        images = f"Pillow is not installed, optional; to add it: {install_command('images')}"
+    yield Finding("images", "ok", images)
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime(settings)
@@ -196,12 +199,6 @@ def _reach(subject: str, url: str, path: str, setter: str) -> Finding:
         remedy = f"Check the address ({setter}) and that the server runs."
         return Finding(subject, "problem", f"{shown} can't be reached: {error}", remedy)
     return Finding(subject, "ok", f"{shown} answers (status {status})")
-
-
-def _images() -> Finding:
-    if importlib.util.find_spec("PIL") is None:
-        return Finding("images", "ok", f"Pillow is not installed, optional; to add it: {install_command('images')}")
-    return Finding("images", "ok", "can be attached, and shown where the terminal shows some")
 
 
 def _local_runtime(settings: Settings) -> Finding:

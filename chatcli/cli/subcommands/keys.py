@@ -14,9 +14,8 @@ from chatcli.config.secrets import Secret
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 
-app = command_group(
-    "Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read.",
-)
+_ABOUT = "Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read."
+app = command_group(_ABOUT)
 
 _HELP = "The provider's prefix, e.g. openai or anthropic."
 Name = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=offer("providers"))]

@@ -18,10 +18,9 @@ from chatcli.models.local import pulled
 from chatcli.models.local.choice import describe_fetch
 from chatcli.models.local.runtime import Runtime, is_taken
 from chatcli.models.local.weights import KNOWN_WEIGHTS
-from chatcli.models.names import LOCAL_MODELS, ModelName, check_alias, resolve_model
+from chatcli.models.names import LOCAL_MODELS, check_alias, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
 from chatcli.rendering.build import build_renderer
-from chatcli.rendering.renderer import Renderer
 
 app = command_group("List models, and choose the default.")
 
@@ -38,16 +37,11 @@ Names = Annotated[
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the usable models; the default one is marked."""
     settings = settings_of(ctx)
-    usable = usable_models(settings)
-    rows = tuple(
-        (
-            model.alias or str(model.name),
-            "default" if model.default else "",
-            f"alias of {model.name}" if model.alias else model.source,
-        )
-        for model in usable
-    )
-    table = Listing("Models", ("model", "", "from"), rows)
+    usable, rows = usable_models(settings), []
+    for model in usable:
+        source = f"alias of {model.name}" if model.alias else model.source
+        rows.append((model.alias or str(model.name), "default" if model.default else "", source))
+    table = Listing("Models", ("model", "", "from"), tuple(rows))
     show_or_print_json(settings, [_as_json(model) for model in usable], table, as_json=as_json)
 
 
@@ -107,8 +101,14 @@ def pull(ctx: typer.Context, model: Local) -> None:
     if name.provider != LOCAL:
         remedy = f"Known ones: {', '.join(LOCAL_MODELS)}. From the hub: hf:OWNER/REPO/FILE.gguf"
         raise UsageError(f"only local models can be fetched, not {name}", remedy=remedy)
+    from chatcli.models.local.fetch import fetch
+
+    weights = pulled.find_model(name.model, settings.local_model)
+    override = settings.local_model if weights in KNOWN_WEIGHTS else None
     with closing(build_renderer(settings)) as renderer:
-        pull_local_model(name, settings, renderer)
+        if override is None and weights in KNOWN_WEIGHTS and not weights.is_fetched:
+            renderer.render(Notice(describe_fetch(weights)))
+        fetch(weights, override=override, on_progress=renderer.render)
 
 
 def _pull_for_user(model: str, settings: Settings) -> None:
@@ -137,14 +137,3 @@ def remove(names: Names) -> None:
         freed = weights.megabytes if weights.is_fetched and not weights.own_path else 0
         pulled.forget(weights)
         print(f"local:{weights.name} is removed ({freed} MB)")
-
-
-def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:
-    """Fetch the weights of the local model `name`, unless the cache has them."""
-    from chatcli.models.local.fetch import fetch
-
-    weights = pulled.find_model(name.model, settings.local_model)
-    override = settings.local_model if weights in KNOWN_WEIGHTS else None
-    if override is None and weights in KNOWN_WEIGHTS and not weights.is_fetched:
-        renderer.render(Notice(describe_fetch(weights)))
-    fetch(weights, override=override, on_progress=renderer.render)

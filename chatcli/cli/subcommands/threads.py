@@ -127,12 +127,7 @@ def show(
 
 @app.command()
 def search(
-    ctx: typer.Context,
-    text: Text,
-    limit: BestLimit = 50,
-    as_json: AsJson = False,
-    store: Store = None,
-    url: Url = None,
+    ctx: typer.Context, text: Text, limit: BestLimit = 50, as_json: AsJson = False, store: Store = None, url: Url = None
 ) -> None:
     """Find messages by words, the best first.
 
@@ -217,13 +212,7 @@ def rename(ctx: typer.Context, thread: ThreadId, title: Title, store: Store = No
 
 
 @app.command()
-def delete(
-    ctx: typer.Context,
-    ids: ThreadIds,
-    yes: Yes = False,
-    store: Store = None,
-    url: Url = None,
-) -> None:
+def delete(ctx: typer.Context, ids: ThreadIds, yes: Yes = False, store: Store = None, url: Url = None) -> None:
     """Delete threads.
 
     If one of them can't be deleted, none is. On a terminal, this asks first.
@@ -240,12 +229,7 @@ def delete(
 
 @app.command()
 def fork(
-    ctx: typer.Context,
-    thread: ThreadId,
-    new: NewId = None,
-    at: At = None,
-    store: Store = None,
-    url: Url = None,
+    ctx: typer.Context, thread: ThreadId, new: NewId = None, at: At = None, store: Store = None, url: Url = None
 ) -> None:
     """Copy a thread to a new one, and print the new ID.
 

@@ -63,10 +63,7 @@ def table_lines(node: SyntaxTreeNode, width: int) -> list[Line]:
 
 
 def column_widths(table: Table, width: int) -> list[int]:
-    """Return the width of each column in cells; an empty list if `width` is too small for columns.
-
-    If the table is too wide, the widest columns are made narrower first.
-    """
+    """Return each column's width in cells, the widest cut first to fit `width`; nothing if that is too small."""
     columns = zip(table.header, *table.rows, strict=True)
     widths = [max(1, *(width_of(line) for cell in column for line in cell)) for column in columns]
     room = width - len(_SEPARATOR.text) * (len(widths) - 1)

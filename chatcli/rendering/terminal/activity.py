@@ -46,10 +46,7 @@ class Waiting:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, what: str) -> None:
-        """Show that the turn waits for `what`, a text without control characters.
-
-        It is shown after a short delay; at once if the indicator is on the screen already.
-        """
+        """Show that the turn waits for `what`, a safe text: after a moment, at once if the indicator is visible."""
         visible = self._frame > 0
         self.stop()
         self._what, self._interval = what, INTERVAL

@@ -62,10 +62,7 @@ class Painter:
         self._moved = False
 
     def update(self, lines: Sequence[Line], finished: int = 0, column: int | None = None) -> None:
-        """Show `lines` in place of the lines shown before; the first `finished` of them never change again.
-
-        The cursor is left in the last line, at `column` if that is given.
-        """
+        """Show `lines` in place of those before, the first `finished` for good; leave the cursor in the last line."""
         self._begin()
         if self._shown and self._console.width != self._width:
             self._erase_from(self._lost)

@@ -40,7 +40,7 @@ class Keyboard(Protocol):
         """Read single keys in a `with` block. What was typed before it is none of them."""
 
     async def keys(self) -> str:
-        """Return the next input, often one key, never a paste: newlines surround that. Nothing ends the asking."""
+        """Return the next input, often one key; newlines surround a paste, so it is never one. Empty: ask no more."""
 
     def unread(self) -> None:
         """Let the next line begin with what `keys` returned last; called in the block of `single_keys`."""

@@ -296,7 +296,8 @@ def enter_raw_mode(source: Input) -> None:
 
 def learn_sequences() -> None:
     """Read Shift-Enter as Alt-Enter, and a report of the focus, which `ReplyReader` may get in parts, as no key."""
-    for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):  # terminals report it in two ways, and it is no key otherwise
+    # Terminals report Shift-Enter in two ways, and prompt-toolkit has no key for it.
+    for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):
         ANSI_SEQUENCES[sequence] = (Keys.Escape, Keys.ControlM)
     for sequence in ("\x1b[I", "\x1b[O"):
         ANSI_SEQUENCES[sequence] = Keys.Ignore

@@ -136,10 +136,10 @@ async def ask_line(question: str, source: Input, output: Output, *, hidden: bool
 class Prompt:
     """Reads lines from the terminal, even if stdin is a pipe.
 
-    With `keep_history`, later runs know the typed lines; `vi` stands for the keys of vi in place of those of Emacs. If
-    it is `plain`, a screen reader may be used: there are no suggestions and no menus. If it is `spaced`, empty lines
-    separate questions and answers. The terminal is asked for its background only if there is `on_background`, which
-    gets whether that is dark, and for sixel only if there is `on_sixel`, which is called if it shows images so.
+    With `keep_history`, later runs know the typed lines. With `vi`, the keys are those of vi, not of Emacs. `plain` is
+    for a screen reader: there are no suggestions and no menus. If it is `spaced`, empty lines separate questions and
+    answers. The terminal is asked for its background only if there is `on_background`, which gets whether that is dark,
+    and for sixel only if there is `on_sixel`, which is called if it shows images so.
     """
 
     def __init__(

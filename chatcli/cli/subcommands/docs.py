@@ -99,7 +99,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     at_terminal, rows = sys.stdout.isatty(), []
     for one in found:
         moment = one.updated.astimezone() if one.updated is not None and at_terminal else one.updated
-        minute = "" if moment is None else format_minute(moment)
+        minute = "" if moment is None else format_minute(moment)  # in UTC for programs
         rows.append((one.source, f"{one.files:,}", f"{one.passages:,}", format_size(one.bytes), minute))
     read = "read" if at_terminal else "read (UTC)"
     table = Listing("Documents", ("path", "files", "passages", "size", read), tuple(rows))

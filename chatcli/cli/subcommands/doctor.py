@@ -64,7 +64,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
     else:
         if repair:
             repaired = choose_backend(settings).repair()
-        hide = settings.credentials.redact  # its text may come from a server or a library
+        hide = settings.credentials.redact  # the text of a finding may come from a server or a library
         findings = [replace(one, detail=hide(one.detail), remedy=hide(one.remedy)) for one in examine(settings)]
     for line in repaired:
         print(sanitize_line(line), file=sys.stderr)

@@ -62,7 +62,7 @@ class Painter:
         self._moved = False
 
     def update(self, lines: Sequence[Line], finished: int = 0, column: int | None = None) -> None:
-        """Show `lines` in place of those before, the first `finished` for good; leave the cursor in the last line."""
+        """Show `lines` in place of those before, the first `finished` for good; `column` is the one of the cursor."""
         self._begin()
         if self._shown and self._console.width != self._width:
             self._erase_from(self._lost)
@@ -237,8 +237,9 @@ def _common(old: Line, new: Line) -> int:
         if old_style != new_style:
             break
         if old_text != new_text:
-            different = (index for index, pair in enumerate(zip(old_text, new_text, strict=False)) if len({*pair}) > 1)
-            count += next(different, min(len(old_text), len(new_text)))
+            pairs = enumerate(zip(old_text, new_text, strict=False))
+            shorter = min(len(old_text), len(new_text))
+            count += next((index for index, (one, other) in pairs if one != other), shorter)
             break
         count += len(new_text)
     text = plain_text(new)

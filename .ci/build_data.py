@@ -18,10 +18,9 @@ class DataHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the files to what is built."""
-        sys.path.insert(0, self.root)
+        sys.path[:0] = [self.root, f"{self.root}/.ci"]
+        from man_page import man_page
         from typer._completion_shared import get_completion_script
-
-        from chatcli.manual.man_page import man_page
 
         files = {"share/man/man1/chat.1": man_page()}
         for shell, place in _COMPLETIONS.items():

@@ -14,11 +14,9 @@ def read_all(name: str, stream: BinaryIO) -> bytes:
     """Return the whole of `stream`, which messages call `name`; refuse one that is longer than any model accepts."""
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise ContextError(
-            f"{name} is larger than {MAX_BYTES // 2**20} MiB, some {MAX_BYTES // 4} tokens:"
-            " the limit of every model is lower",
-            remedy="Send a part of it.",
-        )
+        size = f"{MAX_BYTES // 2**20} MiB, some {MAX_BYTES // 4} tokens"
+        problem = f"{name} is larger than {size}: the limit of every model is lower"
+        raise ContextError(problem, remedy="Send a part of it.")
     return data
 
 

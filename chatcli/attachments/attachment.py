@@ -54,10 +54,8 @@ def decode(data: bytes) -> tuple[str, str] | None:
             return data.decode("utf-8"), "utf-8"
         except UnicodeDecodeError:
             pass  # another encoding, or not text
-    encoding_or_none = _guess(data[:_SAMPLE], wide=wide)
-    if encoding_or_none is None:
-        return None
-    return data.decode(encoding_or_none, errors="replace"), encoding_or_none
+    guessed = _guess(data[:_SAMPLE], wide=wide)
+    return None if guessed is None else (data.decode(guessed, errors="replace"), guessed)
 
 
 def _guess(sample: bytes, *, wide: bool) -> str | None:
@@ -90,7 +88,6 @@ class Attachment:
     text: str = field(default="", repr=False)
     data: bytes = field(default=b"", repr=False)
     encoding: str = "utf-8"
-    """The encoding that `text` was decoded from."""
     size: int = 0
     """Number of bytes that were read."""
 
@@ -138,22 +135,17 @@ def identify(name: str, data: bytes) -> Attachment:
         return Attachment(name, "pdf", "application/pdf", data=data, size=len(data))
     decoded = decode(data)
     if decoded is None:
-        raise RefusedError(
-            f"{name} is neither text nor an image nor a PDF: no model takes it",
-            remedy="Models take text, PNG, JPEG, WebP and GIF images, and PDF.",
-        )
+        remedy = "Models take text, PNG, JPEG, WebP and GIF images, and PDF."
+        raise RefusedError(f"{name} is neither text nor an image nor a PDF: no model takes it", remedy=remedy)
     text, encoding = decoded
     return Attachment(name, "text", "text/plain", text=text, encoding=encoding, size=len(data))
 
 
 def image_type(data: bytes) -> str | None:
     """Return the media type of a PNG, JPEG, GIF or WebP image, None for anything else."""
-    for magic, media_type in _IMAGES:
-        if data.startswith(magic):
-            return media_type
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "image/webp"
-    return None
+    return next((media_type for magic, media_type in _IMAGES if data.startswith(magic)), None)
 
 
 def is_pdf(data: bytes) -> bool:

@@ -3,11 +3,11 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from subprocess import DEVNULL, PIPE, Popen
 
 from chatcli.attachments.attachment import image_type
 from chatcli.errors import ContextError, UsageError
@@ -72,13 +72,7 @@ def _output(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
     """Return the output of `command`, empty if it fails."""
     with (
         suppress(OSError),
-        subprocess.Popen(  # noqa: S603 - a fixed command
-            command,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as process,
+        Popen(command, env=dict(environment), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL) as process,  # noqa: S603 - fixed
     ):
         assert process.stdout is not None
         # The program that has the copied image may never give it out.

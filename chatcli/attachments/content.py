@@ -122,10 +122,8 @@ def pdf_text(name: str, data: bytes) -> str:
         pages = [page.extract_text().strip() for page in reader.pages]
     text = "\n\n".join(page for page in pages if page)
     if not text:
-        raise RefusedError(
-            f"{name} has no text, and the model does not take PDF files",
-            remedy="Use a model that does, such as openai:gpt-5-mini, or run text recognition (OCR) on it first.",
-        )
+        remedy = "Use a model that does, such as openai:gpt-5-mini, or run text recognition (OCR) on it first."
+        raise RefusedError(f"{name} has no text, and the model does not take PDF files", remedy=remedy)
     return text
 
 
@@ -137,10 +135,8 @@ def _opened(name: str, data: bytes) -> "Iterator[PdfReader]":
     try:
         yield PdfReader(io.BytesIO(data))
     except Exception as error:  # noqa: BLE001 - the parser may raise anything for a damaged file
-        reason = one_line(str(error))[:200] or type(error).__name__
-        raise UsageError(
-            f"{name} can't be read as a PDF: {reason}", remedy="Check that it is complete and has no password."
-        ) from None
+        reason, remedy = one_line(str(error))[:200], "Check that it is complete and has no password."
+        raise UsageError(f"{name} can't be read as a PDF: {reason or type(error).__name__}", remedy=remedy) from None
 
 
 def message_content(text: str, attachments: Sequence[Attachment], *, takes_pdf: bool) -> str | list[Block]:
@@ -168,13 +164,9 @@ def _labelled(attachment: Attachment, *, takes_pdf: bool) -> tuple[str, Block | 
         return _reference(name, media_type), image_block(data, media_type)
     if attachment.kind == "pdf" and takes_pdf:
         # The number of pages is for the token counter, which would take the base64 data for a long text.
-        pages = count_pages(name, attachment.data)
-        block: dict[str, object] = {"type": "file", "base64": _base64(attachment.data), "filename": name}
-        return _reference(name, attachment.media_type), {
-            **block,
-            "mime_type": attachment.media_type,
-            "extras": {"pages": pages},
-        }
+        extras, media_type = {"pages": count_pages(name, attachment.data)}, attachment.media_type
+        block: Block = {"type": "file", "base64": _base64(attachment.data), "filename": name}
+        return _reference(name, media_type), {**block, "mime_type": media_type, "extras": extras}
     if attachment.kind == "recalled":
         return attachment.text, None
     body = pdf_text(name, attachment.data) if attachment.kind == "pdf" else attachment.text

@@ -84,7 +84,10 @@ class _Download:
             target, body = self._ask(address)
             if target is None:
                 return body
-            self._check_redirect(address, target)
+            if target.scheme not in ("http", "https"):
+                raise UsageError(f"{self._url} redirects to a {target.scheme} address, which is not followed")
+            if self._by_model and not _is_same_page(address, target):
+                raise RedirectError(self._url, str(target))
             address = target
         raise UsageError(f"{self._url} redirects more than {_MAX_REDIRECTS} times")
 
@@ -94,9 +97,6 @@ class _Download:
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _watch(self, request: httpx2.Request) -> None:
-        request.extensions["trace"] = self._note_step
 
     def _note_step(self, step: str, details: Mapping[str, Any]) -> None:
         if self._stopped:
@@ -108,7 +108,7 @@ class _Download:
         """Return the target of a redirect, or None and the content."""
         options: dict[str, Any] = {"timeout": self._seconds, "event_hooks": document_hooks(2 * MAX_DOWNLOAD)}
         options["headers"] = {"User-Agent": "chatcli", "Accept": "*/*"}
-        options["event_hooks"]["request"].append(self._watch)
+        options["event_hooks"]["request"].append(lambda request: request.extensions.update(trace=self._note_step))
         if _has_proxy(address):
             with httpx2.Client(**options) as client, client.stream("GET", address) as reply:
                 return self._read_reply(address, reply)
@@ -134,10 +134,8 @@ class _Download:
             raise httpx2.ConnectError(str(error)) from error
         if not self._may_be_private(address) and not all(map(is_public, found)):
             verb = "has" if origin(address) == origin(httpx2.URL(self._url)) else "redirects to"
-            raise UsageError(
-                f"{self._url} {verb} the private address {address.host}, which is not followed",
-                remedy="If you trust it, allow it with --allow-private-urls.",
-            )
+            problem = f"{self._url} {verb} the private address {address.host}, which is not followed"
+            raise UsageError(problem, remedy="If you trust it, allow it with --allow-private-urls.")
         if not found:
             raise httpx2.ConnectError("the host has no address")
         return found
@@ -148,24 +146,20 @@ class _Download:
         is_named = (address.host, address.port) == (named.host, named.port)
         return self._allow_private or (is_named and (not self._by_model or _is_address(address.host)))
 
-    def _check_redirect(self, address: httpx2.URL, target: httpx2.URL) -> None:
-        if target.scheme not in ("http", "https"):
-            raise UsageError(f"{self._url} redirects to a {target.scheme} address, which is not followed")
-        if self._by_model and not _is_same_page(address, target):
-            raise RedirectError(self._url, str(target))
-
     def _read_reply(self, address: httpx2.URL, reply: httpx2.Response) -> tuple[httpx2.URL | None, bytes]:
         if reply.has_redirect_location:
             return address.join(reply.headers["location"]), b""
-        _check_status(self._url, reply)
+        failure = f"{self._url} can't be fetched: {reply.status_code} {reply.reason_phrase}"
+        if reply.is_server_error or reply.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+            raise NetworkError(failure, remedy="Try again later.")
+        if not reply.is_success:
+            raise UsageError(failure, remedy="Check the address.")
         body = bytearray()
         for chunk in reply.iter_bytes():
             body += chunk
             if len(body) > MAX_DOWNLOAD:
-                raise ContextError(
-                    f"{self._url} is larger than {MAX_DOWNLOAD // 2**20} MiB, the limit of what is fetched",
-                    remedy="Download it, and send a part of it.",
-                )
+                problem = f"{self._url} is larger than {MAX_DOWNLOAD // 2**20} MiB, the limit of what is fetched"
+                raise ContextError(problem, remedy="Download it, and send a part of it.")
         return None, bytes(body)
 
 
@@ -201,11 +195,3 @@ def _is_same_page(address: httpx2.URL, target: httpx2.URL) -> bool:
     is_upgrade = (origin(address)[::2], origin(target)[::2]) == (("http", 80), ("https", 443))
     same_server = is_upgrade or origin(address) == origin(target)
     return same_server and target.path.rstrip("/") == address.path.rstrip("/")
-
-
-def _check_status(url: str, reply: httpx2.Response) -> None:
-    failure = f"{url} can't be fetched: {reply.status_code} {reply.reason_phrase}"
-    if reply.is_server_error or reply.status_code == httpx2.codes.TOO_MANY_REQUESTS:
-        raise NetworkError(failure, remedy="Try again later.")
-    if not reply.is_success:
-        raise UsageError(failure, remedy="Check the address.")

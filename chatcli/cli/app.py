@@ -55,17 +55,8 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in names}
 
 
-Version = Annotated[
-    bool,
-    typer.Option(
-        "--version",
-        help="Print the version.",
-        callback=_show_version,
-        is_eager=True,
-        expose_value=False,
-        rich_help_panel=OTHER,
-    ),
-]
+_EAGER: dict[str, Any] = {"callback": _show_version, "is_eager": True, "expose_value": False}
+Version = Annotated[bool, typer.Option("--version", help="Print the version.", rich_help_panel=OTHER, **_EAGER)]
 
 
 @app.callback()
@@ -96,21 +87,15 @@ def chat(ctx: typer.Context, **options: Any) -> None:
 
         from_stdin = READS_STDIN in ctx.meta
         words = [] if from_stdin else ctx.args
-        code = start(
-            settings, words, from_stdin=from_stdin, continue_=continue_, resume=resume, interactive=interactive
-        )
-        raise typer.Exit(code)
+        how = {name: options[name] for name in ("continue_", "resume", "interactive")}
+        raise typer.Exit(start(settings, words, from_stdin=from_stdin, **how))
 
 
 def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Context:
     """Return the context that Typer makes of `chat ARGS`; do nothing yet.
 
-    A `resilient` reading prints nothing, and ignores what is wrong.
-
-    Raises:
-        WrongArguments: The arguments are wrong.
-        typer.Exit: The arguments ask for help or the version, which was printed.
-
+    A `resilient` reading prints nothing, and ignores what is wrong. Raises `WrongArguments`, and `typer.Exit` if the
+    arguments ask for help or the version, which was printed.
     """
     # Not `command.main()`, which swallows a broken pipe.
     context = _command().make_context(current_program().name, list(args), resilient_parsing=resilient)

@@ -35,13 +35,15 @@ def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = Fal
     If the command line `starts_conversation`, a user at a terminal is asked once whether to trust the `.env`.
     """
     settings = Settings.load(dict(options))
-    if not (starts_conversation and _has_user(settings)):
+    asks = starts_conversation and settings.script is None and settings.resume_with is None
+    if not (asks and sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         report_dotenv(settings.folder)
         return settings
-    if _can_ask(settings.folder):
-        settings = _asked(settings, options)
+    dotenv = settings.folder
+    if dotenv.file is not None and not (dotenv.trusted or dotenv.problem) and any(map(is_ours, dotenv.variables)):
+        settings = _asked(settings, dotenv.file, options)
     else:
-        report_dotenv(settings.folder)
+        report_dotenv(dotenv)
     if not (settings.no_instructions or settings.graph or settings.url):
         _ask_instructions()
     if not (settings.tools is False or settings.graph or settings.url):
@@ -56,16 +58,12 @@ def report_dotenv(dotenv: Dotenv) -> None:
     if dotenv.problem:
         print(f"note: the {DOTENV} of this folder is left out: {reveal(dotenv.problem)}", file=sys.stderr)
     elif ours and not dotenv.trusted and dotenv.file is not None:
-        print(
-            f"note: the {DOTENV} of this folder is not trusted and sets nothing: {_names(ours)}."
-            f" Read it, then trust it: {trust.trust_command(dotenv.file.folder)}",
-            file=sys.stderr,
-        )
+        advice = f"Read it, then trust it: {trust.trust_command(dotenv.file.folder)}"
+        reason = f"is not trusted and sets nothing: {_names(ours)}"
+        print(f"note: the {DOTENV} of this folder {reason}. {advice}", file=sys.stderr)
     elif never:
-        print(
-            f"note: no {DOTENV} may set {_names(never)}: left out. Use an option or the environment",
-            file=sys.stderr,
-        )
+        reason = f"no {DOTENV} may set {_names(never)}: left out"
+        print(f"note: {reason}. Use an option or the environment", file=sys.stderr)
 
 
 def report_servers(settings: Settings) -> None:
@@ -80,11 +78,9 @@ def report_servers(settings: Settings) -> None:
     if project.problem:
         print(f"note: the {trust.MCP_FILE} of this folder is left out: {reveal(project.problem)}", file=sys.stderr)
     elif project.file is not None and not trust.is_declined(project.file):
-        print(
-            f"note: the {trust.MCP_FILE} of this folder is not trusted, and its servers are left out:"
-            f" {_names(list(project.servers))}. Read it, then trust it: {trust.trust_command(project.file.folder)}",
-            file=sys.stderr,
-        )
+        reason = f"is not trusted, and its servers are left out: {_names(list(project.servers))}"
+        advice = f"Read it, then trust it: {trust.trust_command(project.file.folder)}"
+        print(f"note: the {trust.MCP_FILE} of this folder {reason}. {advice}", file=sys.stderr)
 
 
 def described_servers(servers: "Mapping[str, McpServer]") -> list[str]:
@@ -100,28 +96,15 @@ def shown_settings(variables: Mapping[str, str], *, for_graphs: bool = False) ->
     rows = []
     for name, value in variables.items():
         shown = "***" if names_secret(name) else one_line(reveal(redact(value[:_READ_OF_VALUE], [])), _SHOWN_VALUE)
+        remark = ""
         if not is_ours(name):
-            for_whom = (shown, "for the project's graphs") if for_graphs else ("", "not read by chat")
-            rows.append((reveal(name), *for_whom))
+            shown, remark = (shown, "for the project's graphs") if for_graphs else ("", "not read by chat")
         elif is_never_of_a_folder(name):
-            rows.append((reveal(name), shown, "left out: no file of a folder sets it"))
-        else:
-            rows.append(
-                (reveal(name), shown, "your questions, and your key for it, go there" if is_address(name) else "")
-            )
+            remark = "left out: no file of a folder sets it"
+        elif is_address(name):
+            remark = "your questions, and your key for it, go there"
+        rows.append((reveal(name), shown, remark))
     return rows
-
-
-def _has_user(settings: Settings) -> bool:
-    """Return whether a REPL starts at a terminal."""
-    if settings.script is not None or settings.resume_with is not None:
-        return False
-    return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
-
-
-def _can_ask(dotenv: Dotenv) -> bool:
-    """Return whether the `.env` is one that the user can trust."""
-    return dotenv.file is not None and not dotenv.trusted and not dotenv.problem and any(map(is_ours, dotenv.variables))
 
 
 def _ask_instructions() -> None:
@@ -176,10 +159,8 @@ def _ask_about(file: trust.FolderFile) -> bool:
     return trusts
 
 
-def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
+def _asked(settings: Settings, file: trust.FolderFile, options: Mapping[str, Any]) -> Settings:
     """Ask whether to trust the `.env`, unless the answer was no before; return the resulting settings."""
-    file = settings.folder.file
-    assert file is not None
     if trust.is_declined(file):
         return settings
     print(f"{reveal(str(file.folder / DOTENV))} is not trusted. It would set:", file=sys.stderr)

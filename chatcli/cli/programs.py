@@ -110,12 +110,17 @@ def command(
 
     def main(arguments: Sequence[str] | None = None) -> int:
         """Run the program with `arguments`, by default those of the process; return the exit code."""
+        from platformdirs import PlatformDirs
+
+        from chatcli.store.location import SQLITE
+
         _check_main_thread("the program")
+        folder = Path(PlatformDirs(name, appauthor=False).user_data_dir)
         program = replace(
             program_of(spec, name),
             version=_version(name) if version is None else version,
             help=f"Chat with {name}." if help is None else inspect.cleandoc(help),
-            settings={"store": _store_of(name), **settings},
+            settings={"store": f"{SQLITE}{folder / 'threads.db'}", **settings},
         )
         if arguments is not None:
             return _at_terminal(program, list(arguments), {})
@@ -176,14 +181,6 @@ def _checked_command(name: str) -> str:
     if name.lower() in _OURS:
         raise ValueError(f"the name {name!r} is taken: that program is chatcli's own")
     return name
-
-
-def _store_of(name: str) -> str:
-    from platformdirs import PlatformDirs
-
-    from chatcli.store.location import SQLITE
-
-    return f"{SQLITE}{Path(PlatformDirs(name, appauthor=False).user_data_dir) / 'threads.db'}"
 
 
 def _version(name: str) -> str:

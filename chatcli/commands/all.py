@@ -17,9 +17,8 @@ def all_commands() -> CommandRegistry:
     """Return a registry of all commands, with those of the program that runs."""
     groups = (threads, branches, tree, state, model, documents, memory, screen)
     own = map(_as_command, current_program().commands)
-    return CommandRegistry(
-        [*own, *(command for group in groups for command in group.COMMANDS)], mcp_prompts.find_prompt
-    )
+    ours = (command for group in groups for command in group.COMMANDS)
+    return CommandRegistry([*own, *ours], mcp_prompts.find_prompt)
 
 
 def _as_command(own: SlashCommand) -> Command:

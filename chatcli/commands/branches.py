@@ -34,9 +34,8 @@ async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
         session.offered_changes = changes
         for change in changes:
             yield DiffShown(change.diff())
-        yield ConfirmationRequested(
-            "Change these files back, too?", f"/undo {count} {TAKE_BACK}", f"/undo {count} {KEEP}"
-        )
+        question = "Change these files back, too?"
+        yield ConfirmationRequested(question, f"/undo {count} {TAKE_BACK}", f"/undo {count} {KEEP}")
         return
     questions = _questions(await session.history())
     await session.undo(count)
@@ -99,10 +98,7 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
 async def show_history(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Show the turns and branches of this thread."""
     turns = await (await context.conversation.session()).turns()
-    if turns:
-        yield Listing(f"History ({_MARKED})", ("turn", "question"), tuple(_rows(turns)))
-    else:
-        yield Notice("this thread has no turns yet")
+    yield _table(f"History ({_MARKED})", turns) if turns else Notice("this thread has no turns yet")
 
 
 async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -110,7 +106,7 @@ async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event
     session = await context.conversation.session()
     turns = await session.turns()
     if not arguments:
-        yield Listing(f"Go to which turn? /rewind N ({_MARKED})", ("turn", "question"), tuple(_rows(turns)))
+        yield _table(f"Go to which turn? /rewind N ({_MARKED})", turns)
         return
     await session.rewind(find_turn(turns, _number(arguments, default=0)))
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
@@ -128,11 +124,12 @@ def _langflow_notice(context: CommandContext) -> Iterator[Notice]:
         yield Notice(NEW_SESSION)
 
 
-def _rows(turns: "Sequence[Turn]") -> list[tuple[str, str]]:
-    return [
+def _table(title: str, turns: "Sequence[Turn]") -> Listing:
+    rows = (
         (f"{'*' if row.current else ' '} {row.number}", f"{'| ' * row.depth}{row.title}{HERE if row.here else ''}")
         for row in tree_rows(turns)
-    ]
+    )
+    return Listing(title, ("turn", "question"), tuple(rows))
 
 
 def _number(text: str, *, default: int) -> int:

@@ -18,7 +18,9 @@ async def change_documents(context: CommandContext, arguments: str) -> AsyncIter
     conversation = context.conversation
     check_takes_documents(conversation)
     word, _, path = arguments.partition(" ")
-    path = _unquoted(path.strip())
+    path = path.strip()
+    if path.startswith(("'", '"')):  # the quotes of completion, which leaves the second one out after a folder
+        path = path[1:].removesuffix(path[0])
     if not arguments and (choices := await asyncio.to_thread(_choices, conversation.documents)):
         yield ChoicesOffered("docs", "document", choices, (_listing(conversation.documents),))
     elif word in ("", "list") and not path:
@@ -37,9 +39,8 @@ async def change_documents(context: CommandContext, arguments: str) -> AsyncIter
 def check_takes_documents(conversation: Conversation) -> None:
     """Refuse documents where another program answers."""
     if not conversation.takes_documents:
-        raise UsageError(
-            f"{conversation.model_name} takes no documents: it has its own", remedy="They are for a model: /model NAME"
-        )
+        remedy = "They are for a model: /model NAME"
+        raise UsageError(f"{conversation.model_name} takes no documents: it has its own", remedy=remedy)
 
 
 async def add_documents(conversation: Conversation, paths: list[str]) -> Notice:
@@ -95,11 +96,6 @@ def _kind(source: str) -> str:
     if Path(source).is_dir():
         return "folder"
     return "file" if Path(source).exists() else "pattern" if text_is_glob(source) else "missing"
-
-
-def _unquoted(path: str) -> str:
-    """Return `path` without the quotes of completion, which leaves the second one out after a folder."""
-    return path[1:].removesuffix(path[0]) if path.startswith(("'", '"')) else path
 
 
 COMMANDS = (Command("docs", "[add PATH]", change_documents, only="chat"),)

@@ -25,9 +25,8 @@ async def ask_prompt(name: str, context: CommandContext, arguments: str) -> Asyn
     prompts = {prompt.name: prompt for prompt in await servers.prompts(server)}
     if prompt_name not in prompts:
         named = ", ".join(f"/{prompt.command}" for prompt in prompts.values())
-        raise UsageError(
-            f"the MCP server {server} has no prompt {prompt_name}", remedy=f"It has: {named}." if named else ""
-        )
+        remedy = f"It has: {named}." if named else ""
+        raise UsageError(f"the MCP server {server} has no prompt {prompt_name}", remedy=remedy)
     prompt = prompts[prompt_name]
     text, attachments = await servers.read_prompt(prompt, prompt.read_arguments(arguments))
     yield MessageShown("user", text)

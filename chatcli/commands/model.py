@@ -70,9 +70,8 @@ async def show_context(context: CommandContext, arguments: str) -> AsyncIterator
         for state, messages in groups
         for message in messages
     ]
-    rows[:0] = [
-        ("sent", "instructions", f"{path}, about {fitted.rules_tokens} tokens in all") for path in known.sources
-    ]
+    about = f"about {fitted.rules_tokens} tokens in all"
+    rows[:0] = [("sent", "instructions", f"{path}, {about}") for path in known.sources]
     rows += [("sent", "memory", fact) for fact in known.facts or ()]
     rows += [("sent last", "passage", f"[{each.number}] {each.place}") for each in fitted.passages]
     yield Listing("Context", ("", "role", "text"), tuple(rows))
@@ -82,10 +81,8 @@ async def show_context(context: CommandContext, arguments: str) -> AsyncIterator
         counts += f", {len(fitted.summed_up)} sent as a summary"
     yield Notice(f"{counts}: about {fitted.tokens} tokens, {budget}")
     if fitted.passages:
-        yield Notice(
-            f"passages of documents with the newest question: {len(fitted.passages)}, about {fitted.passage_tokens}"
-            " tokens; the next question gets its own"
-        )
+        counts = f"{len(fitted.passages)}, about {fitted.passage_tokens} tokens"
+        yield Notice(f"passages of documents with the newest question: {counts}; the next question gets its own")
 
 
 async def compact(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -143,7 +140,12 @@ async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator
 
     session = await conversation.session()
     if isinstance(session, ValuesSession):
-        yield await _set_value(session, arguments) if arguments else _values_table(session)
+        if not arguments:
+            yield _values_table(session)
+            return
+        kind, key, value = parse_place(arguments)
+        await session.set_value(kind, key, value)
+        yield Notice(f"{shown_key(kind, key)}={shown_value(key, session.values.of(kind)[key])}")
         return
     setup = (await conversation.chat_session()).setup
     if arguments:
@@ -172,19 +174,12 @@ def parse_bound(text: str) -> float:
     try:
         return positive(float(text))
     except ValueError:
-        raise ValueError(
-            f"{MAX_COST}: a number of US dollars above 0, or off, not {text.strip() or 'nothing'}"
-        ) from None
+        given = text.strip() or "nothing"
+        raise ValueError(f"{MAX_COST}: a number of US dollars above 0, or off, not {given}") from None
 
 
 def _described_bound(bound: float | None) -> str:
     return "no bound is set (--max-cost)" if bound is None else f"a thread may cost {dollars(bound)} (--max-cost)"
-
-
-async def _set_value(session: "ValuesSession", text: str) -> Notice:
-    kind, key, value = parse_place(text)
-    await session.set_value(kind, key, value)
-    return Notice(f"{shown_key(kind, key)}={shown_value(key, session.values.of(kind)[key])}")
 
 
 def _values_table(session: "ValuesSession") -> Event:

@@ -55,9 +55,7 @@ class Command:
     usage: str
     """Its arguments, for `/help`."""
     handler: Handler
-    """Runs it."""
     aliases: tuple[str, ...] = ()
-    """Its other names."""
     only: Literal["chat", "graph", "here"] | None = None
     """What it is for, if it refuses elsewhere: the plain chat, a graph, or threads that stay on this machine."""
 
@@ -68,10 +66,7 @@ class Command:
 
 
 class CommandRegistry:
-    """All commands, in the order of `/help`; finds them by name and alias.
-
-    `find_other` returns the command of a name that is none of theirs, None if there is none.
-    """
+    """All commands, in the order of `/help`; finds them by name and alias, others by `find_other`."""
 
     def __init__(
         self, commands: Iterable[Command], find_other: Callable[[str], Command | None] = lambda name: None
@@ -111,10 +106,7 @@ def parse_word(line: str) -> ParsedCommand | None:
 
 
 def parse_command(line: str) -> ParsedCommand | None:
-    """Return the command in `line`; None if it is a question.
-
-    A question that begins with a slash is typed with two: see `parse_question`.
-    """
+    """Return the command in `line`; None if it is a question, perhaps with two slashes: see `parse_question`."""
     if not line.startswith("/") or line.startswith("//"):
         return None
     name, _, arguments = line[1:].partition(" ")

@@ -4,8 +4,10 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from chatcli import events
 from chatcli.attachments.attachment import read_attachment
 from chatcli.attachments.clipboard import read_image
 from chatcli.commands.mcp_prompts import prompt_rows
@@ -13,20 +15,6 @@ from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings, show_settings
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import (
-    Choice,
-    ChoicesOffered,
-    ClipboardFilled,
-    ConfirmationRequested,
-    EditorRequested,
-    Event,
-    ExitRequested,
-    Listing,
-    Notice,
-    PlainToggled,
-    ScreenCleared,
-    ThemeChosen,
-)
 from chatcli.manual import TOPICS, read_page, unfold
 from chatcli.message import MessageShown
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
@@ -79,73 +67,73 @@ _SHORT = (
 )
 
 
-async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Show the commands, or the one (or the page) NAME."""
     name = arguments.strip().lower().removeprefix("/")
     command = context.registry.find(name) if name else None
     if command is not None:
-        yield Notice(f"/{f'{command.name} {command.usage}'.strip()}: {command.help}")
+        yield events.Notice(f"/{f'{command.name} {command.usage}'.strip()}: {command.help}")
     if name in TOPICS or (name not in ("", ALL, _KEYS) and command is None):
         yield MessageShown("assistant", unfold(read_page(name)))
     if command is not None or name in TOPICS:
         return
     if name == _KEYS:
-        yield Listing("", ("key", "what it does"), KEYS)
+        yield events.Listing("", ("key", "what it does"), KEYS)
         return
     conversation, prompts = context.conversation, []
     servers = conversation.mcp_servers
     if servers.names and (starting := await servers.starting()):
-        yield Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
+        yield events.Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
     for server in servers.names:
         try:
             prompts += await servers.prompts(server)
         except ChatcliError as error:
-            yield Notice(error.message, "warning")
+            yield events.Notice(error.message, "warning")
     offered = tuple(context.registry.offered(conversation))
     yield help_table(offered, prompt_rows(prompts)) if name == ALL else help_groups(offered, prompt_rows(prompts))
 
 
-def help_groups(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
+def help_groups(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> events.Listing:
     """Return the names of the `commands` by group, short enough for a small screen, and how to see more."""
     left = {command.name: f"/{command.name}" for command in commands}
     rows = [(title, " ".join(left.pop(name) for name in names if name in left)) for title, names in GROUPS.items()]
     rows.append(("Others", " ".join(left.values())))
     rows.append(("Prompts", " ".join(usage.split()[0] for usage, _ in prompts)))
     shown = tuple(row for row in rows if row[1])
-    return Listing("", ("type", "commands"), (*shown, _BLANK, *_SHORT))
+    return events.Listing("", ("type", "commands"), (*shown, _BLANK, *_SHORT))
 
 
-def help_table(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
+def help_table(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> events.Listing:
     """Return the table of everything that can be typed: `commands`, `prompts` of servers, other lines and keys."""
     rows = [
         (f"{', '.join(f'/{name}' for name in (command.name, *command.aliases))} {command.usage}".rstrip(), command.help)
         for command in commands
     ]
-    return Listing(
-        "", ("type", "what it does"), (*rows, *((_BLANK, *prompts) if prompts else ()), _BLANK, *LINES, _BLANK, *KEYS)
-    )
+    if prompts:
+        rows += [_BLANK, *prompts]
+    return events.Listing("", ("type", "what it does"), (*rows, _BLANK, *LINES, _BLANK, *KEYS))
 
 
-async def toggle_plain(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def toggle_plain(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Switch Markdown rendering off, or on again."""
-    yield PlainToggled()
+    yield events.PlainToggled()
 
 
-async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Use the colours of theme NAME; without NAME, pick one."""
     if not arguments:
         current = context.theme or context.settings.theme
-        choices = tuple(Choice(name, about, current=name == current) for name, about in _THEMES.items())
-        yield ChoicesOffered("theme", "theme", choices, (Notice(f"themes: {', '.join(THEMES)}"),))
+        choices = tuple(events.Choice(name, about, current=name == current) for name, about in _THEMES.items())
+        yield events.ChoicesOffered("theme", "theme", choices, (events.Notice(f"themes: {', '.join(THEMES)}"),))
         return
     if arguments not in THEMES:
         raise UsageError(f"unknown theme {arguments!r}", remedy=f"Themes: {', '.join(THEMES)}.")
     context.theme = arguments
-    yield ThemeChosen(arguments)
-    yield Notice(f"theme {arguments}")
+    yield events.ThemeChosen(arguments)
+    yield events.Notice(f"theme {arguments}")
 
 
-async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Show the settings that were set, or all, and their sources."""
     if arguments not in ("", ALL):
         raise UsageError(f"/config takes `{ALL}` or nothing")
@@ -156,17 +144,17 @@ async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[
         yield event
 
 
-async def clear_screen(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def clear_screen(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Clear the screen; the thread stays."""
-    yield ScreenCleared()
+    yield events.ScreenCleared()
 
 
-async def leave(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def leave(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Leave."""
-    yield ExitRequested()
+    yield events.ExitRequested()
 
 
-async def copy(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def copy(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Copy the last answer, the N-th last, or the last code."""
     messages = await (await context.conversation.session()).history()
     answers = [message.text for message in messages if message.role == "assistant"]
@@ -178,65 +166,60 @@ async def copy(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
         blocks = [block for answer in answers for block in code_blocks(answer)]
         if not blocks:
             raise UsageError("no answer has a code block")
-        yield ClipboardFilled(blocks[-1], "the last code block")
+        yield events.ClipboardFilled(blocks[-1], "the last code block")
         return
     back = int(arguments) if arguments.isdecimal() else 1 if not arguments else 0
     if not 1 <= back <= len(answers):
         raise UsageError(f"/copy takes a number from 1 to {len(answers)}, or `code`")
-    yield ClipboardFilled(answers[-back], "the answer" if back == 1 else f"the answer {back} from the end")
+    yield events.ClipboardFilled(answers[-back], "the answer" if back == 1 else f"the answer {back} from the end")
 
 
-async def save(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def save(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Save this thread as FILE: .md, .json, .jsonl or .html."""
     name = arguments.removesuffix(_YES)
     path, exists = await asyncio.to_thread(_find_page, name)
     if exists and name == arguments:
-        yield ConfirmationRequested(f"{path} exists. Overwrite it?", f"/save {name}{_YES}")
+        yield events.ConfirmationRequested(f"{path} exists. Overwrite it?", f"/save {name}{_YES}")
         return
     try:
         document = await context.conversation.document()
         await asyncio.to_thread(write_file, path, thread_lines(document, format_of(path) or ExportFormat.MD))
     except (ChatcliError, OSError) as error:
-        yield Notice(f"{path} was not written: {error}", "error")
+        yield events.Notice(f"{path} was not written: {error}", "error")
     else:
-        yield Notice(f"saved to {path}")
+        yield events.Notice(f"saved to {path}")
 
 
-async def attach(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def attach(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Attach a file or a URL to the next question."""
     if not arguments:
         raise UsageError("/file takes a path or a URL", remedy="For example: /file notes.txt")
     yield await _attach(context, arguments)
 
 
-async def paste(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def paste(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Attach the image in the clipboard to the next question."""
     media_type, data = await asyncio.to_thread(read_image)
     yield await _attach(context, f"pasted.{media_type.removeprefix('image/')}", data)
 
 
-async def _attach(context: CommandContext, source: str, data: bytes = b"") -> Notice:
+async def _attach(context: CommandContext, source: str, data: bytes = b"") -> events.Notice:
     """Let the file or URL `source`, or the `data` of that name, go along with the next question."""
-    settings = context.settings
-    attachment = await asyncio.to_thread(
-        read_attachment, source, data=data, allow_private=settings.allow_private_urls, timeout=settings.timeout
-    )
-    if data:
-        attachment = replace(attachment, name=_free_name(source, {each.name for each in context.waiting}))
+    private, timeout = context.settings.allow_private_urls, context.settings.timeout
+    read = partial(read_attachment, source, data=data, allow_private=private, timeout=timeout)
+    attachment = await asyncio.to_thread(read)
+    if data:  # a second one gets another name, as `pasted-2.png`
+        taken = {each.name for each in context.waiting}
+        stem, dot, ending = source.rpartition(".")
+        names = itertools.chain([source], (f"{stem}-{number}{dot}{ending}" for number in itertools.count(2)))
+        attachment = replace(attachment, name=next(each for each in names if each not in taken))
     context.waiting = (*context.waiting, attachment)
-    return Notice(f"{attachment.name} is sent with the next question")
+    return events.Notice(f"{attachment.name} is sent with the next question")
 
 
-def _free_name(name: str, taken: set[str]) -> str:
-    """Return `name`, or with a number, as `pasted-2.png`, if it is `taken`."""
-    stem, dot, ending = name.rpartition(".")
-    names = itertools.chain([name], (f"{stem}-{number}{dot}{ending}" for number in itertools.count(2)))
-    return next(each for each in names if each not in taken)
-
-
-async def write_in_editor(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def write_in_editor(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Write a question in $VISUAL or $EDITOR, and send it."""
-    yield EditorRequested(arguments)
+    yield events.EditorRequested(arguments)
 
 
 def _find_page(name: str) -> tuple[Path, bool]:

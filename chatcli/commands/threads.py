@@ -18,18 +18,13 @@ from chatcli.text import format_age
 
 def offer_threads(threads: Sequence[ThreadSummary], text: str = "", current: str = "") -> ChoicesOffered:
     """Return the offer of those `threads` whose ID or title contains `text`; `current` is marked."""
-    wanted = text.casefold()
-    choices = (
-        Choice(thread.thread_id, _description(thread), current=thread.thread_id == current)
-        for thread in threads
-        if wanted in f"{thread.thread_id} {thread.title}".casefold()
-    )
+    choices = []
+    for thread in threads:
+        if text.casefold() in f"{thread.thread_id} {thread.title}".casefold():
+            turns = f"{thread.turns} turn{'' if thread.turns == 1 else 's'}"
+            about = f"{thread.title} ({turns}, {format_age(thread.updated_at)}, {thread.model})"
+            choices.append(Choice(thread.thread_id, about, current=thread.thread_id == current))
     return ChoicesOffered("thread", "thread", tuple(choices))
-
-
-def _description(thread: ThreadSummary) -> str:
-    turns = f"{thread.turns} turn{'' if thread.turns == 1 else 's'}"
-    return f"{thread.title} ({turns}, {format_age(thread.updated_at)}, {thread.model})"
 
 
 async def new_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -82,10 +77,9 @@ async def recall_threads(context: CommandContext, arguments: str) -> AsyncIterat
         yield drop_recalled(context)
         return
     if not conversation.takes_recall:
-        raise UsageError(
-            f"{conversation.model_name} gets nothing of past threads: they stay on this machine",
-            remedy="They are for a model here: leave --url out, or choose one by /model NAME.",
-        )
+        problem = f"{conversation.model_name} gets nothing of past threads: they stay on this machine"
+        remedy = "They are for a model here: leave --url out, or choose one by /model NAME."
+        raise UsageError(problem, remedy=remedy)
     size = FEW_CHARACTERS if conversation.model_name.provider == LOCAL else MAX_CHARACTERS
     threads, here = await conversation.threads(), conversation.thread_id
     found = await asyncio.to_thread(recall, threads, arguments, without=here, characters=size)

@@ -86,10 +86,9 @@ def tree_listing(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> Listing
         note = HERE if row.here else ""
         indent = "| " * (row.depth - 1) + "+ " if row.begins else "| " * row.depth
         question = truncate(f"{indent}{row.title}", QUESTION_WIDTH - len(note)) + note
-        answer = (
-            truncate(one_line(said[row.number].answer[: ANSWER_WIDTH * 10]), ANSWER_WIDTH) if row.number in said else ""
-        )
-        rows.append((f"{'*' if row.current else ' '} {row.number}", question, answer))
+        answer = said[row.number].answer[: ANSWER_WIDTH * 10] if row.number in said else ""
+        shown = truncate(one_line(answer), ANSWER_WIDTH)
+        rows.append((f"{'*' if row.current else ' '} {row.number}", question, shown))
     return Listing("Tree", ("turn", "question", "answer"), tuple(rows))
 
 

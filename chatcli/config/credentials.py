@@ -41,9 +41,8 @@ def keys_file() -> Path:
 
 def kept_keys() -> dict[str, KeyStorage]:
     """Return the storage of each provider's key; the keyring itself is not asked."""
-    return {
-        provider: "keyring" if key is None else "file" for provider, key in _read().items() if provider in PROVIDERS
-    }
+    known = {provider: key for provider, key in _read().items() if provider in PROVIDERS}
+    return {provider: "keyring" if key is None else "file" for provider, key in known.items()}
 
 
 def is_kept(name: str) -> bool:
@@ -66,15 +65,12 @@ def read_key(provider: str) -> Secret | None:
     try:
         key = _keyring().get_password(SERVICE, provider)
     except KeyringError as error:
-        raise AuthError(
-            f"the key of {provider} is in the system keyring, which can't be read: {error}",
-            remedy=f"Unlock it, or set {variable}." if known else "Unlock it.",
-        ) from None
+        remedy = f"Unlock it, or set {variable}." if known else "Unlock it."
+        problem = f"the key of {provider} is in the system keyring, which can't be read: {error}"
+        raise AuthError(problem, remedy=remedy) from None
     if key is None:
-        raise AuthError(
-            f"the key of {provider} is not in the system keyring, where it was put",
-            remedy=f"Set {variable}, or keep the key again: chat keys set {provider}" if known else "Log in again.",
-        )
+        remedy = f"Set {variable}, or keep the key again: chat keys set {provider}" if known else "Log in again."
+        raise AuthError(f"the key of {provider} is not in the system keyring, where it was put", remedy=remedy)
     return Secret(key)
 
 
@@ -83,10 +79,8 @@ def save_key(provider: str, key: Secret) -> str:
     kept = _read()
     problem = _keep_in_keyring(provider, key)
     if problem and provider in kept and kept[provider] is None:
-        raise UsageError(
-            f"the older key of {provider} is in the system keyring, which can't be changed: {problem}",
-            remedy="Unlock it first.",
-        )
+        refusal = f"the older key of {provider} is in the system keyring, which can't be changed: {problem}"
+        raise UsageError(refusal, remedy="Unlock it first.")
     kept[provider] = key.get_secret_value() if problem else None
     _write(kept)
     reason = f", since the system keyring can't be used: {problem}" if problem else ""
@@ -278,10 +272,8 @@ class Credentials:
             return Access(url, _sendable_key(key, provider))
         finds_key = key or "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
         if provider not in (OPENAI, LANGFLOW, LMSTUDIO) and finds_key:  # its client would send what it finds
-            raise AuthError(
-                f"the key of {row.title} is not sent to {url}, which only the thread names",
-                remedy="To send it there, name the server: --base-url URL",
-            )
+            problem = f"the key of {row.title} is not sent to {url}, which only the thread names"
+            raise AuthError(problem, remedy="To send it there, name the server: --base-url URL")
         return Access(url, None)
 
     def _find_key(self, provider: str) -> Secret | None:
@@ -306,10 +298,9 @@ def key_variables(provider: str) -> tuple[str, ...]:
 
 def _sendable_key(key: Secret, provider: str) -> Secret:
     """Return `key` without the white space around it, such as the newline at the end of a file."""
-    key = Secret(key.get_secret_value().strip())
+    key, row = Secret(key.get_secret_value().strip()), PROVIDERS[provider]
     if not key.is_sendable():
-        raise AuthError(
-            f"the key of {PROVIDERS[provider].title} has characters that no key has: it was not copied correctly",
-            remedy=f"Set {PROVIDERS[provider].key_variables[0]} again, or: chat keys set {provider}",
-        )
+        remedy = f"Set {row.key_variables[0]} again, or: chat keys set {provider}"
+        problem = f"the key of {row.title} has characters that no key has: it was not copied correctly"
+        raise AuthError(problem, remedy=remedy)
     return key

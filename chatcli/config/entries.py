@@ -50,10 +50,8 @@ class Entry:
         if self.is_table and len(self.path) == 1 and not text.lstrip().startswith("{"):
             name, equals, value = text.partition("=")
             if not equals or not name.strip():
-                raise UsageError(
-                    f"{self} is a table, and {text!r} is no entry of it",
-                    remedy=f"Set one: `{command('config set')} {self}.NAME VALUE`.",
-                )
+                remedy = f"Set one: `{command('config set')} {self}.NAME VALUE`."
+                raise UsageError(f"{self} is a table, and {text!r} is no entry of it", remedy=remedy)
             entry, text = find_entry(f"{self}.{name.strip()}"), value
         try:
             return entry, _plain(entry._value(text))

@@ -85,7 +85,15 @@ def set_value(path: tuple[str, ...], value: Any, check: Check | None = None) -> 
 
     `check` refuses the new content of the file before it is written.
     """
-    _change(lambda root: _set(root, path, value), check)
+
+    def change(root: Content) -> None:
+        for number, name in enumerate(path[:-1], 1):
+            root = root.setdefault(name, {})
+            if not isinstance(root, MutableMapping):
+                raise ValueError(f"{'.'.join(path[:number])} is not a table")
+        root[path[-1]] = value
+
+    _change(change, check)
 
 
 def remove_value(path: tuple[str, ...], check: Check | None = None) -> None:
@@ -131,14 +139,6 @@ def _rewrite(path: Path, change: Callable[[Content], None], check: Check | None)
     paths.private_dir(path.parent)
     bom = _BOM if written.startswith(_BOM) else ""
     replace_privately(path, [bom, changed.replace("\n", "\r\n") if windows else changed], keep_mode=True)
-
-
-def _set(root: Content, path: tuple[str, ...], value: Any) -> None:
-    for number, name in enumerate(path[:-1], 1):
-        root = root.setdefault(name, {})
-        if not isinstance(root, MutableMapping):
-            raise ValueError(f"{'.'.join(path[:number])} is not a table")
-    root[path[-1]] = value
 
 
 def _remove(root: Content, path: tuple[str, ...]) -> None:

@@ -33,8 +33,7 @@ class Grants:
         self._store = store
         self._thread_id = thread_id
         self._path = _path(store, thread_id) if store else None
-        self._data: dict[str, Any] = {}
-        """The grants of a thread in memory."""
+        self._data: dict[str, Any] = {}  # of a thread in memory
 
     @property
     def rules(self) -> list[str]:
@@ -170,10 +169,9 @@ def note_endpoint(url: str, key: Secret | None) -> None:
 def check_named(url: str) -> None:
     """Refuse a server that only a thread names: its store may come from anybody."""
     if url not in _read():
-        raise UsageError(
-            f"the thread was answered by the server at {url}, which was never named on this machine",
-            remedy="To send the thread there, name it: --base-url URL; or choose another model with -m.",
-        )
+        remedy = "To send the thread there, name it: --base-url URL; or choose another model with -m."
+        problem = f"the thread was answered by the server at {url}, which was never named on this machine"
+        raise UsageError(problem, remedy=remedy)
 
 
 def has_named_servers() -> bool:

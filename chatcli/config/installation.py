@@ -11,7 +11,6 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Iterable
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,15 +53,11 @@ def is_local_possible(system: str = sys.platform, machine: str = "") -> bool:
 
 def install_command(extra: str) -> str:
     """Return the shell command that installs the extra `extra` of chatcli."""
-    return _install(f"{DISTRIBUTION}[{extra}]", extra)
+    return add_command(f"{DISTRIBUTION}[{extra}]", extra)
 
 
-def add_command(requirement: str) -> str:
-    """Return the shell command that installs the package `requirement` into the environment of chatcli."""
-    return _install(requirement)
-
-
-def _install(requirement: str, extra: str = "") -> str:
+def add_command(requirement: str, extra: str = "") -> str:
+    """Return the shell command that installs `requirement`, perhaps that of an `extra`, where chatcli is installed."""
     if (tool := _uv_tool()) is not None:
         # uv removes whatever it is not asked for again.
         extras = ",".join(dict.fromkeys((*tool[0].get("extras", ()), *filter(None, [extra]))))
@@ -85,16 +80,13 @@ def requirement_of(module: str, wanted: Iterable[str] = ()) -> str:
     """
     top = module.partition(".")[0]
     found = find_spec(top)
-    if found is not None and not _is_shared(found):
-        return ""
+    if found is not None:
+        # Several installed distributions may have parts of a package, such as `google`.
+        folders = found.submodule_search_locations or ()
+        if found.origin is not None or not any(each.startswith(sysconfig.get_path("purelib")) for each in folders):
+            return ""
     name = _OTHER_NAMES.get(top, top if found is None else module)
     return next((each for each in wanted if _plain_name(each) == _plain_name(name)), _plain_name(name))
-
-
-def _is_shared(package: ModuleSpec) -> bool:
-    """Return whether several installed distributions have parts of `package`, such as `google`."""
-    folders = package.submodule_search_locations or ()
-    return package.origin is None and any(folder.startswith(sysconfig.get_path("purelib")) for folder in folders)
 
 
 def _plain_name(requirement: str) -> str:
@@ -106,9 +98,8 @@ def _installer() -> tuple[str, ...]:
     python = Path(sys.executable)
     if find_spec("pip") is not None:
         pip = shutil.which("pip")
-        return (
-            ("pip", "install") if pip and Path(pip).parent == python.parent else (str(python), "-m", "pip", "install")
-        )
+        words = ("pip",) if pip and Path(pip).parent == python.parent else (str(python), "-m", "pip")
+        return (*words, "install")
     active = os.environ.get("VIRTUAL_ENV") == sys.prefix
     return ("uv", "pip", "install", *(() if active else ("--python", str(python))))
 

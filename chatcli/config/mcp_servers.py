@@ -149,10 +149,14 @@ def parse_servers(content: bytes, path: Path, *, confined_in: str = "") -> dict[
     listed = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
     if not isinstance(listed, dict):
         raise UsageError(f"{path} names no MCP servers", remedy='It should hold {"mcpServers": {"NAME": {...}}}.')
-    return {
-        str(name): replace(_read_server(path, str(name), entry), confined_in=confined_in)
-        for name, entry in listed.items()
-    }
+    known, servers = {one.name for one in fields(McpServer) if one.name not in _NO_KEYS}, {}
+    for name, entry in listed.items():
+        table = {key: value for key, value in entry.items() if key in known} if isinstance(entry, Mapping) else entry
+        try:
+            servers[str(name)] = replace(McpServer.read(table), confined_in=confined_in)
+        except ValueError as error:
+            raise UsageError(f"the MCP server {name} in {path}: {error}") from None
+    return servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +182,6 @@ def read_project_servers(folder: Path, *, confines: bool) -> ProjectServers:
         return ProjectServers(problem=f"it can't be read: {error.strerror}")
     except (UsageError, ValueError) as error:
         return ProjectServers(problem=str(error))
-
-
-def _read_server(path: Path, name: str, entry: Any) -> McpServer:
-    known = {one.name for one in fields(McpServer) if one.name not in _NO_KEYS}
-    table = {key: value for key, value in entry.items() if key in known} if isinstance(entry, Mapping) else entry
-    try:
-        return McpServer.read(table)
-    except ValueError as error:
-        raise UsageError(f"the MCP server {name} in {path}: {error}") from None
 
 
 def _fill(value: Any) -> Any:

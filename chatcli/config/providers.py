@@ -38,7 +38,6 @@ class Provider:
     url_variables: tuple[str, ...] = ()
     """The environment variables that point its client at another server."""
     other_names: tuple[str, ...] = ()
-    """Other prefixes for it."""
     host: str = ""
     """The server that its client asks by itself; empty if that depends on the user's account."""
     default_model: str = ""
@@ -115,8 +114,7 @@ _PROVIDERS = (
     Provider(
         OPENAI,
         "OpenAI",
-        "",
-        ("OPENAI_API_KEY",),
+        key_variables=("OPENAI_API_KEY",),
         host="api.openai.com",
         default_model="gpt-5-mini",
         price_list="openai",
@@ -180,9 +178,8 @@ _PROVIDERS = (
     Provider(
         "groq",
         "Groq",
-        "",
-        ("GROQ_API_KEY",),
-        ("GROQ_API_BASE", "GROQ_BASE_URL"),
+        key_variables=("GROQ_API_KEY",),
+        url_variables=("GROQ_API_BASE", "GROQ_BASE_URL"),
         host="api.groq.com",
         default_model="llama-3.3-70b-versatile",
         price_list="groq",
@@ -204,9 +201,8 @@ _PROVIDERS = (
     Provider(
         "nvidia",
         "NVIDIA",
-        "",
-        ("NVIDIA_API_KEY",),
-        ("NVIDIA_BASE_URL",),
+        key_variables=("NVIDIA_API_KEY",),
+        url_variables=("NVIDIA_BASE_URL",),
         host="integrate.api.nvidia.com",
         default_model="meta/llama-3.3-70b-instruct",
         openai_url="https://integrate.api.nvidia.com/v1",
@@ -214,9 +210,8 @@ _PROVIDERS = (
     Provider(
         "fireworks",
         "Fireworks",
-        "",
-        ("FIREWORKS_API_KEY",),
-        ("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
+        key_variables=("FIREWORKS_API_KEY",),
+        url_variables=("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
         host="api.fireworks.ai",
         default_model="accounts/fireworks/models/gpt-oss-120b",
         price_list="fireworks",
@@ -238,9 +233,8 @@ _PROVIDERS = (
     Provider(
         "together",
         "Together",
-        "",
-        ("TOGETHER_API_KEY",),
-        ("TOGETHER_API_BASE",),
+        key_variables=("TOGETHER_API_KEY",),
+        url_variables=("TOGETHER_API_BASE",),
         host="api.together.xyz",
         default_model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
         price_list="together",
@@ -261,9 +255,8 @@ _PROVIDERS = (
     Provider(
         DATABRICKS,
         "Databricks",
-        "",
-        ("DATABRICKS_TOKEN",),
-        ("DATABRICKS_HOST",),
+        key_variables=("DATABRICKS_TOKEN",),
+        url_variables=("DATABRICKS_HOST",),
         price_list="databricks",
         needs=("DATABRICKS_HOST",),
         openai_path="/serving-endpoints",
@@ -271,9 +264,8 @@ _PROVIDERS = (
     Provider(
         "xai",
         "xAI",
-        "",
-        ("XAI_API_KEY",),
-        ("XAI_API_BASE",),
+        key_variables=("XAI_API_KEY",),
+        url_variables=("XAI_API_BASE",),
         other_names=("grok",),
         host="api.x.ai",
         default_model="grok-4",
@@ -294,9 +286,8 @@ _PROVIDERS = (
     Provider(
         "deepseek",
         "DeepSeek",
-        "",
-        ("DEEPSEEK_API_KEY",),
-        ("DEEPSEEK_API_BASE",),
+        key_variables=("DEEPSEEK_API_KEY",),
+        url_variables=("DEEPSEEK_API_BASE",),
         host="api.deepseek.com",
         default_model="deepseek-chat",
         price_list="deepseek",
@@ -317,9 +308,8 @@ _PROVIDERS = (
     Provider(
         "openrouter",
         "OpenRouter",
-        "",
-        ("OPENROUTER_API_KEY",),
-        ("OPENROUTER_API_BASE",),
+        key_variables=("OPENROUTER_API_KEY",),
+        url_variables=("OPENROUTER_API_BASE",),
         host="openrouter.ai",
         default_model="openrouter/auto",
         price_list="openrouter",
@@ -328,14 +318,13 @@ _PROVIDERS = (
     Provider(
         LMSTUDIO,
         "LM Studio",
-        "",
-        ("LM_API_TOKEN",),
-        ("LMSTUDIO_BASE_URL",),
+        key_variables=("LM_API_TOKEN",),
+        url_variables=("LMSTUDIO_BASE_URL",),
         other_names=("lm-studio",),
         host="localhost:1234",
         key_optional=True,
     ),
-    Provider(LANGFLOW, "Langflow", "", ("LANGFLOW_API_KEY",), host="localhost:7860", key_optional=True),
+    Provider(LANGFLOW, "Langflow", key_variables=("LANGFLOW_API_KEY",), host="localhost:7860", key_optional=True),
     Provider(LOCAL, "the local model"),
 )
 
@@ -343,7 +332,5 @@ PROVIDERS: Mapping[str, Provider] = {provider.prefix: provider for provider in _
 
 OTHER_NAMES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.other_names}
 
-KEY_VARIABLES: Mapping[str, str] = {
-    variable: provider.prefix for provider in _PROVIDERS for variable in provider.key_variables
-}
+KEY_VARIABLES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.key_variables}
 """The prefix of the provider, by the name of every variable that may hold a key."""

@@ -14,19 +14,8 @@ from functools import cache
 _PRIVATE_FOLDERS = frozenset(
     (
         *(".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".gcloud", ".oci", ".vault", ".password-store"),
-        *(
-            "gcloud",
-            ".terraform.d",
-            ".chef",
-            ".bluemix",
-            ".digitalocean",
-            ".fly",
-            ".heroku",
-            ".1password",
-            ".op",
-            ".pki",
-        ),
-        *("keychains", "keyrings", "kwalletd", ".snowflake", ".databricks"),
+        *("gcloud", ".terraform.d", ".chef", ".bluemix", ".digitalocean", ".fly", ".heroku", ".snowflake"),
+        *(".databricks", ".1password", ".op", ".pki", "keychains", "keyrings", "kwalletd"),
         *(".bitcoin", ".ethereum", ".electrum", ".monero", ".solana"),
         # Browsers and mail programs: cookies, logins, history.
         *(".mozilla", ".thunderbird", "google-chrome", "google-chrome-beta", "bravesoftware", "brave-browser"),

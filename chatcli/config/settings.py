@@ -382,10 +382,8 @@ def _by_field(written: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
-        raise UsageError(
-            f"{paths.config_file()} has a key that chatcli does not know: {unknown[0]}",
-            remedy=f"{hint}Remove it: `{command('config unset')} {shlex.quote(unknown[0])}`.",
-        )
+        remedy = f"{hint}Remove it: `{command('config unset')} {shlex.quote(unknown[0])}`."
+        raise UsageError(f"{paths.config_file()} has a key that chatcli does not know: {unknown[0]}", remedy=remedy)
     return {known[key]: value for key, value in written.items()}
 
 
@@ -419,8 +417,6 @@ def read_fields(texts: Mapping[str, object], origins: Mapping[str, str] = Mappin
             try:
                 values[one.name] = read_value(one.type, texts[one.name])
             except ValueError as error:
-                raise UsageError(
-                    f"{_flag(one.name)}: {error}",
-                    remedy=origins.get(one.name, f"See `{command('--help')}`."),
-                ) from None
+                remedy = origins.get(one.name, f"See `{command('--help')}`.")
+                raise UsageError(f"{_flag(one.name)}: {error}", remedy=remedy) from None
     return values

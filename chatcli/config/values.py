@@ -20,6 +20,8 @@ from chatcli.runtime.parse import TooDeepError, check_depth, read_json
 _VARIABLE = re.compile(r"""[^\s=]+=(?:"[^"]*"|'[^']*')(?!\S)|\S+""")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 200
+_shown = _SHORT.repr
+"""Returns a value as a message shows it: shortened, since a file may hold megabytes where a number is expected."""
 _MAX_KEY = 200
 
 
@@ -64,7 +66,9 @@ def read_value(kind: Any, value: object) -> Any:
     if origin in (Union, UnionType):
         return read_value(next(part for part in arguments if part is not NoneType), value)
     if origin is Literal:
-        return _one_of(arguments, value)
+        if value not in arguments:
+            raise ValueError(f"{', '.join(arguments[:-1])} or {arguments[-1]}, not {_shown(value)}")
+        return value
     if origin is dict and get_origin(arguments[1]) is dict:
         return _tables(value)
     return _READERS[origin or kind](value)
@@ -194,12 +198,6 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _one_of(choices: tuple[str, ...], value: object) -> str:
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{', '.join(choices[:-1])} or {choices[-1]}, not {_shown(value)}")
-    return value
-
-
 def _text(value: object) -> str:
     if not isinstance(value, str | Path):
         raise ValueError(f"a text, not {_shown(value)}")
@@ -303,11 +301,6 @@ def _json(text: str) -> object:
         return read_json(text)
     except ValueError as error:
         raise ValueError(f"JSON, not {_shown(text)}: {error}") from None
-
-
-def _shown(value: object) -> str:
-    """Return `value` as a message shows it: shortened, since a file may hold megabytes where a number is expected."""
-    return _SHORT.repr(value)
 
 
 _READERS: dict[Any, Callable[[object], Any]] = {

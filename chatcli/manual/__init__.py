@@ -68,7 +68,10 @@ def read_page(topic: str) -> str:
     """Return the Markdown of the page `topic`, without its comments, which are for tests."""
     name = topic.strip().lower()
     if name not in TOPICS:
-        near = nearest_topics(name)
+        # Those whose names are like it, then those that have it in a heading.
+        headings = {topic: " ".join(_HEADING.findall(read_page(topic))).lower().split() for topic in TOPICS}
+        like = difflib.get_close_matches(name, TOPICS, n=3)
+        near = list(dict.fromkeys([*like, *(topic for topic in TOPICS if name in headings[topic])]))
         remedy = f"{'Nearest' if near else 'Topics'}: {', '.join(near or TOPICS)}."
         raise UsageError(f"the manual has no topic {topic!r}", remedy=remedy)
     page = (Path(__file__).parent / f"{name}.md").read_text("utf-8").replace(_OPTIONS, _option_rows())
@@ -103,10 +106,3 @@ def unfold(page: str) -> str:
 def list_topics() -> tuple[tuple[str, str], ...]:
     """Return each topic with what its page is about."""
     return tuple(topic for group in GROUPS.values() for topic in group.items())
-
-
-def nearest_topics(word: str) -> list[str]:
-    """Return the topics whose names are like `word`, then those that have it in a heading."""
-    like = difflib.get_close_matches(word, TOPICS, n=3)
-    headings = {topic: " ".join(_HEADING.findall(read_page(topic))).lower().split() for topic in TOPICS}
-    return list(dict.fromkeys([*like, *(topic for topic in TOPICS if word in headings[topic])]))

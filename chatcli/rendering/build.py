@@ -34,24 +34,16 @@ def build_renderer(settings: Settings) -> Renderer:
 
 
 def _build_text(settings: Settings) -> Renderer:
-    match settings.format:
-        case None if _wants_terminal(settings):
-            # The streams as they are now: a user graph may replace sys.stdout later.
-            return DeferredRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
-        case _:
-            from chatcli.rendering.plain import PlainRenderer, ScriptRenderer
+    is_plain = settings.format is not None or settings.script is not None or settings.schema_file is not None
+    if not is_plain and (sys.stdout.isatty() or wants_color(settings.color)):
+        # The streams as they are now: a user graph may replace sys.stdout later.
+        return DeferredRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
+    from chatcli.rendering.plain import PlainRenderer, ScriptRenderer
 
-            plain = PlainRenderer if settings.script is None else ScriptRenderer
-            # An answer by a schema is JSON, and nothing stands after it.
-            listed = settings.schema_file is None
-            chosen = bool(settings.node)
-            return plain(sys.stdout, sys.stderr, quiet=settings.quiet, lists_sources=listed, chosen_nodes=chosen)
-
-
-def _wants_terminal(settings: Settings) -> bool:
-    """Return whether the output is styled and may move the cursor: never for a script or for an answer by a schema."""
-    plain = settings.script is not None or settings.schema_file is not None
-    return not plain and (sys.stdout.isatty() or wants_color(settings.color))
+    plain = PlainRenderer if settings.script is None else ScriptRenderer
+    # An answer by a schema is JSON, and nothing stands after it.
+    listed, chosen = settings.schema_file is None, bool(settings.node)
+    return plain(sys.stdout, sys.stderr, quiet=settings.quiet, lists_sources=listed, chosen_nodes=chosen)
 
 
 def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer:
@@ -72,10 +64,7 @@ def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer
 
 
 def wants_color(mode: str, environment: "Mapping[str, str]" = os.environ) -> bool:
-    """Return whether the user wants colours even without a terminal; `mode` is auto, always or never.
-
-    See https://no-color.org for NO_COLOR.
-    """
+    """Return whether to use colours even without a terminal; `mode` is auto, always or never (https://no-color.org)."""
     forced = bool(environment.get("FORCE_COLOR")) and not environment.get("NO_COLOR")
     return mode == "always" or (mode == "auto" and forced)
 

@@ -50,10 +50,7 @@ class Cells(NamedTuple):
 
 
 class Pictures:
-    """Draws images on `console` by `protocol`, which is empty if the terminal shows none.
-
-    It keeps those that the user attached, which an answer may show by their names.
-    """
+    """Draws images on `console`, also attached ones by their names; `protocol` is empty if the terminal shows none."""
 
     def __init__(self, console: "Console", protocol: Protocol) -> None:
         self.protocol = protocol
@@ -181,12 +178,12 @@ def _as_sent(image: "Image.Image", data: bytes, size: tuple[int, int], formats: 
 def _kitty(data: bytes, columns: int, rows: int) -> str:
     # https://sw.kovidgoyal.net/kitty/graphics-protocol: f=100 is PNG, q=2 asks for no reply, C=1 leaves the cursor.
     encoded = base64.b64encode(data).decode()
-    chunks = [encoded[start : start + _CHUNK] for start in range(0, len(encoded), _CHUNK)]
-    parts = []
-    for index, chunk in enumerate(chunks):
-        first = f"a=T,f=100,q=2,C=1,c={columns},r={rows}," if index == 0 else ""
-        parts.append(f"\x1b_G{first}m={int(index + 1 < len(chunks))};{chunk}\x1b\\")
-    return "".join(parts)
+    shown, keys = "", f"a=T,f=100,q=2,C=1,c={columns},r={rows},"
+    for start in range(0, len(encoded), _CHUNK):
+        end = start + _CHUNK
+        shown += f"\x1b_G{keys}m={int(end < len(encoded))};{encoded[start:end]}\x1b\\"
+        keys = ""  # only in the first sequence
+    return shown
 
 
 def _iterm(data: bytes, columns: int, rows: int) -> str:

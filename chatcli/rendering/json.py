@@ -165,10 +165,7 @@ def cited_fields(cited: Cited | None) -> dict[str, Any]:
     """Return the fields of JSON that say what an answer cites; none where no documents were used."""
     if cited is None:
         return {}
-    return {
-        "citations": [asdict(citation) for citation in cited.citations],
-        "unknown_citations": len(cited.made_up),
-    }
+    return {"citations": list(map(asdict, cited.citations)), "unknown_citations": len(cited.made_up)}
 
 
 def message_fields(message: MessageShown) -> dict[str, Any]:

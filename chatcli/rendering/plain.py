@@ -66,14 +66,14 @@ class OpenCalls:
 def request_lines(request: events.ApprovalRequested) -> list[str]:
     """Return the request of a graph and how to answer it, with its ID if the graph waits for several answers."""
     lines = [f"Interrupt {sanitize_line(request.interrupt_id)}:"] if request.among > 1 else []
-    if is_form(request.payload):
-        return [*lines, *_form_lines(request.payload)]
-    if not is_review(request.payload):
+    if not is_form(request.payload) and not is_review(request.payload):
         schema = request.response_schema or {}
         kind = f" ({schema['type']})" if isinstance(schema.get("type"), str) else ""
         return [*lines, *payload_lines(request.payload), f"Type the answer{kind}: text, or a JSON object or list."]
     problem = request.payload.get("problem")  # our own graph: why the last answer was not a decision
     lines += [f"error: {sanitize_line(str(problem))}"] if problem else []
+    if is_form(request.payload):
+        return [*lines, *_form_lines(request.payload)]
     actions = reviewed_actions(request.payload)
     for action in actions:
         lines += [line for line, _ in action_lines(action)]
@@ -86,11 +86,9 @@ def request_lines(request: events.ApprovalRequested) -> list[str]:
 
 def _form_lines(payload: Mapping[str, Any]) -> list[str]:
     """Return the lines of a form: who asks for what; the fields are asked for one by one."""
-    problem, url = payload.get("problem"), payload.get("url")
-    lines = [f"error: {sanitize_line(str(problem))}"] if problem else []
-    lines.append(f"The MCP server {reveal(str(payload.get('server')))} asks you; what you answer goes to it:")
+    lines = [f"The MCP server {reveal(str(payload.get('server')))} asks you; what you answer goes to it:"]
     lines += [f"  {reveal(line)}" for line in str(payload.get("message")).splitlines() if line.strip()]
-    if url:
+    if url := payload.get("url"):
         lines.append(f"Open this address only if you trust it, then answer y: {reveal(str(url))}")
     return lines
 
@@ -268,7 +266,8 @@ class PlainRenderer:
         if event.draft:
             self._print_aside(event.text, event.node)
         else:
-            self._print_node(event)
+            if self._answered and event.node != self._node:
+                self._print(f"[{event.node}]")  # to `err`: `out` gets the answer only
             text = event.text if self._answered or not event.node else event.text.lstrip("\n")  # after a draft
             self._write_answer(self._sanitizer.feed(text))
         self._node = event.node
@@ -282,11 +281,6 @@ class PlainRenderer:
     def _end_aside(self) -> None:
         if self._aside:
             self._print_aside("\n", self._node)
-
-    def _print_node(self, event: events.TextDelta) -> None:
-        """Print the name of the node to `err` when another node continues the answer; `out` gets the answer only."""
-        if self._answered and event.node != self._node:
-            self._print(f"[{event.node}]")
 
     def _request(self, event: events.ApprovalRequested) -> None:
         for line in self._calls.clear():

@@ -53,7 +53,6 @@ class Theme:
     """The sixteen colours on one kind of background."""
 
     name: str
-    """The name by which the user chooses the theme."""
     colors: Mapping[str, int] = field(default_factory=dict)
     """For each colour name that the styles use, a number among the 256 colours, which all terminals show alike. For a
     missing name, the terminal's own colour is used."""
@@ -62,57 +61,33 @@ class Theme:
     background: tuple[int, int, int] | None = None
     """The RGB background for which the colours were chosen; None if it is not known."""
     colored: bool = True
-    """Whether colours are used."""
 
     def resolve(self, style: Style) -> Style:
         """Return `style` with the colours of this theme."""
         return _resolve(self.name, style)
 
 
+_NUMBERS = {
+    "red": (210, 124),
+    "green": (114, 22),
+    "yellow": (179, 94),
+    "blue": (111, 25),
+    "magenta": (176, 90),
+    "cyan": (80, 24),
+    "white": (252, 238),
+    "bright_black": (246, 241),
+    "bright_red": (217, 160),
+    "bright_green": (157, 28),
+    "bright_yellow": (222, 94),
+    "bright_blue": (117, 26),
+    "bright_magenta": (183, 91),
+    "bright_cyan": (123, 24),
+}
+"""The number of each colour on a dark and on a light background."""
 TERMINAL = Theme("terminal")
 MONO = Theme("mono", colored=False)
-DARK = Theme(
-    "dark",
-    {
-        "red": 210,
-        "green": 114,
-        "yellow": 179,
-        "blue": 111,
-        "magenta": 176,
-        "cyan": 80,
-        "white": 252,
-        "bright_black": 246,
-        "bright_red": 217,
-        "bright_green": 157,
-        "bright_yellow": 222,
-        "bright_blue": 117,
-        "bright_magenta": 183,
-        "bright_cyan": 123,
-    },
-    dim=246,
-    background=(30, 30, 30),
-)
-LIGHT = Theme(
-    "light",
-    {
-        "red": 124,
-        "green": 22,
-        "yellow": 94,
-        "blue": 25,
-        "magenta": 90,
-        "cyan": 24,
-        "white": 238,
-        "bright_black": 241,
-        "bright_red": 160,
-        "bright_green": 28,
-        "bright_yellow": 94,
-        "bright_blue": 26,
-        "bright_magenta": 91,
-        "bright_cyan": 24,
-    },
-    dim=241,
-    background=(255, 255, 255),
-)
+DARK = Theme("dark", {name: dark for name, (dark, _) in _NUMBERS.items()}, dim=246, background=(30, 30, 30))
+LIGHT = Theme("light", {name: light for name, (_, light) in _NUMBERS.items()}, dim=241, background=(255, 255, 255))
 THEMES = {theme.name: theme for theme in (DARK, LIGHT, MONO, TERMINAL)}
 
 
@@ -153,6 +128,16 @@ class Continued(tuple[Run, ...]):
     """A line that continues the one before it: the terminal wraps there, so that both are copied as one."""
 
     __slots__ = ()
+
+
+def after(line: Line, count: int) -> Line:
+    """Return `line` without its first `count` characters."""
+    rest: list[Run] = []
+    for text, style in line:
+        if count < len(text):
+            rest.append(Run(text[count:], style))
+        count = max(count - len(text), 0)
+    return tuple(rest)
 
 
 def plain_text(line: Line) -> str:
@@ -197,10 +182,7 @@ def wrap(line: Line, width: int) -> list[Line]:
 
 
 def fold(line: Line, width: int, *, copied_whole: bool = False) -> list[Line]:
-    """Return `line` broken exactly at `width`, as is right for code.
-
-    If it should be `copied_whole`, its parts but the first are `Continued`.
-    """
+    """Return `line` broken exactly at `width`, as is right for code; `copied_whole` makes the rest `Continued`."""
     text = plain_text(line)
     if cell_len(text) <= width:
         return [line]

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from unicodedata import normalize
@@ -44,31 +45,20 @@ def _rank(command: Command) -> int:
     return _MOST_USED.index(command.name) if command.name in _MOST_USED else len(_MOST_USED)
 
 
+@dataclass(eq=False)
 class LineCompleter(Completer):
     """Completes slash commands, with their help, their arguments, and `@paths`.
 
-    Args:
-        registry: The commands.
-        arguments: The choices for the argument of a command, by the command's name.
-        conversation: Returns the conversation, None before it has begun; what it refuses is not offered.
-        servers: Returns the names of the MCP servers.
-        begun: The loop that the conversation runs in, once it has begun.
-
+    `arguments` are the choices for a command's argument, by its name. What `conversation` refuses is not offered; it
+    returns None before the conversation has begun, and `begun` is then the loop that it runs in. `servers` returns the
+    names of the MCP servers.
     """
 
-    def __init__(
-        self,
-        registry: CommandRegistry,
-        arguments: Mapping[str, Choices],
-        conversation: Callable[[], Conversation | None] = lambda: None,
-        servers: Callable[[], Sequence[str]] = lambda: (),
-        begun: Future[asyncio.AbstractEventLoop] | None = None,
-    ) -> None:
-        self._registry = registry
-        self._arguments = arguments
-        self._conversation = conversation
-        self._servers = servers
-        self._begun = begun or Future()
+    registry: CommandRegistry
+    arguments: Mapping[str, Choices]
+    conversation: Callable[[], Conversation | None] = lambda: None
+    servers: Callable[[], Sequence[str]] = lambda: ()
+    begun: Future[asyncio.AbstractEventLoop] = field(default_factory=Future)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """Yield the completions of the text before the cursor."""
@@ -85,7 +75,7 @@ class LineCompleter(Completer):
         elif " " in typed:
             yield from self._values(typed)
         else:
-            for command in sorted(self._registry.offered(self._conversation()), key=_rank):
+            for command in sorted(self.registry.offered(self.conversation()), key=_rank):
                 if command.name.startswith(typed[1:]):
                     yield Completion(f"/{command.name}", start_position=-len(typed), display_meta=command.help)
             yield from self._prompts(typed)
@@ -94,10 +84,10 @@ class LineCompleter(Completer):
         """Yield the MCP servers whose names begin with `typed`, or the resources of the one that it names."""
         server, colon, begun = typed.partition(":")
         if not colon:
-            for name in self._servers():
+            for name in self.servers():
                 if name.startswith(server):
                     yield Completion(f"{name}:", start_position=-len(typed), display_meta="MCP server")
-        elif server in self._servers():
+        elif server in self.servers():
             for resource in self._ask_server(lambda conversation: conversation.mcp_servers.resources(server)):
                 uri = resource.uri
                 if uri.startswith(begun) and uri.isprintable() and '"' not in uri and (quoted or " " not in uri):
@@ -109,10 +99,10 @@ class LineCompleter(Completer):
         """Yield the MCP servers whose names begin the command `typed`, or the prompts of the one that it names."""
         server, colon, begun = typed[1:].partition(":")
         if not colon:
-            for name in self._servers():
+            for name in self.servers():
                 if name.startswith(server):
                     yield Completion(f"/{name}:", start_position=-len(typed), display_meta="prompts of the MCP server")
-        elif server in self._servers():
+        elif server in self.servers():
             for prompt in self._ask_server(lambda conversation: conversation.mcp_servers.prompts(server)):
                 if prompt.name.startswith(begun):
                     about = sanitize_line(f"{prompt.usage} {prompt.description}")
@@ -124,7 +114,7 @@ class LineCompleter(Completer):
         This thread waits for the conversation to begin: Tab may be the first key.
         """
         with suppress(ChatcliError, TimeoutError, CancelledError):
-            loop, conversation = self._begun.result(SERVER_SECONDS), self._conversation()
+            loop, conversation = self.begun.result(SERVER_SECONDS), self.conversation()
             if conversation is not None:
                 asked = asyncio.run_coroutine_threadsafe(ask(conversation), loop)
                 try:
@@ -136,7 +126,7 @@ class LineCompleter(Completer):
     def _prompt_values(self, name: str, typed: str) -> Iterable[Completion]:
         """Yield values for the argument that the end of `typed` gives to the prompt `name`, and names of arguments."""
         server, _, prompt_name = name.partition(":")
-        if server not in self._servers():
+        if server not in self.servers():
             return
         prompts = self._ask_server(lambda conversation: conversation.mcp_servers.prompts(server))
         prompt = next((each for each in prompts if each.name == prompt_name), None)
@@ -154,7 +144,7 @@ class LineCompleter(Completer):
         if ":" in name:
             yield from self._prompt_values(name, argument)
             return
-        choices = self._arguments.get(name)
+        choices = self.arguments.get(name)
         for value, about in choices() if choices else ():
             if value.startswith(argument) and value.isprintable():
                 yield Completion(value, start_position=-len(argument), display_meta=sanitize_line(about))
@@ -166,10 +156,7 @@ def build_completer(
     conversation: Callable[[], Conversation | None],
     begun: Future[asyncio.AbstractEventLoop],
 ) -> LineCompleter:
-    """Return the completer of the slash commands, for the threads of `backend` and the models and roles of the user.
-
-    `conversation` returns the conversation, None before it has begun; `begun` is then the loop that it runs in.
-    """
+    """Return the completer for the threads of `backend` and the user's models and roles; see `LineCompleter`."""
     return LineCompleter(
         all_commands(),
         {
@@ -179,7 +166,7 @@ def build_completer(
             "theme": lambda: [(name, "") for name in THEMES],
             "help": lambda: [*list_topics(), *((command.name, command.help) for command in all_commands())],
             "set": lambda: _graph_fields(conversation()),
-            "state": lambda: _state_keys(conversation()),
+            "state": lambda: [*_state_keys(conversation()), (WATCH, "the changes of each turn")],
             "tree": lambda: [(LIST, "print it"), (f"{SUMMARY} ", "of the branch of turn N")],
             "docs": lambda: _documents_choices(conversation()),
         },
@@ -214,21 +201,20 @@ def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
     return [(f"{shown_key(kind, key)}=", name) for kind, key, name in settable]
 
 
-def _state_keys(conversation: Conversation | None) -> list[tuple[str, str]]:
-    """Return the keys of the graph's state, with the type of each, and the word that shows the changes of turns."""
-    names = {} if conversation is None else conversation.state_names()
-    return [*names.items(), (WATCH, "the changes of each turn")]
+def _state_keys(conversation: Conversation | None) -> Iterable[tuple[str, str]]:
+    """Return the keys of the graph's state, with the type of each."""
+    return () if conversation is None else conversation.state_names().items()
 
 
 def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str]]:
     """Return the words of `/docs`, and the thread's documents to remove."""
-    named = () if conversation is None else conversation.documents
-    if not named:
-        return [("add ", "a folder, a file or a glob"), ("list", "")]
+    words = [("add ", "a folder, a file or a glob"), ("list", "")]
+    if conversation is None or not conversation.documents:
+        return words
     from chatcli.documents.find import shown_path
 
-    words = [("add ", "a folder, a file or a glob"), ("list", ""), ("off", "no documents any more")]
-    return [*words, *((f"remove {shown_path(source)}", "") for source in named)]
+    removals = [(f"remove {shown_path(source)}", "") for source in conversation.documents]
+    return [*words, ("off", "no documents any more"), *removals]
 
 
 def _composed(name: str) -> str:

@@ -30,6 +30,9 @@ _INTERRUPT, _END, _ESCAPE = "\x03", "\x04", "\x1b"
 _LEFT_OPEN = "the server still waits: answer by a JSON object with the fields, or decline"
 
 
+Show = Callable[[Event], None]
+
+
 class Keyboard(Protocol):
     """Where the user types."""
 
@@ -37,19 +40,13 @@ class Keyboard(Protocol):
         """Read single keys in a `with` block. What was typed before it is none of them."""
 
     async def keys(self) -> str:
-        """Return the next input, often one key; nothing if the user is to be asked no more.
-
-        A pasted text stands between newlines, so that it is never one key.
-        """
+        """Return the next input, often one key; newlines surround a paste, so it is never one. Empty: ask no more."""
 
     def unread(self) -> None:
         """Let the next line begin with what `keys` returned last; called in the block of `single_keys`."""
 
-    async def line(self, question: str) -> str | None:
-        """Return the line that answers `question`; None if the user leaves, by Ctrl-C or Ctrl-D."""
-
-    async def ask(self, question: str, *, default: str) -> str:
-        """Return the line that answers `question`, empty for none; it may begin with `default`."""
+    async def line(self, question: str, *, default: str = "") -> str | None:
+        """Return the line that answers `question`, perhaps a changed `default`; None for Ctrl-C and Ctrl-D."""
 
 
 def is_decided_by_key(event: Event) -> bool:
@@ -57,7 +54,7 @@ def is_decided_by_key(event: Event) -> bool:
     return isinstance(event, ApprovalRequested) and is_review(event.payload)
 
 
-async def read_decisions(keyboard: Keyboard, show: Callable[[Event], None], request: ApprovalRequested) -> str | None:
+async def read_decisions(keyboard: Keyboard, show: Show, request: ApprovalRequested) -> str | None:
     """Return the user's decisions on the calls that `request` reviews, as an answer to it; None for none yet.
 
     Keys that decide nothing begin the next line, where the request is answered in words, or a command is given.
@@ -75,9 +72,7 @@ async def read_decisions(keyboard: Keyboard, show: Callable[[Event], None], requ
     return json.dumps(decisions)
 
 
-async def _read_decision(
-    keyboard: Keyboard, show: Callable[[Event], None], asked: DecisionRequested
-) -> dict[str, Any] | None:
+async def _read_decision(keyboard: Keyboard, show: Show, asked: DecisionRequested) -> dict[str, Any] | None:
     keys = decision_keys(asked.action)
     question = _QUESTIONS.get(str(asked.action.get("name")), "Call the tool?")
     while True:
@@ -93,9 +88,7 @@ async def _read_decision(
             return None
 
 
-async def read_key(
-    keyboard: Keyboard, show: Callable[[Event], None], offered: KeysOffered, *, default: str = ""
-) -> str:
+async def read_key(keyboard: Keyboard, show: Show, offered: KeysOffered, *, default: str = "") -> str:
     """Return which of the keys that are `offered` is pressed; empty if the user leaves, or begins a line.
 
     Enter alone is the key `default`, if there is one.
@@ -115,22 +108,15 @@ async def read_key(
                 return default
             if typed in ("", _INTERRUPT, _END, _ESCAPE):
                 return ""
-            if _is_words(typed):
+            if any(map(str.isprintable, _SEQUENCE.sub("", typed))):  # more than Enter or arrow keys
                 keyboard.unread()
                 return ""
 
 
-def _is_words(typed: str) -> bool:
-    """Return whether `typed` is the beginning of a line, not only Enter or arrow keys."""
-    return any(map(str.isprintable, _SEQUENCE.sub("", typed)))
-
-
-async def _read_edit(
-    keyboard: Keyboard, show: Callable[[Event], None], action: Mapping[str, Any]
-) -> dict[str, Any] | None:
+async def _read_edit(keyboard: Keyboard, show: Show, action: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the decision with the arguments that the user writes in place of those of `action`, None for none."""
     text = json.dumps(action.get("args") or {}, ensure_ascii=False)
-    while text := await keyboard.ask("new arguments: ", default=text):
+    while text := await keyboard.line("new arguments: ", default=text) or "":
         try:
             answer = read_answer(ApprovalRequested("", {"action_requests": [action]}), f"edit {text}")
         except UsageError as error:
@@ -141,7 +127,7 @@ async def _read_edit(
     return None
 
 
-async def read_form_answer(keyboard: Keyboard, show: Callable[[Event], None], request: ApprovalRequested) -> str | None:
+async def read_form_answer(keyboard: Keyboard, show: Show, request: ApprovalRequested) -> str | None:
     """Return the user's answer to the form that `request` asks for, as JSON; None for none yet.
 
     Ctrl-C and Ctrl-D leave it open. A form without fields, and one behind an address, is answered by a key.
@@ -167,7 +153,7 @@ async def read_form_answer(keyboard: Keyboard, show: Callable[[Event], None], re
     return json.dumps({"action": "accept", "content": content})
 
 
-async def _read_field(keyboard: Keyboard, show: Callable[[Event], None], field: FormField) -> str | None:
+async def _read_field(keyboard: Keyboard, show: Show, field: FormField) -> str | None:
     """Return a text that `field` takes; empty if it is left out, None if the user leaves."""
     while (text := await keyboard.line(f"{reveal(field.question())}: ")) is not None:
         try:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 
+from chatcli import events
 from chatcli.attachments.attachment import Attachment, read_attachment
 from chatcli.commands.all import all_commands
 from chatcli.commands.documents import add_documents, check_takes_documents
@@ -29,28 +30,6 @@ from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
-from chatcli.events import (
-    Choice,
-    ChoicesOffered,
-    ConfirmationRequested,
-    EditorRequested,
-    Event,
-    ExitRequested,
-    InputPrefilled,
-    KeyRequested,
-    KeysOffered,
-    Notice,
-    ProgramStarting,
-    ShellFinished,
-    ShellOutput,
-    TerminalEvent,
-    TextDelta,
-    ToolCallStarted,
-    TreeOffered,
-    TreeRow,
-    TurnFinished,
-    TurnInterrupted,
-)
 from chatcli.message import is_form
 from chatcli.models.local.choice import offer_provider
 from chatcli.rendering.renderer import Renderer, consume
@@ -60,7 +39,7 @@ from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.pastes import holds_folded, mark, plain, typed_mentions
 from chatcli.repl.picker import Picker, TreeWalk, read_choice
 from chatcli.repl.prompt import Prompt
-from chatcli.repl.toolbar import Toolbar, thread_titles
+from chatcli.repl.toolbar import Toolbar, WatchedRenderer, thread_titles
 from chatcli.repl.typeahead import busy
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
@@ -86,7 +65,7 @@ class ShellCommand:
         self._ending: asyncio.Task[None] | None = None
         """Ends what an interrupted shell leaves running; None if nothing was interrupted."""
 
-    async def run(self) -> AsyncIterator[Event]:
+    async def run(self) -> AsyncIterator[events.Event]:
         """Yield the output as it arrives, then the exit code; closing the generator early kills the command."""
         self._process = process = await asyncio.create_subprocess_exec(
             os.environ.get("SHELL") or "/bin/sh",
@@ -104,12 +83,12 @@ class ShellCommand:
             while data := await process.stdout.read(65536):
                 text = decoder.decode(data)
                 output = (output + text)[-KEPT:]
-                yield ShellOutput(text)
+                yield events.ShellOutput(text)
             code = await process.wait()
             if self._ending is not None:
                 await self._ending
             self._done = True
-            yield ShellFinished(self._command, output, code if code >= 0 else 128 - code)
+            yield events.ShellFinished(self._command, output, code if code >= 0 else 128 - code)
         finally:
             self._send(signal.SIGKILL)
             await process.wait()
@@ -142,17 +121,12 @@ class ShellCommand:
 
 
 class LineHandler:
-    """Handles lines, which go to the conversation of `context`, and shows their events by `renderer`.
-
-    `context` has what the slash commands use; `prompt` is the input line, for commands that change it.
-    """
+    """Handles the lines of `prompt`, which go to the conversation of `context`; `renderer` shows their events."""
 
     def __init__(self, context: CommandContext, renderer: Renderer, prompt: Prompt) -> None:
         self.conversation = context.conversation
         self.leaving = False
-        """Whether the user wants to leave."""
         self.on_open: Callable[[], None] = lambda: None
-        """Called once the conversation is open."""
         self.entered = 0.0
         """When the line was entered, by the monotonic clock."""
         self._context = context
@@ -168,7 +142,8 @@ class LineHandler:
         command, shell_line = parse_word(line) or parse_command(line), parse_shell(line)
         if (command or shell_line) and holds_folded(line):
             self._prefill(line)
-            self._renderer.render(Notice("a folded paste can't be part of a command: look at it by Ctrl-X Ctrl-E"))
+            problem = "a folded paste can't be part of a command: look at it by Ctrl-X Ctrl-E"
+            self._renderer.render(events.Notice(problem))
         elif command:
             typed = ParsedCommand(plain(command.name), plain(command.arguments))
             await self._consume(run_command(typed, self._context))
@@ -179,7 +154,7 @@ class LineHandler:
             question = parse_question(line)
             if (pasted := await self._choose_pasted(question)) is None:
                 self._prefill(line)
-                self._renderer.render(Notice("nothing was sent"))
+                self._renderer.render(events.Notice("nothing was sent"))
             else:
                 await self._consume(self._ask(question, pasted))
 
@@ -199,24 +174,22 @@ class LineHandler:
         rows = await asyncio.to_thread(pasted.described)
         if not rows:
             return pasted
-        self._renderer.render(Notice("the pasted text names:"))
+        self._renderer.render(events.Notice("the pasted text names:"))
         for row in rows:
-            self._renderer.render(Notice(f"  {row}"))
-        offered = KeysOffered({"y": "yes", "n": "no (Enter)"}, "Attach that?" if len(rows) == 1 else "Attach these?")
+            self._renderer.render(events.Notice(f"  {row}"))
+        asked = "Attach that?" if len(rows) == 1 else "Attach these?"
+        offered = events.KeysOffered({"y": "yes", "n": "no (Enter)"}, asked)
         key = await read_key(self._prompt, self._renderer.render, offered, default="n")
         return {"y": pasted, "n": Mentioned()}.get(key)
 
     async def ask_first(self, text: str, resources: Sequence[tuple[str, str]] = ()) -> None:
-        """Ask the question of the command line, which is never read as a command or as an answer to a request.
-
-        The `resources` of MCP servers, each by its server and its URI, go along with it.
-        """
+        """Ask the question of the command line, never a command or an answer, with `resources`: a server and a URI."""
         self._line = mark(text)
         await self._consume(self._ask(self._line, Mentioned(resources=tuple(resources)), typed=False))
 
-    async def pick(self, offered: ChoicesOffered | TreeOffered) -> None:
+    async def pick(self, offered: events.ChoicesOffered | events.TreeOffered) -> None:
         """Let the user choose from what is `offered`, and do it; in plain text, print instead."""
-        if isinstance(offered, TreeOffered):
+        if isinstance(offered, events.TreeOffered):
             command = await self._walk(offered.rows)
         elif offered.printed and self._prompt.plain:
             for event in offered.printed:
@@ -228,14 +201,14 @@ class LineHandler:
         if command is not None:
             await self._consume(run_command(command, self._context))
 
-    async def _choose(self, offered: ChoicesOffered) -> Choice | None:
+    async def _choose(self, offered: events.ChoicesOffered) -> events.Choice | None:
         if self._prompt.plain:
             return await read_choice(self._prompt, offered, self._renderer.render)
         picker = Picker(self._prompt, offered)
         self._interrupt = picker.leave
         return await picker.pick()
 
-    async def _walk(self, rows: Sequence[TreeRow]) -> ParsedCommand | None:
+    async def _walk(self, rows: Sequence[events.TreeRow]) -> ParsedCommand | None:
         """Return the user's choice in the tree of `rows`; in plain text, print the tree."""
         if self._prompt.plain:
             return ParsedCommand("tree", LIST)
@@ -248,7 +221,7 @@ class LineHandler:
         """Stop what is running."""
         self._interrupt()
 
-    async def _ask(self, question: str, pasted: Mentioned, *, typed: bool = True) -> AsyncGenerator[Event, None]:
+    async def _ask(self, question: str, pasted: Mentioned, *, typed: bool = True) -> AsyncGenerator[events.Event, None]:
         """Ask `question`, which is marked, with the files that it mentions as `@path`, and use its folders `@DIR/`.
 
         What pasted parts of it mention goes along only as far as it is in `pasted`. If it was not `typed`, it answers
@@ -263,30 +236,30 @@ class LineHandler:
                 check_takes_documents(self.conversation)
                 yield await add_documents(self.conversation, folders)
         except ChatcliError as error:
-            yield Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
+            yield events.Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
             if isinstance(error, InterruptedTurnError):
                 self._prefill(self._line)
             return
         if missing := found.missing:
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-            yield Notice(f"there is no file {names}: sent as text", "warning")
+            yield events.Notice(f"there is no file {names}: sent as text", "warning")
         if not self.conversation.takes_recall and any(each.kind == "recalled" for each in waiting):
             yield drop_recalled(self._context)
         attachments, self._context.waiting = (*self._context.waiting, *mentioned), ()
         asked, begun = Ask(text, attachments, typed=typed), False
         run = self.conversation.store_without_asking if self._stopped else self.conversation.run
-        async with aclosing(run(asked)) as events:
-            async for event in events:
+        async with aclosing(run(asked)) as turn:
+            async for event in turn:
                 yield event
-                begun |= isinstance(event, TextDelta | ToolCallStarted)
-        unanswered = self._stopped and not begun and isinstance(event, TurnInterrupted) and not event.content
+                begun |= isinstance(event, events.TextDelta | events.ToolCallStarted)
+        unanswered = self._stopped and not begun and isinstance(event, events.TurnInterrupted) and not event.content
         if unanswered and await self.conversation.take_back():
             self._context.waiting = waiting
             self._prefill(self._line)
             self._prompt.skip_line_before_next()
-            yield Notice("no answer had begun: your question is in the input line again")
+            yield events.Notice("no answer had begun: your question is in the input line again")
 
-    async def _consume(self, events: AsyncIterator[Event], interrupt: Callable[[], None] | None = None) -> None:
+    async def _consume(self, given: AsyncIterator[events.Event], interrupt: Callable[[], None] | None = None) -> None:
         loop, began = asyncio.get_running_loop(), time.monotonic()
         self._interrupt = interrupt or self.conversation.interrupt
         self._stopped = False
@@ -299,25 +272,26 @@ class LineHandler:
         try:
             with busy(self._prompt, self._renderer.render, stop) as draft:
                 if starting := not self.conversation.engine.is_open:
-                    self._renderer.render(ProgramStarting(time.monotonic() - self.entered))
-                last = await consume(events, self._renderer, hides=is_decided_by_key)
+                    self._renderer.render(events.ProgramStarting(time.monotonic() - self.entered))
+                last = await consume(given, self._renderer, hides=is_decided_by_key)
                 if starting:
-                    self._renderer.render(ProgramStarting(None))
+                    self._renderer.render(events.ProgramStarting(None))
                 if is_waiting(last):
                     draft.hold()
-                provider = self.conversation.model_name.provider
-                if isinstance(last, TurnFinished) and (offer := offer_provider(self._context.settings, provider)):
-                    self._renderer.render(Notice(offer))
+                if isinstance(last, events.TurnFinished):
+                    provider = self.conversation.model_name.provider
+                    if offer := offer_provider(self._context.settings, provider):
+                        self._renderer.render(events.Notice(offer))
                 await self._call_user(last, time.monotonic() - began)
-            if isinstance(last, TerminalEvent):
+            if isinstance(last, events.TerminalEvent):
                 await self.conversation.begin_title(last)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-        if isinstance(last, TerminalEvent) and not is_waiting(last):
+        if isinstance(last, events.TerminalEvent) and not is_waiting(last):
             self._prompt.skip_line_before_next()
         await (self.decide() if is_waiting(last) else self._follow(last))
 
-    async def _call_user(self, last: Event | None, seconds: float) -> None:
+    async def _call_user(self, last: events.Event | None, seconds: float) -> None:
         """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""
         settings, focus = self._context.settings, self._prompt.focus
         if not focus.away or not (text := news(last, seconds, settings.notify_after)):
@@ -327,32 +301,33 @@ class LineHandler:
             focus.send(notification(command(), f"{text}: {title}" if title else text, os.environ))
         focus.send(BELL)
 
-    async def _follow(self, last: Event | None) -> None:
+    async def _follow(self, last: events.Event | None) -> None:
         """Do what the last event of a line asks for."""
         match last:
-            case ExitRequested():
+            case events.ExitRequested():
                 self.leaving = True
-            case InputPrefilled(text, optional):
+            case events.InputPrefilled(text, optional):
                 self._prefill(mark(text), optional=optional)
-            case EditorRequested(text, path):
+            case events.EditorRequested(text, path):
                 await self._edit(text, path)
-            case ShellFinished() if last.output.strip():
-                self._offer(last)
-            case ChoicesOffered() | TreeOffered():
+            case events.ShellFinished(command, output) if output.strip():
+                # It is sent only if the user inserts it.
+                text = f"\n```console\n$ {command}\n{output.rstrip()}\n```\n"
+                self._prompt.pastes.offered = self._prompt.pastes.add(f"output of {command}", text)
+                self._renderer.render(events.Notice("Ctrl-X Ctrl-O puts this output into your question"))
+            case events.ChoicesOffered() | events.TreeOffered():
                 await self.pick(last)
-            case ConfirmationRequested(question, line, otherwise):
+            case events.ConfirmationRequested(question, line, otherwise):
                 await self._confirm(question, line, otherwise)
-            case KeyRequested(provider, line):
+            case events.KeyRequested(provider, line):
                 await self._ask_key(PROVIDERS[provider], line)
-            case _:
-                pass
 
     async def decide(self) -> None:
         """Let the user decide by keys on the calls that the thread waits for, or fill in the form of a server."""
         try:
             request = await (await self.conversation.session()).open_request()
         except ChatcliError as error:
-            self._renderer.render(Notice(f"{error.message}. {error.remedy}".rstrip(), "error"))
+            self._renderer.render(events.Notice(f"{error.message}. {error.remedy}".rstrip(), "error"))
             return
         if request is None:
             return
@@ -367,15 +342,18 @@ class LineHandler:
 
     async def _confirm(self, question: str, line: str, otherwise: str) -> None:
         if otherwise:
-            offered = KeysOffered({"y": "yes", "n": "no"}, question)
+            offered = events.KeysOffered({"y": "yes", "n": "no"}, question)
             key = await read_key(self._prompt, self._renderer.render, offered)
             line = {"y": line, "n": otherwise}.get(key, "")
-        elif (await self._prompt.ask(f"{question} [y/N] ")).lower() not in ("y", "yes"):
+        elif not await self._agrees(question):
             line = ""
         if line:
             await self.handle(line)
         else:
-            self._renderer.render(Notice("nothing was changed"))
+            self._renderer.render(events.Notice("nothing was changed"))
+
+    async def _agrees(self, question: str) -> bool:
+        return (await self._prompt.line(f"{question} [y/N] ") or "").lower() in ("y", "yes")
 
     async def _edit(self, text: str, path: Path | None) -> None:
         """Let the user edit the file at `path`, or else the next line, which begins with `text`."""
@@ -387,25 +365,18 @@ class LineHandler:
             with self._prompt.given_away():
                 await asyncio.to_thread(edit_in_editor, path)
         except UsageError as error:
-            self._renderer.render(Notice(f"{error.message}. {error.remedy}", "error"))
-
-    def _offer(self, shell: ShellFinished) -> None:
-        """Keep the output of a command for the next question; it is sent only if the user inserts it."""
-        pastes = self._prompt.pastes
-        text = f"\n```console\n$ {shell.command}\n{shell.output.rstrip()}\n```\n"
-        pastes.offered = pastes.add(f"output of {shell.command}", text)
-        self._renderer.render(Notice("Ctrl-X Ctrl-O puts this output into your question"))
+            self._renderer.render(events.Notice(f"{error.message}. {error.remedy}", "error"))
 
     async def _ask_key(self, provider: Provider, line: str) -> None:
         """Ask for the key that `line` needs, offer to save it, and run the line again."""
-        key = Secret(await self._prompt.ask(f"Key for {provider.title}: ", hidden=True))
-        if not key.get_secret_value():
-            self._renderer.render(Notice(f"{provider.title} needs a key, and you gave none", "error"))
+        key = Secret(await self._prompt.line(f"Key for {provider.title}: ", hidden=True) or "")
+        if not key:
+            self._renderer.render(events.Notice(f"{provider.title} needs a key, and you gave none", "error"))
             return
         self._context.settings.credentials.use_key(provider.prefix, key)
-        if (await self._prompt.ask("Keep the key for the next time? [y/N] ")).lower() in ("y", "yes"):
+        if await self._agrees("Keep the key for the next time?"):
             kept = await asyncio.to_thread(save_key, provider.prefix, key)
-            self._renderer.render(Notice(f"the key of {provider.title} is kept in {kept}"))
+            self._renderer.render(events.Notice(f"the key of {provider.title} is kept in {kept}"))
         await self.handle(line)
 
 
@@ -422,13 +393,12 @@ def build_handler(
     conversation = begin()
     state = Toolbar(conversation, lambda: thread_titles(conversation.backend))
     state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
-    if toolbar:
-        prompt.toolbar = state.text
     context = CommandContext(conversation, all_commands(), settings, waiting=tuple(attachments))
-    handler = LineHandler(context, state.watch(renderer), prompt)
+    handler = LineHandler(context, WatchedRenderer(renderer, state), prompt)
     # The local model's server ends what it reads before it begins the question that is typed now.
     prompt.when_typed(conversation.expect_question)
     if toolbar:
+        prompt.toolbar = state.text
         handler.on_open = state.learn_thread
         conversation.title_writer.on_end = state.learn_titles
     return handler

@@ -3,19 +3,11 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from prompt_toolkit import filters
 from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.filters import (
-    Condition,
-    Filter,
-    emacs_insert_mode,
-    emacs_mode,
-    has_selection,
-    is_searching,
-    vi_insert_mode,
-    vi_navigation_mode,
-)
 from prompt_toolkit.input import Input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.input.vt100 import Vt100Input
@@ -51,7 +43,7 @@ class Focus:
         """Whether the terminal said that it is not focused. One that says nothing is not taken for unfocused."""
         self._output = output
         self._reports = reports
-        self._held = False
+        self._reporting = False
 
     def note(self, focused: bool) -> None:
         """Take the terminal's word."""
@@ -60,18 +52,18 @@ class Focus:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Let the terminal report its focus, which only a reader of the keyboard in raw mode must do."""
-        self._held = True
+        self._reporting = self._reports
         self.begin()
         try:
             yield
         finally:
-            self.pause()
-            self._held = False
+            self._pause()
+            self._reporting = False
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Let another program have the terminal."""
-        self.pause()
+        self._pause()
         try:
             yield
         finally:
@@ -80,13 +72,10 @@ class Focus:
     def begin(self) -> None:
         """Ask for reports, also again after another program had the terminal, if the terminal is held."""
         self.away = False
-        if self._held:
-            self.send(REPORT_FOCUS if self._reports else "")
+        self.send(REPORT_FOCUS if self._reporting else "")
 
-    def pause(self) -> None:
-        """Ask for no more reports."""
-        if self._held:
-            self.send(REPORT_NO_FOCUS if self._reports else "")
+    def _pause(self) -> None:
+        self.send(REPORT_NO_FOCUS if self._reporting else "")
 
     def send(self, sequence: str) -> None:
         """Write `sequence`, which moves no cursor."""
@@ -95,16 +84,16 @@ class Focus:
             self._output.flush()
 
 
-@Condition
+@filters.Condition
 def _is_empty() -> bool:
     return not get_app().current_buffer.text
 
 
+@dataclass
 class LeavingHint:
     """Remembers that Ctrl-C was pressed on an empty line; pressed again, it leaves."""
 
-    def __init__(self) -> None:
-        self.armed = False
+    armed: bool = False
 
 
 def write_in_editor(buffer: Buffer, focus: Focus, pastes: Pastes) -> None:
@@ -129,23 +118,22 @@ def line_keys(hint: LeavingHint, pastes: Pastes, focus: Focus) -> KeyBindings:
     _bind_pastes(keys, pastes, focus)
     _bind_graphemes(keys)
 
-    @keys.add("enter", filter=~is_searching & ~has_selection)
-    def _send(event: KeyPressEvent) -> None:
-        event.current_buffer.validate_and_handle()
+    sends = ~filters.is_searching & ~filters.has_selection
+    keys.add("enter", filter=sends)(lambda event: event.current_buffer.validate_and_handle())
 
     @keys.add("escape", "enter")
-    @keys.add("c-j", filter=~is_searching)
+    @keys.add("c-j", filter=~filters.is_searching)
     def _new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    @keys.add("c-c", filter=~_is_empty & ~is_searching)
-    @keys.add("<sigint>", filter=~_is_empty & ~is_searching)
+    @keys.add("c-c", filter=~_is_empty & ~filters.is_searching)
+    @keys.add("<sigint>", filter=~_is_empty & ~filters.is_searching)
     def _clear(event: KeyPressEvent) -> None:
         hint.armed = False
         event.current_buffer.reset()
 
-    @keys.add("c-c", filter=_is_empty & ~is_searching)
-    @keys.add("<sigint>", filter=_is_empty & ~is_searching)
+    @keys.add("c-c", filter=_is_empty & ~filters.is_searching)
+    @keys.add("<sigint>", filter=_is_empty & ~filters.is_searching)
     def _leave(event: KeyPressEvent) -> None:
         if hint.armed:
             event.app.exit(exception=EOFError)
@@ -160,7 +148,7 @@ def _bind_pastes(keys: KeyBindings, pastes: Pastes, focus: Focus) -> None:
         for piece in pastes.pieces(event.data):
             event.current_buffer.insert_text(piece)
 
-    @Condition
+    @filters.Condition
     def behind_sign() -> bool:
         return bool(pastes.ending(get_app().current_buffer.document.text_before_cursor))
 
@@ -169,13 +157,8 @@ def _bind_pastes(keys: KeyBindings, pastes: Pastes, focus: Focus) -> None:
         buffer = event.current_buffer
         buffer.delete_before_cursor(len(pastes.ending(buffer.document.text_before_cursor)))
 
-    @keys.add("c-x", "c-o")
-    def _insert_offered(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text(pastes.offered)
-
-    @keys.add("c-x", "c-e")
-    def _edit(event: KeyPressEvent) -> None:
-        write_in_editor(event.current_buffer, focus, pastes)
+    keys.add("c-x", "c-o")(lambda event: event.current_buffer.insert_text(pastes.offered))
+    keys.add("c-x", "c-e")(lambda event: write_in_editor(event.current_buffer, focus, pastes))
 
 
 def _cluster(buffer: Buffer, position: int) -> tuple[int, int]:
@@ -218,46 +201,35 @@ def _bind_graphemes(keys: KeyBindings) -> None:
     They are bound only beside a cluster of several code points; elsewhere the keys keep all that they do.
     """
 
-    @Condition
-    def behind_cluster() -> bool:
-        buffer = get_app().current_buffer
-        start, end = _cluster(buffer, buffer.cursor_position - 1)
-        return end - start > 1
+    def bind(act: Callable[[Buffer], None], offset: int, names: Mapping[str, filters.Filter]) -> None:
+        """Bind `act` to the keys `names` where there is a cluster `offset` characters from the cursor."""
 
-    @Condition
-    def before_cluster() -> bool:
-        buffer = get_app().current_buffer
-        start, end = _cluster(buffer, buffer.cursor_position)
-        return end - start > 1
+        @filters.Condition
+        def is_beside() -> bool:
+            buffer = get_app().current_buffer
+            start, end = _cluster(buffer, buffer.cursor_position + offset)
+            return end - start > 1
 
-    def bind(act: Callable[[Buffer], None], beside: Filter, names: Mapping[str, Filter]) -> None:
         def repeat(event: KeyPressEvent) -> None:
             for _ in range(event.arg):
                 act(event.current_buffer)
 
         for name, mode in names.items():
-            keys.add(name, filter=beside & mode & ~has_selection)(repeat)
+            keys.add(name, filter=is_beside & mode & ~filters.has_selection)(repeat)
 
-    inserting = emacs_insert_mode | vi_insert_mode
-    moving = emacs_mode | vi_insert_mode | vi_navigation_mode
-    bind(move_left, behind_cluster, {"left": moving, "c-b": emacs_mode, "h": vi_navigation_mode})
-    bind(move_right, before_cluster, {"right": moving, "c-f": emacs_mode, "l": vi_navigation_mode})
-    bind(delete_left, behind_cluster, {"backspace": inserting, "X": vi_navigation_mode})
-    bind(delete_right, before_cluster, {"delete": inserting, "c-d": emacs_insert_mode, "x": vi_navigation_mode})
+    inserting = filters.emacs_insert_mode | filters.vi_insert_mode
+    moving = filters.emacs_mode | filters.vi_insert_mode | filters.vi_navigation_mode
+    bind(move_left, -1, {"left": moving, "c-b": filters.emacs_mode, "h": filters.vi_navigation_mode})
+    bind(move_right, 0, {"right": moving, "c-f": filters.emacs_mode, "l": filters.vi_navigation_mode})
+    bind(delete_left, -1, {"backspace": inserting, "X": filters.vi_navigation_mode})
+    bind(delete_right, 0, {"delete": inserting, "c-d": filters.emacs_insert_mode, "x": filters.vi_navigation_mode})
 
 
 class ReplyReader(PasteReader):
     """Reads the keyboard; what the terminal itself says is passed on and is not read as keys.
 
-    Nothing waits for a reply, so keys are never delayed by a slow terminal.
-
-    Args:
-        descriptor: The terminal.
-        encoding: Its encoding.
-        on_background: Called with whether its background is dark, when it replies.
-        on_focus: Called with whether it is focused, when that changes.
-        on_sixel: Called if it says that it shows images by sixel.
-
+    Nothing waits for a reply, so keys are never delayed by a slow terminal. `on_background` gets whether its background
+    is dark, `on_focus` whether it is focused; `on_sixel` is called if it says that it shows images by sixel.
     """
 
     def __init__(
@@ -284,7 +256,7 @@ class ReplyReader(PasteReader):
             if _SIXEL in reply[1].split(";")[1:]:  # the first number is the terminal's class
                 self._on_sixel()
         text = _ATTRIBUTES.sub("", text)
-        # A lone Escape may be a key and is never kept. Where it began a report, the parser drops it (`learn_focus`).
+        # A lone Escape may be a key and is never kept. Where it began a report, the parser drops that.
         for report in _FOCUS.finditer(f"\x1b{text}" if self._escaped else text):
             self._on_focus(report.group(1) == "I")
         text = _FOCUS.sub("", text)
@@ -322,14 +294,11 @@ def enter_raw_mode(source: Input) -> None:
     source.raw_mode().__enter__()
 
 
-def learn_shift_enter() -> None:
-    """Read Shift-Enter as Alt-Enter. Terminals report it in two ways, and prompt-toolkit has no key for it."""
+def learn_sequences() -> None:
+    """Read Shift-Enter as Alt-Enter, and a report of the focus, which `ReplyReader` may get in parts, as no key."""
+    # Terminals report Shift-Enter in two ways, and prompt-toolkit has no key for it.
     for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):
         ANSI_SEQUENCES[sequence] = (Keys.Escape, Keys.ControlM)
-
-
-def learn_focus() -> None:
-    """Make reports of the focus no keys, also those that `ReplyReader` can't recognise as a whole."""
     for sequence in ("\x1b[I", "\x1b[O"):
         ANSI_SEQUENCES[sequence] = Keys.Ignore
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from concurrent.futures import Future
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from chatcli.repl.prompt import Prompt
 from chatcli.runtime.signals import leave_signals_to_python, silence_dead_terminal, take_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from chatcli.attachments.attachment import Attachment
     from chatcli.conversation.conversation import Conversation
@@ -43,14 +43,12 @@ _ANSWERED = ("/retry", "/continue", "/approve")
 class Repl:
     """Runs a conversation at the terminal until the user leaves.
 
-    `open_handler` imports and builds the handler of the lines. It runs after the first prompt has appeared, so that the
-    prompt appears sooner. A line that is entered earlier waits for it; `shows_start` says whether something moves on
-    the screen meanwhile.
+    `open_handler` imports and builds the handler of the lines. It runs in a thread after the first prompt has appeared,
+    so that the prompt appears sooner. A line that is entered earlier waits for it; `shows_start` says whether something
+    moves on the screen meanwhile.
     """
 
-    def __init__(
-        self, prompt: Prompt, open_handler: "Callable[[], Awaitable[LineHandler]]", *, shows_start: bool
-    ) -> None:
+    def __init__(self, prompt: Prompt, open_handler: "Callable[[], LineHandler]", *, shows_start: bool) -> None:
         self._prompt = prompt
         self._open_handler = open_handler
         self._shows_start = shows_start
@@ -69,7 +67,7 @@ class Repl:
     async def handler(self) -> "LineHandler":
         """Return the handler of the lines; the first call builds it."""
         if self._opening is None:
-            self._opening = asyncio.ensure_future(self._open_handler())
+            self._opening = asyncio.ensure_future(asyncio.to_thread(self._open_handler))
         self._handler = await self._opening
         return self._handler
 
@@ -154,19 +152,21 @@ def build_repl(
     renderer: Renderer,
     attachments: "Sequence[Attachment]" = (),
 ) -> Repl:
-    """Return the REPL at this process's terminal.
+    """Return the REPL at this process's terminal. The conversation begins once the prompt is on the screen."""
 
-    The conversation begins, and its engine is opened, once the prompt is on the screen.
-    """
-    prompt = _build_prompt(settings, renderer, lambda: _build_completer(settings, backend, repl))
+    def build_completer() -> "LineCompleter":
+        from chatcli.repl import completion
+
+        return completion.build_completer(settings, backend, lambda: repl.conversation, repl.begun)
 
     def open_handler() -> "LineHandler":
         from chatcli.repl.handler import build_handler
 
         return build_handler(settings, begin, renderer, prompt, attachments, toolbar=_may_use_terminal(settings))
 
+    prompt = _build_prompt(settings, renderer, build_completer)
     shows_start = _may_use_terminal(settings) and settings.format is None
-    repl = Repl(prompt, partial(asyncio.to_thread, open_handler), shows_start=shows_start)
+    repl = Repl(prompt, open_handler, shows_start=shows_start)
     prompt.when_shown = lambda: _warm_up(repl, prompt)
     return repl
 
@@ -176,9 +176,17 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
     asks_sixel = _may_use_terminal(settings) and not known_protocol() and not is_multiplexed()
 
     def choose_theme(dark: bool) -> None:
-        prompt.use_theme("dark" if dark else "light")
+        from chatcli.events import ThemeChosen
+
+        chosen = ThemeChosen("dark" if dark else "light")
+        prompt.use_theme(chosen.name)
         prompt.refresh()
-        _choose_theme(renderer, dark)
+        renderer.render(chosen)
+
+    def report_sixel() -> None:
+        from chatcli.events import SixelReported
+
+        renderer.render(SixelReported())
 
     prompt = Prompt(
         DynamicCompleter(cache(build_completer)),
@@ -190,7 +198,7 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
         spaced=settings.format not in ("json", "jsonl"),
         on_background=choose_theme if asks_background else None,
         asks_focus=settings.notify != "off",
-        on_sixel=partial(_report_sixel, renderer) if asks_sixel else None,
+        on_sixel=report_sixel if asks_sixel else None,
     )
     return prompt
 
@@ -200,29 +208,8 @@ def _may_use_terminal(settings: Settings) -> bool:
     return not settings.plain and not settings.quiet and os.environ.get("TERM") != "dumb"
 
 
-def _choose_theme(renderer: Renderer, dark: bool) -> None:
-    from chatcli.events import ThemeChosen
-
-    renderer.render(ThemeChosen("dark" if dark else "light"))
-
-
-def _report_sixel(renderer: Renderer) -> None:
-    from chatcli.events import SixelReported
-
-    renderer.render(SixelReported())
-
-
-def _build_completer(settings: Settings, backend: Backend, repl: Repl) -> "LineCompleter":
-    from chatcli.repl.completion import build_completer
-
-    return build_completer(settings, backend, lambda: repl.conversation, repl.begun)
-
-
 async def _warm_up(repl: Repl, prompt: Prompt) -> None:
-    """Import what handles lines and shows answers, then open the engine.
-
-    One after the other: two importing threads would slow down typing.
-    """
+    """Import what handles lines and shows answers, then open the engine: two importing threads would slow typing."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
     handler = await repl.handler()
     # Here, not in the thread that built it: prompt-toolkit fails when the line ends at the same moment.

@@ -33,11 +33,9 @@ def news(last: Event | None, seconds: float, after: float) -> str:
         return "a question waits for you"
     if seconds <= after:
         return ""
-    return "the answer is complete" if isinstance(last, TurnFinished) else _failed(last)
-
-
-def _failed(last: Event | None) -> str:
-    return "the answer failed" if isinstance(last, TurnFailed) else ""
+    if isinstance(last, TurnFailed):
+        return "the answer failed"
+    return "the answer is complete" if isinstance(last, TurnFinished) else ""
 
 
 def notification(program: str, text: str, environment: Mapping[str, str]) -> str:

@@ -41,10 +41,7 @@ T = TypeVar("T")
 
 
 def matching(choices: Iterable[Choice], typed: str) -> list[Choice]:
-    """Return the choices that contain every word of `typed` in their name or in what is said about them.
-
-    One that is named exactly so comes first.
-    """
+    """Return the choices with every word of `typed` in their name or about them; one named exactly so comes first."""
     words = typed.casefold().split()
     found = [choice for choice in choices if all(word in f"{choice.name} {choice.about}".casefold() for word in words)]
     return sorted(found, key=lambda choice: choice.name != typed.strip())
@@ -84,11 +81,7 @@ class RowList(ABC, Generic[T]):
         self._all = self._rows = rows
         self._index = index
         self._first = 0
-        self._app: Application[Any] = Application(
-            key_bindings=self._keys(),
-            input=prompt.input,
-            output=prompt.output,
-        )
+        self._app: Application[Any] = Application(key_bindings=self._keys(), input=prompt.input, output=prompt.output)
         self._app.ttimeoutlen = _ESCAPE_SECONDS
 
     def leave(self) -> None:
@@ -125,22 +118,12 @@ class RowList(ABC, Generic[T]):
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
-        moves: dict[str, Callable[[], int]] = {
-            "up": lambda: -1,
-            "c-p": lambda: -1,
-            "s-tab": lambda: -1,
-            "down": lambda: 1,
-            "c-n": lambda: 1,
-            "tab": lambda: 1,
-            "pageup": lambda: -self._height(),
-            "pagedown": self._height,
-        }
-
-        def move(key: str) -> None:
-            keys.add(key, eager=True)(lambda _: self._move(moves[key]()))
-
-        for key in moves:
-            move(key)
+        for key in ("up", "c-p", "s-tab"):
+            keys.add(key, eager=True)(lambda _: self._move(-1))
+        for key in ("down", "c-n", "tab"):
+            keys.add(key, eager=True)(lambda _: self._move(1))
+        keys.add("pageup", eager=True)(lambda _: self._move(-self._height()))
+        keys.add("pagedown", eager=True)(lambda _: self._move(self._height()))
         for key in ("escape", "c-c", "c-g", "c-d"):
             keys.add(key, eager=True)(lambda _: self.leave())
         return keys
@@ -284,7 +267,7 @@ class TreeWalk(RowList[TreeRow]):
     def _keys(self) -> KeyBindings:
         keys = super()._keys()
         keys.add("enter", eager=True)(lambda _: self._go())
-        keys.add("s", eager=True)(lambda _: self._exit(f"/tree {SUMMARY} {self._rows[self._index].number}"))
+        keys.add("s", eager=True)(lambda _: self._app.exit(result=f"/tree {SUMMARY} {self._rows[self._index].number}"))
         keys.add("q", eager=True)(lambda _: self.leave())
         keys.add("home", eager=True)(lambda _: self._move(-len(self._rows)))
         keys.add("end", eager=True)(lambda _: self._move(len(self._rows)))

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import dropwhile
 from typing import Any
 
@@ -35,8 +36,7 @@ from chatcli.repl.keys import (
     Focus,
     LeavingHint,
     enter_raw_mode,
-    learn_focus,
-    learn_shift_enter,
+    learn_sequences,
     line_keys,
     read_replies,
     read_unmarked_pastes,
@@ -136,18 +136,10 @@ async def ask_line(question: str, source: Input, output: Output, *, hidden: bool
 class Prompt:
     """Reads lines from the terminal, even if stdin is a pipe.
 
-    Args:
-        completer: Completes the line.
-        keep_history: Whether the typed lines are kept for later runs.
-        vi: Whether the line is edited with the keys of vi, not of Emacs.
-        plain: Whether a screen reader may be used: then there are no suggestions and no menus.
-        color: Whether the line may have colours.
-        theme: The colours, see `use_theme`.
-        spaced: Whether empty lines separate questions and answers.
-        on_background: Called with whether the terminal's background is dark; None if the terminal is not asked.
-        asks_focus: Whether the terminal is asked to report its focus.
-        on_sixel: Called if the terminal shows images by sixel; None if it is not asked.
-
+    With `keep_history`, later runs know the typed lines. With `vi`, the keys are those of vi, not of Emacs. `plain` is
+    for a screen reader: there are no suggestions and no menus. If it is `spaced`, empty lines separate questions and
+    answers. The terminal is asked for its background only if there is `on_background`, which gets whether that is dark,
+    and for sixel only if there is `on_sixel`, which is called if it shows images so.
     """
 
     def __init__(
@@ -164,10 +156,8 @@ class Prompt:
         asks_focus: bool = False,
         on_sixel: Callable[[], None] | None = None,
     ) -> None:
-        learn_shift_enter()
-        learn_focus()
+        learn_sequences()
         self.plain = plain
-        """Whether a screen reader may be used."""
         self.toolbar: Callable[[int], str] = lambda columns: ""
         """Returns the line below the input line, for a number of columns; empty if there is to be none."""
         self.when_shown: Callable[[], Awaitable[None]] | None = None
@@ -192,7 +182,6 @@ class Prompt:
         if mute:
             read_unmarked_pastes(self.input)
         self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
-        """Whether the terminal is focused."""
         asked = (ASK_BACKGROUND if on_background is not None else "") + (ASK_ATTRIBUTES if on_sixel is not None else "")
         self._asked = asked if reads_replies else ""
         self._hint = LeavingHint()
@@ -306,13 +295,14 @@ class Prompt:
             self.skip_line()
         self._hint.armed = False
         text, in_editor = self._prefill, self._in_editor
-        if self._optional and self._is_entered():
-            text = ""
+        if self._optional:
+            keys = [*get_typeahead(self.input), *self.input.read_keys()]
+            store_typeahead(self.input, keys)
+            if any(press.key is Keys.ControlM for press in keys):  # a line was entered before its prompt
+                text = ""
         self._prefill, self._optional, self._in_editor = "", False, False
 
-        def open_editor() -> None:
-            write_in_editor(self._session.default_buffer, self.focus, self.pastes)
-
+        open_editor = partial(write_in_editor, self._session.default_buffer, self.focus, self.pastes)
         line = await self._session.prompt_async(default=text, pre_run=open_editor if in_editor else None)
         return self.pastes.unfold(line)
 
@@ -351,10 +341,7 @@ class Prompt:
             store_typeahead(self.input, [*early, *(hold(late) if early else late)])
 
     async def keys(self) -> str:
-        """Return the next input, often one key; nothing if a signal ends the prompt.
-
-        A pasted text stands between newlines.
-        """
+        """Return the next input, often one key; nothing if a signal ends the prompt. Newlines surround a paste."""
         self._read = await self._pressed.get()
         pasted = Keys.BracketedPaste
         return "".join(f"\n{press.data}\n" if press.key is pasted else press.data for press in self._read)
@@ -363,21 +350,15 @@ class Prompt:
         """Let the next line begin with what `keys` returned last; call it in the block of `single_keys`."""
         self._unread = self._read
 
-    async def ask(self, question: str, *, hidden: bool = False, default: str = "") -> str:
-        """Return the answer to `question`, or an empty string; no history keeps it, and it is not shown if `hidden`.
-
-        It begins with `default`, and can be written in the user's editor.
-        """
-        return await self.line(question, hidden=hidden, default=default) or ""
-
     async def line(self, question: str, *, hidden: bool = False, default: str = "") -> str | None:
-        """Return the answer to `question` as `ask` does, but None if the user leaves, by Ctrl-C or Ctrl-D."""
+        """Return the answer to `question`, None if the user leaves, by Ctrl-C or Ctrl-D; it is not shown if `hidden`.
+
+        No history keeps it. One that begins with `default` can be written in the user's editor.
+        """
         try:
             if default:
-                session: PromptSession[str] = PromptSession(
-                    question, enable_open_in_editor=True, input=self.input, output=self.output
-                )
-                return (await session.prompt_async(default=default)).strip()
+                session: PromptSession[str] = PromptSession(question, input=self.input, output=self.output)
+                return (await session.prompt_async(default=default, enable_open_in_editor=True)).strip()
             return await ask_line(question, self.input, self.output, hidden=hidden)
         except (EOFError, KeyboardInterrupt):
             return None
@@ -436,7 +417,7 @@ class Prompt:
         self.output.disable_bracketed_paste()
         self.output.flush()
         self._stopped_here = True
-        with self.focus.paused(), self.input.cooked_mode():
+        with self.given_away():
             os.kill(0, signal.SIGTSTP)
         self.output.enable_bracketed_paste()
         self.output.flush()
@@ -449,12 +430,6 @@ class Prompt:
             keys = [KeyPress(Keys.BracketedPaste, text)]
         entered = [KeyPress(Keys.ControlM) if key.key is Keys.ControlJ else key for key in keys]
         store_typeahead(self.input, entered)
-
-    def _is_entered(self) -> bool:
-        """Return whether a line was typed and entered before its prompt."""
-        keys = [*get_typeahead(self.input), *self.input.read_keys()]
-        store_typeahead(self.input, keys)
-        return any(press.key is Keys.ControlM for press in keys)
 
     def _suspend_line(self, event: KeyPressEvent) -> None:
         self._stopped_here = True

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from chatcli.conversation.backend import Backend
 from chatcli.conversation.conversation import Conversation
@@ -34,14 +35,9 @@ class Toolbar:
         self._titles = titles
         self._known: Mapping[str, str] = {}
         self._learning: asyncio.Task[None] | None = None
-        self._spent: dict[str, tuple[int, float]] = {}
-        """The tokens and the cost of each thread, as far as they are known."""
+        self._spent: dict[str, tuple[int, float]] = {}  # the known tokens and cost of each thread
         self._adding: asyncio.Task[None] | None = None
         self._finished = 0
-
-    def watch(self, renderer: Renderer) -> Renderer:
-        """Return a renderer that passes each event to the toolbar, then to `renderer`."""
-        return _Watched(renderer, self)
 
     def note(self, event: Event) -> None:
         """Update tokens, cost and titles from `event`."""
@@ -57,8 +53,6 @@ class Toolbar:
                 self.on_theme(name)
             case Notice():  # for example the notice of /rename
                 self.learn_titles()
-            case _:
-                pass
 
     def learn_thread(self) -> None:
         """Read the titles, and the usage of the current thread in earlier runs, after the engine is open."""
@@ -106,12 +100,12 @@ class Toolbar:
         return truncate(f" {' · '.join(parts)}", columns)
 
 
-class _Watched:
+@dataclass
+class WatchedRenderer:
     """Passes each event to the toolbar, then to the renderer."""
 
-    def __init__(self, renderer: Renderer, toolbar: Toolbar) -> None:
-        self._renderer = renderer
-        self._toolbar = toolbar
+    _renderer: Renderer
+    _toolbar: Toolbar
 
     def render(self, event: Event) -> None:
         """Show `event`."""

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from unicodedata import category
 
 from prompt_toolkit.buffer import Buffer
@@ -35,7 +36,6 @@ class Typeahead:
     def __init__(self) -> None:
         self._pastes = Pastes()
         self.keys: list[KeyPress] = []
-        """The keys for the next prompt."""
         self._sent: list[str] = []
         self._buffer = Buffer(multiline=True)
         self._escaped = False
@@ -76,13 +76,9 @@ class Typeahead:
             buffer.delete_before_cursor(-buffer.document.get_start_of_line_position())
         elif key is Keys.ControlW:
             buffer.delete_before_cursor(-(buffer.document.find_start_of_previous_word(WORD=True) or 0))
-        elif len(key) == 1 and _is_shown(press.data) and not escaped:
+        # A character that joins others, such as the people of a family, is text too.
+        elif len(key) == 1 and not escaped and (press.data.isprintable() or category(press.data) == "Cf"):
             buffer.insert_text(press.data)
-
-
-def _is_shown(character: str) -> bool:
-    """Return whether `character` is text: also one that joins others, such as the people of a family."""
-    return character.isprintable() or category(character) == "Cf"
 
 
 @contextmanager
@@ -100,23 +96,17 @@ def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[
             if key.key is Keys.ControlC:
                 on_interrupt()
             elif key.key is Keys.ControlZ:
-                suspend()
+                show(ScreenSuspended())
+                prompt.suspend()
+                show(ScreenResumed())
             else:
                 draft.press(key)
         if draft.texts != before:
             show(DraftChanged(draft.texts))
 
-    def suspend() -> None:
-        show(ScreenSuspended())
-        prompt.suspend()
-        show(ScreenResumed())
-
-    def take_screen() -> None:
-        show(ScreenResumed())
-
     with prompt.bracketed_paste():
-        loop.add_signal_handler(signal.SIGWINCH, take_screen)
-        prompt.when_continued = take_screen
+        loop.add_signal_handler(signal.SIGWINCH, show, ScreenResumed())
+        prompt.when_continued = partial(show, ScreenResumed())
         try:
             with prompt.input.raw_mode(), prompt.input.attach(read_keys):
                 early = get_typeahead(prompt.input)

@@ -30,9 +30,6 @@ _KNOWN_KEYS = frozenset({"description", "system", "variables", "model", "tempera
 _BRACES = "write braces that are text as {{ and }}"
 _CONVERSATION = "messages"
 """The variable of a template for the conversation, so that no variable of a role can have its name."""
-
-
-"""The name of the conversation in the prompt, which no variable may have."""
 SHIPPED = Path(__file__).parent / "shipped"
 MAX_NAME = 64
 
@@ -62,18 +59,14 @@ class Role:
         """Return a value for each variable: those `given`, else the defaults."""
         unknown = sorted(set(given) - set(self.variables))
         if unknown:
-            raise UsageError(
-                f"the role {self.name} has no variable {', '.join(unknown)}",
-                remedy=f"Its variables: {', '.join(self.variables) or 'none'}.",
-            )
+            remedy = f"Its variables: {', '.join(self.variables) or 'none'}."
+            raise UsageError(f"the role {self.name} has no variable {', '.join(unknown)}", remedy=remedy)
         values = {**self.defaults, **given}
         missing = [name for name in self.variables if name not in values]
         if missing:
             value = f"{missing[0]}=VALUE"
-            raise UsageError(
-                f"the role {self.name} needs a value for {', '.join(missing)}",
-                remedy=f"Give it with -v {value}, or in a conversation: /role {self.name} {value}",
-            )
+            remedy = f"Give it with -v {value}, or in a conversation: /role {self.name} {value}"
+            raise UsageError(f"the role {self.name} needs a value for {', '.join(missing)}", remedy=remedy)
         return {name: values[name] for name in self.variables}
 
 
@@ -160,9 +153,8 @@ def own_file(name: str) -> Path:
     """Return the user's own file for the role `name`, which may not exist yet."""
     plain = name.strip().lower()
     if not plain or len(plain) > MAX_NAME or not all(letter.isalnum() or letter in "-_" for letter in plain):
-        raise UsageError(
-            f"{name!r} is not a valid role name", remedy=f"Use letters, digits, - and _, at most {MAX_NAME} of them."
-        )
+        remedy = f"Use letters, digits, - and _, at most {MAX_NAME} of them."
+        raise UsageError(f"{name!r} is not a valid role name", remedy=remedy)
     path = role_files().get(plain)
     return path if path is not None and path.parent != SHIPPED else roles_folder() / f"{plain}.toml"
 

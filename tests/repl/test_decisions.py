@@ -32,12 +32,9 @@ class Typist:
     def unread(self) -> None:
         self.unread_texts.append(self._last)
 
-    async def line(self, question: str) -> str | None:
-        return self._lines.pop(0) or None
-
-    async def ask(self, question: str, *, default: str) -> str:
+    async def line(self, question: str, *, default: str = "") -> str | None:
         self.asked.append(default)
-        return self._lines.pop(0)
+        return self._lines.pop(0) or None
 
 
 def request(*names: str, **limits: Any) -> ApprovalRequested:

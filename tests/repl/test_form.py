@@ -34,12 +34,10 @@ class Typist:
     def unread(self) -> None:
         pass
 
-    async def line(self, question: str) -> str | None:
+    async def line(self, question: str, *, default: str = "") -> str | None:
+        assert not default
         self.asked.append(question)
         return self._lines.pop(0)
-
-    async def ask(self, question: str, *, default: str) -> str:
-        raise AssertionError("not asked")
 
 
 def answered(typist: Typist, fields: Any, shown: list[Event] | None = None) -> Any:

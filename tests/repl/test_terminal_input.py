@@ -22,8 +22,7 @@ from chatcli.repl.keys import (
     ReplyReader,
     enter_raw_mode,
     is_dark,
-    learn_focus,
-    learn_shift_enter,
+    learn_sequences,
     read_replies,
 )
 from chatcli.repl.typeahead import Typeahead
@@ -75,7 +74,7 @@ def test_raw_mode_that_is_entered_again_lasts_until_the_outer_block_ends(termina
 
 
 def test_prompt_toolkit_takes_the_sequences_of_shift_enter_from_its_table(terminal: tuple[int, Vt100Input]) -> None:
-    learn_shift_enter()
+    learn_sequences()
     typing, source = terminal
     with source.raw_mode():
         for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):
@@ -140,7 +139,7 @@ def test_a_report_of_the_focus_is_not_a_key_wherever_it_is_cut(
 ) -> None:
     typing, source = terminal
     seen: list[bool] = []
-    learn_focus()
+    learn_sequences()
     read_replies(source, print, seen.append)
     typed = f"before{report}after\x1b[A"
     keys = []

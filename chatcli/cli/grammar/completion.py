@@ -19,10 +19,7 @@ def variable() -> str:
 
 
 def offer(kind: str, *arguments: str) -> Callable[[str], list[tuple[str, str]]]:
-    """Return a completion with the function `kind` of `offers`, which is imported when a shell completes a value.
-
-    The function gets `arguments`, then the text typed so far.
-    """
+    """Return a completion by the function `kind` of `offers`, imported late: it gets `arguments` and what is typed."""
 
     def complete(incomplete: str) -> list[tuple[str, str]]:
         offers = import_module("chatcli.cli.grammar.offers")

@@ -105,11 +105,7 @@ def config_values(key: str, incomplete: str) -> list[Offer]:
         return roles(incomplete)
     if entry.setting == "code_theme":
         return code_themes(incomplete)
-    return (
-        _fitting(("true", "false"), incomplete)
-        if values.is_a(bool, entry.kind)
-        else words_of(entry.setting, incomplete)
-    )
+    return _fitting(("true", "false") if values.is_a(bool, entry.kind) else values.choices(entry.kind), incomplete)
 
 
 def files(incomplete: str) -> list[Offer]:

@@ -36,24 +36,16 @@ Store, Url = ANNOTATIONS["store"], ANNOTATIONS["url"]
 
 
 def takes_options(names: Iterable[str] = ANNOTATIONS, **more: Any) -> Callable[[Any], Any]:
-    """Return a decorator that lets Typer see the options `names` of the table, and `more`, of a command.
-
-    The command itself takes the context and `**options`.
-    """
+    """Return a decorator that lets Typer see the options `names`, and `more`, of a command that takes `**options`."""
     annotations = {name: ANNOTATIONS[name] for name in names} | more
-    parameters = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=annotation,
-            default=False if name in _NO_SETTINGS else None,
-        )
-        for name, annotation in annotations.items()
-    ]
-    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    for name, annotation in annotations.items():
+        default = False if name in _NO_SETTINGS else None
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, kind, annotation=annotation, default=default))
 
     def decorate(command: Any) -> Any:
-        command.__signature__ = inspect.Signature([context, *parameters])
+        command.__signature__ = inspect.Signature(parameters)
         command.__annotations__ = {"ctx": typer.Context, **annotations}
         return command
 

@@ -38,7 +38,12 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
 
     Wrong options are refused here, before anything is opened or a prompt is shown.
     """
-    thread_id = _newest_thread(settings) if continue_ else settings.thread
+    thread_id = settings.thread
+    if continue_:
+        newest = choose_backend(settings).threads().recent(limit=1)
+        if not newest:
+            raise UsageError("there is no thread to continue yet", remedy=f"Begin one: {command()}")
+        thread_id = newest[0].thread_id
     composed = compose(settings, thread_id, stored=thread_id is not None)
     if _may_choose(settings, request, composed.name) and not composed.recorded():
         from chatcli.cli.run.first_run import choose_first
@@ -78,13 +83,6 @@ def _may_choose(settings: Settings, request: Request, name: ModelName) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         return False
     return not os.access(paths.local_mark(), os.F_OK) and not any(map(settings.credentials.has_key, PROVIDERS))
-
-
-def _newest_thread(settings: Settings) -> str:
-    newest = choose_backend(settings).threads().recent(limit=1)
-    if not newest:
-        raise UsageError("there is no thread to continue yet", remedy=f"Begin one: {command()}")
-    return newest[0].thread_id
 
 
 def _first_model(composed: Composition) -> ModelName | None:

@@ -8,6 +8,7 @@ import textwrap
 import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -43,6 +44,7 @@ _MEGABITS = 100
 """The speed of the connection for which the time of the download is shown."""
 _WIDTH = 78
 """The columns of the text at most."""
+_KEYS = {"local model": ("l", "L", "enter", "c-j"), "key": ("k", "K"), "base URL": ("b", "B")}
 
 
 def choose_first(settings: Settings) -> Settings | ExitCode:
@@ -100,9 +102,8 @@ class _FirstRun:
                     return await {"key": self._use_key, "base URL": self._use_server}.get(chosen, self._use_local)()
 
     async def _ask(self, question: str, *, keys: KeyBindings | None = None, **options: Any) -> str:
-        return await ask_line(
-            question, self._input, self._output, key_bindings=keys or _escape_keys(_BackError), **options
-        )
+        keys = keys or _escape_keys(_BackError)
+        return await ask_line(question, self._input, self._output, key_bindings=keys, **options)
 
     def _show_choices(self) -> None:
         weights = default_weights()
@@ -250,9 +251,8 @@ def _find_provider(name: str, rows: Sequence[Provider]) -> Provider | None:
     typed = OTHER_NAMES.get(name.lower(), name.lower())
     if typed in PROVIDERS:
         return PROVIDERS[typed]
-    found = [
-        row for row in rows if any(one.startswith(typed) for one in (row.prefix, row.title.lower(), *row.other_names))
-    ]
+    names = {row.prefix: (row.prefix, row.title.lower(), *row.other_names) for row in rows}
+    found = [row for row in rows if any(name.startswith(typed) for name in names[row.prefix])]
     return found[0] if len(found) == 1 else None
 
 
@@ -297,11 +297,7 @@ async def _served(url: str, key: Secret | None) -> list[str]:
 def _escape_keys(exception: type[Exception]) -> KeyBindings:
     """Return the binding of Esc, which raises `exception`; Ctrl-C and Ctrl-D on an empty line leave anyway."""
     keys = KeyBindings()
-
-    @keys.add("escape", eager=True)
-    def _escape(event: KeyPressEvent) -> None:
-        event.app.exit(exception=exception)
-
+    keys.add("escape", eager=True)(lambda event: event.app.exit(exception=exception))
     return keys
 
 
@@ -309,20 +305,13 @@ def _choice_keys() -> KeyBindings:
     """Return the bindings of the choices, one key each; others do nothing."""
     keys = _escape_keys(EOFError)
 
-    def bind(choice: str, *names: str) -> None:
-        def choose(event: KeyPressEvent) -> None:
-            event.current_buffer.insert_text(choice)
-            event.current_buffer.validate_and_handle()
+    def choose(choice: str, event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text(choice)
+        event.current_buffer.validate_and_handle()
 
+    for choice, names in _KEYS.items():
         for name in names:
-            keys.add(name, eager=True)(choose)
-
-    @keys.add(Keys.Any)
-    @keys.add(Keys.BracketedPaste)
-    def _ignore(event: KeyPressEvent) -> None:
-        pass
-
-    bind("local model", "l", "L", "enter", "c-j")
-    bind("key", "k", "K")
-    bind("base URL", "b", "B")
+            keys.add(name, eager=True)(partial(choose, choice))
+    for other in (Keys.Any, Keys.BracketedPaste):
+        keys.add(other)(lambda event: None)
     return keys

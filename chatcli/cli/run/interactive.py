@@ -21,7 +21,6 @@ from chatcli.text import truncate
 
 if TYPE_CHECKING:
     from chatcli.events import ChoicesOffered
-    from chatcli.models.names import ModelName
 
 PAST_MESSAGES = 6
 """Number of messages of a resumed thread that are shown."""
@@ -40,8 +39,9 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     begin = partial(composed.conversation, schema=request.schema, can_ask=True)
     repl = build_repl(settings, backend, begin, renderer, request.attachments)
     if settings.greets:
-        thread = "" if request.resume else (_title(backend, composed.thread_id) if past else composed.thread_id)
-        await _print_greeting(composed, thread)
+        found = backend.threads().find(composed.thread_id) if past else None
+        title = found.title if found is not None and found.title else composed.thread_id
+        await _print_greeting(composed, "" if request.resume else title)
     try:
         if current_program().eager:
             await (await repl.handler()).conversation.open()
@@ -60,11 +60,6 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
 
         print(resume_hint(settings, backend, conversation.thread_id), file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
-
-
-def _title(backend: Backend, thread_id: str) -> str:
-    found = backend.threads().find(thread_id)
-    return found.title if found is not None and found.title else thread_id
 
 
 def _offer_threads(backend: Backend) -> "ChoicesOffered":
@@ -105,8 +100,11 @@ async def _answerer(composed: "Composition") -> str:
     url = settings.credentials.server_url(name.provider)
     may_be_remembered = not url and name.provider != LOCAL and has_named_servers()
     if composed.recorded() and (may_be_remembered or settings.is_option("base_url")):
-        try:
-            name = await _remembered_model(composed)
+        from chatcli.roles import Setup, opening_model
+
+        try:  # only the thread's state has the server; to read it takes LangGraph
+            setup = await composed.backend.reader().setup(composed.thread_id)
+            name = opening_model(settings, setup or Setup())
         except ChatcliError:
             return str(name)  # the first question reports why the thread can't be read
         url = name.base_url or settings.credentials.server_url(name.provider)
@@ -116,14 +114,6 @@ async def _answerer(composed: "Composition") -> str:
     if not url and provider.prefix == OLLAMA:
         url = os.environ.get("OLLAMA_HOST")
     return f"{name} at {_host_of(url) if url else provider.host or provider.title}"
-
-
-async def _remembered_model(composed: "Composition") -> "ModelName":
-    """Return the model of a stored thread with its server, which only the thread's state has; it takes LangGraph."""
-    from chatcli.roles import Setup, opening_model
-
-    setup = await composed.backend.reader().setup(composed.thread_id)
-    return opening_model(composed.settings, setup or Setup())
 
 
 def _host_of(url: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from chatcli.attachments.attachment import Attachment
 from chatcli.cli.report import report_traceback
 from chatcli.cli.run.request import Question, Request
-from chatcli.cli.run.resuming import print_stopped_hint, print_waiting_hint
+from chatcli.cli.run.resuming import print_hint
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ExitCode, InternalError, StoppedGraphError, UnansweredRequestError, UsageError
@@ -37,10 +37,9 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
             last = asyncio.run(_answer(settings, conversation, renderer, request))
     reason = last.finish_reason if isinstance(last, TurnFinished) else ""
     error = last.error if isinstance(last, TurnFailed) else None
-    if reason == WAITING or isinstance(error, UnansweredRequestError):
-        print_waiting_hint(settings, conversation.backend, conversation.thread_id)
-    if reason == STOPPED or isinstance(error, StoppedGraphError):
-        print_stopped_hint(settings, conversation.backend, conversation.thread_id)
+    if reason in (WAITING, STOPPED) or isinstance(error, UnansweredRequestError | StoppedGraphError):
+        stopped = reason == STOPPED or isinstance(error, StoppedGraphError)
+        print_hint(settings, conversation.backend, conversation.thread_id, stopped=stopped)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.credentials.redact)
     return _exit_code(last)
@@ -116,10 +115,7 @@ def has_user(settings: Settings) -> bool:
 
 
 async def answer_waiting(conversation: Conversation, renderer: Renderer, last: Event | None) -> Event | None:
-    """Ask what the turn that ended with `last` is waiting for, until it is complete; return its last event.
-
-    After Ctrl-C or Ctrl-D it stays waiting.
-    """
+    """Ask what the turn that ended with `last` waits for, until it is complete or the user leaves; return its end."""
     while isinstance(last, ApprovalRequested) or (isinstance(last, TurnFinished) and last.finish_reason == WAITING):
         text = await _read_answer(conversation, renderer)
         if not text:
@@ -139,7 +135,7 @@ async def _read_answer(conversation: Conversation, renderer: Renderer) -> str:
             return decisions or ""
     elif request is not None and is_form(request.payload):
         return await read_form_answer(keyboard, renderer.render, request) or ""
-    return await keyboard.ask("> ")
+    return await keyboard.line("> ") or ""
 
 
 class _Keyboard:
@@ -172,12 +168,8 @@ class _Keyboard:
         """Let the next line begin with what `keys` returned last."""
         self.begun = self._typed
 
-    async def ask(self, question: str, *, default: str = "") -> str:
-        """Return the typed line, empty for Ctrl-C and Ctrl-D; `default` stands above the question, to be changed."""
-        return await self.line(question, default=default) or ""
-
     async def line(self, question: str, *, default: str = "") -> str | None:
-        """Return the typed line as `ask` does, but None for Ctrl-C and Ctrl-D."""
+        """Return the typed line, None for Ctrl-C and Ctrl-D; `default` stands above the question, to be changed."""
         begun, self.begun = self.begun, ""
         example = f"{reveal(default)}\n" if default else ""
         sys.stderr.write(f"{example}{question}{reveal(begun.strip())}")

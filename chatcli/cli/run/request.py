@@ -60,9 +60,8 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
         schema = load_schema(settings.schema_file)
     if settings.resume_with is not None:
         if words or from_stdin or settings.script is not None or settings.file or settings.is_option("input"):
-            raise UsageError(
-                "--resume-with continues a turn: it takes no prompt, script, file or input", remedy="Leave them out."
-            )
+            problem = "--resume-with continues a turn: it takes no prompt, script, file or input"
+            raise UsageError(problem, remedy="Leave them out.")
         if settings.thread is None:
             raise UsageError("--resume-with needs the thread that is waiting", remedy="Name it: --thread ID")
         return Request(None, answer=settings.resume_with)
@@ -104,10 +103,7 @@ def prompt_text(words: list[str], piped: str | None, *, resume: bool = False) ->
 
 
 def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = False) -> str | None:
-    """Return the whole of `stream`, or None when it is closed or a terminal.
-
-    With `terminal_too`, a terminal is read as well.
-    """
+    """Return the whole of `stream`; None if it is closed, or a terminal, unless that is read too (`terminal_too`)."""
     if stream is None or stream.closed:
         return None
     if stream.isatty():
@@ -157,11 +153,9 @@ def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":
         return ()
     from chatcli.attachments.attachment import read_attachment
 
-    read = []
+    read, private, timeout = [], settings.allow_private_urls, settings.timeout
     for source in settings.file:
-        attachment = read_attachment(
-            source, stdin=_stdin(), allow_private=settings.allow_private_urls, timeout=settings.timeout
-        )
+        attachment = read_attachment(source, stdin=_stdin(), allow_private=private, timeout=timeout)
         if attachment.kind == "text" and not attachment.encoding.startswith("utf") and not settings.quiet:
             print(f"note: {attachment.name} is read as {attachment.encoding}", file=sys.stderr)
         read.append(attachment)

@@ -95,15 +95,10 @@ def resume_hint(settings: Settings, backend: Backend, thread_id: str) -> str:
     return f"Resume this conversation with: {resume_command(settings, backend, thread_id)}"
 
 
-def print_waiting_hint(settings: Settings, backend: Backend, thread_id: str) -> None:
-    """Print the command that answers the waiting thread, where no user can be asked."""
-    if not current_program().name:
-        print(f"The thread {thread_id} waits for an answer.", file=sys.stderr)
-        return
-    print(f"It waits for an answer: {resume_command(settings, backend, thread_id, answer='JSON')}", file=sys.stderr)
-
-
-def print_stopped_hint(settings: Settings, backend: Backend, thread_id: str) -> None:
-    """Print the command that goes on where the graph stopped at a breakpoint."""
+def print_hint(settings: Settings, backend: Backend, thread_id: str, *, stopped: bool) -> None:
+    """Print the command that answers the waiting thread, or goes on where the graph stopped at a breakpoint."""
     if current_program().name:
-        print(f"Go on with: {resume_command(settings, backend, thread_id, answer='null')}", file=sys.stderr)
+        goes_on = resume_command(settings, backend, thread_id, answer="null" if stopped else "JSON")
+        print(f"{'Go on with' if stopped else 'It waits for an answer'}: {goes_on}", file=sys.stderr)
+    elif not stopped:
+        print(f"The thread {thread_id} waits for an answer.", file=sys.stderr)

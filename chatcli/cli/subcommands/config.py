@@ -11,14 +11,8 @@ from chatcli import paths
 from chatcli.cli.grammar.completion import offer, offer_files
 from chatcli.cli.load_settings import load_settings
 from chatcli.cli.schemas import NAMES, read_all, read_schema
-from chatcli.cli.subcommands.output import (
-    AsJson,
-    command_group,
-    format_settings,
-    options_of,
-    print_json,
-    show_or_print_json,
-)
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson, command_group
 from chatcli.config.entries import Entry, find_entry, find_written
 from chatcli.config.secrets import redact
 from chatcli.config.settings import DEFAULT, Settings
@@ -61,11 +55,12 @@ def show(ctx: typer.Context, show_all: ShowAll = False, as_json: AsJson = False)
 
     JSON has all settings. Keys are shown as `***`.
     """
-    settings = load_settings(options_of(ctx))
+    settings = load_settings(common.options_of(ctx))
     found = effective_settings(settings)
     table = show_settings(found, command("config --all"), show_all=show_all)
     preview = [MessageShown("assistant", _PREVIEW)] if sys.stdout.isatty() and not settings.plain else []
-    show_or_print_json(settings, {name: asdict(one) for name, one in found.items()}, *table, *preview, as_json=as_json)
+    values = {name: asdict(one) for name, one in found.items()}
+    common.show_or_print_json(settings, values, *table, *preview, as_json=as_json)
 
 
 @app.command()
@@ -79,23 +74,17 @@ def _offer_values(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return offer("config_values", ctx.params.get("key") or "")(incomplete) or offer_files(incomplete)
 
 
+_KEY_HELP = "A setting, such as theme, or a part of one: aliases.fast."
+_VALUE_HELP = "As in the environment variable: a list is JSON."
+Key = Annotated[str, typer.Argument(metavar="KEY", help=_KEY_HELP, autocompletion=offer("config_keys"))]
+Value = Annotated[str, typer.Argument(metavar="VALUE", help=_VALUE_HELP, autocompletion=_offer_values)]
+WrittenKey = Annotated[
+    str, typer.Argument(metavar="KEY", help="See `set`.", autocompletion=offer("written_config_keys"))
+]
+
+
 @app.command("set", context_settings={"ignore_unknown_options": True})
-def set_(
-    key: Annotated[
-        str,
-        typer.Argument(
-            metavar="KEY",
-            help="A setting, such as theme, or a part of one: aliases.fast.",
-            autocompletion=offer("config_keys"),
-        ),
-    ],
-    value: Annotated[
-        str,
-        typer.Argument(
-            metavar="VALUE", help="As in the environment variable: a list is JSON.", autocompletion=_offer_values
-        ),
-    ],
-) -> None:
+def set_(key: Key, value: Value) -> None:
     """Set KEY in the config file.
 
     Comments and other settings stay as they are.
@@ -108,9 +97,7 @@ def set_(
 
 
 @app.command()
-def unset(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="See `set`.", autocompletion=offer("written_config_keys"))],
-) -> None:
+def unset(key: WrittenKey) -> None:
     """Remove KEY from the config file.
 
     Exit code 2 if it is not there.
@@ -174,24 +161,18 @@ def edit(ctx: typer.Context) -> None:
     if not file.exists():
         replace_privately(file, [_FIRST_LINES])
     edit_in_editor(file)
-    Settings.load(options_of(ctx))
+    Settings.load(common.options_of(ctx))
     print(f"{file} is fine", file=sys.stderr)
 
 
+_SCHEMA_HELP = f"One of {', '.join(NAMES)}; by default all of them."
+Schema = Annotated[str | None, typer.Argument(metavar="[NAME]", help=_SCHEMA_HELP, autocompletion=offer("schemas"))]
+
+
 @app.command()
-def schema(
-    ctx: typer.Context,
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]",
-            help=f"One of {', '.join(NAMES)}; by default all of them.",
-            autocompletion=offer("schemas"),
-        ),
-    ] = None,
-) -> None:
+def schema(ctx: typer.Context, name: Schema = None) -> None:
     """Print the JSON Schema of what chat prints as JSON."""
     if name is not None and name not in NAMES:
         raise UsageError(f"there is no schema {name!r}", remedy=f"Schemas: {', '.join(NAMES)}.")
     shown = read_all() if name is None else read_schema(name)
-    print_json(format_settings(options_of(ctx)), shown)
+    common.print_json(common.format_settings(common.options_of(ctx)), shown)

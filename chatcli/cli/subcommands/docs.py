@@ -5,21 +5,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
 from chatcli.cli.grammar.completion import offer, offer_files
-from chatcli.cli.subcommands.output import (
-    AsJson,
-    command_group,
-    print_json,
-    settings_of,
-    show_or_print_json,
-    wants_json,
-)
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson, command_group
 from chatcli.config.settings import Settings
 from chatcli.documents.find import absolute_path, match_sources, resolve_source, shown_path
 from chatcli.documents.index import DocumentIndex, IndexedSource, Updated
@@ -38,20 +31,12 @@ NAMED = 10
 
 app = command_group("Index, search, list and forget documents.")
 
-Paths = Annotated[
-    list[str], typer.Argument(metavar="PATH...", help="Folders, files or globs.", autocompletion=offer_files)
-]
-Sources = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="PATH...", help="What `chat docs list` lists; it may be gone.", autocompletion=offer("documents")
-    ),
-]
+_PATHS_HELP, _DOCS_HELP = "Folders, files or globs.", "Search these documents; repeatable."
+_SOURCES_HELP = "What `chat docs list` lists; it may be gone."
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help=_PATHS_HELP, autocompletion=offer_files)]
+Sources = Annotated[list[str], typer.Argument(metavar="PATH...", help=_SOURCES_HELP, autocompletion=offer("documents"))]
 Words = Annotated[list[str], typer.Argument(metavar="WORDS...", help="What to look for.")]
-Docs = Annotated[
-    list[str] | None,
-    typer.Option("--docs", metavar="PATH", help="Search these documents; repeatable.", autocompletion=offer_files),
-]
+Docs = Annotated[list[str] | None, typer.Option("--docs", metavar="PATH", help=_DOCS_HELP, autocompletion=offer_files)]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
 
 
@@ -61,13 +46,17 @@ def index(ctx: typer.Context, paths: Paths) -> None:
 
     Ctrl-C stops it; what is done stays, and the next run goes on.
     """
-    settings = settings_of(ctx)
+    settings = common.settings_of(ctx)
     sources = list(dict.fromkeys(map(resolve_source, paths)))
     with DocumentIndex() as documents:
         updated = _bring_up_to_date(settings, documents, sources, shown_after=0)
         indexed = [one for one in documents.sources() if one.source in sources]
     print(_summary(updated, indexed))
-    _report_skipped(updated.skipped, all_of_them=settings.debug)
+    named = updated.skipped if settings.debug else updated.skipped[:NAMED]
+    for path, reason in named:
+        print(sanitize_line(f"skipped: {shown_path(path)}: {reason}"), file=sys.stderr)
+    if rest := len(updated.skipped) - len(named):
+        print(f"skipped: {rest:,} more; `chat --debug docs index` names all", file=sys.stderr)
     if updated.stopped:
         print("stopped: the same command goes on", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -80,7 +69,7 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
     Searched are the documents of --docs, or else all that are in the index. What changed in them is read first. A note
     says so where the passages have too little of the question for an answer.
     """
-    settings = settings_of(ctx).with_options({"docs": docs or None})
+    settings = common.settings_of(ctx).with_options({"docs": docs or None})
     given = list(dict.fromkeys(map(resolve_source, settings.docs)))
     with DocumentIndex() as documents:
         sources = given or [one.source for one in documents.sources()]
@@ -89,8 +78,8 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
         elif _bring_up_to_date(settings, documents, sources, shown_after=SHOWN_AFTER).stopped:
             raise typer.Exit(ExitCode.INTERRUPTED)
         found = documents.search(" ".join(words), sources, limit=limit) if sources else []
-    if wants_json(settings, as_json=as_json):
-        print_json(settings, [one.as_json() for one in found], as_json=as_json)
+    if common.wants_json(settings, as_json=as_json):
+        common.print_json(settings, [one.as_json() for one in found], as_json=as_json)
         return
     if sources and not found:
         print("note: no passage has these words", file=sys.stderr)
@@ -107,11 +96,13 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List what is in the index."""
     with DocumentIndex() as documents:
         found = documents.sources()
-    rows = tuple(
-        (one.source, f"{one.files:,}", f"{one.passages:,}", format_size(one.bytes), _minute(one)) for one in found
-    )
-    read = "read" if sys.stdout.isatty() else "read (UTC)"
-    table = Listing("Documents", ("path", "files", "passages", "size", read), rows)
+    at_terminal, rows = sys.stdout.isatty(), []
+    for one in found:
+        moment = one.updated.astimezone() if one.updated is not None and at_terminal else one.updated
+        minute = "" if moment is None else format_minute(moment)  # in UTC for programs
+        rows.append((one.source, f"{one.files:,}", f"{one.passages:,}", format_size(one.bytes), minute))
+    read = "read" if at_terminal else "read (UTC)"
+    table = Listing("Documents", ("path", "files", "passages", "size", read), tuple(rows))
     values = [
         {
             "source": one.source,
@@ -122,7 +113,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         }
         for one in found
     ]
-    show_or_print_json(settings_of(ctx), values, table, as_json=as_json)
+    common.show_or_print_json(common.settings_of(ctx), values, table, as_json=as_json)
 
 
 @app.command()
@@ -200,18 +191,3 @@ def _summary(updated: Updated, indexed: Sequence[IndexedSource]) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _report_skipped(skipped: Sequence[tuple[Path, str]], *, all_of_them: bool) -> None:
-    named = skipped if all_of_them else skipped[:NAMED]
-    for path, reason in named:
-        print(sanitize_line(f"skipped: {shown_path(path)}: {reason}"), file=sys.stderr)
-    if rest := len(skipped) - len(named):
-        print(f"skipped: {rest:,} more; `chat --debug docs index` names all", file=sys.stderr)
-
-
-def _minute(source: IndexedSource) -> str:
-    """Return when `source` was read: in local time on a terminal, in UTC for programs."""
-    if source.updated is None:
-        return ""
-    return format_minute(source.updated.astimezone() if sys.stdout.isatty() else source.updated)

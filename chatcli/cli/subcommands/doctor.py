@@ -1,24 +1,19 @@
 """`chat doctor`: what is installed, configured and reachable, and what to do about problems."""
 
-import dataclasses
 import importlib.metadata
 import importlib.util
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Literal
 
 import typer
 
 from chatcli import __version__, paths
 from chatcli.cli.load_settings import load_settings
-from chatcli.cli.subcommands.output import (
-    AsJson,
-    format_settings,
-    options_of,
-    show_or_print_json,
-)
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson
 from chatcli.config.credentials import kept_keys
 from chatcli.config.installation import install_command, is_local_installed, is_local_possible
 from chatcli.config.mcp_servers import McpServer
@@ -27,7 +22,7 @@ from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import choose_backend
 from chatcli.errors import ChatcliError, ExitCode
-from chatcli.events import Event, Listing, Notice
+from chatcli.events import Listing, Notice
 from chatcli.helper.eligible import is_supported
 from chatcli.helper.spawn import find_helper
 from chatcli.models.local.choice import default_weights
@@ -42,9 +37,8 @@ _REACH_SECONDS = 3.0
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Repair = Annotated[
-    bool, typer.Option("--repair", help="Rebuild the store's index; keep what can be read of a damaged one.")
-]
+_REPAIR_HELP = "Rebuild the store's index; keep what can be read of a damaged one."
+Repair = Annotated[bool, typer.Option("--repair", help=_REPAIR_HELP)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +54,26 @@ class Finding:
 @app.command()
 def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
     """Check what is installed, configured and reachable; show a remedy for each problem."""
-    options = options_of(ctx)
+    options = common.options_of(ctx)
     repaired: list[str] = []
     try:
         settings = load_settings(options)
     except ChatcliError as error:
-        settings = format_settings(options)
+        settings = common.format_settings(options)
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:
             repaired = choose_backend(settings).repair()
-        findings = [_redacted(finding, settings) for finding in examine(settings)]
+        hide = settings.credentials.redact  # the text of a finding may come from a server or a library
+        findings = [replace(one, detail=hide(one.detail), remedy=hide(one.remedy)) for one in examine(settings)]
     for line in repaired:
         print(sanitize_line(line), file=sys.stderr)
-    values = [dataclasses.asdict(finding) for finding in findings]
-    show_or_print_json(settings, values, *_as_events(findings), as_json=as_json)
+    rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
+    table = Listing("Doctor", ("what", "state", "detail"), rows)
+    remedies = [Notice(f"{finding.subject}: {finding.remedy}", "warning") for finding in findings if finding.remedy]
+    common.show_or_print_json(settings, list(map(asdict, findings)), table, *remedies, as_json=as_json)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(ExitCode.INTERNAL)
-
-
-def _as_events(findings: list[Finding]) -> Iterator[Event]:
-    rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
-    yield Listing("Doctor", ("what", "state", "detail"), rows)
-    for finding in findings:
-        if finding.remedy:
-            yield Notice(f"{finding.subject}: {finding.remedy}", "warning")
-
-
-def _redacted(finding: Finding, settings: Settings) -> Finding:
-    """Return `finding` without any key: its text may come from a server or a library."""
-    hide = settings.credentials.redact
-    return dataclasses.replace(finding, detail=hide(finding.detail), remedy=hide(finding.remedy))
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -108,13 +91,17 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if program.graph is not None:
         return
     yield _documents()
-    yield _images()
+    images = "can be attached, and shown where the terminal shows some"
+    if importlib.util.find_spec("PIL") is None:
+        images = f"Pillow is not installed, optional; to add it: {install_command('images')}"
+    yield Finding("images", "ok", images)
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime(settings)
     yield _semantic(settings)
     yield _helper(settings)
-    yield _sandbox(settings)
+    off = "off: commands of the model can do all that you can"
+    yield Finding("sandbox", "ok", describe_sandbox() if settings.sandbox else off)
     yield from _mcp_servers(settings)
 
 
@@ -214,12 +201,6 @@ def _reach(subject: str, url: str, path: str, setter: str) -> Finding:
     return Finding(subject, "ok", f"{shown} answers (status {status})")
 
 
-def _images() -> Finding:
-    if importlib.util.find_spec("PIL") is None:
-        return Finding("images", "ok", f"Pillow is not installed, optional; to add it: {install_command('images')}")
-    return Finding("images", "ok", "can be attached, and shown where the terminal shows some")
-
-
 def _local_runtime(settings: Settings) -> Finding:
     from chatcli.models.local.client import find_problem  # late: it imports the HTTP client
 
@@ -270,12 +251,6 @@ def _helper(settings: Settings) -> Finding:
     return Finding("helper", "ok", f"{detail}, and leaves after some idle minutes")
 
 
-def _sandbox(settings: Settings) -> Finding:
-    if not settings.sandbox:
-        return Finding("sandbox", "ok", "off: commands of the model can do all that you can")
-    return Finding("sandbox", "ok", describe_sandbox())
-
-
 def _mcp_servers(settings: Settings) -> Iterator[Finding]:
     """Yield the state of each MCP server without starting any."""
     try:
@@ -299,8 +274,7 @@ def _mcp_server(name: str, server: McpServer) -> Finding:
         return Finding(subject, "ok", "disabled")
     if filled.command is None:
         return Finding(subject, "ok", "connected to with the first question; /tools lists its tools")
-    if filled.command_path() is None:
-        return Finding(
-            subject, "problem", f"its command {filled.command} is not found", "Install it, or give its path."
-        )
-    return Finding(subject, "ok", f"{filled.command_path()}, started with the first question; /tools lists its tools")
+    if (path := filled.command_path()) is None:
+        missing = f"its command {filled.command} is not found"
+        return Finding(subject, "problem", missing, "Install it, or give its path.")
+    return Finding(subject, "ok", f"{path}, started with the first question; /tools lists its tools")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from itertools import zip_longest
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -36,7 +36,11 @@ _WIDEST = 100
 @app.command()
 def show_manual(ctx: typer.Context, topic: Topic = None) -> None:
     """Show a page of the manual, or list its topics."""
-    settings = _read_settings(ctx.find_object(dict) or {})
+    options = ctx.find_object(dict) or {}
+    try:
+        settings = Settings.load(options)
+    except ChatcliError:  # the manual must be there, above all, when a setting is wrong
+        settings = Settings().with_options(options)
     if topic is None:
         _list_topics(settings)
         return
@@ -75,14 +79,6 @@ def _column(groups: list[tuple[str, list[tuple[str, str]]]], width: int) -> list
     for group, topics in groups:
         lines += [group, *(f"  {topic:{width}}  {about}" for topic, about in topics), ""]
     return lines
-
-
-def _read_settings(options: dict[str, Any]) -> Settings:
-    """Return the settings; the options alone where the config file or the environment is wrong."""
-    try:
-        return Settings.load(options)
-    except ChatcliError:
-        return Settings().with_options(options)
 
 
 def _render(page: str, settings: Settings) -> str:

@@ -14,9 +14,8 @@ from chatcli.config.secrets import Secret
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 
-app = command_group(
-    "Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read.",
-)
+_ABOUT = "Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read."
+app = command_group(_ABOUT)
 
 _HELP = "The provider's prefix, e.g. openai or anthropic."
 Name = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=offer("providers"))]
@@ -31,10 +30,8 @@ def set_(ctx: typer.Context, name: Name) -> None:
     """
     provider = _provider(name)
     if ctx.args:  # the message must not repeat them
-        raise UsageError(
-            "a key is no argument: the shell history and the list of processes would show it",
-            remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.",
-        )
+        problem = "a key is no argument: the shell history and the list of processes would show it"
+        raise UsageError(problem, remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.")
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
     check_key(key)
     report_storage(provider, save_key(provider.prefix, key))

@@ -40,28 +40,14 @@ MIN_TOKEN = 16
 """Characters; a shorter one can be guessed."""
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 
-Http = Annotated[
-    int | None,
-    typer.Option(
-        "--http",
-        metavar="PORT",
-        min=0,
-        max=65535,
-        help="Serve streamable HTTP on this port of the loopback address, 0 for a free one, with a token.",
-    ),
-]
-
-
+_HTTP_HELP = "Serve streamable HTTP on this port of the loopback address, 0 for a free one, with a token."
+Http = Annotated[int | None, typer.Option("--http", metavar="PORT", min=0, max=65535, help=_HTTP_HELP)]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The server's name.", autocompletion=offer("mcp_servers"))]
 Target = Annotated[list[str], typer.Argument(metavar="URL|-- COMMAND ARG...", help="Where it is, or what starts it.")]
-Variables = Annotated[
-    list[str] | None,
-    typer.Option("--env", metavar="NAME=VALUE", help="Set a variable for its command; '${NAME}' is filled in later."),
-]
-Headers = Annotated[
-    list[str] | None,
-    typer.Option("--header", metavar="NAME=VALUE", help="Send this header to its URL; '${NAME}' is filled in later."),
-]
+_ENV_HELP = "Set a variable for its command; '${NAME}' is filled in later."
+Variables = Annotated[list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help=_ENV_HELP)]
+_HEADER_HELP = "Send this header to its URL; '${NAME}' is filled in later."
+Headers = Annotated[list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help=_HEADER_HELP)]
 Browser = Annotated[bool, typer.Option("--browser", help="Open the address in a browser here.")]
 
 
@@ -118,24 +104,18 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     project = settings.project_servers()
     written = settings.mcp_servers
     found = [(name, server, "config.toml", "") for name, server in written.items()]
-    if settings.mcp_file is not None:
-        found += [
-            (name, server, str(settings.mcp_file), "") for name, server in read_servers(settings.mcp_file).items()
-        ]
+    if (file := settings.mcp_file) is not None:
+        found += [(name, server, str(file), "") for name, server in read_servers(file).items()]
     if project is not None:
         state = "" if project.trusted else "not trusted"
         found += [(name, server, MCP_FILE, state) for name, server in project.servers.items() if name not in written]
-    listed = [
-        {
-            "name": name,
-            "server": server.describe(),
-            "source": source,
-            "state": state or ("disabled" if server.disabled else "used"),
-        }
+    columns = ("name", "server", "source", "state")
+    rows = tuple(
+        (name, server.describe(), source, state or ("disabled" if server.disabled else "used"))
         for name, server, source, state in found
-    ]
-    table = Listing("MCP servers", ("name", "server", "source", "state"), tuple(tuple(one.values()) for one in listed))
-    show_or_print_json(settings, listed, table, as_json=as_json)
+    )
+    listed = [dict(zip(columns, row, strict=True)) for row in rows]
+    show_or_print_json(settings, listed, Listing("MCP servers", columns, rows), as_json=as_json)
 
 
 @app.command()
@@ -214,10 +194,8 @@ def _token() -> str:
     """Return the token that the environment sets, empty for none; no child process inherits it."""
     token = os.environ.pop(TOKEN, "").strip()
     if token and (len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
-        raise UsageError(
-            f"{TOKEN} is no token: it needs {MIN_TOKEN} ASCII characters or more, without spaces",
-            remedy="Leave it empty, and one is made.",
-        )
+        problem = f"{TOKEN} is no token: it needs {MIN_TOKEN} ASCII characters or more, without spaces"
+        raise UsageError(problem, remedy="Leave it empty, and one is made.")
     return token
 
 
@@ -225,9 +203,15 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
     """Serve until the client is gone, or a signal ends it; return the exit code."""
     if not settings.debug:
         logging.getLogger().addHandler(logging.NullHandler())  # the SDK's log has requests and tracebacks
-    open_service = _opener(settings)
+    # Wrong options are refused here, before it starts. The backend is shared, so that one turn finds another's threads.
+    composed = compose(settings, backend=choose_backend(settings, shared=True))
     from chatcli.runtime.exits import exits_contained
     from chatcli.serve.mcp.server import ChatServer
+
+    def open_service() -> "McpService":
+        from chatcli.serve.mcp.service import McpService
+
+        return McpService(composed)
 
     async def serve() -> bool:
         server = ChatServer(open_service, settings.credentials.redact)
@@ -242,21 +226,6 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
             return await serve_http(server, port, token or made, shows_token=not token)
 
     if port is None and sys.stdin is not None and sys.stdin.isatty():
-        print(
-            f"This speaks MCP with the program that starts it: see `{command('help mcp')}`. Ctrl-D ends it.",
-            file=sys.stderr,
-        )
+        usage = f"see `{command('help mcp')}`. Ctrl-D ends it."
+        print(f"This speaks MCP with the program that starts it: {usage}", file=sys.stderr)
     return ExitCode.INTERRUPTED if asyncio.run(serve()) else ExitCode.OK
-
-
-def _opener(settings: Settings) -> Any:
-    """Return the function that opens the server's service; wrong options are refused here, before it starts."""
-    # Shared, so that one turn finds the threads of another.
-    composed = compose(settings, backend=choose_backend(settings, shared=True))
-
-    def open_service() -> "McpService":
-        from chatcli.serve.mcp.service import McpService
-
-        return McpService(composed)
-
-    return open_service

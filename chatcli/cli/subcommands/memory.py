@@ -11,9 +11,8 @@ from chatcli.runtime.editor import edit_in_editor
 
 app = command_group("List, add, edit and forget remembered facts.")
 
-Project = Annotated[
-    bool, typer.Option("--project", help="About the repository of the current folder, not about yourself.")
-]
+_PROJECT_HELP = "About the repository of the current folder, not about yourself."
+Project = Annotated[bool, typer.Option("--project", help=_PROJECT_HELP)]
 Words = Annotated[list[str], typer.Argument(metavar="TEXT...", help="The fact, a sentence.")]
 Numbers = Annotated[list[int], typer.Argument(metavar="N...", help="The numbers that `chat memory list` shows.")]
 

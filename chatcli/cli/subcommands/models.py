@@ -14,31 +14,22 @@ from chatcli.config.providers import LANGFLOW, LOCAL
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
+from chatcli.models.local import pulled
 from chatcli.models.local.choice import describe_fetch
-from chatcli.models.local.pulled import (
-    HUB,
-    find_model,
-    find_removable,
-    forget,
-    model_name,
-    own_weights,
-    parse_hub_file,
-    remember,
-)
 from chatcli.models.local.runtime import Runtime, is_taken
 from chatcli.models.local.weights import KNOWN_WEIGHTS
-from chatcli.models.names import LOCAL_MODELS, ModelName, check_alias, resolve_model
+from chatcli.models.names import LOCAL_MODELS, check_alias, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
 from chatcli.rendering.build import build_renderer
-from chatcli.rendering.renderer import Renderer
 
 app = command_group("List models, and choose the default.")
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=offer("models")
-    ),
+_NAME_HELP = "provider:model, an alias, or a model's name."
+_LOCAL_HELP = "A local model (local, local:smollm2-135m), hf:OWNER/REPO/FILE.gguf, or the path of a GGUF file."
+Name = Annotated[str, typer.Argument(metavar="MODEL", help=_NAME_HELP, autocompletion=offer("models"))]
+Local = Annotated[str, typer.Argument(metavar="MODEL", help=_LOCAL_HELP, autocompletion=offer("local_models"))]
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Local models.", autocompletion=offer("local_models"))
 ]
 
 
@@ -46,16 +37,11 @@ Name = Annotated[
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the usable models; the default one is marked."""
     settings = settings_of(ctx)
-    usable = usable_models(settings)
-    rows = tuple(
-        (
-            model.alias or str(model.name),
-            "default" if model.default else "",
-            f"alias of {model.name}" if model.alias else model.source,
-        )
-        for model in usable
-    )
-    table = Listing("Models", ("model", "", "from"), rows)
+    usable, rows = usable_models(settings), []
+    for model in usable:
+        source = f"alias of {model.name}" if model.alias else model.source
+        rows.append((model.alias or str(model.name), "default" if model.default else "", source))
+    table = Listing("Models", ("model", "", "from"), tuple(rows))
     show_or_print_json(settings, [_as_json(model) for model in usable], table, as_json=as_json)
 
 
@@ -102,77 +88,52 @@ def _as_json(model: UsableModel) -> dict[str, object]:
 
 
 @app.command()
-def pull(
-    ctx: typer.Context,
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A local model (local, local:smollm2-135m), hf:OWNER/REPO/FILE.gguf, or the path of a GGUF file.",
-            autocompletion=offer("local_models"),
-        ),
-    ],
-) -> None:
+def pull(ctx: typer.Context, model: Local) -> None:
     """Fetch a local model from a hub, or name a GGUF file that is here.
 
     Then `-m local:FILE` chooses it. A download that was stopped is continued, and verified by the hub's SHA-256.
     """
     settings = settings_of(ctx)
-    if model.startswith(HUB) or "/" in model or (model.lower().endswith(".gguf") and Path(model).exists()):
+    if model.startswith(pulled.HUB) or "/" in model or (model.lower().endswith(".gguf") and Path(model).exists()):
         _pull_for_user(model, settings)
         return
     name = resolve_model(model, settings)
     if name.provider != LOCAL:
-        known = ", ".join(LOCAL_MODELS)
-        raise UsageError(
-            f"only local models can be fetched, not {name}",
-            remedy=f"Known ones: {known}. From the hub: hf:OWNER/REPO/FILE.gguf",
-        )
+        remedy = f"Known ones: {', '.join(LOCAL_MODELS)}. From the hub: hf:OWNER/REPO/FILE.gguf"
+        raise UsageError(f"only local models can be fetched, not {name}", remedy=remedy)
+    from chatcli.models.local.fetch import fetch
+
+    weights = pulled.find_model(name.model, settings.local_model)
+    override = settings.local_model if weights in KNOWN_WEIGHTS else None
     with closing(build_renderer(settings)) as renderer:
-        pull_local_model(name, settings, renderer)
+        if override is None and weights in KNOWN_WEIGHTS and not weights.is_fetched:
+            renderer.render(Notice(describe_fetch(weights)))
+        fetch(weights, override=override, on_progress=renderer.render)
 
 
 def _pull_for_user(model: str, settings: Settings) -> None:
     """Fetch the file of a hub, or register the one at a path, and print how it is chosen."""
     from chatcli.models.local.fetch import fetch_from_user_hub
 
-    if model.startswith(HUB):
+    if model.startswith(pulled.HUB):
         with closing(build_renderer(settings)) as renderer:
-            weights = fetch_from_user_hub(parse_hub_file(model), on_progress=renderer.render)
+            weights = fetch_from_user_hub(pulled.parse_hub_file(model), on_progress=renderer.render)
     else:
-        weights = own_weights(Path(model))
-        remember(weights)
+        weights = pulled.own_weights(Path(model))
+        pulled.remember(weights)
     print(f"local:{weights.name} has a context of {weights.window} tokens: chat -m local:{weights.name}")
 
 
 @app.command()
-def remove(
-    names: Annotated[
-        list[str],
-        typer.Argument(metavar="NAME...", help="Local models.", autocompletion=offer("local_models")),
-    ],
-) -> None:
+def remove(names: Names) -> None:
     """Delete the files of local models; a file of your own that was pulled by its path stays."""
-    found = [find_removable(model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
+    found = [pulled.find_removable(pulled.model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
     for weights in found:
         lock = weights.cache_file.with_name(f"{weights.cache_file.name}.lock")
         if is_taken(Runtime.of(weights).clients_lock) or (lock.exists() and is_taken(lock)):
-            raise UsageError(
-                f"local:{weights.name} is in use",
-                remedy="End its conversations and downloads first.",
-            )
+            remedy = "End its conversations and downloads first."
+            raise UsageError(f"local:{weights.name} is in use", remedy=remedy)
     for weights in found:
         freed = weights.megabytes if weights.is_fetched and not weights.own_path else 0
-        forget(weights)
+        pulled.forget(weights)
         print(f"local:{weights.name} is removed ({freed} MB)")
-
-
-def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:
-    """Fetch the weights of the local model `name`, unless the cache has them."""
-    from chatcli.models.local.fetch import fetch
-
-    weights = find_model(name.model, settings.local_model)
-    override = settings.local_model if weights in KNOWN_WEIGHTS else None
-    if override is None and weights in KNOWN_WEIGHTS and not weights.is_fetched:
-        renderer.render(Notice(describe_fetch(weights)))
-    fetch(weights, override=override, on_progress=renderer.render)

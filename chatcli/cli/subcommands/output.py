@@ -25,14 +25,9 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-ThreadId = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="A thread's ID, or the beginning of it.", autocompletion=offer("threads")),
-]
-ThreadIds = Annotated[
-    list[str],
-    typer.Argument(metavar="ID...", help="Threads' IDs, or the beginnings of them.", autocompletion=offer("threads")),
-]
+_ID_HELP, _IDS_HELP = "A thread's ID, or the beginning of it.", "Threads' IDs, or the beginnings of them."
+ThreadId = Annotated[str, typer.Argument(metavar="ID", help=_ID_HELP, autocompletion=offer("threads"))]
+ThreadIds = Annotated[list[str], typer.Argument(metavar="ID...", help=_IDS_HELP, autocompletion=offer("threads"))]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -109,8 +104,10 @@ def command_group(description: str, default: str = "list") -> typer.Typer:
 
     @app.callback()
     def run_default(ctx: typer.Context, as_json: AsJson = False) -> None:
-        if as_json:
-            _choose_json(ctx)
+        if as_json and isinstance(ctx.obj, Settings):
+            ctx.obj = ctx.obj.with_options({"format": "json"})
+        elif as_json:  # the options that were given to `chat config`
+            ctx.obj = {**(ctx.obj or {}), "format": "json"}
         if ctx.invoked_subcommand is None:
             assert isinstance(ctx.command, TyperGroup)
             command = ctx.command.commands[default]
@@ -118,14 +115,6 @@ def command_group(description: str, default: str = "list") -> typer.Typer:
                 command.invoke(context)
 
     return app
-
-
-def _choose_json(ctx: typer.Context) -> None:
-    """Make the commands of the group of `ctx` print JSON, as `chat models --json` asks."""
-    if isinstance(ctx.obj, Settings):
-        ctx.obj = ctx.obj.with_options({"format": "json"})
-    else:  # the options that were given to `chat config`
-        ctx.obj = {**(ctx.obj or {}), "format": "json"}
 
 
 def read_age(text: str, option: str) -> timedelta:

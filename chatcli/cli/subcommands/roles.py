@@ -7,14 +7,8 @@ import typer
 
 from chatcli import paths
 from chatcli.cli.grammar.completion import offer
-from chatcli.cli.subcommands.output import (
-    AsJson,
-    command_group,
-    print_json,
-    settings_of,
-    show_or_print_json,
-    wants_json,
-)
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson, command_group
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.roles import SHIPPED, Role, find_role, own_file, read_role, role_files
@@ -48,24 +42,27 @@ OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocom
 @app.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the roles."""
-    settings = settings_of(ctx)
-    found, broken = _read_roles()
-    for problem in broken:  # one broken file must not hide the others
-        print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
+    settings = common.settings_of(ctx)
+    found = []
+    for path in role_files().values():
+        try:
+            found.append(read_role(path, shipped=path.parent == SHIPPED))
+        except UsageError as problem:  # one broken file must not hide the others
+            print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
     rows = tuple(
         (role.name, ", ".join(role.variables), "shipped" if role.shipped else "yours", role.description)
         for role in found
     )
     table = Listing("Roles", ("name", "variables", "whose", "what it does"), rows)
-    show_or_print_json(settings, [_as_json(role) for role in found], table, as_json=as_json)
+    common.show_or_print_json(settings, [_as_json(role) for role in found], table, as_json=as_json)
 
 
 @app.command()
 def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Show a role: its prompt, its variables and their defaults."""
-    role, settings = find_role(name), settings_of(ctx)
-    if wants_json(settings, as_json=as_json):
-        print_json(settings, _as_json(role), as_json=as_json)
+    role, settings = find_role(name), common.settings_of(ctx)
+    if common.wants_json(settings, as_json=as_json):
+        common.print_json(settings, _as_json(role), as_json=as_json)
     else:
         print(role.path.read_text(encoding="utf-8").rstrip("\n"))
 
@@ -99,17 +96,6 @@ def delete(name: OwnName) -> None:
         raise UsageError(f"the role {name!r} is shipped with chatcli and can't be deleted")
     path.unlink()
     print(f"deleted {path}")
-
-
-def _read_roles() -> tuple[list[Role], list[UsageError]]:
-    """Return the roles, and what is wrong with the files that can't be used."""
-    found, broken = [], []
-    for path in role_files().values():
-        try:
-            found.append(read_role(path, shipped=path.parent == SHIPPED))
-        except UsageError as problem:
-            broken.append(problem)
-    return found, broken
 
 
 def _as_json(role: Role) -> dict[str, object]:

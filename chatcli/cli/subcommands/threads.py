@@ -21,7 +21,6 @@ from chatcli.config.thread_ids import check_thread_id, check_title, new_thread_i
 from chatcli.conversation.backend import choose_backend, delete_threads
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, MatchShown, Notice
-from chatcli.message import MessageShown
 from chatcli.models.prices import Spent, spent_by_thread, table_name
 from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
@@ -45,6 +44,22 @@ Wide = Annotated[bool, typer.Option("--wide", help="Do not shorten IDs and title
 State = Annotated[bool, typer.Option("--state", help="Show what its state has beside the messages.")]
 Tree = Annotated[bool, typer.Option("--tree", help="Show its turns on all branches, as a tree.")]
 BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
+Text = Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words to look for, in any form.")]
+Title = Annotated[list[str], typer.Argument(metavar="TITLE...", help="The new title.")]
+NewId = Annotated[str | None, typer.Argument(metavar="[NEW]", help="The new thread's ID.")]
+_AT_HELP = "The last checkpoint to copy; by default, the newest."
+At = Annotated[str | None, typer.Option("--at", metavar="CHECKPOINT", help=_AT_HELP)]
+_AGE_HELP = "Time since the last use: 12h, 90d, 8w, 1y."
+Age = Annotated[str, typer.Option("--older-than", metavar="AGE", help=_AGE_HELP)]
+_FORMAT_HELP = "By default from the name of FILE, else md."
+Format = Annotated[ExportFormat | None, typer.Option("--format", help=_FORMAT_HELP, show_default=False)]
+_OUTPUT_HELP = "The file to write; by default stdout."
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help=_OUTPUT_HELP, autocompletion=offer_files)
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")]
+_FILE_HELP = "chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\"."
+File = Annotated[Path, typer.Argument(metavar="FILE", help=_FILE_HELP, autocompletion=offer_files)]
 
 
 @app.command("list")
@@ -64,7 +79,7 @@ def list_(
     if not cost and not common.wants_json(settings, as_json=as_json):  # there may be 100,000 of them
         common.show(settings, _listing(found, wide=wide))
         return
-    values = [dataclasses.asdict(thread) for thread in found]
+    values = list(map(dataclasses.asdict, found))
     if not cost:
         common.print_json(settings, values, as_json=as_json)
         return
@@ -94,7 +109,8 @@ def show(
     summary = find_thread(backend.threads(), thread)
     wants_messages = not (state or tree) or common.wants_json(settings, as_json=as_json)
     messages = asyncio.run(backend.reader().messages(summary.thread_id)) if wants_messages else []
-    printed, shown = _as_json(summary, messages), list[Event](() if state or tree else messages)
+    printed = {**dataclasses.asdict(summary), "messages": list(map(message_fields, messages))}
+    shown = list[Event](() if state or tree else messages)
     if tree:
         from chatcli.commands.tree import tree_as_json, tree_listing
 
@@ -111,12 +127,7 @@ def show(
 
 @app.command()
 def search(
-    ctx: typer.Context,
-    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words to look for, in any form.")],
-    limit: BestLimit = 50,
-    as_json: AsJson = False,
-    store: Store = None,
-    url: Url = None,
+    ctx: typer.Context, text: Text, limit: BestLimit = 50, as_json: AsJson = False, store: Store = None, url: Url = None
 ) -> None:
     """Find messages by words, the best first.
 
@@ -173,10 +184,6 @@ def _short_names(names: list[str]) -> list[str]:
     return [name[: max(NAME_WIDTH, shared[name] + 1)] for name in names]
 
 
-def _as_json(summary: ThreadSummary, messages: list[MessageShown]) -> dict[str, object]:
-    return {**dataclasses.asdict(summary), "messages": list(map(message_fields, messages))}
-
-
 def _parts(snippet: str) -> tuple[tuple[str, bool], ...]:
     """Return the pieces of `snippet`, each with whether it is a match."""
     pieces = _MARKED.split(snippet)  # every second one was between marks
@@ -194,13 +201,7 @@ def _match_as_json(match: Match) -> dict[str, Any]:
 
 
 @app.command()
-def rename(
-    ctx: typer.Context,
-    thread: ThreadId,
-    title: Annotated[list[str], typer.Argument(metavar="TITLE...", help="The new title.")],
-    store: Store = None,
-    url: Url = None,
-) -> None:
+def rename(ctx: typer.Context, thread: ThreadId, title: Title, store: Store = None, url: Url = None) -> None:
     """Give a thread another title."""
     try:
         new = check_title(" ".join(title))
@@ -211,13 +212,7 @@ def rename(
 
 
 @app.command()
-def delete(
-    ctx: typer.Context,
-    ids: ThreadIds,
-    yes: Yes = False,
-    store: Store = None,
-    url: Url = None,
-) -> None:
+def delete(ctx: typer.Context, ids: ThreadIds, yes: Yes = False, store: Store = None, url: Url = None) -> None:
     """Delete threads.
 
     If one of them can't be deleted, none is. On a terminal, this asks first.
@@ -234,15 +229,7 @@ def delete(
 
 @app.command()
 def fork(
-    ctx: typer.Context,
-    thread: ThreadId,
-    new: Annotated[str | None, typer.Argument(metavar="[NEW]", help="The new thread's ID.")] = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="CHECKPOINT", help="The last checkpoint to copy; by default, the newest."),
-    ] = None,
-    store: Store = None,
-    url: Url = None,
+    ctx: typer.Context, thread: ThreadId, new: NewId = None, at: At = None, store: Store = None, url: Url = None
 ) -> None:
     """Copy a thread to a new one, and print the new ID.
 
@@ -266,15 +253,7 @@ def fork(
 
 
 @app.command()
-def prune(
-    ctx: typer.Context,
-    older_than: Annotated[
-        str, typer.Option("--older-than", metavar="AGE", help="Time since the last use: 12h, 90d, 8w, 1y.")
-    ] = "90d",
-    yes: Yes = False,
-    store: Store = None,
-    url: Url = None,
-) -> None:
+def prune(ctx: typer.Context, older_than: Age = "90d", yes: Yes = False, store: Store = None, url: Url = None) -> None:
     """Delete threads that were not used for a long time.
 
     Their disk space is given back.
@@ -287,14 +266,11 @@ def prune(
         common.show(settings, Notice(f"no thread is older than {older_than}"))
         return
     common.show(settings, _listing(old))
-    question = f"Delete {_counted(old)} for good?"
     if not yes:
         if not common.has_terminal():
-            raise UsageError(
-                f"{_counted(old)} would be deleted, and there is no terminal to confirm it",
-                remedy="Confirm it with --yes.",
-            )
-        common.confirm(question)
+            problem = f"{_counted(old)} would be deleted, and there is no terminal to confirm it"
+            raise UsageError(problem, remedy="Confirm it with --yes.")
+        common.confirm(f"Delete {_counted(old)} for good?")
     # One of them may have been used while the question was open.
     old = [summary for summary in _older(threads, limit) if summary in old]
     before = backend.size
@@ -314,21 +290,9 @@ def _counted(threads: Sequence[ThreadSummary]) -> str:
 def export(
     ctx: typer.Context,
     thread: ThreadId,
-    format_: Annotated[
-        ExportFormat | None,
-        typer.Option("--format", help="By default from the name of FILE, else md.", show_default=False),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The file to write; by default stdout.",
-            autocompletion=offer_files,
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    format_: Format = None,
+    output: Output = None,
+    force: Force = False,
     store: Store = None,
     url: Url = None,
 ) -> None:
@@ -355,20 +319,7 @@ def export(
 
 
 @app.command("import")
-def import_(
-    ctx: typer.Context,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\".",
-            autocompletion=offer_files,
-        ),
-    ],
-    as_json: AsJson = False,
-    store: Store = None,
-    url: Url = None,
-) -> None:
+def import_(ctx: typer.Context, file: File, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
     """Store the threads of a file, and print their IDs.
 
     All threads are stored, or none; no thread is overwritten.

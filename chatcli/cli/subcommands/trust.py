@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,8 @@ from chatcli.sanitize import reveal
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Folder = Annotated[
-    Path | None,
-    typer.Argument(metavar="[DIR]", help="The folder; by default the current one.", autocompletion=offer_files),
-]
+_FOLDER_HELP = "The folder; by default the current one."
+Folder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help=_FOLDER_HELP, autocompletion=offer_files)]
 List = Annotated[bool, typer.Option("--list", help="List what is trusted.")]
 Remove = Annotated[bool, typer.Option("--remove", help="Stop trusting the folder.")]
 
@@ -125,23 +124,16 @@ def _list(settings: Settings, *, as_json: bool) -> None:
     except (OSError, ValueError) as error:
         print(f"note: nothing is trusted, since {store.state_path()} can't be read: {error}", file=sys.stderr)
         folders = {}
-    listed = [
-        (folder, name, digest, _state(folder, name, digest))
-        for folder in folders
-        for name, digest in folders[folder].items()
-    ]
-    found: dict[str, list[dict[str, str]]] = {folder: [] for folder in folders}
-    for folder, name, digest, state in listed:
-        found[folder].append({"name": name, "sha256": digest, "state": state})
-    rows = tuple((folder, name, state) for folder, name, _, state in listed)
+    found = {folder: [_described(folder, *one) for one in files.items()] for folder, files in folders.items()}
+    rows = tuple((folder, file["name"], file["state"]) for folder, files in found.items() for file in files)
     table = Listing("Trusted", ("folder", "file", "state"), rows)
     values = [{"folder": folder, "files": files} for folder, files in found.items()]
     show_or_print_json(settings, values, table, as_json=as_json)
 
 
-def _state(folder: str, name: str, digest: str) -> str:
-    try:
+def _described(folder: str, name: str, digest: str) -> dict[str, str]:
+    state = "changed"
+    with suppress(OSError, ValueError):
         file = store.read_folder_file(name, Path(folder))
-    except (OSError, ValueError):
-        return "changed"
-    return "missing" if file is None else "trusted" if file.digest == digest else "changed"
+        state = "missing" if file is None else "trusted" if file.digest == digest else state
+    return {"name": name, "sha256": digest, "state": state}

@@ -14,9 +14,8 @@ from chatcli.store.usage import without_copies
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="AGE", help="Only what was asked within this time: 12h, 30d, 8w, 1y.")
-]
+_SINCE_HELP = "Only what was asked within this time: 12h, 30d, 8w, 1y."
+Since = Annotated[str | None, typer.Option("--since", metavar="AGE", help=_SINCE_HELP)]
 
 
 @app.command()

@@ -11,7 +11,7 @@ from chatcli.rendering import theme
 from chatcli.rendering.markdown.code import CodeBlock
 from chatcli.rendering.markdown.inline import inline_lines
 from chatcli.rendering.markdown.parser import first_line
-from chatcli.rendering.theme import EMPTY, Line, Run, fold, join, plain_text, split_lines, width_of, wrap
+from chatcli.rendering.theme import EMPTY, Line, Run, after, fold, join, plain_text, split_lines, width_of, wrap
 
 _SEPARATOR = Run(" │ ", theme.DIM)
 _NARROWEST_COLUMN = 5
@@ -29,6 +29,7 @@ _TASK = re.compile(r"\[([ xX])\] ")
 _QUOTE = Run("│ ", theme.DIM)
 _ALERT = re.compile(r"\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*", re.IGNORECASE)
 _BLANK_IN_QUOTES = re.compile(r"[>\s]*")
+"""A blank line, perhaps with the marks of quotes."""
 
 
 class Table(NamedTuple):
@@ -54,14 +55,15 @@ def table_lines(node: SyntaxTreeNode, width: int) -> list[Line]:
     """Return the lines of a whole table."""
     table = read_table(node)
     widths = column_widths(table, width)
-    return header_lines(table, widths) + row_lines(table, widths, width)
+    rows = row_lines(table, widths, width)
+    if not widths:
+        return rows
+    rule = "─┼─".join("─" * width for width in widths)
+    return [*_row(table.header, widths, table.alignments), (Run(rule, theme.DIM),), *rows]
 
 
 def column_widths(table: Table, width: int) -> list[int]:
-    """Return the width of each column in cells; an empty list if `width` is too small for columns.
-
-    If the table is too wide, the widest columns are made narrower first.
-    """
+    """Return each column's width in cells, the widest cut first to fit `width`; nothing if that is too small."""
     columns = zip(table.header, *table.rows, strict=True)
     widths = [max(1, *(width_of(line) for cell in column for line in cell)) for column in columns]
     room = width - len(_SEPARATOR.text) * (len(widths) - 1)
@@ -70,14 +72,6 @@ def column_widths(table: Table, width: int) -> list[int]:
     if room < _NARROWEST_COLUMN * len(widths):
         return []
     return _shrink(widths, room)
-
-
-def header_lines(table: Table, widths: Sequence[int]) -> list[Line]:
-    """Return the header and the rule below it; nothing if `widths` is empty."""
-    if not widths:
-        return []
-    rule = "─┼─".join("─" * width for width in widths)
-    return [*_row(table.header, widths, table.alignments), (Run(rule, theme.DIM),)]
 
 
 def row_lines(table: Table, widths: Sequence[int], width: int) -> list[Line]:
@@ -151,9 +145,9 @@ class BlockRenderer:
         self._code_theme = code_theme
         self._depth = 0  # of nested lists
         self._renderers: dict[str, Callable[[SyntaxTreeNode, int], list[Line]]] = {
-            "paragraph": self._paragraph,
+            "paragraph": lambda node, width: _wrapped(_inline(node), width),
             "heading": self._heading,
-            "hr": self._rule,
+            "hr": lambda _, width: [(Run("─" * min(width, 24), theme.DIM),)],
             "blockquote": self._quote,
             "bullet_list": self._list,
             "ordered_list": self._list,
@@ -178,17 +172,18 @@ class BlockRenderer:
                 lines += self._renderers[node.type](node, width)
         return lines
 
-    def gap(self, before: SyntaxTreeNode, after: SyntaxTreeNode) -> bool:
+    def gap(self, first: SyntaxTreeNode, second: SyntaxTreeNode) -> bool:
         """Return whether a blank line separates two neighbouring blocks or list items.
 
         Inside a list the source decides. Elsewhere all blocks are separated, except a list from the
         paragraph directly above it.
         """
-        if self._blank_before(after):
+        line = first_line(second)
+        if line > 0 and _BLANK_IN_QUOTES.fullmatch(self._source[line - 1]):
             return True
-        if after.type == "list_item" or (after.parent and after.parent.type == "list_item"):
+        if second.type == "list_item" or (second.parent and second.parent.type == "list_item"):
             return False
-        return not (before.type == "paragraph" and after.type in {"bullet_list", "ordered_list"})
+        return not (first.type == "paragraph" and second.type in {"bullet_list", "ordered_list"})
 
     def items(self, node: SyntaxTreeNode, items: Sequence[SyntaxTreeNode], width: int, number: int) -> list[Line]:
         """Return the lines of neighbouring `items` of the list `node`; the first has the number `number`."""
@@ -212,16 +207,8 @@ class BlockRenderer:
             marker = f"{ordered} [{task}] ".lstrip()
         lines = self.blocks(item.children, _inner(width, len(marker)))
         if task:
-            lines[0] = _drop(lines[0], 4)
+            lines[0] = after(lines[0], 4)
         return _prefix(lines, Run(marker, theme.DIM), Run(" " * len(marker), theme.PLAIN), width)
-
-    def _blank_before(self, node: SyntaxTreeNode) -> bool:
-        """Return whether the source has a blank line before `node`, perhaps with the marks of quotes."""
-        line = first_line(node)
-        return line > 0 and _BLANK_IN_QUOTES.fullmatch(self._source[line - 1]) is not None
-
-    def _paragraph(self, node: SyntaxTreeNode, width: int) -> list[Line]:
-        return _wrapped(_inline(node), width)
 
     def _heading(self, node: SyntaxTreeNode, width: int) -> list[Line]:
         level = int(node.tag[1])
@@ -229,9 +216,6 @@ class BlockRenderer:
         mark = "#" * level + " "
         lines = _wrapped(_inline(node, style), _inner(width, len(mark)))
         return _prefix(lines, Run(mark, style), Run(" " * len(mark), theme.PLAIN), width)
-
-    def _rule(self, _: SyntaxTreeNode, width: int) -> list[Line]:
-        return [(Run("─" * min(width, 24), theme.DIM),)]
 
     def _quote(self, node: SyntaxTreeNode, width: int) -> list[Line]:
         alert = _alert(node)
@@ -333,11 +317,6 @@ def _task(item: SyntaxTreeNode) -> str:
             return ""
     match = _TASK.match(node.content) if node else None
     return match.group(1).lower() if match else ""
-
-
-def _drop(line: Line, count: int) -> Line:
-    """Return `line` without its first `count` characters, all of which are in its first run."""
-    return (Run(line[0].text[count:], line[0].style), *line[1:])
 
 
 def _inner(width: int, indent: int) -> int:

@@ -12,27 +12,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from chatcli.rendering.markdown.symbols import (
-    ACCENTS,
-    ARROWS,
-    COLORS,
-    FONTS,
-    FRACTIONS,
-    HORIZONTAL,
-    IGNORED,
-    KNOWN,
-    LETTERS,
-    MATRICES,
-    NEGATED,
-    ROOTS,
-    ROWS,
-    SPACES,
-    SUBSCRIPTS,
-    SUPERSCRIPTS,
-    TEXTS,
-    VULGAR,
-    Kind,
-)
+from chatcli.rendering.markdown import symbols
+from chatcli.rendering.markdown.symbols import Kind
 
 MAX_LENGTH = 2000
 """The most characters of a formula. A longer one is shown as it is written."""
@@ -80,7 +61,7 @@ def formula_text(source: str) -> str | None:
 
 def script_text(text: str, *, above: bool) -> str:
     """Return `text` in small characters above or below the line; after `^` or `_`, if it has others."""
-    table = SUPERSCRIPTS if above else SUBSCRIPTS
+    table = symbols.SUPERSCRIPTS if above else symbols.SUBSCRIPTS
     if all(character in table for character in text):
         return "".join(table[character] for character in text)
     mark = "^" if above else "_"
@@ -110,9 +91,9 @@ class _Reader:
             "\\begin": self._environment,
             "'": lambda: _atom("′", Kind.CLOSE),
         }
-        self._constructs |= dict.fromkeys(FRACTIONS, self._fraction)
-        self._constructs |= dict.fromkeys(COLORS, self._colored)
-        self._constructs |= dict.fromkeys(HORIZONTAL, self._distance)
+        self._constructs |= dict.fromkeys(symbols.FRACTIONS, self._fraction)
+        self._constructs |= dict.fromkeys(symbols.COLORS, self._colored)
+        self._constructs |= dict.fromkeys(symbols.HORIZONTAL, self._distance)
 
     def whole(self) -> str:
         """Return the text of the whole formula, whose rows may be lines."""
@@ -160,11 +141,11 @@ class _Reader:
 
     def _add(self, atoms: list[_Atom], part: str) -> None:
         """Add what begins with `part` to `atoms`, with its scripts."""
-        if part.isspace() or part in IGNORED:
+        if part.isspace() or part in symbols.IGNORED:
             return
         spaced = self._position > 1 and self._tokens[self._position - 2].isspace()
-        if part in SPACES:
-            atoms.append(_atom(" " * int(SPACES[part]), Kind.SPACE))
+        if part in symbols.SPACES:
+            atoms.append(_atom(" " * int(symbols.SPACES[part]), Kind.SPACE))
         elif part in {"^", "_"}:
             base = atoms.pop() if atoms and atoms[-1].right is not Kind.SPACE else _atom("", Kind.ORDINARY)
             atoms.append(self._scripts(base, part))
@@ -175,17 +156,17 @@ class _Reader:
         """Return the atom that begins with `part`, without its scripts."""
         if construct := self._constructs.get(part):
             return construct()
-        if part in TEXTS:
+        if part in symbols.TEXTS:
             return _atom(self._raw_argument(), Kind.FUNCTION if "operator" in part else Kind.ORDINARY)
-        if part in FONTS:
-            return self._font(LETTERS.get(part, {}))
-        if part in ARROWS:
-            return _atom(f"─{_join(self._argument())}{ARROWS[part]}", Kind.RELATION)
-        if part in ACCENTS:
-            return self._accent(ACCENTS[part])
+        if part in symbols.FONTS:
+            return self._font(symbols.LETTERS.get(part, {}))
+        if part in symbols.ARROWS:
+            return _atom(f"─{_join(self._argument())}{symbols.ARROWS[part]}", Kind.RELATION)
+        if part in symbols.ACCENTS:
+            return self._accent(symbols.ACCENTS[part])
         if part == "," and self._in_number():
             return _atom(part, Kind.ORDINARY)
-        if found := KNOWN.get(part):
+        if found := symbols.KNOWN.get(part):
             return _atom(*found)
         if not part or part[0] == "\\" or part in "}$&^_%#":
             raise _NoText
@@ -253,7 +234,7 @@ class _Reader:
         part = self._next_visible()
         if part == ".":
             return ""
-        text, _ = KNOWN.get(part, (part, Kind.ORDINARY))
+        text, _ = symbols.KNOWN.get(part, (part, Kind.ORDINARY))
         if not text or (text[0] == "\\" and text != "\\"):
             raise _NoText
         return text
@@ -261,7 +242,7 @@ class _Reader:
     def _fraction(self) -> _Atom:
         above, below = self._argument(), self._argument()
         numerator, denominator = _join(above), _join(below)
-        if vulgar := VULGAR.get(f"{numerator}/{denominator}"):
+        if vulgar := symbols.VULGAR.get(f"{numerator}/{denominator}"):
             return _atom(vulgar, Kind.ORDINARY)
         if not numerator or not denominator:
             raise _NoText
@@ -278,7 +259,7 @@ class _Reader:
             degree = _join(self._list("]"), tight=True)
         atoms = self._argument()
         text = _join(atoms)
-        sign = ROOTS.get(degree) or f"{script_text(degree, above=True)}√"
+        sign = symbols.ROOTS.get(degree) or f"{script_text(degree, above=True)}√"
         if sign[0] == "^":
             raise _NoText
         if _is_unit(atoms, text) and not any(atom.text[:1] in {"√", "∛", "∜"} for atom in atoms):
@@ -298,7 +279,7 @@ class _Reader:
         return _atom(" ", Kind.SPACE)
 
     def _negated(self) -> _Atom:
-        negated = NEGATED.get(self._next_visible())
+        negated = symbols.NEGATED.get(self._next_visible())
         if negated is None:
             raise _NoText
         return _atom(negated, Kind.RELATION)
@@ -318,7 +299,7 @@ class _Reader:
     def _environment(self) -> _Atom:
         name = self._raw_argument()
         kind = name.removesuffix("*")
-        if kind not in ROWS and kind not in MATRICES:
+        if kind not in symbols.ROWS and kind not in symbols.MATRICES:
             raise _NoText
         outermost = self._depth == 1
         if kind == "array":
@@ -326,11 +307,11 @@ class _Reader:
         rows = [row for row in self._cells("\\end") if any(row)]
         if self._raw_argument() != name:
             raise _NoText
-        if kind in ROWS:
+        if kind in symbols.ROWS:
             if not outermost:
                 raise _NoText
             return _atom(_aligned(rows), Kind.ORDINARY)
-        opening, closing = MATRICES[kind]
+        opening, closing = symbols.MATRICES[kind]
         lines = [", ".join(filter(None, (_join(cell).rstrip(",") for cell in row))) for row in rows]
         return _atom(f"{opening}{'; '.join(lines)}{closing}", Kind.INNER)
 

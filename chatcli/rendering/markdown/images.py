@@ -29,8 +29,7 @@ class DataImages:
     """
 
     def __init__(self, is_code: Callable[[str], bool]) -> None:
-        self.found: dict[str, bytes] = {}
-        """The images by their addresses."""
+        self.found: dict[str, bytes] = {}  # by address
         self._is_code = is_code
         self._line = ""  # the text since the last newline
         self._held: list[str] | None = None  # the data of the image that is arriving

@@ -17,7 +17,6 @@ _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)(kbd|sub|sup)(\s[^>]*)?>", re.IGNORECASE)
 """The tags that are shown as what they mean. They count in pairs, without attributes and with no other in between."""
 _STYLES = {"strong": theme.STRONG, "em": theme.EMPHASIS, "s": theme.STRUCK, "link": theme.LINK}
-_LEAVES = {"code_inline": theme.CODE}
 
 
 def inline_lines(nodes: Iterable[SyntaxTreeNode], style: Style = theme.PLAIN) -> list[Line]:
@@ -93,7 +92,7 @@ def _runs(node: SyntaxTreeNode, style: Style) -> Iterator[Run]:
         yield Run(formula_text(node.content) or node.content.expandtabs(4), style + theme.MATH)
     else:
         # The text was sanitised before it was parsed, but the parser decodes references such as `&#x202e;`.
-        yield Run(sanitize(node.content).expandtabs(4), style + _LEAVES.get(kind, theme.PLAIN))
+        yield Run(sanitize(node.content).expandtabs(4), style + theme.CODE if kind == "code_inline" else style)
 
 
 def _image(node: SyntaxTreeNode, style: Style) -> Iterator[Run]:

@@ -51,7 +51,6 @@ class OpenCode:
         self._indent = len(opening) - len(opening.lstrip(" "))
         self._code = CodeBlock(language, code_theme)
         self.top = code_top(language)
-        self.bottom = CODE_BOTTOM
         self.closed = False
 
     def read(self, lines: Sequence[str], width: int, finished: list[Line]) -> int:
@@ -64,7 +63,7 @@ class OpenCode:
             code.append(_dedent(line, self._indent))
         finished += code_lines(self._code.feed(code), width)
         if self.closed:
-            finished += [*code_lines(self._code.open_lines(), width), self.bottom]
+            finished += [*code_lines(self._code.open_lines(), width), CODE_BOTTOM]
         return len(code) + self.closed
 
     def open_lines(self, partial: str, width: int) -> list[Line]:
@@ -204,7 +203,7 @@ class MarkdownStream:
             more, rest = self.advance(width, height)
             finished += more
         if isinstance(self._open, OpenCode):
-            rest.append(self._open.bottom)
+            rest.append(CODE_BOTTOM)
         return finished + rest
 
     def _scan(self) -> None:

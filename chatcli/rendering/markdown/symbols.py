@@ -4,10 +4,6 @@
 from enum import Enum, auto
 
 
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
 def _commands(names: str) -> set[str]:
     return {f"\\{name}" for name in names.split()}
 
@@ -20,9 +16,8 @@ SUPERSCRIPTS = dict(
     )
 )
 SUBSCRIPTS = dict(zip("0123456789+-=()aehijklmnoprstuvxβγρφχ ", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ ", strict=True))
-VULGAR = dict(
-    zip(_words("1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8"), "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", strict=True)
-)
+_VULGAR = "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8"
+VULGAR = dict(zip(_VULGAR.split(), "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", strict=True))
 ROOTS = {"": "√", "2": "√", "3": "∛", "4": "∜"}
 
 

@@ -46,10 +46,7 @@ class Waiting:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, what: str) -> None:
-        """Show that the turn waits for `what`, a text without control characters.
-
-        It is shown after a short delay; at once if the indicator is on the screen already.
-        """
+        """Show that the turn waits for `what`, a safe text: after a moment, at once if the indicator is visible."""
         visible = self._frame > 0
         self.stop()
         self._what, self._interval = what, INTERVAL
@@ -139,15 +136,10 @@ class Reasoning:
 
     def _paint(self) -> None:
         # One line less than the screen's height, so that all of them can be removed later.
-        lines = min(_REASONING_LINES, self._tail.height - 1)
-        self._tail.update(_last_lines(self._text, lines, self._tail.width))
-
-
-def _last_lines(text: str, count: int, width: int) -> list[Line]:
-    lines = [
-        part for line in text.split("\n") if line.strip() for part in wrap((Run(line.expandtabs(4), theme.DIM),), width)
-    ]
-    return lines[-count:] if count > 0 else []
+        count = min(_REASONING_LINES, self._tail.height - 1)
+        texts = filter(str.strip, self._text.expandtabs(4).split("\n"))
+        lines = [part for text in texts for part in wrap((Run(text, theme.DIM),), self._tail.width)]
+        self._tail.update(lines[-count:] if count > 0 else [])
 
 
 class ToolLines:
@@ -215,19 +207,16 @@ class ProgressLine:
         elif now - self._drawn < INTERVAL:
             return
         self._drawn = now
-        self._tail.update([self._drawn_line(event, now - self._started)])
+        console = self._tail.console
+        options = console.options.update(width=max(self._tail.width - 1, 1), no_wrap=True)
+        (segments, *_) = console.render_lines(self._line(event, now - self._started), options, pad=False)
+        self._tail.update([tuple(Run(text, style or Style()) for text, style, _ in Segment.simplify(segments) if text)])
 
     def erase(self) -> None:
         """Remove the line, if there is one."""
         if self._label is not None:
             self._label = None
             self._tail.update([])
-
-    def _drawn_line(self, event: Progress, elapsed: float) -> Line:
-        console = self._tail.console
-        options = console.options.update(width=max(self._tail.width - 1, 1), no_wrap=True)
-        (segments, *_) = console.render_lines(self._line(event, elapsed), options, pad=False)
-        return tuple(Run(text, style or Style()) for text, style, _ in Segment.simplify(segments) if text)
 
     def _line(self, event: Progress, elapsed: float) -> Table | Text:
         label = sanitize_line(event.label)
@@ -242,14 +231,9 @@ class ProgressLine:
         line.add_column(ratio=1)
         line.add_column(no_wrap=True)
         amounts = [format_amount(amount, event.unit) for amount in (event.done, event.total)]
-        fraction = f"{100 * event.done // event.total:3} %  {' of '.join(amounts)}"
-        bar = ProgressBar(total=event.total, completed=event.done)
-        line.add_row(Text(label), bar, Text(f"{fraction}  {_time_left(event, elapsed)}".rstrip()))
+        state = f"{100 * event.done // event.total:3} %  {' of '.join(amounts)}"
+        if elapsed >= 1 and event.done:  # else it is too early for an estimate
+            minutes, seconds = divmod(round(elapsed / event.done * (event.total - event.done)), 60)
+            state += f"  {minutes}:{seconds:02} left"
+        line.add_row(Text(label), ProgressBar(total=event.total, completed=event.done), Text(state))
         return line
-
-
-def _time_left(event: Progress, elapsed: float) -> str:
-    if elapsed < 1 or not event.done:
-        return ""  # too early for an estimate
-    minutes, seconds = divmod(round(elapsed / event.done * (event.total - event.done)), 60)
-    return f"{minutes}:{seconds:02} left"

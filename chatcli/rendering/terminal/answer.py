@@ -60,9 +60,7 @@ class PlainAnswer(Answer):
         if self._line_open:
             self.feed("\n")
 
-    def finish(self) -> None:
-        """End the line, if one is open."""
-        self.suspend()
+    finish = suspend
 
 
 class Repaint:

@@ -27,12 +27,14 @@ def fill_clipboard(text: str, terminal: IO[str], environment: Mapping[str, str] 
     without a reply.
     """
     for tool in _usable_tools(environment):
+        # In another locale, macOS's tool does not take its input as UTF-8.
+        locale = {"LC_ALL": "en_US.UTF-8"} if Path(tool[0]).name == _MACOS else {}
         try:
             # Some tools stay in the background to serve the clipboard. They would keep a pipe open.
             subprocess.run(  # noqa: S603 - a fixed command
                 tool,
                 input=text.encode(),
-                env={**environment, **_environment_of(tool)},
+                env={**environment, **locale},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 timeout=TIMEOUT,
@@ -43,11 +45,6 @@ def fill_clipboard(text: str, terminal: IO[str], environment: Mapping[str, str] 
         return
     terminal.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
     terminal.flush()
-
-
-def _environment_of(tool: tuple[str, ...]) -> dict[str, str]:
-    """Return the variables that `tool` needs: in another locale, that of macOS does not take its input as UTF-8."""
-    return {"LC_ALL": "en_US.UTF-8"} if Path(tool[0]).name == _MACOS else {}
 
 
 def _usable_tools(environment: Mapping[str, str]) -> list[tuple[str, ...]]:

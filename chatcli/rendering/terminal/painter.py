@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from rich.cells import cell_len
-from rich.color import ColorSystem
-from rich.console import Console
+from rich.console import COLOR_SYSTEMS, Console
 from rich.style import Style
 
 from chatcli.rendering import theme
-from chatcli.rendering.theme import EMPTY, TERMINAL, Continued, Line, Run, Theme, fold, plain_text, width_of
+from chatcli.rendering.theme import EMPTY, TERMINAL, Continued, Line, Run, Theme, after, fold, plain_text, width_of
 from chatcli.sanitize import sanitize
 
 ROWS = 4
@@ -30,11 +29,6 @@ _WRAP_AGAIN = (
     *("VTE_VERSION", "WEZTERM_PANE", "WT_SESSION"),
 )
 """Set by terminals that wrap old lines again when they get narrower."""
-_SYSTEMS = {
-    "standard": ColorSystem.STANDARD,
-    "256": ColorSystem.EIGHT_BIT,
-    "truecolor": ColorSystem.TRUECOLOR,
-}
 
 # Characters that have the same width in every terminal, and that never combine with the character before them.
 _CERTAIN = re.compile(
@@ -61,18 +55,14 @@ class Painter:
         self._row = 0  # the cursor's line, as an index of `_shown`
         self._column: int | None = 0  # the cursor's column, in cells; None if it is not certain
         self._at_end = False  # whether the cursor is where the text of its line ends, also where no column is certain
-        self._wraps = (
-            False  # whether the cursor is behind a full line, where the terminal wraps before the next character
-        )
+        # Whether the cursor is behind a full line, where the terminal wraps before the next character.
+        self._wraps = False
         self._width = console.width
         self._parts: list[str] = []
         self._moved = False
 
     def update(self, lines: Sequence[Line], finished: int = 0, column: int | None = None) -> None:
-        """Show `lines` in place of the lines shown before; the first `finished` of them never change again.
-
-        The cursor is left in the last line, at `column` if that is given.
-        """
+        """Show `lines` in place of those before, the first `finished` for good; `column` is the one of the cursor."""
         self._begin()
         if self._shown and self._console.width != self._width:
             self._erase_from(self._lost)
@@ -199,24 +189,20 @@ class Painter:
             keep = addition
         elif self._column != (column := cell_len(plain_text(new)[:keep])):
             self._parts.append(f"\x1b[{column + 1}G" if column else "\r")
-        rest = _after(new, keep)
+        rest = after(new, keep)
         width = width_of(new)
         certain = width <= room and _CERTAIN.fullmatch(plain_text(new)) is not None
-        # No character is wider than two cells.
-        self._write_text(rest, certain or 2 * len(plain_text(new)) <= room)
+        text = self._encoder.encode(rest)
+        if certain or 2 * len(plain_text(new)) <= room:  # no character is wider than two cells
+            self._parts.append(text)
+        else:  # if the text is wider on this terminal than rich assumes, a wrapped line would add a row
+            self._parts += (_WRAP_OFF, text, _WRAP_ON)
         if width < min(width_of(old), room):
             self._parts.append(_ERASE_LINE)
         # After a character in the last column, terminals differ in where the cursor is.
         self._column = width if certain and width < room else None
         self._at_end = width < room
         self._wraps = certain and width == room and bool(rest)
-
-    def _write_text(self, line: Line, fits: bool) -> None:
-        text = self._encoder.encode(line)
-        if fits:
-            self._parts.append(text)
-        else:  # if the text is wider on this terminal than rich assumes, a wrapped line would add a row
-            self._parts += (_WRAP_OFF, text, _WRAP_ON)
 
     def _go(self, index: int) -> None:
         """Move the cursor to the line `index`; lines that do not exist yet are added below."""
@@ -251,7 +237,9 @@ def _common(old: Line, new: Line) -> int:
         if old_style != new_style:
             break
         if old_text != new_text:
-            count += _common_characters(old_text, new_text)
+            pairs = enumerate(zip(old_text, new_text, strict=False))
+            shorter = min(len(old_text), len(new_text))
+            count += next((index for index, (one, other) in pairs if one != other), shorter)
             break
         count += len(new_text)
     text = plain_text(new)
@@ -275,31 +263,12 @@ def _addition(old: Line, new: Line) -> int:
     return start if first and _CERTAIN.fullmatch(first) else 0
 
 
-def _common_characters(old: str, new: str) -> int:
-    for index, (old_char, new_char) in enumerate(zip(old, new, strict=False)):
-        if old_char != new_char:
-            return index
-    return min(len(old), len(new))
-
-
-def _after(line: Line, count: int) -> Line:
-    """Return `line` without its first `count` characters."""
-    rest: list[Run] = []
-    for text, style in line:
-        if count < len(text):
-            rest.append(Run(text[count:], style))
-            count = 0
-        else:
-            count -= len(text)
-    return tuple(rest)
-
-
 class Encoder:
     """Encodes lines for `console` in the colours of `theme`; no style is left on at the end of a line."""
 
     def __init__(self, console: Console, theme: Theme) -> None:
         self._theme = theme
-        self._system = _SYSTEMS.get(console.color_system or "")
+        self._system = COLOR_SYSTEMS.get(console.color_system or "")
         self._no_color = console.no_color
         self._codes: dict[Style, tuple[str, str]] = {}
 

@@ -70,7 +70,6 @@ class TerminalRenderer:
         self._calls = OpenCalls()
         """The calls whose lines are not shown while they run."""
         self._answered = False
-        """Whether a part of the turn's answer was shown."""
         self._waited: list[events.TurnFinished] = []
         """The turns of the open question that ended with a request to the user."""
         self._node = ""
@@ -145,8 +144,7 @@ class TerminalRenderer:
             self._screen.reasoning.finish()
             self._tool_lines.finish(event)
         elif not self._quiet:
-            with self._screen.interleaved():
-                self._screen.print_note(self._calls.finish(event), "dim")
+            self._screen.print_note(self._calls.finish(event), "dim")
         if not self._tool_lines.open:
             self._wait("waiting for the model")
 
@@ -187,15 +185,12 @@ class TerminalRenderer:
             self._print_usage(turns)
 
     @_show.register
-    def _(self, event: events.TurnInterrupted) -> None:
+    def _(self, event: events.TurnInterrupted | events.TurnFailed) -> None:
         self._waited = []
         self._end_turn(event, "was interrupted")
-        self._screen.print_note("[interrupted]", "dim")
-
-    @_show.register
-    def _(self, event: events.TurnFailed) -> None:
-        self._waited = []
-        self._end_turn(event, "was interrupted")
+        if isinstance(event, events.TurnInterrupted):
+            self._screen.print_note("[interrupted]", "dim")
+            return
         message, *remedy = error_lines(event.error)
         self._screen.print_note(message, "red")
         for line in remedy:
@@ -204,18 +199,13 @@ class TerminalRenderer:
     @_show.register
     def _(self, event: events.Notice) -> None:
         if not self._quiet or event.level == "error" or event.urgent:
-            with self._screen.interleaved():
-                self._screen.print_note(sanitize(event.text), _NOTICE_STYLES[event.level])
+            self._screen.print_note(sanitize(event.text), _NOTICE_STYLES[event.level])
 
     @_show.register
     def _(self, event: events.ImageAttached) -> None:
         self._screen.pictures.attach(event.name, event.data)
         if not self._quiet:
             self._screen.print_image(event.data)
-
-    @_show.register
-    def _(self, event: events.SixelReported) -> None:
-        self._screen.use_sixel()
 
     @_show.register
     def _(self, event: events.Progress) -> None:
@@ -232,8 +222,7 @@ class TerminalRenderer:
             if event.finished:
                 self._wait("waiting for the model")
         elif line := self._progress_lines.line(event):
-            with self._screen.interleaved():
-                self._screen.print_note(line, "dim")
+            self._screen.print_note(line, "dim")
 
     @_show.register
     def _(
@@ -256,27 +245,34 @@ class TerminalRenderer:
                         self._screen.print_note(f"thread {sanitize_line(event.thread_id)}", "dim")
 
     @_show.register
-    def _(self, event: events.ScreenCleared) -> None:
-        with self._screen.interleaved():
-            self._screen.console.clear()
-
-    @_show.register
-    def _(self, event: events.DraftChanged) -> None:
-        if self._screen.has_live_lines:
-            self._screen.tail.show_draft(event.texts)
+    def _(
+        self,
+        event: events.ScreenCleared
+        | events.ScreenSuspended
+        | events.ScreenResumed
+        | events.ThemeChosen
+        | events.SixelReported
+        | events.DraftChanged,
+    ) -> None:
+        match event:
+            case events.ScreenCleared():
+                with self._screen.interleaved():
+                    self._screen.console.clear()
+            case events.ScreenSuspended():
+                self._screen.suspend()
+            case events.ScreenResumed():
+                self._screen.resume()
+            case events.ThemeChosen(name):
+                self._screen.use_theme(name)
+            case events.SixelReported():
+                self._screen.use_sixel()
+            case events.DraftChanged(texts) if self._screen.has_live_lines:
+                self._screen.tail.show_draft(texts)
 
     @_show.register
     def _(self, event: events.ProgramStarting) -> None:
         if self._shows_live_lines and event.seconds is not None:
             self._waiting.start_program(event.seconds)
-
-    @_show.register
-    def _(self, event: events.ScreenSuspended) -> None:
-        self._screen.suspend()
-
-    @_show.register
-    def _(self, event: events.ScreenResumed) -> None:
-        self._screen.resume()
 
     @_show.register
     def _(self, event: events.ShellOutput) -> None:
@@ -298,10 +294,6 @@ class TerminalRenderer:
         self._screen.markdown = not self._screen.markdown
         state = "rendered" if self._screen.markdown else "shown as it is written"
         self._screen.print_note(f"Markdown is {state}", "dim")
-
-    @_show.register
-    def _(self, event: events.ThemeChosen) -> None:
-        self._screen.use_theme(event.name)
 
     @property
     def _shows_live_lines(self) -> bool:

@@ -49,7 +49,6 @@ class Screen:
         self.tail = Tail(console, theme)
         self.reasoning = Reasoning(self.tail, clock)
         self.answer: Answer | None = None
-        """The answer in progress."""
         self.pictures = Pictures(console, known_protocol() if movable else "")
         self._theme = theme
         self._code_theme = code_theme
@@ -124,9 +123,8 @@ class Screen:
 
     def print_note(self, text: str, style: str) -> None:
         """Print `text`, which is sanitised, on the terminal of errors."""
-        self.suspend()
-        self.err_console.print(Text(text, style=self._theme.resolve(Style.parse(style))))
-        self.resume()
+        with self.interleaved():
+            self.err_console.print(Text(text, style=self._theme.resolve(Style.parse(style))))
 
     def print_lines(self, lines: Sequence[tuple[str, str]]) -> None:
         """Print `lines`, which are safe and which the user must see, each with its style, on a terminal.

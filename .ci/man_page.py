@@ -1,4 +1,4 @@
-"""The man page chat(1), made of sections of the manual; it is built into the wheel."""
+"""Makes the man page chat(1) of sections of the manual, for the build hook."""
 
 import re
 from collections.abc import Iterator
@@ -32,9 +32,9 @@ def man_page() -> str:
         "OPTIONS": section(settings, "Options"),
         "COMMANDS": section(settings, "Sub-commands"),
         "EXIT STATUS": section(scripts, "Exit codes"),
-        "ENVIRONMENT": section(settings, "Settings without an option")
-        + "\n\n"
-        + section(settings, "Variables of others"),
+        "ENVIRONMENT": "\n\n".join(
+            section(settings, heading) for heading in ("Settings without an option", "Variables of others")
+        ),
         "FILES": section(settings, "Files"),
         "SEE ALSO": f"| topic | about |\n|---|---|\n{topics}",
     }

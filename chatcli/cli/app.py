@@ -87,8 +87,9 @@ def chat(ctx: typer.Context, **options: Any) -> None:
 
         from_stdin = READS_STDIN in ctx.meta
         words = [] if from_stdin else ctx.args
-        how = {name: options[name] for name in ("continue_", "resume", "interactive")}
-        raise typer.Exit(start(settings, words, from_stdin=from_stdin, **how))
+        raise typer.Exit(
+            start(settings, words, from_stdin=from_stdin, continue_=continue_, resume=resume, interactive=interactive)
+        )
 
 
 def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Context:

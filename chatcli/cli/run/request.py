@@ -153,9 +153,11 @@ def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":
         return ()
     from chatcli.attachments.attachment import read_attachment
 
-    read, private, timeout = [], settings.allow_private_urls, settings.timeout
+    read = []
     for source in settings.file:
-        attachment = read_attachment(source, stdin=_stdin(), allow_private=private, timeout=timeout)
+        attachment = read_attachment(
+            source, stdin=_stdin(), allow_private=settings.allow_private_urls, timeout=settings.timeout
+        )
         if attachment.kind == "text" and not attachment.encoding.startswith("utf") and not settings.quiet:
             print(f"note: {attachment.name} is read as {attachment.encoding}", file=sys.stderr)
         read.append(attachment)

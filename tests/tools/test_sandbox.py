@@ -333,7 +333,8 @@ def test_a_refusal_in_the_folder_is_named(world: World, command: str, refused: l
 
 def test_what_can_not_be_confined_does_not_run(world: World) -> None:
     with Sandbox(world.folder, forced="full").launch(["/bin/touch", "ran"], "confined") as command:
-        Path(command[4]).write_bytes(marshal.dumps({**marshal.loads(Path(command[4]).read_bytes()), "ruleset": b""}))
+        plan = Path(command[5])
+        plan.write_bytes(marshal.dumps({**marshal.loads(plan.read_bytes()), "ruleset": b""}))
         done = subprocess.run(command, cwd=world.folder, capture_output=True, text=True, check=False)
     assert (done.returncode, (world.folder / "ran").exists()) == (126, False)
     assert "can't be confined" in done.stderr

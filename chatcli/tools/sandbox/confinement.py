@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Literal
 
 from chatcli.config.secret_files import is_secret_path
@@ -26,6 +27,12 @@ _PROBE_SECONDS = 10
 _SHARED = "/dev/shm"  # noqa: S108 - it is replaced by a private folder
 _TEMPORARY = ("TMPDIR", "TMP", "TEMP")
 _TMP, _SHM, _NOTHING, _PLAN = "tmp", "shm", "nothing", "plan"
+_START = """
+import marshal, sys
+with open(sys.argv[1], "rb") as file: plan = marshal.load(file)
+exec(plan["program"])
+start(plan, sys.argv[2:])
+"""
 _REFUSED = re.compile(r"Read-only file system|Permission denied|Operation not permitted")
 _UNREACHABLE = re.compile(
     r"[Cc]ould(?:n't| not) (?:connect|resolve)|Temporary failure in name resolution|Name or service not known|EAI_AGAIN"
@@ -95,10 +102,10 @@ class Sandbox:
             (root / _NOTHING).touch(mode=0o000)
             plan = self._plan(root, network=access == "network", parent=os.getpid() if leashed else 0)
             (root / _PLAN).write_bytes(marshal.dumps(plan))
-            yield [sys.executable, "-I", "-S", launcher.__file__, str(root / _PLAN), *command]
+            yield [sys.executable, "-I", "-S", "-c", _START, str(root / _PLAN), *command]
 
     def _plan(self, root: Path, *, network: bool, parent: int) -> dict[str, object]:
-        """Return the launcher's plan; see its `main`."""
+        """Return the launcher's plan; see its `start`."""
         abi, kept = landlock.version(), places.withheld()
         folder = Path(os.path.realpath(self.folder))
         # Beside the temporary folders of other commands, a command could change what these may do.
@@ -116,6 +123,7 @@ class Sandbox:
         rules += [(str(path), landlock.writing(abi)) for path in writable]
         mounts = self._mounts(root, writable) if self.strength == "full" else []
         return {
+            "program": _launcher(),
             "mounts": [(os.fsencode(source), os.fsencode(target)) for source, target in mounts],
             "writable": [os.fsencode(path) for path in [Path(_SHARED), *writable, *places.git_folders(writable)]],
             "rules": [(os.fsencode(path), rights) for path, rights in rules],
@@ -155,6 +163,12 @@ class Sandbox:
             if os.access(path if exists else path.parent, os.W_OK):
                 return f"the access to {shown}" if is_secret_path((path.name,)) else f"to write {shown}"
         return ""
+
+
+@cache
+def _launcher() -> CodeType:
+    """Return the launcher, compiled: else each command would wait for that, for 4 milliseconds."""
+    return compile(Path(launcher.__file__).read_text(encoding="utf-8"), launcher.__file__, "exec")
 
 
 @cache

@@ -87,7 +87,10 @@ class Sandbox:
         if not self.confines or access == "outside":
             yield leash.leashed(command) if leashed else list(command)
             return
-        with tempfile.TemporaryDirectory(prefix="chat-", ignore_cleanup_errors=True) as private:
+        with (
+            tempfile.TemporaryDirectory(prefix="chat-", ignore_cleanup_errors=True) as private,
+            places.complete_git([self.folder, *self.more]),
+        ):
             root = Path(os.path.realpath(private))
             for name in (_TMP, _SHM):
                 (root / name).mkdir(mode=0o700)
@@ -136,7 +139,7 @@ class Sandbox:
     def _mounts(self, root: Path, writable: Sequence[Path]) -> list[tuple[str, str]]:
         """Return the mounts: folders and files on themselves, secrets hidden, a private `_SHARED`."""
         git = places.git_folders(writable)
-        own = [str(path) for path in (*writable, *git, *places.guarded_in(git))]
+        own = [str(path) for path in (*writable, *git, *places.guarded_in(writable))]
         hidden = [(str(root / _NOTHING), path) for folder in writable for path in places.secrets_in(folder)]
         return [*zip(own, own, strict=True), (str(root / _SHM), _SHARED), *hidden]
 

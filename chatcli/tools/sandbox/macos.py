@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from chatcli.tools.sandbox import places
+
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/dtracehelper")
 
 
@@ -22,11 +24,7 @@ def profile(folders: Iterable[Path], temporary: Path, withheld: Iterable[str], *
         *(f"(deny file-read-data (subpath {_quoted(place)}))" for place in secrets),
         *(f"(allow file-read* file-write* (subpath {_quoted(place)}))" for place in writes),
         *(f"(allow file-read* file-write-data file-ioctl (literal {_quoted(place)}))" for place in _DEVICES),
-        *(
-            f"(deny file-write* (subpath {_quoted(each / '.git' / name)}))"
-            for each in real
-            for name in ("hooks", "config")
-        ),
+        *(f"(deny file-write* (subpath {_quoted(each / '.git' / name)}))" for each in real for name in places.GIT),
         *(["(allow network-outbound (remote ip))", "(allow system-socket)"] if network else []),
     ]
     return "\n".join(lines)

@@ -3,7 +3,8 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,8 +31,8 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
 _PACKAGES = (".git", ".venv", "venv", ".tox", "node_modules", "site-packages", "__pycache__")
 """Folders of many files that others wrote."""
 _MOST_SEEN = 3000
-_GIT = ("hooks", "config")
-"""What git runs, or names a program that it runs: later, and not confined."""
+GIT = ("hooks", "config", "commondir")
+"""What git runs, or names a program that it runs, or where such things are: later, and not confined."""
 
 
 def withheld() -> frozenset[str]:
@@ -78,9 +79,26 @@ def git_folders(folders: Iterable[Path]) -> list[Path]:
     return [git for git in found if git.is_dir() and not git.is_symlink()]
 
 
-def guarded_in(git: Iterable[Path]) -> list[Path]:
-    """Return the paths in the folders `git` that a command may read but not write, though it may write beside them."""
-    return [folder / name for folder in git for name in _GIT if (folder / name).exists()]
+def guarded_in(folders: Sequence[Path]) -> list[Path]:
+    """Return the paths in `folders` that a command may read but not write, though it may write beside them."""
+    links = [folder / ".git" for folder in folders if (folder / ".git").is_file()]  # it says where git's folder is
+    return [*links, *(git / name for git in git_folders(folders) for name in GIT if (git / name).exists())]
+
+
+@contextmanager
+def complete_git(folders: Sequence[Path]) -> Iterator[None]:
+    """Let no command bring what git has not: it gets a folder of hooks before, and loses a new `commondir` after."""
+    git = git_folders(folders)
+    new = [folder / "commondir" for folder in git if not (folder / "commondir").exists()]
+    for folder in git:
+        with suppress(OSError):
+            (folder / "hooks").mkdir()
+    try:
+        yield
+    finally:
+        for path in new:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _around(path: str) -> list[str]:

@@ -350,6 +350,7 @@ def test_git_gets_no_hooks_and_settings_that_it_had_not(world: World, level: Str
         ("curl -sS http://127.0.0.1:1", ["the network"]),
         ("echo 'curl: (7) Failed to connect: Could not connect to server'", ["the network"]),  # a newer curl
         ("cat missing", []),
+        ("touch mine; echo './mine: PermissionError: Operation not permitted'", []),
     ],
 )
 def test_a_refusal_is_named(world: World, level: Strength, command: str, refused: list[str]) -> None:

@@ -164,8 +164,16 @@ class Sandbox:
                 return f"the access to {shown}"
             # Without the sandbox, the user could write it.
             if os.access(path if exists else path.parent, os.W_OK):
-                return f"the access to {shown}" if is_secret_path((path.name,)) else f"to write {shown}"
+                if is_secret_path((path.name,)):
+                    return f"the access to {shown}"
+                if not self._may_write(path, kept):
+                    return f"to write {shown}"
         return ""
+
+    def _may_write(self, path: Path, kept: frozenset[str]) -> bool:
+        folders = [Path(os.path.realpath(each)) for each in (self.folder, *self.more)]
+        inside = any(path.is_relative_to(each) and places.is_writable(each, kept) for each in folders)
+        return inside and not any(path.is_relative_to(guarded) for guarded in places.guarded_in(folders))
 
 
 @cache

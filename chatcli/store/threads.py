@@ -10,7 +10,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
@@ -130,6 +130,9 @@ class Threads(Protocol):
     Every method raises StoreError when the store can't be used; of a server, NetworkError or AuthError.
     """
 
+    end_with_process: ClassVar[bool] = False
+    """Whether they are in the memory of this process."""
+
     @property
     def journal(self) -> Journal:
         """The answers that are on their way."""
@@ -180,6 +183,8 @@ class Threads(Protocol):
 
 class SearchedThreads(ABC):
     """Threads whose messages are searched here: `_find_exchanges` says what matches a text."""
+
+    end_with_process: ClassVar[bool] = False
 
     @abstractmethod
     def _find_exchanges(self, text: str, limit: int, without: str) -> "list[FoundExchange]":

@@ -17,7 +17,7 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import InternalServerError, NotFoundError
 
 from chatcli.config.settings import ANSWER_SECONDS
-from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkError
+from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkError, UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import ServerAddress, StartedRun, noted, server_failures
 from chatcli.graphs.server.schemas import TYPES
@@ -213,6 +213,7 @@ class ServerThread(GraphThread):
         async for part in noted(stream, run):
             mode, *namespace = part.event.split("|")
             if mode == "error":
+                await self.graph.api.runs.get(self.uuid, run.id)  # newer servers report a run that they lost so
                 raise RemoteException(part.data)
             if mode in modes:
                 yield {"type": mode, "ns": tuple(namespace), "data": part.data}
@@ -258,8 +259,8 @@ class ServerThread(GraphThread):
     async def keep_question(
         self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
     ) -> None:
-        """See `GraphThread.keep_question`; during another client's run, the server refuses it."""
-        with suppress(NetworkError):
+        """See `GraphThread.keep_question`; a server refuses it during another run, or if it lost the thread."""
+        with suppress(NetworkError, UsageError):
             await GraphThread.keep_question(self, config, question, other_input)
 
     async def empty(self, config: RunnableConfig) -> None:

@@ -63,14 +63,14 @@ def shared_server(folder: Path) -> Iterator[str]:
     with (folder / "users").open("w") as users:
         with _only_one(folder):
             fcntl.flock(users, fcntl.LOCK_SH)
-            server = None if address.exists() else _start(folder)
+            server = None if address.exists() else start_server(folder)
         try:
             yield address.read_text()
         finally:
             if server is not None:
                 fcntl.flock(users, fcntl.LOCK_EX)
                 address.unlink()
-                _stop(server)
+                stop_server(server)
 
 
 @contextmanager
@@ -80,13 +80,13 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def _start(folder: Path) -> subprocess.Popen[bytes]:
+def start_server(folder: Path, port: int = 0) -> subprocess.Popen[bytes]:
+    """Start a server whose files are in `folder`, at `port` or any; when it answers, `address` there has its URL."""
     work = shutil.copytree(
         APP, folder / "app", dirs_exist_ok=True
     )  # the server writes its state beside its configuration
     shutil.copy(ANSWERS, work)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", port)) as free:
         port = free.getsockname()[1]
     command = [
         str(Path(sys.executable).parent / "langgraph"),
@@ -108,7 +108,7 @@ def _start(folder: Path) -> subprocess.Popen[bytes]:
     try:
         _wait_for(f"http://127.0.0.1:{port}", server, folder / "log")
     except BaseException:
-        _stop(server)
+        stop_server(server)
         raise
     (folder / "address").write_text(f"http://127.0.0.1:{port}")
     return server
@@ -126,7 +126,8 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.1)
 
 
-def _stop(server: subprocess.Popen[bytes]) -> None:
+def stop_server(server: subprocess.Popen[bytes]) -> None:
+    """End the server, within seconds."""
     os.killpg(server.pid, signal.SIGTERM)
     try:
         server.wait(5)

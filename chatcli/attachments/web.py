@@ -1,6 +1,7 @@
 """Web pages and files, fetched within limits of size, time and address."""
 
 import socket
+import struct
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -96,10 +97,12 @@ class _Download:
         self._stopped = True
         if self._socket is not None:
             with suppress(OSError):
+                # Closing then also resets the connection: else, the server could wait for a minute to send more.
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def _note_step(self, step: str, details: Mapping[str, Any]) -> None:
-        if self._stopped:
+        if self._stopped and "response_closed" not in step:
             raise httpx2.ReadTimeout("nobody waits for it any more")
         if step.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._socket = details["return_value"].get_extra_info("socket")

@@ -149,6 +149,11 @@ class Conversation:
             return self._given_documents
         return tuple(dict.fromkeys((*remembered, *(self._given_documents if self._adds_documents else ()))))
 
+    @property
+    def keeps_threads(self) -> bool:
+        """Whether its threads outlive this process; a graph may keep its own in memory, as its first turn shows."""
+        return self.backend.keeps_threads and not (self._session is not None and self._session.ends_with_process)
+
     def _keep_documents(self, thread_id: str, documents: tuple[str, ...]) -> None:
         self._adds_documents = False
         self._documents.pop(thread_id, None)

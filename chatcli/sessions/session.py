@@ -143,6 +143,11 @@ class Session:
             case Retry():
                 return await self._retry()
 
+    @property
+    def ends_with_process(self) -> bool:
+        """Whether its thread is in the memory of this process alone."""
+        return self._thread.threads.end_with_process
+
     async def stopped_notice(self) -> Notice | None:
         """Return the notice that the thread's graph stopped at a breakpoint; None if it did not."""
         nodes = await self._thread.stopped_before()

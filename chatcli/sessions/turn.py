@@ -287,9 +287,7 @@ def _with_loss(error: ChatcliError, shown: str) -> ChatcliError:
 def stopped_notice(nodes: Sequence[str]) -> Notice:
     """Return the notice about a graph that stopped at a breakpoint before `nodes`: where, and how to go on."""
     names = one_line(", ".join(nodes), MAX_NODES)
-    return Notice(
-        f"the graph stopped at a breakpoint before {names}; /continue goes on, and so does --resume-with null"
-    )
+    return Notice(f"the graph stopped at a breakpoint before {names}; /continue goes on")
 
 
 async def _coalesce_text(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:

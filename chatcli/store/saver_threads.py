@@ -143,6 +143,8 @@ class ForeignThreads(Threads):
 class MemoryThreads(ForeignThreads):
     """The threads of a store in memory, which no other program has: all that its checkpointer holds."""
 
+    end_with_process = True
+
     def __init__(self, saver: InMemorySaver) -> None:
         super().__init__(saver)
         self._memory = saver

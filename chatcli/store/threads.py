@@ -9,7 +9,7 @@ import string
 import unicodedata
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
@@ -136,6 +136,8 @@ class Threads(Protocol):
     Every method raises StoreError when the store can't be used; of a server, NetworkError or AuthError.
     """
 
+    end_with_process: ClassVar[bool] = False
+    """Whether they are in the memory of this process."""
     journal: Journal
     """The answers that are on their way."""
     locks: TurnLocks

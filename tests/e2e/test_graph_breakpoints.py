@@ -46,6 +46,23 @@ def test_a_graph_goes_on_from_each_of_its_breakpoints(chat: Chat, name: str, sto
     assert chat("-t", "t", "--resume-with", "null").returncode == 2
 
 
+def test_a_thread_that_ends_with_the_program_is_not_offered_again(chat: Chat, terminal: OpenTerminal) -> None:
+    turn = ok(chat(*spec("before_in_memory"), "hi"))
+    assert "The thread ends here. To go on with such a thread, ask in a conversation.\n" in turn.stderr
+    assert "--resume-with" not in turn.stderr
+    talk = terminal(*spec("before_in_memory"))
+    talk.wait_for_prompt()
+    talk.send_line("hi")
+    talk.wait_for("/continue goes on")
+    talk.wait_for_prompt()
+    talk.send_line("/continue")
+    talk.wait_for("two\n")
+    talk.wait_for_prompt()
+    talk.send_key("ctrl-d")
+    assert talk.exit_code() == 0
+    assert "Resume this conversation" not in talk.text()
+
+
 def test_a_question_at_a_breakpoint_is_refused_and_throws_nothing_away(chat: Chat) -> None:
     ok(chat(*spec("before"), "-t", "t", "hi"))
     refused = chat("-t", "t", "--json", "another")

@@ -24,6 +24,7 @@ for module, names in (
 ):
     for name in names.split():
         vars(module).pop(name, None)
+os.process_cpu_count = os.cpu_count  # since Python 3.13, made at the import of os from what was there
 if not {local}:
     sys.modules["xllamacpp"] = None
 """

@@ -1,6 +1,8 @@
 """`chat --url URL`: the app of a real LangGraph server behind the same command."""
 
+import os
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -10,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
-from tests.langgraph_server import OtherProgram
+from tests.langgraph_server import OtherProgram, start_server, stop_server
 
 
 @pytest.fixture
@@ -104,6 +106,25 @@ def test_the_run_of_a_killed_process_goes_on_and_the_next_question_waits_for_it(
     (run,) = [one for one in other.client.runs.list(there["thread_id"]) if one["status"] == "running"]
     other.client.runs.cancel(there["thread_id"], run["run_id"], wait=True)
     assert "You said: Next?" in following.finish().stdout
+
+
+def test_a_run_that_a_restarted_server_has_lost_is_a_connection_error(chat: Chat, tmp_path: Path, weekly: bool) -> None:
+    if not weekly:
+        pytest.skip("starts a server twice: tried once a week")
+    server = start_server(tmp_path)
+    url = (tmp_path / "address").read_text()
+    try:
+        running = chat.start("--url", url, "--timeout", "120", "-t", "t", "--format", "jsonl", "Speak slowly")
+        running.wait_for_output("and")
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        shutil.rmtree(tmp_path / "app" / ".langgraph_api", ignore_errors=True)  # what it would know the run by
+        server = start_server(tmp_path, int(url.rpartition(":")[2]))
+        lost = running.finish()
+    finally:
+        stop_server(server)
+    assert lost.returncode == 75
+    assert f"the LangGraph server {url} no longer knows the run" in lost.stderr
 
 
 def test_an_approval_is_a_documented_outcome(at_server: Chat, thread: str) -> None:

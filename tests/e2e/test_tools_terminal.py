@@ -3,6 +3,9 @@
 import threading
 from contextlib import closing
 
+import pytest
+
+from chatcli.tools.sandbox.confinement import find_strength
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.e2e.terminal import Terminal
@@ -211,3 +214,29 @@ def test_tool_lines_have_lines_of_their_own_beside_an_answer_that_is_piped_to_th
     assert [shown.startswith("read_file") for shown in lines if "read_file" in shown] == [True]
     assert "Let me look." in lines
     assert lines[-1] == "It says milk."
+
+
+@pytest.mark.linux
+@pytest.mark.skipif(find_strength() != "full", reason="commands can't be confined here")
+def test_in_auto_mode_only_what_leaves_the_folder_asks(terminal: OpenTerminal, home: Home, fake: FakeOpenAI) -> None:
+    outside = home.work.parent / "outside"
+    unasked = [
+        call("run_shell", command="echo one > file && cat file"),
+        call("edit_file", path="file", old_text="one", new_text="two"),
+        call("run_shell", command=f"echo x > {outside}"),
+        call("run_shell", command="curl -sS http://127.0.0.1:1"),
+    ]
+    fake.script(*unasked, call("run_shell", command=f"echo x > {outside}", access="outside"), Answer("done"))
+    chat = terminal("--tools", "--auto", size=(160, 60))
+    chat.wait_for_prompt()
+    chat.send_line("go")
+    shown = chat.wait_for(KEYS)
+    assert "asks to run outside of the sandbox" in shown
+    assert "[the sandbox refused to write " in shown
+    assert "[the sandbox refused the network]" in shown
+    assert (home.work / "file").read_text() == "two\n"
+    assert not outside.exists()
+    chat.send("o")
+    chat.wait_for("approved, outside")
+    chat.wait_for("done")
+    assert outside.read_text() == "x\n"

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from langchain.agents.middleware.todo import PlanningState
 from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph, add_messages
 from pydantic import BaseModel
 from typing_extensions import TypedDict
@@ -25,6 +26,7 @@ def two_steps(first: Any = None, second: Any = None, state: Any = MessagesState)
 
 
 before = two_steps().compile(interrupt_before=["second"])
+before_in_memory = two_steps().compile(interrupt_before=["second"], checkpointer=InMemorySaver())
 after = two_steps().compile(interrupt_after=["first"])
 everywhere = two_steps().compile(interrupt_before="*")
 after_last = two_steps().compile(interrupt_after=["second"])

@@ -76,6 +76,14 @@ ESCAPES = {
     "ptrace": system_call("101, 117", 16, 'int(os.environ["VICTIM"])', 0, 0),
     "descriptor": system_call("438, 438", 'os.pidfd_open(int(os.environ["VICTIM"]))', 0, 0),
     "signal": "kill -CONT $VICTIM && echo ESCAPED",
+    "signal by a descriptor": python(
+        'import os, signal; signal.pidfd_send_signal(os.pidfd_open(int(os.environ["VICTIM"])), signal.SIGCONT); '
+        'print("ESCAPED")'
+    ),
+    "files of a process": "ls /proc/$VICTIM/root/ && echo ESCAPED",
+    "priority": "renice -n 19 -p $VICTIM; test $(ps -o ni= -p $VICTIM) = 19 && echo ESCAPED",
+    "priority of reading": "ionice -c 3 -p $VICTIM; ionice -p $VICTIM | grep idle && echo ESCAPED",
+    "scheduler": "chrt -i -p 0 $VICTIM; test $(ps -o cls= -p $VICTIM) = IDL && echo ESCAPED",
     "limits": "prlimit --pid $VICTIM --nofile=100:100 && echo ESCAPED",
     # The network and sockets.
     "TCP": python(
@@ -94,10 +102,22 @@ ESCAPES = {
     "socket of an agent": python(
         'import os, socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ["AGENT"]); print("ESCAPED")'
     ),
+    **{
+        f"{kind} of a pair": python(
+            f"import os, socket; s, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_{kind}); "
+            's.sendto(b"x", os.environ["LOG"]); print("ESCAPED")'
+        )
+        for kind in ("DGRAM", "RAW")
+    },
+    "named pipe": "echo x 1<> $HOME/commands && echo ESCAPED",
     "raw socket": python('import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW); print("ESCAPED")'),
     # Rights, and what is beside files.
     "set-user-ID": "grep -q 'NoNewPrivs:.*0' /proc/self/status && echo ESCAPED",
-    "capabilities": "grep -q 'CapBnd:.*[1-9a-f]' /proc/self/status && echo ESCAPED",
+    # Without namespaces, only root can give them up for good; others get none by a program that would bring them.
+    "capabilities": (
+        "grep -q 'CapBnd:.*[1-9a-f]' /proc/self/status && "
+        "(test $EUID = 0 || grep -q 'NoNewPrivs:.*0' /proc/self/status) && echo ESCAPED"
+    ),
     "keyring": system_call("250, 219", 0, -3, 0),
     "typing into a terminal": python(
         'import errno, fcntl\ntry: fcntl.ioctl(1, 0x5412, b"x")\n'
@@ -109,6 +129,11 @@ ESCAPES = {
     "perf events": system_call("298, 241", 0, 0, -1, -1, 0),
     "mount": system_call("165, 40", 0, 0, 0, 0, 0),
     "userfaultfd": system_call("323, 282", 0xFFFF),
+    "messages": system_call("68, 186", 0, 0o1600),
+    "program in memory": python(
+        'import os; f = os.memfd_create("x"); os.write(f, open("/bin/sh", "rb").read()); '
+        'os.execv(f"/proc/self/fd/{f}", ["sh", "-c", "echo x > $HOME/.bashrc && echo ESCAPED"])'
+    ),
     "shared memory": system_call("29, 194", 0, 4096, 0o1600),
     "namespaces": "unshare --user true && echo ESCAPED",
     "namespaces of a child": python(
@@ -170,18 +195,22 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     shared.write_text("old\n")
     terminal, other_end = os.openpty()
     abstract = f"chat-{os.getpid()}-{id(folder)}"
-    agent = tmp_path / "agent"
+    agent, log = tmp_path / "agent", tmp_path / "log"
+    os.mkfifo(home / "commands")
     with (
         subprocess.Popen(["sleep", "600"], env={"SECRET": "1"}, cwd=home) as victim,
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_UNIX) as by_path,
         socket.socket(socket.AF_UNIX) as by_name,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as logger,
     ):
+        logger.bind(str(log))
         for server, address in ((by_path, str(agent)), (by_name, f"\0{abstract}")):
             server.bind(address)
             server.listen()
         names = {"VICTIM": str(victim.pid), "TCP": str(tcp.getsockname()[1]), "TERMINAL": os.ttyname(other_end)}
-        yield World(folder, {**names, "AGENT": str(agent), "ABSTRACT": abstract, "SHARED": str(shared)})
+        names |= {"AGENT": str(agent), "LOG": str(log), "ABSTRACT": abstract, "SHARED": str(shared)}
+        yield World(folder, names)
         victim.kill()
     shared.unlink()
     os.close(terminal)
@@ -296,6 +325,20 @@ def test_nothing_is_written_around_or_beside_secrets(world: World, level: Streng
     assert not escaped(finished)
 
 
+@pytest.mark.parametrize("level", LEVELS[:1])
+def test_git_gets_no_hooks_and_settings_that_it_had_not(world: World, level: Strength) -> None:
+    git, tree = world.folder / ".git", world.folder / "tree"
+    shutil.rmtree(git / "hooks")
+    tree.mkdir()
+    (tree / ".git").write_text("gitdir: ../.git\n")
+    world.run("mkdir .git/hooks; echo x > .git/hooks/pre-commit", level)
+    assert not any((git / "hooks").iterdir())
+    assert world.run("echo ../other > .git/commondir", level).exit_code == 0
+    assert not (git / "commondir").exists()
+    World(tree, world.names).run("echo gitdir: ../other > .git; mv .git old; echo gitdir: ../other > .git", level)
+    assert (tree / ".git").read_text() == "gitdir: ../.git\n"
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(
     ("command", "refused"),
@@ -306,6 +349,7 @@ def test_nothing_is_written_around_or_beside_secrets(world: World, level: Streng
         ("curl -sS http://127.0.0.1:1", ["the network"]),
         ("echo 'curl: (7) Failed to connect: Could not connect to server'", ["the network"]),  # a newer curl
         ("cat missing", []),
+        ("touch mine; echo './mine: PermissionError: Operation not permitted'", []),
     ],
 )
 def test_a_refusal_is_named(world: World, level: Strength, command: str, refused: list[str]) -> None:
@@ -332,7 +376,8 @@ def test_a_refusal_in_the_folder_is_named(world: World, command: str, refused: l
 
 def test_what_can_not_be_confined_does_not_run(world: World) -> None:
     with Sandbox(world.folder, forced="full").launch(["/bin/touch", "ran"], "confined") as command:
-        Path(command[4]).write_bytes(marshal.dumps({**marshal.loads(Path(command[4]).read_bytes()), "ruleset": b""}))
+        plan = Path(command[5])
+        plan.write_bytes(marshal.dumps({**marshal.loads(plan.read_bytes()), "ruleset": b""}))
         done = subprocess.run(command, cwd=world.folder, capture_output=True, text=True, check=False)
     assert (done.returncode, (world.folder / "ran").exists()) == (126, False)
     assert "can't be confined" in done.stderr

@@ -55,7 +55,7 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     finally:
         await repl.close()
     conversation = repl.conversation
-    if conversation is not None and conversation.turns and backend.keeps_threads:
+    if conversation is not None and conversation.turns and conversation.keeps_threads:
         from chatcli.cli.run.resuming import resume_hint
 
         print(resume_hint(settings, backend, conversation.thread_id), file=sys.stderr)

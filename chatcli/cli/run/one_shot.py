@@ -37,8 +37,11 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
             last = asyncio.run(_answer(settings, conversation, renderer, request))
     reason = last.finish_reason if isinstance(last, TurnFinished) else ""
     error = last.error if isinstance(last, TurnFailed) else None
-    if reason in (WAITING, STOPPED) or isinstance(error, UnansweredRequestError | StoppedGraphError):
-        stopped = reason == STOPPED or isinstance(error, StoppedGraphError)
+    waits = reason == WAITING or isinstance(error, UnansweredRequestError)
+    stopped = reason == STOPPED or isinstance(error, StoppedGraphError)
+    if (waits or stopped) and not conversation.keeps_threads:
+        print("The thread ends here. To go on with such a thread, ask in a conversation.", file=sys.stderr)
+    elif waits or stopped:
         print_hint(settings, conversation.backend, conversation.thread_id, stopped=stopped)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.credentials.redact)

@@ -17,7 +17,7 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import InternalServerError, NotFoundError
 
 from chatcli.config.settings import ANSWER_SECONDS
-from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkError
+from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkError, UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import ServerAddress, StartedRun, noted, server_failures
 from chatcli.graphs.server.schemas import TYPES
@@ -207,6 +207,7 @@ class ServerThread(GraphThread):
         async for part in noted(stream, run):
             mode, *namespace = part.event.split("|")
             if mode == "error":
+                await self.graph.api.runs.get(self.uuid, run.id)  # newer servers report a run that they lost so
                 raise RemoteException(part.data)
             if mode in modes:
                 yield {"type": mode, "ns": tuple(namespace), "data": part.data}
@@ -248,8 +249,8 @@ class ServerThread(GraphThread):
         return False
 
     async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
-        """See `GraphThread.keep_question`; during another client's run, the server refuses it."""
-        with suppress(NetworkError):
+        """See `GraphThread.keep_question`; a server refuses it during another run, or if it lost the thread."""
+        with suppress(NetworkError, UsageError):
             await GraphThread.keep_question(self, config, question, rest)
 
     async def empty(self, config: RunnableConfig) -> None:

@@ -10,7 +10,7 @@ the thread: the app's state has no place for them, and the server copies a threa
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
 from langgraph_sdk.client import SyncLangGraphClient
@@ -55,6 +55,8 @@ class ServerThreads:
 
     Every method raises the errors of `check_server` and `server_failures` instead of StoreError.
     """
+
+    end_with_process: ClassVar[bool] = False
 
     def __init__(self, server: ServerAddress) -> None:
         self.journal, self.locks = Journal(), TurnLocks()

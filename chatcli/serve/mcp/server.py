@@ -229,7 +229,7 @@ class ChatServer:
                 uri=address(one.thread_id),
                 name=one.thread_id,
                 title=one.title or one.thread_id,
-                description=f"{one.model}, {one.turns} turns, last used {one.updated_at}",
+                description=f"{one.model}, turns: {one.turns}, last used {one.updated_at}",
                 mime_type="text/markdown",
             )
             for one in found[begin : begin + PAGE]

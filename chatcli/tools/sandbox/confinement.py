@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Literal
 
 from chatcli.config.secret_files import is_secret_path
@@ -27,6 +28,12 @@ _PROBE_SECONDS = 10
 _SHARED = "/dev/shm"  # noqa: S108 - it is replaced by a private folder
 _TEMPORARY = ("TMPDIR", "TMP", "TEMP")
 _TMP, _SHM, _NOTHING, _PLAN = "tmp", "shm", "nothing", "plan"
+_START = """
+import marshal, sys
+with open(sys.argv[1], "rb") as file: plan = marshal.load(file)
+exec(plan["program"])
+start(plan, sys.argv[2:])
+"""
 _REFUSED = re.compile(r"Read-only file system|Permission denied|Operation not permitted")
 _UNREACHABLE = re.compile(
     r"[Cc]ould(?:n't| not) (?:connect|resolve)|Temporary failure in name resolution|Name or service not known|EAI_AGAIN"
@@ -81,7 +88,10 @@ class Sandbox:
         if not self.confines or access == "outside":
             yield leash.leashed(command) if leashed else list(command)
             return
-        with tempfile.TemporaryDirectory(prefix="chat-", ignore_cleanup_errors=True) as private:
+        with (
+            tempfile.TemporaryDirectory(prefix="chat-", ignore_cleanup_errors=True) as private,
+            places.complete_git([self.folder, *self.more]),
+        ):
             root = Path(os.path.realpath(private))
             for name in (_TMP, _SHM):
                 (root / name).mkdir(mode=0o700)
@@ -95,10 +105,10 @@ class Sandbox:
             (root / _NOTHING).touch(mode=0o000)
             plan = self._plan(root, network=access == "network", parent=os.getpid() if leashed else 0)
             (root / _PLAN).write_bytes(marshal.dumps(plan))
-            yield [sys.executable, "-I", "-S", launcher.__file__, str(root / _PLAN), *command]
+            yield [sys.executable, "-I", "-S", "-c", _START, str(root / _PLAN), *command]
 
     def _plan(self, root: Path, *, network: bool, parent: int) -> dict[str, object]:
-        """Return the launcher's plan; see its `main`."""
+        """Return the launcher's plan; see its `start`."""
         abi, kept = landlock.version(), places.withheld()
         folder = Path(os.path.realpath(self.folder))
         # Beside the temporary folders of other commands, a command could change what these may do.
@@ -112,11 +122,11 @@ class Sandbox:
         git = places.git_folders(writable)
         mounts: list[tuple[str, str]] = []
         if self.strength == "full":  # folders and files on themselves, secrets hidden, a private `_SHARED`
-            guarded = [folder / name for folder in git for name in places.GUARDED if (folder / name).exists()]
-            own = [str(path) for path in (*writable, *git, *guarded)]
+            own = [str(path) for path in (*writable, *git, *places.guarded_in(writable))]
             hidden = [(str(root / _NOTHING), path) for folder in writable for path in places.secrets_in(folder)]
             mounts = [*zip(own, own, strict=True), (str(root / _SHM), _SHARED), *hidden]
         return {
+            "program": _launcher(),
             "mounts": [(os.fsencode(source), os.fsencode(target)) for source, target in mounts],
             "writable": [os.fsencode(path) for path in [Path(_SHARED), *writable, *git]],
             "rules": [(os.fsencode(path), rights) for path, rights in rules],
@@ -147,8 +157,22 @@ class Sandbox:
                 return f"the access to {shown}"
             # Without the sandbox, the user could write it.
             if os.access(path if exists else path.parent, os.W_OK):
-                return f"the access to {shown}" if is_secret_path((path.name,)) else f"to write {shown}"
+                if is_secret_path((path.name,)):
+                    return f"the access to {shown}"
+                if not self._may_write(path, kept):
+                    return f"to write {shown}"
         return ""
+
+    def _may_write(self, path: Path, kept: frozenset[str]) -> bool:
+        folders = [Path(os.path.realpath(each)) for each in (self.folder, *self.more)]
+        inside = any(path.is_relative_to(each) and places.is_writable(each, kept) for each in folders)
+        return inside and not any(path.is_relative_to(guarded) for guarded in places.guarded_in(folders))
+
+
+@cache
+def _launcher() -> CodeType:
+    """Return the launcher, compiled: else each command would wait for that, for 4 milliseconds."""
+    return compile(Path(launcher.__file__).read_text(encoding="utf-8"), launcher.__file__, "exec")
 
 
 @cache

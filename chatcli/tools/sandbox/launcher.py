@@ -1,13 +1,13 @@
-"""Confines this process as a plan says, and becomes the command: `python launcher.py PLAN PROGRAM ARGUMENT...`.
+"""Confines this process as a plan says, and becomes the command.
 
-A program by itself, with little to import: it runs before every confined command. The constants are those of
-linux/prctl.h, linux/mount.h, linux/sched.h, linux/landlock.h, linux/capability.h and asm/unistd.h.
+A program by itself, with little to import: it runs before every confined command, compiled, as `confinement.py` starts
+it. The constants are those of linux/prctl.h, linux/mount.h, linux/sched.h, linux/landlock.h, linux/capability.h and
+asm/unistd.h.
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` imports much more
 import ctypes
 import errno
-import marshal
 import os
 import struct
 import sys
@@ -27,10 +27,16 @@ _O_PATH = 0o10000000  # asm-generic/fcntl.h; other systems have no name for it
 _FILE_RIGHTS = 0b1_1000_0000_0000_0111  # of Landlock: what a rule for a single file may allow
 
 
-def main(plan_file: str, command: list[str]) -> None:
-    """Become `command`, a path and arguments, confined by the plan in `plan_file`."""
-    with open(plan_file, "rb") as file:  # noqa: PTH123 - pathlib takes long to import
-        plan: dict[str, Any] = marshal.load(file)  # noqa: S302 - the file is ours, in a private folder
+def start(plan: "dict[str, Any]", command: list[str]) -> None:
+    """Become `command`, a path and arguments, confined by `plan`; or end with 126."""
+    try:
+        _become(plan, command)
+    except OSError as error:
+        sys.stderr.write(f"the command can't be confined, and did not run: {error}\n")
+        os._exit(126)
+
+
+def _become(plan: "dict[str, Any]", command: list[str]) -> None:
     os.environ.update(plan["environment"])
     if plan["mounts"]:
         _enter_namespaces()
@@ -113,11 +119,3 @@ def _check(result: int) -> int:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
     return result
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1], sys.argv[2:])
-    except OSError as error:
-        sys.stderr.write(f"the command can't be confined, and did not run: {error}\n")
-        os._exit(126)

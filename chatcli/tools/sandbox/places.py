@@ -3,7 +3,8 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,8 +31,8 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
 _PACKAGES = (".git", ".venv", "venv", ".tox", "node_modules", "site-packages", "__pycache__")
 """Folders of many files that others wrote."""
 _MOST_SEEN = 3000
-GUARDED = ("hooks", "config")
-"""What a command may read but not write in git's folders: what git runs, or names, later and not confined."""
+GUARDED = ("hooks", "config", "commondir")
+"""What a command may read but not write in git's folders: what git runs, or names, or where such things are."""
 
 
 def withheld() -> frozenset[str]:
@@ -45,12 +46,12 @@ def is_writable(folder: Path, kept: Iterable[str]) -> bool:
     """Return whether a command may write in `folder`: not if a place `kept` from it is in there, or around."""
     if is_in_private_folder(folder.parts):
         return False
-    return not any(folder.is_relative_to(place) or Path(place).is_relative_to(folder) for place in kept)
+    return not any(str(folder) in (place, *_around(place)) or place in _around(str(folder)) for place in kept)
 
 
 def readable(kept: frozenset[str]) -> Iterator[str]:
     """Return files and folders that hold, together, everything but what is `kept` from the command."""
-    return _beside("/", kept, {str(parent) for place in kept for parent in Path(place).parents})
+    return _beside("/", kept, {parent for place in kept for parent in _around(place)})
 
 
 def secrets_in(folder: Path) -> list[str]:
@@ -75,6 +76,33 @@ def git_folders(folders: Iterable[Path]) -> list[Path]:
     """Return git's folders in `folders`; a command can't move them away where they are mounts."""
     found = (folder / ".git" for folder in folders)
     return [git for git in found if git.is_dir() and not git.is_symlink()]
+
+
+def guarded_in(folders: Sequence[Path]) -> list[Path]:
+    """Return the paths in `folders` that a command may read but not write, though it may write beside them."""
+    links = [folder / ".git" for folder in folders if (folder / ".git").is_file()]  # it says where git's folder is
+    return [*links, *(git / name for git in git_folders(folders) for name in GUARDED if (git / name).exists())]
+
+
+@contextmanager
+def complete_git(folders: Sequence[Path]) -> Iterator[None]:
+    """Let no command bring what git has not: it gets a folder of hooks before, and loses a new `commondir` after."""
+    git = git_folders(folders)
+    new = [folder / "commondir" for folder in git if not (folder / "commondir").exists()]
+    for folder in git:
+        with suppress(OSError):
+            (folder / "hooks").mkdir()
+    try:
+        yield
+    finally:
+        for path in new:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _around(path: str) -> list[str]:
+    """Return the folders that the absolute `path` is in; `Path.parents` takes ten times as long."""
+    return ["/", *(path[:end] for end, each in enumerate(path) if each == "/" and end)]
 
 
 @lru_cache(maxsize=4096)

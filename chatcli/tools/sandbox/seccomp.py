@@ -62,9 +62,23 @@ _REFUSED = {
     "open_by_handle_at": (304, 265),
     "syslog": (103, 116),
 }
-_IN_THE_GROUP = {"setsid": (112, 157), "setpgid": (109, 154)}
-"""Calls that do nothing and succeed: whatever a command starts stays in its process group, and is killed with it."""
+_WITHOUT_EFFECT = {
+    # Whatever a command starts stays in its process group, and is killed with it.
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
+    # Also other processes could be slowed down.
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+}
+"""Calls that do nothing and succeed."""
 _SOCKET, _IOCTL, _CLONE, _CLONE3, _PRLIMIT, _TRUNCATE = (41, 198), (16, 29), (56, 220), (435, 435), (302, 261), (76, 45)
+_SOCKETPAIR = (53, 199)
+_STREAMS = tuple(kind | flags for kind in (1, 5) for flags in (0, 0x800, 0x80000, 0x80800))
+"""SOCK_STREAM and SOCK_SEQPACKET, perhaps with SOCK_NONBLOCK and SOCK_CLOEXEC: pairs of these reach nobody else."""
 _INTERNET = (2, 10, 16)
 """AF_INET, AF_INET6, and AF_NETLINK, by which libraries list the interfaces."""
 _TERMINAL_INPUT = (0x5412, 0x541C, 0x541D)
@@ -85,12 +99,13 @@ def seccomp_filter(machine: str, *, network: bool, truncate: bool) -> bytes:
     column = list(ARCHES).index(machine)
     blocks = [
         *[_if_number(numbers[column], [_refusal(errno.EPERM)]) for numbers in _REFUSED.values()],
-        *[_if_number(numbers[column], [_refusal(0)]) for numbers in _IN_THE_GROUP.values()],
+        *[_if_number(numbers[column], [_refusal(0)]) for numbers in _WITHOUT_EFFECT.values()],
         _if_number(_CLONE3[column], [_refusal(errno.ENOSYS)]),  # its flags are in memory; libraries then use `clone`
         _if_number(_CLONE[column], [_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), _refusal(errno.EPERM), _ALLOWED]),
         _if_number(_PRLIMIT[column], [_argument(0), (_EQUAL, 1, 0, 0), _refusal(errno.EPERM), _ALLOWED]),
         _if_number(_IOCTL[column], _if_argument(1, _TERMINAL_INPUT, _refusal(errno.EPERM), _ALLOWED)),
         _if_number(_SOCKET[column], _if_argument(0, _INTERNET if network else (), _ALLOWED, _refusal(errno.EPERM))),
+        _if_number(_SOCKETPAIR[column], _if_argument(1, _STREAMS, _ALLOWED, _refusal(errno.EPERM))),
         [] if truncate else _if_number(_TRUNCATE[column], [_refusal(errno.EPERM)]),
     ]
     # Calls of another machine's numbers (32-bit programs) end the process.

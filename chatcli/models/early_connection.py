@@ -33,7 +33,7 @@ class EarlyConnection:
         from urllib.request import getproxies  # 15 ms, which this thread has
 
         opened = None
-        with suppress(OSError, ValueError):
+        with suppress(Exception):  # a thread's traceback would stand on the screen
             if not getproxies().keys() & {"https", "all"}:  # else the question goes to a proxy
                 with socket.create_connection(self.address, CONNECT_SECONDS) as connection:
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -22,6 +22,7 @@ from chatcli.commands.tree import LIST, SUMMARY
 from chatcli.config.settings import THEMES, Settings
 from chatcli.conversation.backend import Backend
 from chatcli.conversation.conversation import Conversation
+from chatcli.documents.find import shown_path
 from chatcli.errors import ChatcliError
 from chatcli.graphs.values import shown_key
 from chatcli.manual import list_topics
@@ -211,8 +212,6 @@ def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str
     words = [("add ", "a folder, a file or a glob"), ("list", "")]
     if conversation is None or not conversation.documents:
         return words
-    from chatcli.documents.find import shown_path
-
     removals = [(f"remove {shown_path(source)}", "") for source in conversation.documents]
     return [*words, ("off", "no documents any more"), *removals]
 

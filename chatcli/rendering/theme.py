@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells
@@ -148,15 +149,8 @@ def width_of(line: Line) -> int:
 
 def join(runs: Iterable[Run]) -> Line:
     """Return `runs` as a line; neighbouring runs of the same style are merged."""
-    merged: list[Run] = []
-    for run in runs:
-        if not run.text:
-            continue
-        if merged and merged[-1].style == run.style:
-            merged[-1] = Run(merged[-1].text + run.text, run.style)
-        else:
-            merged.append(run)
-    return tuple(merged)
+    groups = groupby((run for run in runs if run.text), key=attrgetter("style"))
+    return tuple(Run("".join(run.text for run in same), style) for style, same in groups)
 
 
 def split_lines(runs: Iterable[Run]) -> list[Line]:

@@ -163,7 +163,9 @@ def build_completer(
         {
             "thread": lambda: thread_titles(backend).items(),
             "model": lambda: _model_choices(settings),
-            "role": _role_choices,
+            "role": lambda: [
+                (name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()
+            ],
             "theme": lambda: [(name, "") for name in THEMES],
             "help": lambda: [*list_topics(), *((command.name, command.help) for command in all_commands())],
             "set": lambda: _graph_fields(conversation()),
@@ -188,10 +190,6 @@ def _model_choices(settings: Settings) -> list[tuple[str, str]]:
     from chatcli.models.usable import usable_models  # an HTTP client, which the other choices do without
 
     return [(model.alias or str(model.name), model.source) for model in usable_models(settings)]
-
-
-def _role_choices() -> list[tuple[str, str]]:
-    return [(name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()]
 
 
 def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:

@@ -129,7 +129,8 @@ def _ask_servers(settings: Settings) -> None:
     if project is None or project.file is None or project.trusted or trust.is_declined(project.file):
         return
     shown = described_servers(project.servers)
-    if len("\n".join(shown)) <= _SHOWN_SERVERS:  # else a line says so, and `chat trust` shows them
+    # Else a line says that it is not trusted, and `chat trust` shows them: no question hides one.
+    if len(shown) <= _SHOWN_ROWS and len("\n".join(shown)) <= _SHOWN_SERVERS:
         _ask_about(project.file, "Its MCP servers would be started and connected to", shown)
 
 

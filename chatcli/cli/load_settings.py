@@ -120,13 +120,7 @@ def _ask_instructions() -> None:
     except (OSError, ValueError):
         return
     for file in files:
-        print(f"{reveal(str(file.folder / file.name))} is not trusted. It would tell the model:", file=sys.stderr)
-        lines = shown_lines(file)
-        for line in lines[:_SHOWN_ROWS]:
-            print(f"  {line}", file=sys.stderr)
-        if len(lines) > _SHOWN_ROWS:
-            print(f"  and {len(lines) - _SHOWN_ROWS} more lines: read them first", file=sys.stderr)
-        _ask_about(file)
+        _ask_about(file, "It would tell the model", [f"  {line}" for line in shown_lines(file)])
 
 
 def _ask_servers(settings: Settings) -> None:
@@ -134,17 +128,19 @@ def _ask_servers(settings: Settings) -> None:
     project = settings.project_servers()
     if project is None or project.file is None or project.trusted or trust.is_declined(project.file):
         return
-    shown = "\n".join(described_servers(project.servers))
-    if len(shown) > _SHOWN_SERVERS:
-        return  # a line says so, and `chat trust` shows them
-    path = reveal(str(project.file.folder / project.file.name))
-    print(f"{path} is not trusted. Its MCP servers would be started and connected to:", file=sys.stderr)
-    print(shown, file=sys.stderr)
-    _ask_about(project.file)
+    shown = described_servers(project.servers)
+    # Else a line says that it is not trusted, and `chat trust` shows them: no question hides one.
+    if len(shown) <= _SHOWN_ROWS and len("\n".join(shown)) <= _SHOWN_SERVERS:
+        _ask_about(project.file, "Its MCP servers would be started and connected to", shown)
 
 
-def _ask_about(file: trust.FolderFile) -> bool:
-    """Ask whether to trust `file`, and remember the answer; return whether the user does."""
+def _ask_about(file: trust.FolderFile, effect: str, lines: list[str]) -> bool:
+    """Show the `effect` of `file`, ask whether to trust it, and remember the answer; return whether the user does."""
+    print(f"{reveal(str(file.folder / file.name))} is not trusted. {effect}:", file=sys.stderr)
+    for line in lines[:_SHOWN_ROWS]:
+        print(line, file=sys.stderr)
+    if len(lines) > _SHOWN_ROWS:
+        print(f"  and {len(lines) - _SHOWN_ROWS} more lines: read them first", file=sys.stderr)
     leave_signals_to_python()
     print("Trust it until it changes? [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
@@ -163,15 +159,11 @@ def _asked(settings: Settings, file: trust.FolderFile, options: Mapping[str, Any
     """Ask whether to trust the `.env`, unless the answer was no before; return the resulting settings."""
     if trust.is_declined(file):
         return settings
-    print(f"{reveal(str(file.folder / DOTENV))} is not trusted. It would set:", file=sys.stderr)
     ours = {name: value for name, value in settings.folder.variables.items() if is_ours(name)}
     # Settings that count come first: a long file must not push them off the screen.
     rows = shown_settings(dict(sorted(ours.items(), key=lambda item: is_never_of_a_folder(item[0]))))
-    for name, value, remark in rows[:_SHOWN_ROWS]:
-        print(f"  {name}={value}{f' ({remark})' if remark else ''}", file=sys.stderr)
-    if len(rows) > _SHOWN_ROWS:
-        print(f"  and {len(rows) - _SHOWN_ROWS} more", file=sys.stderr)
-    if not _ask_about(file):
+    lines = [f"  {name}={value}{f' ({remark})' if remark else ''}" for name, value, remark in rows]
+    if not _ask_about(file, "It would set", lines):
         return settings
     settings = Settings.load(dict(options))
     report_dotenv(settings.folder)

@@ -27,7 +27,9 @@ def report_traceback(failure: ChatcliError, clean: Callable[[str], str]) -> None
 
 def report(failure: ChatcliError, args: list[str]) -> None:
     """Report `failure`, which ended the run of `args` without a renderer."""
-    failure = _explained(failure)
+    if isinstance(failure, AuthError):
+        with contextlib.suppress(UsageError):  # the settings themselves are wrong
+            failure = _load_credentials().explain(failure)
     # An unexpected error may hold anything; our own messages hold no keys, except in a URL.
     message = _redact(failure.message) if isinstance(failure, InternalError) else redact(failure.message, [])
     if wanted_format(args).startswith("json"):
@@ -38,14 +40,6 @@ def report(failure: ChatcliError, args: list[str]) -> None:
         print(sanitize(redact(failure.remedy, [])), file=sys.stderr)
     if "--debug" in args or os.environ.get("CHATCLI_DEBUG"):
         report_traceback(failure, _redact)
-
-
-def _explained(failure: ChatcliError) -> ChatcliError:
-    if not isinstance(failure, AuthError):
-        return failure
-    with contextlib.suppress(UsageError):  # the settings themselves are wrong
-        return _load_credentials().explain(failure)
-    return failure
 
 
 def _redact(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.conversation.conversation import Conversation
+from chatcli.documents.find import match_sources, resolve_source, shown_path, text_is_glob
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Choice, ChoicesOffered, Event, Listing, Notice
 
@@ -45,16 +46,12 @@ def check_takes_documents(conversation: Conversation) -> None:
 
 async def add_documents(conversation: Conversation, paths: list[str]) -> Notice:
     """Add `paths` to the documents of the current thread, and return what to tell the user."""
-    from chatcli.documents.find import resolve_source, shown_path  # late: few conversations have documents
-
     found = await asyncio.to_thread(lambda: [resolve_source(path) for path in paths])
     conversation.use_documents((*conversation.documents, *found))
     return Notice(f"answers now come from {', '.join(map(shown_path, conversation.documents))}; /docs off ends that")
 
 
 def _remove(conversation: Conversation, path: str) -> Notice:
-    from chatcli.documents.find import match_sources, shown_path
-
     gone = match_sources(path, conversation.documents)
     if not gone:
         raise UsageError(f"{path} is none of this thread's documents", remedy="See /docs.")
@@ -64,8 +61,7 @@ def _remove(conversation: Conversation, path: str) -> Notice:
 
 def _choices(used: tuple[str, ...]) -> tuple[Choice, ...]:
     """Return the documents to choose from: those `used`, which are left out by it, and the others of the index."""
-    from chatcli.documents.find import shown_path
-    from chatcli.documents.index import indexed_sources
+    from chatcli.documents.index import indexed_sources  # late: few conversations have documents
 
     indexed: list[str] = []
     with suppress(ChatcliError):  # the next question reports an index that can't be used
@@ -85,14 +81,10 @@ def _choices(used: tuple[str, ...]) -> tuple[Choice, ...]:
 def _listing(sources: tuple[str, ...]) -> Notice | Listing:
     if not sources:
         return Notice("this thread has no documents; /docs add PATH gives it some")
-    from chatcli.documents.find import shown_path
-
     return Listing("Documents", ("path", "what"), tuple((shown_path(source), _kind(source)) for source in sources))
 
 
 def _kind(source: str) -> str:
-    from chatcli.documents.find import text_is_glob
-
     if Path(source).is_dir():
         return "folder"
     return "file" if Path(source).exists() else "pattern" if text_is_glob(source) else "missing"

@@ -68,9 +68,7 @@ class Command:
 class CommandRegistry:
     """All commands, in the order of `/help`; finds them by name and alias, others by `find_other`."""
 
-    def __init__(
-        self, commands: Iterable[Command], find_other: Callable[[str], Command | None] = lambda name: None
-    ) -> None:
+    def __init__(self, commands: Iterable[Command], find_other: Callable[[str], Command | None]) -> None:
         self._find_other = find_other
         self._listed = tuple(commands)
         self._commands = {name: command for command in self._listed for name in (command.name, *command.aliases)}

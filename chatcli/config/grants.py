@@ -32,7 +32,8 @@ class Grants:
     def __init__(self, store: str, thread_id: str) -> None:
         self._store = store
         self._thread_id = thread_id
-        self._path = _path(store, thread_id) if store else None
+        folder = paths.state_dir() / "threads"
+        self._path = folder / _digest(store) / f"{_digest(thread_id)}.json" if store else None
         self._data: dict[str, Any] = {}  # of a thread in memory
 
     @property
@@ -91,12 +92,11 @@ class Grants:
 
     def copy_to(self, thread_id: str) -> None:
         """Grant the copy `thread_id` exactly what the thread has. Raises what `allow` raises."""
-        copy, documents = Grants(self._store, thread_id), self.documents
-        granted: dict[str, Any] = {"rules": self.rules, "graph": self.graph, "values": self.values}
+        copy, data = Grants(self._store, thread_id), self._read()
+        names = ("rules", "graph", "values", "documents")
+        granted: dict[str, Any] = {name: data[name] for name in names if name in data}
         copy.forget()
-        if documents is not None:
-            granted["documents"] = documents
-        if documents is not None or any(granted.values()):
+        if granted:
             copy._change(lambda data: data.update(granted))
 
     def forget(self) -> None:
@@ -125,10 +125,6 @@ class Grants:
 
         paths.private_dir(self._path.parent.parent)
         change_state(self._path, named)
-
-
-def _path(store: str, thread_id: str) -> Path:
-    return paths.state_dir() / "threads" / _digest(store) / f"{_digest(thread_id)}.json"
 
 
 def _digest(text: str) -> str:

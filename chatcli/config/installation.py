@@ -46,9 +46,9 @@ def is_local_installed() -> bool:
     return find_spec("xllamacpp") is not None
 
 
-def is_local_possible(system: str = sys.platform, machine: str = "") -> bool:
+def is_local_possible() -> bool:
     """Return whether the local model's runtime is installed, or the extra `local` would install it."""
-    return is_local_installed() or (system, machine or os.uname().machine) in LOCAL_MACHINES
+    return is_local_installed() or (sys.platform, os.uname().machine) in LOCAL_MACHINES
 
 
 def install_command(extra: str) -> str:

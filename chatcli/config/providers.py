@@ -39,7 +39,7 @@ class Provider:
     """The environment variables that point its client at another server."""
     other_names: tuple[str, ...] = ()
     host: str = ""
-    """The server that its client asks by itself; empty if that depends on the user's account."""
+    """The server that its client asks by itself; empty if `openai_url` says it, or if it depends on the account."""
     default_model: str = ""
     """The model for the prefix alone, and for its key if nothing is chosen; empty if models are the user's own
     deployments."""
@@ -180,7 +180,6 @@ _PROVIDERS = (
         "Groq",
         key_variables=("GROQ_API_KEY",),
         url_variables=("GROQ_API_BASE", "GROQ_BASE_URL"),
-        host="api.groq.com",
         default_model="llama-3.3-70b-versatile",
         price_list="groq",
         openai_url="https://api.groq.com",
@@ -203,7 +202,6 @@ _PROVIDERS = (
         "NVIDIA",
         key_variables=("NVIDIA_API_KEY",),
         url_variables=("NVIDIA_BASE_URL",),
-        host="integrate.api.nvidia.com",
         default_model="meta/llama-3.3-70b-instruct",
         openai_url="https://integrate.api.nvidia.com/v1",
     ),
@@ -212,7 +210,6 @@ _PROVIDERS = (
         "Fireworks",
         key_variables=("FIREWORKS_API_KEY",),
         url_variables=("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
-        host="api.fireworks.ai",
         default_model="accounts/fireworks/models/gpt-oss-120b",
         price_list="fireworks",
         openai_url="https://api.fireworks.ai/inference",
@@ -235,7 +232,6 @@ _PROVIDERS = (
         "Together",
         key_variables=("TOGETHER_API_KEY",),
         url_variables=("TOGETHER_API_BASE",),
-        host="api.together.xyz",
         default_model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
         price_list="together",
         openai_url="https://api.together.xyz/v1",
@@ -267,7 +263,6 @@ _PROVIDERS = (
         key_variables=("XAI_API_KEY",),
         url_variables=("XAI_API_BASE",),
         other_names=("grok",),
-        host="api.x.ai",
         default_model="grok-4",
         price_list="x-ai",
         openai_url="https://api.x.ai/v1",
@@ -288,7 +283,6 @@ _PROVIDERS = (
         "DeepSeek",
         key_variables=("DEEPSEEK_API_KEY",),
         url_variables=("DEEPSEEK_API_BASE",),
-        host="api.deepseek.com",
         default_model="deepseek-chat",
         price_list="deepseek",
         openai_url="https://api.deepseek.com/v1",
@@ -310,7 +304,6 @@ _PROVIDERS = (
         "OpenRouter",
         key_variables=("OPENROUTER_API_KEY",),
         url_variables=("OPENROUTER_API_BASE",),
-        host="openrouter.ai",
         default_model="openrouter/auto",
         price_list="openrouter",
         openai_url="https://openrouter.ai/api/v1",

@@ -256,16 +256,14 @@ class Settings:
 
     def is_dotenv(self, name: str) -> bool:
         """Return whether the value of the field `name` comes from the trusted `.env` of this folder."""
-        return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
+        return self.source(name) == ".env"
 
     def outranks(self, name: str, other: str) -> bool:
         """Return whether the source of `name` goes before that of `other`; a variable counts as an option."""
         return self._rank(name) < self._rank(other)
 
     def _rank(self, name: str) -> int:
-        if self.is_option(name) or name in _set_by(os.environ):
-            return 0
-        return 1 if name in _set_by(self._dotenv) else 2
+        return {".env": 1, "config file": 2, DEFAULT: 2}.get(self.source(name), 0)
 
     @property
     def folder(self) -> sources.Dotenv:

@@ -161,13 +161,7 @@ def parse_entry(text: str) -> tuple[str, str, Any]:
     table, dot, key = name.rpartition(".")
     if not (equals and dot and table.strip() and key.strip()):
         raise ValueError(f"NAME.FIELD=VALUE, not {_shown(text)}")
-    try:
-        value = read_json(written)
-    except TooDeepError:
-        raise
-    except ValueError:
-        value = written
-    return table.strip(), key.strip(), value
+    return table.strip(), key.strip(), TypedText(written).readings()[0]
 
 
 def parse_typed(text: str) -> tuple[str, TypedText]:

@@ -226,8 +226,7 @@ class PlainRenderer:
                 self._calls.drop(event.call_id)
                 self._print(event.text)
             case events.Progress():
-                line = self._progress.line(event)
-                if line:
+                if line := self._progress.line(event):
                     self._print(line)
             case events.Listing():
                 self._show("".join(f"{line}\n" for line in listing_lines(event)))

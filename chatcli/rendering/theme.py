@@ -4,9 +4,11 @@ Styles name the sixteen colours of terminals.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate, groupby, pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells
@@ -132,12 +134,7 @@ class Continued(tuple[Run, ...]):
 
 def after(line: Line, count: int) -> Line:
     """Return `line` without its first `count` characters."""
-    rest: list[Run] = []
-    for text, style in line:
-        if count < len(text):
-            rest.append(Run(text[count:], style))
-        count = max(count - len(text), 0)
-    return tuple(rest)
+    return next(_slices(line, [(count, len(plain_text(line)))]))
 
 
 def plain_text(line: Line) -> str:
@@ -152,15 +149,8 @@ def width_of(line: Line) -> int:
 
 def join(runs: Iterable[Run]) -> Line:
     """Return `runs` as a line; neighbouring runs of the same style are merged."""
-    merged: list[Run] = []
-    for run in runs:
-        if not run.text:
-            continue
-        if merged and merged[-1].style == run.style:
-            merged[-1] = Run(merged[-1].text + run.text, run.style)
-        else:
-            merged.append(run)
-    return tuple(merged)
+    groups = groupby((run for run in runs if run.text), key=attrgetter("style"))
+    return tuple(Run("".join(run.text for run in same), style) for style, same in groups)
 
 
 def split_lines(runs: Iterable[Run]) -> list[Line]:
@@ -186,12 +176,8 @@ def fold(line: Line, width: int, *, copied_whole: bool = False) -> list[Line]:
     text = plain_text(line)
     if cell_len(text) <= width:
         return [line]
-    ranges = []
-    start = 0
-    for piece in _chop(text, max(width, 1)):
-        ranges.append((start, start + len(piece)))
-        start += len(piece)
-    first, *others = _slices(line, ranges)
+    ends = accumulate(map(len, _chop(text, max(width, 1))), initial=0)
+    first, *others = _slices(line, pairwise(ends))
     return [first, *(map(Continued, others) if copied_whole else others)]
 
 
@@ -219,18 +205,16 @@ def _break(text: str, width: int) -> list[tuple[int, int]]:
             start = match.start()
         if column + cells > width:
             *full, last = _chop(piece, width)
-            position = match.start()
-            for part in full:
-                ranges.append((position, position + len(part)))
-                position += len(part)
-            start, column, cells = position, 0, cell_len(last)
+            starts = list(accumulate(map(len, full), initial=match.start()))
+            ranges += pairwise(starts)
+            start, column, cells = starts[-1], 0, cell_len(last)
         column += cells
         end = match.end()
     ranges.append((start, end))
     return ranges
 
 
-def _slices(line: Line, ranges: Sequence[tuple[int, int]]) -> Iterator[Line]:
+def _slices(line: Line, ranges: Iterable[tuple[int, int]]) -> Iterator[Line]:
     """Yield the part of `line` in each of the ascending `ranges` of characters."""
     index = offset = 0  # the run in which the next range begins, and the position of its first character
     for start, end in ranges:

@@ -22,6 +22,7 @@ from chatcli.commands.tree import LIST, SUMMARY
 from chatcli.config.settings import THEMES, Settings
 from chatcli.conversation.backend import Backend
 from chatcli.conversation.conversation import Conversation
+from chatcli.documents.find import shown_path
 from chatcli.errors import ChatcliError
 from chatcli.graphs.values import shown_key
 from chatcli.manual import list_topics
@@ -162,7 +163,9 @@ def build_completer(
         {
             "thread": lambda: thread_titles(backend).items(),
             "model": lambda: _model_choices(settings),
-            "role": _role_choices,
+            "role": lambda: [
+                (name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()
+            ],
             "theme": lambda: [(name, "") for name in THEMES],
             "help": lambda: [*list_topics(), *((command.name, command.help) for command in all_commands())],
             "set": lambda: _graph_fields(conversation()),
@@ -189,10 +192,6 @@ def _model_choices(settings: Settings) -> list[tuple[str, str]]:
     return [(model.alias or str(model.name), model.source) for model in usable_models(settings)]
 
 
-def _role_choices() -> list[tuple[str, str]]:
-    return [(name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()]
-
-
 def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
     """Return the beginnings of `/set`, with the type of each; those of a graph once its thread is open."""
     if conversation is not None and not conversation.has_own_graph:
@@ -211,8 +210,6 @@ def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str
     words = [("add ", "a folder, a file or a glob"), ("list", "")]
     if conversation is None or not conversation.documents:
         return words
-    from chatcli.documents.find import shown_path
-
     removals = [(f"remove {shown_path(source)}", "") for source in conversation.documents]
     return [*words, ("off", "no documents any more"), *removals]
 

@@ -39,7 +39,7 @@ from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.pastes import holds_folded, mark, plain, typed_mentions
 from chatcli.repl.picker import Picker, TreeWalk, read_choice
 from chatcli.repl.prompt import Prompt
-from chatcli.repl.toolbar import Toolbar, WatchedRenderer, thread_titles
+from chatcli.repl.toolbar import Toolbar, thread_titles
 from chatcli.repl.typeahead import busy
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
@@ -196,17 +196,15 @@ class LineHandler:
                 self._renderer.render(event)
             return
         else:
-            choice = await self._choose(offered)
+            if self._prompt.plain:
+                choice = await read_choice(self._prompt, offered, self._renderer.render)
+            else:
+                picker = Picker(self._prompt, offered)
+                self._interrupt = picker.leave
+                choice = await picker.pick()
             command = None if choice is None else ParsedCommand(offered.command, choice.argument or choice.name)
         if command is not None:
             await self._consume(run_command(command, self._context))
-
-    async def _choose(self, offered: events.ChoicesOffered) -> events.Choice | None:
-        if self._prompt.plain:
-            return await read_choice(self._prompt, offered, self._renderer.render)
-        picker = Picker(self._prompt, offered)
-        self._interrupt = picker.leave
-        return await picker.pick()
 
     async def _walk(self, rows: Sequence[events.TreeRow]) -> ParsedCommand | None:
         """Return the user's choice in the tree of `rows`; in plain text, print the tree."""
@@ -391,10 +389,10 @@ def build_handler(
 ) -> LineHandler:
     """Begin the conversation and return the handler of its lines; give the prompt a `toolbar` if there is to be one."""
     conversation = begin()
-    state = Toolbar(conversation, lambda: thread_titles(conversation.backend))
+    state = Toolbar(conversation, renderer, lambda: thread_titles(conversation.backend))
     state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
     context = CommandContext(conversation, all_commands(), settings, waiting=tuple(attachments))
-    handler = LineHandler(context, WatchedRenderer(renderer, state), prompt)
+    handler = LineHandler(context, state, prompt)
     # The local model's server ends what it reads before it begins the question that is typed now.
     prompt.when_typed(conversation.expect_question)
     if toolbar:

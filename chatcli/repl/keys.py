@@ -1,9 +1,9 @@
 """The keys of the input line, and replies of the terminal."""
 
 import re
+from asyncio import Event
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from prompt_toolkit import filters
 from prompt_toolkit.application import get_app
@@ -89,13 +89,6 @@ def _is_empty() -> bool:
     return not get_app().current_buffer.text
 
 
-@dataclass
-class LeavingHint:
-    """Remembers that Ctrl-C was pressed on an empty line; pressed again, it leaves."""
-
-    armed: bool = False
-
-
 def write_in_editor(buffer: Buffer, focus: Focus, pastes: Pastes) -> None:
     """Open the line in the user's editor, with the whole of its pastes, and send it if it was changed there."""
 
@@ -112,8 +105,11 @@ def write_in_editor(buffer: Buffer, focus: Focus, pastes: Pastes) -> None:
     get_app().create_background_task(edit())
 
 
-def line_keys(hint: LeavingHint, pastes: Pastes, focus: Focus) -> KeyBindings:
-    """Return the bindings: Enter sends, Alt-Enter and Ctrl-J make a new line, Ctrl-C clears, then leaves."""
+def line_keys(leaving: Event, pastes: Pastes, focus: Focus) -> KeyBindings:
+    """Return the bindings: Enter sends, Alt-Enter and Ctrl-J make a new line, Ctrl-C clears, then leaves.
+
+    On an empty line, Ctrl-C sets `leaving` first, and leaves when it is pressed again.
+    """
     keys = KeyBindings()
     _bind_pastes(keys, pastes, focus)
     _bind_graphemes(keys)
@@ -129,15 +125,15 @@ def line_keys(hint: LeavingHint, pastes: Pastes, focus: Focus) -> KeyBindings:
     @keys.add("c-c", filter=~_is_empty & ~filters.is_searching)
     @keys.add("<sigint>", filter=~_is_empty & ~filters.is_searching)
     def _clear(event: KeyPressEvent) -> None:
-        hint.armed = False
+        leaving.clear()
         event.current_buffer.reset()
 
     @keys.add("c-c", filter=_is_empty & ~filters.is_searching)
     @keys.add("<sigint>", filter=_is_empty & ~filters.is_searching)
     def _leave(event: KeyPressEvent) -> None:
-        if hint.armed:
+        if leaving.is_set():
             event.app.exit(exception=EOFError)
-        hint.armed = True
+        leaving.set()
 
     return keys
 

@@ -277,10 +277,7 @@ class TreeWalk(RowList[TreeRow]):
 
     def _go(self) -> None:
         row = self._rows[self._index]
-        self._exit("" if row.here else f"/rewind {row.number}")
-
-    def _exit(self, line: str) -> None:
-        self._app.exit(result=line)
+        self._app.exit(result="" if row.here else f"/rewind {row.number}")
 
     def _to_fork(self, step: int) -> None:
         """Go to the next turn that several follow, in this direction, or to the last row there."""

@@ -34,7 +34,6 @@ from chatcli.repl.keys import (
     ASK_ATTRIBUTES,
     ASK_BACKGROUND,
     Focus,
-    LeavingHint,
     enter_raw_mode,
     learn_sequences,
     line_keys,
@@ -184,14 +183,15 @@ class Prompt:
         self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
         asked = (ASK_BACKGROUND if on_background is not None else "") + (ASK_ATTRIBUTES if on_sixel is not None else "")
         self._asked = asked if reads_replies else ""
-        self._hint = LeavingHint()
+        self._leaving = asyncio.Event()
+        """Set after a Ctrl-C on an empty line."""
         self._stopped_here = False
         self._pressed: asyncio.Queue[list[KeyPress]] = asyncio.Queue()
         self._read: list[KeyPress] = []
         """What `keys` has returned last."""
         self._unread: list[KeyPress] = []
         """What of it begins the next line."""
-        keys = line_keys(self._hint, self.pastes, self.focus)
+        keys = line_keys(self._leaving, self.pastes, self.focus)
         keys.add("c-z")(self._suspend_line)
         self._session: PromptSession[str] = PromptSession(
             GLYPH,
@@ -217,7 +217,7 @@ class Prompt:
         if vi:
             self._session.app.ttimeoutlen = _ESCAPE_SECONDS
             self._session.app.key_processor.after_key_press += lambda _: self._wait_for_keys()
-        self._session.default_buffer.on_text_changed += lambda _: setattr(self._hint, "armed", False)
+        self._session.default_buffer.on_text_changed += lambda _: self._leaving.clear()
         self._session.default_buffer.on_text_insert += lambda _: self._show_commands()
 
     @contextmanager
@@ -293,7 +293,7 @@ class Prompt:
         if self._space_due:
             self._space_due = False
             self.skip_line()
-        self._hint.armed = False
+        self._leaving.clear()
         text, in_editor = self._prefill, self._in_editor
         if self._optional:
             keys = [*get_typeahead(self.input), *self.input.read_keys()]
@@ -459,7 +459,7 @@ class Prompt:
 
     def _choose_toolbar(self) -> None:
         columns = self.output.get_size().columns
-        if self._hint.armed:
+        if self._leaving.is_set():
             text = "press Ctrl-C again to leave"
         elif self._session.app.editing_mode is EditingMode.VI and not self.plain:
             mode = f" vi: {'commands' if vi_navigation_mode() else 'insert'}"

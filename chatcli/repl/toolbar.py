@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from chatcli.conversation.backend import Backend
 from chatcli.conversation.conversation import Conversation
@@ -23,15 +22,17 @@ _TITLE = 30
 class Toolbar:
     """Shows the thread, the model, the context and its budget, and the tokens and cost of the thread so far.
 
-    `titles` returns the titles of the stored threads; it may take some time.
+    It is a renderer, which learns from each event and passes it on to `renderer`. `titles` returns the titles of the
+    stored threads; it may take some time.
     """
 
-    def __init__(self, conversation: Conversation, titles: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(self, conversation: Conversation, renderer: Renderer, titles: Callable[[], Mapping[str, str]]) -> None:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the text changes without an event."""
         self.on_theme: Callable[[str], None] = lambda name: None
         """Called with the name of the theme that the user chooses."""
         self._conversation = conversation
+        self._renderer = renderer
         self._titles = titles
         self._known: Mapping[str, str] = {}
         self._learning: asyncio.Task[None] | None = None
@@ -39,8 +40,8 @@ class Toolbar:
         self._adding: asyncio.Task[None] | None = None
         self._finished = 0
 
-    def note(self, event: Event) -> None:
-        """Update tokens, cost and titles from `event`."""
+    def render(self, event: Event) -> None:
+        """Update tokens, cost and titles from `event`, and show it."""
         match event:
             case TurnFinished():
                 tokens, cost = self._spent.get(event.thread_id, (0, 0.0))
@@ -53,6 +54,11 @@ class Toolbar:
                 self.on_theme(name)
             case Notice():  # for example the notice of /rename
                 self.learn_titles()
+        self._renderer.render(event)
+
+    def close(self) -> None:
+        """Close the renderer."""
+        self._renderer.close()
 
     def learn_thread(self) -> None:
         """Read the titles, and the usage of the current thread in earlier runs, after the engine is open."""
@@ -98,23 +104,6 @@ class Toolbar:
         if self._conversation.engine.is_opening:
             parts.append("starting")
         return truncate(f" {' · '.join(parts)}", columns)
-
-
-@dataclass
-class WatchedRenderer:
-    """Passes each event to the toolbar, then to the renderer."""
-
-    _renderer: Renderer
-    _toolbar: Toolbar
-
-    def render(self, event: Event) -> None:
-        """Show `event`."""
-        self._toolbar.note(event)
-        self._renderer.render(event)
-
-    def close(self) -> None:
-        """Close the renderer."""
-        self._renderer.close()
 
 
 def thread_titles(backend: Backend) -> dict[str, str]:

@@ -40,14 +40,14 @@ def test_the_context_and_what_was_spent(
     monkeypatch: pytest.MonkeyPatch, costs: tuple[float | None, ...], budget: int | None, said: str
 ) -> None:
     conversation = Conversation(composed(), never)
-    toolbar = Toolbar(conversation, dict)
+    toolbar = Toolbar(conversation, PlainRenderer(io.StringIO(), io.StringIO()), dict)
 
     async def talk() -> None:
         assert toolbar.text(100) == " work · openai:gpt"
         for cost in costs:
             conversation.context_usage = 900, budget
             usage = Usage(1000, 200, 1200)
-            toolbar.note(TurnFinished("work", "", "openai:gpt", "", "stop", usage, 1, 1, 1, 900, budget, cost))
+            toolbar.render(TurnFinished("work", "", "openai:gpt", "", "stop", usage, 1, 1, 1, 900, budget, cost))
         assert toolbar.text(100) == said
         assert toolbar.text(NARROW - 1) == ""
         conversation.new_thread()

@@ -63,13 +63,6 @@ def choose_first(settings: Settings) -> Settings | ExitCode:
         return ExitCode.OK
 
 
-def _remember_local() -> None:
-    with suppress(OSError):  # then they are asked once more
-        paths.private_dir(paths.state_dir())
-        with open(paths.local_mark(), "ab", opener=paths.private_opener):
-            pass
-
-
 class _BackError(Exception):
     """The user goes back to the choice."""
 
@@ -128,7 +121,10 @@ class _FirstRun:
             self._report(f"The local model can't answer: {missing}")
             raise _BackError
         stopped = threading.Event()
-        _remember_local()  # if they stop the download, the first question goes on with it
+        # If they stop the download, the first question goes on with it.
+        with suppress(OSError):  # then they are asked once more
+            paths.private_dir(paths.state_dir())
+            paths.local_mark().touch(0o600)
         try:
             # In the cooked mode, Ctrl-C is a signal.
             with closing(build_renderer(self._settings)) as renderer, self._input.cooked_mode():

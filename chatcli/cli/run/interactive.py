@@ -113,7 +113,7 @@ async def _answerer(composed: "Composition") -> str:
     provider = PROVIDERS[name.provider]
     if not url and provider.prefix == OLLAMA:
         url = os.environ.get("OLLAMA_HOST")
-    return f"{name} at {_host_of(url) if url else provider.host or provider.title}"
+    return f"{name} at {_host_of(url or provider.openai_url or provider.host) or provider.title}"
 
 
 def _host_of(url: str) -> str:

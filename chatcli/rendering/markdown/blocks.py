@@ -1,6 +1,7 @@
 """Markdown as styled lines of a given width: blocks, and tables as aligned columns."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -93,21 +94,12 @@ def _content(cell: SyntaxTreeNode) -> Sequence[SyntaxTreeNode]:
 
 def _shrink(widths: list[int], room: int) -> list[int]:
     """Return `widths` with the widest columns cut to a common width, so that all fit into `room`."""
-    limit = room
-    left = len(widths)
-    for width in sorted(widths):
-        if width > limit // left:
-            break
-        limit -= width
-        left -= 1
-    common, spare = divmod(limit, left)
+    common = bisect_right(range(room), room, key=lambda limit: sum(min(width, limit) for width in widths)) - 1
+    spare = room - sum(min(width, common) for width in widths)
     shrunk = []
     for width in widths:
-        if width <= common:
-            shrunk.append(width)
-        else:
-            shrunk.append(common + (spare > 0))
-            spare -= 1
+        shrunk.append(min(width, common + (spare > 0)))
+        spare -= width > common
     return shrunk
 
 

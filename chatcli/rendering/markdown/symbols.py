@@ -114,18 +114,10 @@ LETTERS = {
     "\\mathcal": dict(zip("BEFHILMR", "ℬℰℱℋℐℒℳℛ", strict=True)),
 }
 LETTERS["\\mathscr"] = LETTERS["\\mathcal"]
-ACCENTS = {
-    "\\hat": "\u0302",
-    "\\widehat": "\u0302",
-    "\\bar": "\u0304",
-    "\\overline": "\u0305",
-    "\\tilde": "\u0303",
-    "\\widetilde": "\u0303",
-    "\\vec": "\u20d7",
-    "\\dot": "\u0307",
-    "\\ddot": "\u0308",
-    "\\underline": "\u0332",
-}
+ACCENTS = _table(
+    "hat \u0302 widehat \u0302 bar \u0304 overline \u0305 tilde \u0303 widetilde \u0303 vec \u20d7 dot \u0307 "
+    "ddot \u0308 underline \u0332"
+)
 FRACTIONS = {"\\frac", "\\dfrac", "\\tfrac", "\\cfrac"}
 NEGATED = {"=": "≠", "\\in": "∉", "\\subset": "⊄", "\\subseteq": "⊈", "\\equiv": "≢", "\\mid": "∤", "<": "≮"}
 NEGATED |= {">": "≯", "\\exists": "∄", "\\approx": "≉", "\\sim": "≁"}

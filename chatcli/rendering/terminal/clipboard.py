@@ -4,7 +4,7 @@ import base64
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -47,12 +47,10 @@ def fill_clipboard(text: str, terminal: IO[str], environment: Mapping[str, str] 
     terminal.flush()
 
 
-def _usable_tools(environment: Mapping[str, str]) -> list[tuple[str, ...]]:
+def _usable_tools(environment: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     if "SSH_CONNECTION" in environment or "SSH_TTY" in environment:
-        return []  # this machine's clipboard is not the user's
-    found = []
+        return  # this machine's clipboard is not the user's
     for variable, (name, *options) in _TOOLS:
         path = shutil.which(name, path=environment.get("PATH"))
         if path and (not variable or environment.get(variable)):
-            found.append((path, *options))
-    return found
+            yield (path, *options)

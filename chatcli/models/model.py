@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -99,10 +99,13 @@ class Endpoint:
     """Where requests go: a model's name, its server's address, and the key that is sent, if any."""
 
     name: ModelName
+    _: KW_ONLY
     address: str = ""
+    """The server's address, for error messages."""
     key: Secret | None = None
+    """The key that is sent, to be removed from what servers answer."""
     base_url: str = ""
-    """The address, if the user named it."""
+    """The server that the user named, as a thread remembers it: without a password; empty for the provider's own."""
 
     def redact(self, text: str) -> str:
         """Return `text` without the key and the secrets of the environment: some servers repeat them."""
@@ -117,24 +120,17 @@ class About(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Model(Endpoint):
     """A chat model and its facts."""
 
-    name: ModelName
     client: BaseChatModel
     limits: Limits
     default_system: str = ""
     """Sent if the thread has no system prompt."""
     about: About | None = None
     """What it says that it is, if it runs on this machine."""
-    address: str = ""
-    """The server's address, for error messages."""
-    key: Secret | None = None
-    """The key that is sent, to be removed from what servers answer."""
     custom_server: bool = False
     """Whether the user named the server: list prices don't apply there."""
-    base_url: str = ""
-    """The server that the user named, as a thread remembers it: without a password; empty for the provider's own."""
     tokenizer: Tokenizer | None = None
     """The model's tokenizer, if it can be used without a download."""
     silence: float = KEPT_ALIVE_SECONDS
@@ -151,11 +147,6 @@ class Model:
         """What langchain writes into the metadata of this model's answers as `model_provider`."""
         of_openai = self.name.provider in (LMSTUDIO, LOCAL) or PROVIDERS[self.name.provider].takes_openai
         return OPENAI if of_openai else self.name.provider
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where requests go, for error messages."""
-        return Endpoint(self.name, self.address, self.key, self.base_url)
 
 
 def takes(model: Model, kind: FileKind) -> bool | None:

@@ -70,10 +70,6 @@ class ServerSchemas(Schemas):
                 )
         return RunValues(None, {**values.context, **values.configurable})
 
-    def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the values `given` for the app's input; whether others are missing, the app itself says."""
-        return given
-
 
 def find_shape(name: str, schemas: Mapping[str, Any], values: GraphValues) -> GraphShape | None:
     """Return the shape of the app `name`; None if it takes messages alone, or if the server can't describe it."""

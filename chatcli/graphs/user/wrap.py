@@ -5,7 +5,7 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
@@ -16,12 +16,14 @@ from langchain_core.runnables import Runnable, RunnableConfig, patch_config
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import StreamWriter
-from pydantic import BaseModel
 
-from chatcli.graphs.shape import read_answer
+from chatcli.graphs.shape import read_answer, text_of
 from chatcli.graphs.user.kinds import name_of, takes_history
 from chatcli.models.model import StreamedModel
 from chatcli.sessions.stream import Answer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Pieces = AsyncIterator[Any]
 """The pieces of an answer: text, or messages."""
@@ -137,17 +139,6 @@ def read_output(value: Any) -> tuple[list[BaseMessage], Any]:
     return [AIMessage(answer.text, id=str(uuid4()))] if answer.text else [], answer.output
 
 
-def as_text(value: Any) -> str:
-    """Return `value` as an answer: text as it is, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
-
-
 def as_chunk(piece: Any) -> AIMessageChunk:
     """Return a piece of an answer as a chunk of a message."""
     if isinstance(piece, AIMessageChunk):
@@ -159,7 +150,7 @@ def as_chunk(piece: Any) -> AIMessageChunk:
             for index, call in enumerate(piece.tool_calls)
         ]
         return AIMessageChunk(**fields, tool_call_chunks=calls)
-    return AIMessageChunk(content=as_text(piece))
+    return AIMessageChunk(content=text_of(piece))
 
 
 async def _stream(pieces: Pieces) -> BaseMessage:

@@ -6,10 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Self
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.chat_models import agenerate_from_stream
-from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 
 from chatcli.config.providers import LMSTUDIO, LOCAL, OPENAI, PROVIDERS
@@ -30,23 +28,12 @@ _TAKING_FILES = ("openai:gpt-5-mini", "openai:gpt-5", "openai:gpt-4.1-mini", "op
 class StreamedModel(BaseChatModel):
     """A chat model that answers by `_astream` alone, which a subclass has."""
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return asyncio.run(self._agenerate(messages, stop, **kwargs))
+    # None of these takes a run manager: langchain itself reports each chunk of a stream to who listens.
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return asyncio.run(self._agenerate(*args, **kwargs))
 
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return await agenerate_from_stream(self._astream(*args, **kwargs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, convert_to_messages
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
@@ -30,7 +29,7 @@ Pieces = AsyncIterator[Any]
 
 
 class _Pieces(StreamedModel):
-    """Streams `pieces` as LangGraph streams a model's answer, so that they arrive as they are made."""
+    """Streams `pieces` as LangGraph streams a model's answer: shown as they are made, and returned as one message."""
 
     pieces: Any
     cache: bool = False  # the messages are not what the answer depends on
@@ -39,21 +38,12 @@ class _Pieces(StreamedModel):
     def _llm_type(self) -> str:
         return "pieces"
 
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
         empty = True
         async with aclosing(self.pieces) as pieces:
             async for piece in pieces:
-                chunk = ChatGenerationChunk(message=as_chunk(piece))
-                if run_manager is not None:
-                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 empty = False
-                yield chunk
+                yield ChatGenerationChunk(message=as_chunk(piece))
         if empty:
             yield ChatGenerationChunk(message=AIMessageChunk(content=""))
 
@@ -66,9 +56,11 @@ def wrap_function(function: Callable[..., Any]) -> StateGraph[Any]:
 
     async def answer(state: MessagesState, writer: StreamWriter) -> dict[str, Any]:
         *history, question = state["messages"]
-        made = await _call(function, (question.text, *([history] if with_history else [])))
+        made = await asyncio.to_thread(function, question.text, *([history] if with_history else []))
+        if inspect.isawaitable(made):
+            made = await made
         if (pieces := _as_pieces(made)) is not None:
-            return {"messages": [await _stream(pieces)]}
+            return {"messages": [await _Pieces(pieces=pieces).ainvoke([])]}
         return _write(made, writer)
 
     return _one_node(name_of(function), answer)
@@ -84,7 +76,7 @@ def wrap_runnable(runnable: Runnable[Any, Any]) -> StateGraph[Any]:
         pieces = runnable.astream(input_of(runnable, state["messages"]), inner)
         first = await anext(pieces, None)
         if isinstance(first, str | AIMessage):
-            return {"messages": [await _stream(_chained(first, pieces))]}
+            return {"messages": [await _Pieces(pieces=_chained(first, pieces)).ainvoke([])]}
         whole = first
         async for piece in pieces:
             try:
@@ -153,39 +145,19 @@ def as_chunk(piece: Any) -> AIMessageChunk:
     return AIMessageChunk(content=text_of(piece))
 
 
-async def _stream(pieces: Pieces) -> BaseMessage:
-    """Show `pieces` as they come, and return them as one message."""
-    return await _Pieces(pieces=pieces).ainvoke([])
-
-
 async def _chained(first: Any, rest: AsyncIterator[Any]) -> Pieces:
     yield first
     async for piece in rest:
         yield piece
 
 
-async def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Return the result of `function`, which runs in a thread unless it is asynchronous."""
-    if inspect.isasyncgenfunction(function):
-        return function(*arguments)
-    if inspect.iscoroutinefunction(function):
-        return await function(*arguments)
-    made = await asyncio.to_thread(function, *arguments)
-    return await made if inspect.isawaitable(made) else made
-
-
 def _as_pieces(made: Any) -> Pieces | None:
     """Return the pieces of an answer that a function returned; None for a value that is neither text nor pieces."""
-    if made is None or isinstance(made, str | AIMessage):
-        return _one_piece(made)
     if inspect.isasyncgen(made):
         return made
+    if made is None or isinstance(made, str | AIMessage):
+        made = iter([] if made is None else [made])
     return _next_pieces(made) if isinstance(made, Iterator) else None
-
-
-async def _one_piece(made: Any) -> Pieces:
-    if made is not None:
-        yield made
 
 
 async def _next_pieces(made: Iterator[Any]) -> Pieces:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -42,10 +43,6 @@ class Runtime:
         folder = paths.private_dir(paths.private_dir(paths.state_dir()) / "local")
         # The name has the hash, as another release of chatcli may have other weights of that name.
         return cls(folder, f"{weights.name}-{weights.sha256[:8]}")
-
-    def is_running(self) -> bool:
-        """Return whether a server is running or being started."""
-        return is_taken(self.server_lock)
 
     @property
     def server_lock(self) -> Path:
@@ -127,8 +124,5 @@ class FileLock:
 
 def is_taken(path: Path) -> bool:
     """Return whether a process holds the lock on `path`."""
-    lock = FileLock(path)
-    try:
+    with closing(FileLock(path)) as lock:
         return not lock.try_take()
-    finally:
-        lock.close()

@@ -123,7 +123,8 @@ def own_weights(path: Path) -> Weights:
         for known in pulled_models().values():
             if known.sha256 == identity:
                 return known  # with the window that was chosen first: its server may be running
-        name, size = model_name(path.name), path.stat().st_size
+        name = model_name(path.name)
+        size = path.stat().st_size
         own = Weights(name=name, title=name, file_name=path.name, size=size, sha256=identity, own_path=str(path))
         return add_header(own, path)
     except OSError as error:

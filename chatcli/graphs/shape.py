@@ -32,7 +32,7 @@ def read_answer(value: Any) -> Answer:
     # only text, or its newest message. If it has none of these, the whole object is the answer, as JSON.
     held = _as_fields(value)
     if held is None:
-        text = _text(value)
+        text = text_of(value)
         output = None if isinstance(value, str | BaseMessage) or _is_messages(value) else _plain(value)
         return Answer(text, output if value is not None else None, new_messages(value))
     texts = [key for key, one in held.items() if isinstance(one, str)]
@@ -46,7 +46,7 @@ def read_answer(value: Any) -> Answer:
     if key is not None:
         return _answer_in(held, key)
     output = _output(held)
-    return Answer(_text(output) if output else "", output)
+    return Answer(text_of(output) if output else "", output)
 
 
 def _as_fields(value: Any) -> dict[str, Any] | None:
@@ -69,7 +69,7 @@ def new_messages(value: Any) -> tuple[BaseMessage, ...]:
 
 
 def _answer_in(held: Mapping[str, Any], key: str) -> Answer:
-    return Answer(_text(held[key]), _output(held), new_messages(held[key]))
+    return Answer(text_of(held[key]), _output(held), new_messages(held[key]))
 
 
 def _output(held: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -77,7 +77,8 @@ def _output(held: Mapping[str, Any]) -> dict[str, Any] | None:
     return {key: _plain(value) for key, value in held.items() if key != MESSAGES} or None
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return `value` as an answer: text as it is, of messages the newest answer, anything else as JSON."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -247,8 +248,8 @@ def shape_of_entrypoint(
     # `hint` is Any where it does not say; `taken` are the types of its fields, `required` those without a default,
     # `given` the fields of what it returns, `values` what the user has chosen.
     answer = values.output_key
-    if answer is not None and (out := _public(given)):
-        _check_known(name, "output", answer, out, "--output-key")
+    if answer is not None:
+        _check_known(name, "output", answer, _public(given), "--output-key")
     if fields_in := _public(taken):
         question = _choose_question(name, fields_in, values, required=required)
         return GraphShape(name, fields_in[question], question, answer)
@@ -269,12 +270,11 @@ def shape_of_entrypoint(
 
 def _choose_question(name: str, known: Mapping[str, Any], values: GraphValues, *, required: Collection[str]) -> str:
     if values.input_key is not None:
-        if known:
-            _check_known(name, "input", values.input_key, known, "--input-key")
+        _check_known(name, "input", values.input_key, known, "--input-key")
         return values.input_key
     if MESSAGES in known:
         return MESSAGES
-    texts = [field for field, hint in known.items() if _is_text(hint) and field not in values.input]
+    texts = [field for field, hint in known.items() if _inner(hint) is str and field not in values.input]
     choices = (
         texts,
         [field for field in texts if field in required],
@@ -295,10 +295,9 @@ def _choose_answer(
 ) -> str | None:
     """Return the field of the output that is the answer; None if it can't be found and is not needed."""
     if values.output_key is not None:
-        if known:
-            _check_known(name, "output", values.output_key, known, "--output-key")
+        _check_known(name, "output", values.output_key, known, "--output-key")
         return values.output_key
-    texts = [field for field, hint in known.items() if _is_text(hint)]
+    texts = [field for field, hint in known.items() if _inner(hint) is str]
     others = [field for field in known if field != question and field not in values.input]
     choices = (
         [field for field in texts if field != question] if len(texts) == 1 else [],
@@ -318,7 +317,7 @@ def _choose_answer(
 
 
 def _check_known(name: str, what: str, key: str, known: Mapping[str, Any], option: str) -> None:
-    if key not in known:
+    if known and key not in known:  # a schema need not name any
         raise UsageError(
             f"the {what} of the graph {name!r} has no field {key}; it has: {listed(known)}",
             remedy=f"Name another: {option} KEY.",
@@ -341,10 +340,6 @@ def _inner(hint: Any) -> Any:
         parts = [part for part in get_args(hint) if part is not type(None)]
         return _inner(parts[0]) if len(parts) == 1 else hint
     return hint
-
-
-def _is_text(hint: Any) -> bool:
-    return _inner(hint) is str
 
 
 def _parts(hint: Any) -> tuple[Any, ...]:

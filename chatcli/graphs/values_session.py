@@ -4,7 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from langchain_core.messages import HumanMessage
@@ -19,14 +19,6 @@ from chatcli.sessions.state import fields_of
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn
 from chatcli.store.errors import as_failure
-
-
-@dataclass(frozen=True, slots=True)
-class RunValues:
-    """What a run gets beside its state."""
-
-    context: Any = None
-    configurable: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Fields(Protocol):
@@ -79,12 +71,18 @@ class Schemas(ABC):
         raise wrong_value(kind, key, readings[0], fields.type_name(key), problems[0] or "")
 
     @abstractmethod
-    def run(self, values: GraphValues) -> RunValues:
-        """Return the part of the settled `values` that a run gets; raise UsageError if a required one is missing."""
+    def run(self, values: GraphValues) -> tuple[Any, Mapping[str, Any]]:
+        """Return the part of the settled `values` that a run gets: the runtime context, and what is configurable.
 
-    @abstractmethod
+        Raises UsageError if a required one is missing.
+        """
+
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the values `given` for the graph's input; raise UsageError if one is missing there and in `state`."""
+        """Return the values `given` for the graph's input; raise UsageError if one is missing there and in `state`.
+
+        An app on a server says itself whether one is missing.
+        """
+        return given
 
     def missing_in(self, error: BaseException, lacking: Iterable[str]) -> ChatcliError | None:
         """Return the error to show if the graph failed for want of fields of its input that were `lacking`."""
@@ -177,9 +175,9 @@ class ValuesSession(Session):
     def _run_context(self) -> Any:
         """Return the runtime context, and let the thread's runs have what is configurable."""
         self._settle()
-        made = self.schemas.run(self.values)
-        self._thread = replace(self._thread, configurable=made.configurable)
-        return made.context
+        context, configurable = self.schemas.run(self.values)
+        self._thread = replace(self._thread, configurable=configurable)
+        return context
 
     def _settle(self) -> None:
         """Check the values against the graph's schemas; drop what was given to another graph, with a notice."""

@@ -124,13 +124,8 @@ def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
     )
     if isinstance(failure, AuthError) and endpoint.name.base_url and endpoint.key is None:
         failure.remedy = "No key was sent, as none was sent there before. To send it, name the server: --base-url URL"
-    # Shortened last: a part of a key would not be recognised.
-    return type(failure)(shorten(endpoint.redact(failure.message)), remedy=failure.remedy)
-
-
-def shorten(message: str) -> str:
-    """Return `message` on one line, cut to the length of an error message."""
-    return one_line(message, MAX_MESSAGE)
+    # Cut last: a part of a key would not be recognised.
+    return type(failure)(one_line(endpoint.redact(failure.message), MAX_MESSAGE), remedy=failure.remedy)
 
 
 def translate_foreign(error: BaseException, owner: str) -> ChatcliError | None:

@@ -221,7 +221,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     if not provider.is_installed:
         raise _not_installed(provider)
     base_url = custom_url(settings, provider.prefix)
-    endpoint = Endpoint(name, base_url or provider.title, credentials.key, base_url)
+    endpoint = Endpoint(name, address=base_url or provider.title, key=credentials.key, base_url=base_url)
     try:
         client = _client(name, provider, credentials, settings)
     except ImportError:

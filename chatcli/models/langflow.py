@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import ModelProfile
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -90,13 +89,7 @@ class FlowModel(StreamedModel):
     def _llm_type(self) -> str:
         return LANGFLOW
 
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    async def _astream(self, messages: list[BaseMessage], *_: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         """Yield the flow's answer to the newest question; `session_id` of `kwargs` names its memory in Langflow."""
         answer = _Answer(self.server, self.flow, str(kwargs["session_id"]))
         question = next(str(message.text) for message in reversed(messages) if isinstance(message, HumanMessage))

@@ -115,22 +115,19 @@ class LangflowServer:
             body = ""  # the page of a proxy is less useful than its status
         reason = self.one_line(body) or reply.reason_phrase
         status = reply.status_code
+        where = f"Langflow at {self.shown_url}"
         if status in (401, 403) and self.key is None:
-            return MissingKeyError(
-                f"Langflow at {self.shown_url} requires a key: {reason}", remedy=_KEY_REMEDY, provider=LANGFLOW
-            )
+            return MissingKeyError(f"{where} requires a key: {reason}", remedy=_KEY_REMEDY, provider=LANGFLOW)
         if status in (401, 403):
-            return AuthError(f"Langflow at {self.shown_url} refused the key: {reason}", remedy=_KEY_REMEDY)
+            return AuthError(f"{where} refused the key: {reason}", remedy=_KEY_REMEDY)
         if status == 404:
             return RefusedError(
-                f"{what} is not known to Langflow at {self.shown_url}: {reason}",
+                f"{what} is not known to {where}: {reason}",
                 remedy="Choose one of the flows that `chat models langflow` lists.",
             )
         if status in (408, 429) or status >= 500:
-            return NetworkError(
-                f"Langflow at {self.shown_url} failed with status {status}: {reason}", remedy="Try again later."
-            )
-        return RefusedError(f"Langflow at {self.shown_url} refused {what}: {reason}")
+            return NetworkError(f"{where} failed with status {status}: {reason}", remedy="Try again later.")
+        return RefusedError(f"{where} refused {what}: {reason}")
 
     def not_langflow(self) -> NetworkError:
         """Return the error for a server whose answer is not Langflow's."""

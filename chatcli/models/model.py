@@ -3,13 +3,11 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Self
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.chat_models import agenerate_from_stream
-from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 
 from chatcli.config.providers import LMSTUDIO, LOCAL, OPENAI, PROVIDERS
@@ -30,23 +28,12 @@ _TAKING_FILES = ("openai:gpt-5-mini", "openai:gpt-5", "openai:gpt-4.1-mini", "op
 class StreamedModel(BaseChatModel):
     """A chat model that answers by `_astream` alone, which a subclass has."""
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return asyncio.run(self._agenerate(messages, stop, **kwargs))
+    # None of these takes a run manager: langchain itself reports each chunk of a stream to who listens.
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return asyncio.run(self._agenerate(*args, **kwargs))
 
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return await agenerate_from_stream(self._astream(*args, **kwargs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +86,13 @@ class Endpoint:
     """Where requests go: a model's name, its server's address, and the key that is sent, if any."""
 
     name: ModelName
+    _: KW_ONLY
     address: str = ""
+    """The server's address, for error messages."""
     key: Secret | None = None
+    """The key that is sent, to be removed from what servers answer."""
     base_url: str = ""
-    """The address, if the user named it."""
+    """The server that the user named, as a thread remembers it: without a password; empty for the provider's own."""
 
     def redact(self, text: str) -> str:
         """Return `text` without the key and the secrets of the environment: some servers repeat them."""
@@ -117,24 +107,17 @@ class About(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Model(Endpoint):
     """A chat model and its facts."""
 
-    name: ModelName
     client: BaseChatModel
     limits: Limits
     default_system: str = ""
     """Sent if the thread has no system prompt."""
     about: About | None = None
     """What it says that it is, if it runs on this machine."""
-    address: str = ""
-    """The server's address, for error messages."""
-    key: Secret | None = None
-    """The key that is sent, to be removed from what servers answer."""
     custom_server: bool = False
     """Whether the user named the server: list prices don't apply there."""
-    base_url: str = ""
-    """The server that the user named, as a thread remembers it: without a password; empty for the provider's own."""
     tokenizer: Tokenizer | None = None
     """The model's tokenizer, if it can be used without a download."""
     silence: float = KEPT_ALIVE_SECONDS
@@ -151,11 +134,6 @@ class Model:
         """What langchain writes into the metadata of this model's answers as `model_provider`."""
         of_openai = self.name.provider in (LMSTUDIO, LOCAL) or PROVIDERS[self.name.provider].takes_openai
         return OPENAI if of_openai else self.name.provider
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where requests go, for error messages."""
-        return Endpoint(self.name, self.address, self.key, self.base_url)
 
 
 def takes(model: Model, kind: FileKind) -> bool | None:

@@ -112,7 +112,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         )
     if not name.model:
         public = custom_url(settings, OPENAI)
-        endpoint = Endpoint(name, public, key, base_url=public)
+        endpoint = Endpoint(name, address=public, key=key, base_url=public)
         timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
     model = _model(name, base_url, key, settings, Limits(), custom_server=base_url != OFFICIAL_BASE_URL)

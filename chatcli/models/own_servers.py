@@ -4,6 +4,7 @@ Anybody may listen on their ports. So what they answer is read up to a limit of 
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,6 +27,7 @@ WINDOW_SECONDS = 5.0
 """The most seconds that a server may take to say how much a model reads."""
 MOST_MODELS = 200
 _NAME_LENGTH = 200
+_WINDOW_PARAMETER = re.compile(r"^\s*num_ctx +(\d+)\s*$", re.MULTILINE)
 _NOT_FOR_CHATS = ("embedding", "embeddings")
 """The types of LM Studio's models that answer nothing."""
 
@@ -102,16 +104,12 @@ def ollama_window(url: str, model: str, key: Secret | None, seconds: float) -> O
         longest = _whole_number(info.get(f"{info.get('general.architecture')}.context_length"))
         if shown.get("remote_host"):  # a model of Ollama's cloud, which has no other window
             return OllamaWindow(longest, longest)
-        own = next(filter(None, map(_window_parameter, str(shown.get("parameters") or "").splitlines())), None)
+        parameter = _WINDOW_PARAMETER.search(str(shown.get("parameters") or ""))
+        own = _whole_number(parameter[1]) if parameter else None
     except FAILURES:
         return None
     set_here = _whole_number(os.environ.get("OLLAMA_CONTEXT_LENGTH"))
     return OllamaWindow(longest, own or _loaded_window(url, model, key, seconds) or set_here)
-
-
-def _window_parameter(line: str) -> int | None:
-    name, _, value = line.strip().partition(" ")
-    return _whole_number(value) if name == "num_ctx" else None
 
 
 def _loaded_window(url: str, model: str, key: Secret | None, seconds: float) -> int | None:

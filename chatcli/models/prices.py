@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.events import Listing
@@ -66,7 +66,7 @@ def dollars(amount: float) -> str:
 
 def spent_by_model(answers: Iterable[AnswerUsage]) -> list[Spent]:
     """Return the usage of each model, in the order in which they first answered."""
-    return [replace(each, model=model) for model, each in _spent_by("model", answers).items()]
+    return [replace(each, model=model) for model, each in spent_by("model", answers).items()]
 
 
 def cost_listing(title: str, answers: Sequence[AnswerUsage]) -> Listing:
@@ -80,12 +80,8 @@ def cost_listing(title: str, answers: Sequence[AnswerUsage]) -> Listing:
     return Listing(title, ("model", "turns", "tokens in", "tokens out", "cost"), rows)
 
 
-def spent_by_thread(answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
-    """Return the usage of each thread."""
-    return _spent_by("thread_id", answers)
-
-
-def _spent_by(field: str, answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
+def spent_by(field: Literal["model", "thread_id"], answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
+    """Return the usage of each model, or of each thread."""
     groups: dict[str, list[AnswerUsage]] = {}
     for answer in answers:
         groups.setdefault(getattr(answer, field), []).append(answer)

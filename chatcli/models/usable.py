@@ -10,16 +10,10 @@ from chatcli.config.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, 
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
+from chatcli.models import names
 from chatcli.models.langflow_server import LangflowServer
 from chatcli.models.local.pulled import find_model, override_name, pulled_models, source_of
-from chatcli.models.names import (
-    DEFAULT_OPENAI_MODEL,
-    LOCAL_MODELS,
-    OFFICIAL_BASE_URL,
-    ModelName,
-    choose_model,
-    resolve_model,
-)
+from chatcli.models.names import ModelName
 from chatcli.models.own_servers import LMSTUDIO_URL, begin, offered_by_lmstudio, pulled_by_ollama
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
@@ -45,10 +39,10 @@ class UsableModel:
 
 def usable_models(settings: Settings) -> list[UsableModel]:
     """Return the models that can be used now, with the default marked and the aliases last."""
-    chosen = choose_model(settings)
+    chosen = names.choose_model(settings)
     found = dict(_found(settings))
-    if not chosen.model and settings.openai_endpoint == OFFICIAL_BASE_URL:
-        chosen = ModelName(OPENAI, DEFAULT_OPENAI_MODEL)
+    if not chosen.model and settings.openai_endpoint == names.OFFICIAL_BASE_URL:
+        chosen = ModelName(OPENAI, names.DEFAULT_OPENAI_MODEL)
     elif not chosen.model:  # the server decides
         chosen = next((name for name in found if name.provider == OPENAI), chosen)
     if chosen.model and chosen not in found:
@@ -56,7 +50,7 @@ def usable_models(settings: Settings) -> list[UsableModel]:
     models = [_usable(UsableModel(name, source, default=name == chosen), settings) for name, source in found.items()]
     for alias, text in settings.aliases.items():
         try:
-            models.append(_usable(UsableModel(resolve_model(text, settings), "alias", alias=alias), settings))
+            models.append(_usable(UsableModel(names.resolve_model(text, settings), "alias", alias=alias), settings))
         except UsageError as error:
             raise UsageError(f"the alias {alias}: {error.message}", remedy=error.remedy) from None
     return models
@@ -94,7 +88,7 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
             missing = "" if provider.is_installed else f", but needs: {install_command(provider.extra)}"
             yield ModelName(provider.prefix, provider.default_model), f"key{missing}"
     own = () if settings.local_model is None else (override_name(settings.local_model),)
-    for model in dict.fromkeys((*own, *LOCAL_MODELS, *pulled_models())):
+    for model in dict.fromkeys((*own, *names.LOCAL_MODELS, *pulled_models())):
         yield ModelName(LOCAL, model), ON_THIS_MACHINE
     for model in flows():
         yield ModelName(LANGFLOW, model), "Langflow"

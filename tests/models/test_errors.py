@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -38,7 +39,7 @@ from tests.graphs.chat.test_context import turn
 
 KEY = "my-own-key-123"
 NAME = ModelName("openai", "gpt-fake")
-PLACE = Endpoint(NAME, "https://api.example", Secret(KEY))
+PLACE = Endpoint(NAME, address="https://api.example", key=Secret(KEY))
 
 
 class HttpError(Exception):
@@ -115,9 +116,10 @@ def test_no_message_holds_the_key_or_is_too_long() -> None:
 
 
 def test_a_server_that_got_no_key_is_named_to_get_one() -> None:
-    named = Endpoint(ModelName("openai", "x", "https://mine/v1"), "https://mine/v1", None, "https://mine/v1")
+    name = ModelName("openai", "x", "https://mine/v1")
+    named = Endpoint(name, address="https://mine/v1", base_url="https://mine/v1")
     assert "No key was sent" in translate(HttpError(401), named).remedy
-    with_key = Endpoint(named.name, named.address, Secret(KEY), named.base_url)
+    with_key = replace(named, key=Secret(KEY))
     assert "No key was sent" not in translate(HttpError(401), with_key).remedy
 
 
@@ -138,7 +140,8 @@ def test_a_server_that_got_no_key_is_named_to_get_one() -> None:
 def test_a_wrong_base_url_is_told_from_an_unknown_model(
     url: str, status: int, text: str, kind: type[ChatcliError], remedy: str
 ) -> None:
-    failure = translate(HttpError(status, text), Endpoint(NAME, url or "https://api", Secret(KEY), url))
+    endpoint = Endpoint(NAME, address=url or "https://api", key=Secret(KEY), base_url=url)
+    failure = translate(HttpError(status, text), endpoint)
     assert type(failure) is kind
     assert remedy in failure.remedy
 

@@ -235,7 +235,7 @@ def failed_ask() -> ChatcliError:
 
     with pytest.raises(Exception, match=r"^") as failed:
         asyncio.run(ask())
-    return translate(failed.value, model.endpoint)
+    return translate(failed.value, model)
 
 
 @pytest.mark.parametrize("failure", FAILURES)

@@ -21,7 +21,7 @@ from chatcli.config.thread_ids import check_thread_id, check_title, new_thread_i
 from chatcli.conversation.backend import choose_backend, delete_threads
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, MatchShown, Notice
-from chatcli.models.prices import Spent, spent_by_thread, table_name
+from chatcli.models.prices import Spent, spent_by, table_name
 from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, find_thread
@@ -83,7 +83,7 @@ def list_(
     if not cost:
         common.print_json(settings, values, as_json=as_json)
         return
-    used = spent_by_thread(threads.usage())
+    used = spent_by("thread_id", threads.usage())
     # Of a thread with turns but without answers, such as a server's, nothing is known.
     costs = [used.get(one.thread_id, Spent(turns=one.turns, unpriced=one.turns)) for one in found]
     priced = [{**value, **one.cost_as_json()} for value, one in zip(values, costs, strict=True)]

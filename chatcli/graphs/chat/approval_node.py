@@ -9,7 +9,8 @@
 import asyncio
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypedDict, cast
+from functools import partial
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langchain_core.tools import ToolException
@@ -30,6 +31,8 @@ _SCOPES = ("thread", "always")
 """The scopes of an approval other than `once`."""
 _OUTSIDE = "outside"
 """The scope of an approval for once, and outside of the sandbox."""
+
+T = TypeVar("T")
 
 
 class Decision(TypedDict, total=False):
@@ -87,21 +90,28 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
     tools = await turn_tools(runtime)
     calls = [call for call in open_calls(state["messages"]) if call["id"] in state.get("asked", ())]
     edited: dict[str, ToolCall] = {}
-    request, problem = await asyncio.to_thread(_request, calls, tools, turn.toolbox), ""
     while True:
-        signed = interrupt({**request, "problem": problem} if problem else request)
+        request = await asyncio.to_thread(_request, calls, tools, turn.toolbox)
+        decisions = ask_user(request, partial(_read_decisions, calls=calls, tools=tools), turn.toolbox)
+        changes = _edited_changes(calls, decisions, tools)
+        if not changes:
+            return _apply(state, calls, decisions, request, edited, turn)
+        # What the user wrote is shown as a diff, too, before it is done.
+        edited |= changes
+        calls = [edited.get(str(call["id"]), call) for call in calls]
+
+
+def ask_user(
+    request: Mapping[str, Any], read: Callable[[Any], T], toolbox: Toolbox, schema: dict[str, Any] | None = None
+) -> T:
+    """Return what `read` makes of the user's reply to `request`; ask again while it raises ValueError, with that."""
+    problem = ""
+    while True:
+        signed = interrupt({**request, "problem": problem} if problem else request, response_schema=schema)
         try:
-            decisions = _read_decisions(turn.toolbox.read(signed, request), calls, tools)
+            return read(toolbox.read(signed, request))
         except ValueError as error:
             problem = str(error)
-            continue
-        if changes := _edited_changes(calls, decisions, tools):
-            # What the user wrote is shown as a diff, too, before it is done.
-            edited |= changes
-            calls = [edited.get(str(call["id"]), call) for call in calls]
-            request, problem = await asyncio.to_thread(_request, calls, tools, turn.toolbox), ""
-            continue
-        return _apply(state, calls, decisions, request, edited, turn)
 
 
 def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int, limit: int) -> str:

@@ -199,7 +199,7 @@ async def _ask(
         sent = context.messages
         return await (ask(sent, options) if schema is None else ask_structured(ask, sent, schema, model))
     except Exception as error:
-        raise translate(error, model.endpoint) from error
+        raise translate(error, model) from error
 
 
 def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:

@@ -260,7 +260,7 @@ async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:
         answer = await receive_aside(request, turn, seconds=turn.timeout)
         refuse_unfinished(answer, turn.model)
     except Exception as error:
-        raise translate(error, turn.model.endpoint) from error
+        raise translate(error, turn.model) from error
     if not (text := str(answer.text).strip()):
         raise RefusedError(f"{turn.model.name} gave no summary", remedy="Try again, or choose another model.")
     return text

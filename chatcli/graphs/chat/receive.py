@@ -54,7 +54,7 @@ async def receive(
         except Exception as error:
             begun = any(chunk.content for chunk in chunks)
             if attempt == 1 and not begun:
-                await asyncio.to_thread(refuse_other_protocol, error, model.endpoint)
+                await asyncio.to_thread(refuse_other_protocol, error, model)
             reason = _passing_reason(error)
             if reason is None or begun:
                 raise

@@ -30,18 +30,9 @@ from chatcli.message import Cited
 from chatcli.models.names import ModelName
 from chatcli.models.prices import price
 from chatcli.roles import Setup
+from chatcli.sessions import history
 from chatcli.sessions.found import as_citations
-from chatcli.sessions.history import (
-    COMPACTED,
-    TAKEN_OVER,
-    Turn,
-    as_shown,
-    current_branch,
-    end_after,
-    is_question,
-    new_messages,
-    session_name,
-)
+from chatcli.sessions.history import Turn
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
@@ -119,13 +110,13 @@ class ChatSession(Session):
         update = await self._stoppable(compact_state(await self._state(), self._turn_context()))
         async with self._thread.hold():
             number = await self._thread.turn_number(new=False)
-            config = self._thread.config(self.name, title=COMPACTED, turn=number)
+            config = self._thread.config(self.name, title=history.COMPACTED, turn=number)
             await self._thread.graph.aupdate_state(config, dict(update), as_node=MODEL_NODE)
         return update["summary"]
 
     async def ask_title(self) -> str:
         """Return the title that the model writes for the thread, empty if it writes none; one request is sent."""
-        said = as_shown(await self._thread.messages())
+        said = history.as_shown(await self._thread.messages())
         first = {message.role: without_recalled(message.text) for message in reversed(said)}
         return await ask_title(first.get("user", ""), first.get("assistant", ""), self.model, self._base.spent)
 
@@ -136,17 +127,18 @@ class ChatSession(Session):
         if (await self._thread.snapshot()).next:
             raise UsageError("the last question has no answer yet", remedy="Ask it by /retry, or leave it by /undo.")
         turns = await self.turns()
-        there = await self._thread.messages(end_after(turn, turns).end)
-        new = new_messages(there, await self._thread.messages())
+        there = await self._thread.messages(history.end_after(turn, turns).end)
+        new = history.new_messages(there, await self._thread.messages())
         if turn.current or not new:
             raise UsageError(f"turn {turn.number} is on the current branch", remedy="Choose a turn of another one.")
         summary = await self._stoppable(summarise(new, self._turn_context()))
         text = f"{BRANCH_LABEL.format(number=turn.number)}\n{summary}"
-        marks = {"lc_source": "summarization", TAKEN_OVER: True}  # as langchain marks what the user did not type
+        # "lc_source" is how langchain marks what the user did not type.
+        marks = {"lc_source": "summarization", history.TAKEN_OVER: True}
         message = HumanMessage(text, id=str(uuid4()), additional_kwargs=marks)
         async with self._thread.hold():
             number = await self._thread.turn_number(new=False)
-            config = self._thread.config(self.name, title=TAKEN_OVER, turn=number)
+            config = self._thread.config(self.name, title=history.TAKEN_OVER, turn=number)
             await self._thread.append(config, [message])
         return summary
 
@@ -172,7 +164,7 @@ class ChatSession(Session):
         if await self._before_edit() is not None:  # no turn
             count -= 1
         messages = await self._thread.messages()
-        asked = [index for index, message in enumerate(messages) if is_question(message)]
+        asked = [index for index, message in enumerate(messages) if history.is_question(message)]
         if not 1 <= count <= len(asked):
             return [], []
         artifacts = [message.artifact for message in messages[asked[-count] :] if isinstance(message, ToolMessage)]
@@ -239,7 +231,7 @@ class ChatSession(Session):
         counter = self._counters.setdefault(self.name, TokenCounter(self.model.tokenizer))
 
         async def name_session() -> str:
-            return session_name(self.thread_id, current_branch(await self.turns()))
+            return history.session_name(self.thread_id, history.current_branch(await self.turns()))
 
         return replace(
             self._base,

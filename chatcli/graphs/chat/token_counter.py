@@ -71,11 +71,9 @@ class TokenCounter:
             self._correction = min(max(self._correction, (counted - exact) / about), MAX_CORRECTION)
 
     def _one(self, message: BaseMessage) -> float:
-        key = _key(message)
-        if (exact := self._exact.get(key)) is not None:
+        if (exact := self._exact.get(_key(message))) is not None:
             return exact
-        about = self._approximate.get(key)
-        return (self._approximation(message) if about is None else about) * self._correction
+        return self._approximation(message) * self._correction
 
     def _approximation(self, message: BaseMessage) -> float:
         key = _key(message)

@@ -14,13 +14,13 @@ from langgraph.config import get_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END
 from langgraph.runtime import Runtime
-from langgraph.types import Send, interrupt
+from langgraph.types import Send
 
 from chatcli.attachments.attachment import image_type
 from chatcli.attachments.content import fit_image, image_block, pixels
 from chatcli.errors import UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
-from chatcli.graphs.chat.approval_node import APPROVE_NODE
+from chatcli.graphs.chat.approval_node import APPROVE_NODE, ask_user
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.offer import DOCUMENT_TOOLS, turn_tools
 from chatcli.graphs.chat.passages import numbers_of
@@ -137,15 +137,7 @@ async def _call_served(tool: Tool, call: ToolCall, runtime: Runtime[TurnContext]
 
 
 async def _put_question(question: Question, turn: TurnContext) -> None:
-    problem = ""
-    while True:
-        shown = {**question.request, "problem": problem} if problem else question.request
-        signed = interrupt(shown, response_schema=question.schema)
-        try:
-            reply = question.read(turn.toolbox.read(signed, question.request))
-            break
-        except ValueError as error:
-            problem = str(error)
+    reply = ask_user(question.request, question.read, turn.toolbox, question.schema)
     if question.prompt is None:
         question.answer(reply)
     elif not question.reply.done():
@@ -157,7 +149,7 @@ async def _sample(prompt: Sequence[BaseMessage], turn: TurnContext) -> Sampled |
     try:
         answer = await receive_aside(adapt_messages(prompt, turn.model), turn, seconds=turn.timeout)
     except Exception as error:  # noqa: BLE001 - the server gets any failure, and the call goes on
-        return translate(error, turn.model.endpoint).message
+        return translate(error, turn.model).message
     return Sampled(str(answer.text), str(turn.model.name))
 
 

@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage
 from chatcli.errors import UsageError
 from chatcli.graphs.shape import GraphShape, shape_of_entrypoint, shape_of_state
 from chatcli.graphs.values import GraphValues
-from chatcli.graphs.values_session import RunValues, Schemas
+from chatcli.graphs.values_session import Schemas
 from chatcli.sessions.state import MESSAGES
 
 TYPES: dict[Any, Any] = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "object": dict}
@@ -58,21 +58,17 @@ class ServerSchemas(Schemas):
         self.state: Mapping[str, Any] = (schemas.get("state_schema") or {}).get("properties") or {}
         """The schema of each key of the state, as far as the server has it."""
 
-    def run(self, values: GraphValues) -> RunValues:
+    def run(self, values: GraphValues) -> tuple[Any, Mapping[str, Any]]:
         """Return the values for a run: the context or the configurable ones, which the server copies over."""
         if not values.configurable:
-            return RunValues(dict(values.context) or None)
+            return dict(values.context) or None, {}
         for key in values.context.keys() & values.configurable.keys():
             if values.context[key] != values.configurable[key]:
                 raise UsageError(
                     f"a LangGraph server takes one value of {key}, and --context and --configurable give two",
                     remedy="Leave one of them out.",
                 )
-        return RunValues(None, {**values.context, **values.configurable})
-
-    def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the values `given` for the app's input; whether others are missing, the app itself says."""
-        return given
+        return None, {**values.context, **values.configurable}
 
 
 def find_shape(name: str, schemas: Mapping[str, Any], values: GraphValues) -> GraphShape | None:

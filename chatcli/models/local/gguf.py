@@ -29,43 +29,17 @@ _STRING, _ARRAY = 8, 9
 _TEXTS = ("general.architecture", "general.type", "tokenizer.chat_template")
 """The entries whose text is kept; the others could fill the memory."""
 _ALIGNMENT = 32
-_TENSOR_TYPES = {
-    0: (1, 4),
-    1: (1, 2),
-    2: (32, 18),
-    3: (32, 20),
-    6: (32, 22),
-    7: (32, 24),
-    8: (32, 34),
-    9: (32, 40),
-    10: (256, 84),
-    11: (256, 110),
-    12: (256, 144),
-    13: (256, 176),
-    14: (256, 210),
-    15: (256, 292),
-    16: (256, 66),
-    17: (256, 74),
-    18: (256, 98),
-    19: (256, 50),
-    20: (32, 18),
-    21: (256, 110),
-    22: (256, 82),
-    23: (256, 136),
-    24: (1, 1),
-    25: (1, 2),
-    26: (1, 4),
-    27: (1, 8),
-    28: (1, 8),
-    29: (256, 56),
-    30: (1, 2),
-    34: (256, 54),
-    35: (256, 66),
-    39: (32, 17),
-    40: (64, 36),
-    41: (128, 18),
-}
-"""How many numbers a block of each type holds, and its bytes; of other types only the beginning is checked."""
+_BLOCKS = (
+    (1, {0: 4, 1: 2, 24: 1, 25: 2, 26: 4, 27: 8, 28: 8, 30: 2}),
+    (32, {2: 18, 3: 20, 6: 22, 7: 24, 8: 34, 9: 40, 20: 18, 39: 17}),
+    (64, {40: 36}),
+    (128, {41: 18}),
+    (256, {10: 84, 11: 110, 12: 144, 13: 176, 14: 210, 15: 292, 16: 66, 17: 74, 18: 98}),
+    (256, {19: 50, 21: 110, 22: 82, 23: 136, 29: 56, 34: 54, 35: 66}),
+)
+"""How many numbers a block holds, and the bytes of one by the type of its tensor."""
+_TENSOR_TYPES = {kind: (numbers, size) for numbers, sizes in _BLOCKS for kind, size in sizes.items()}
+"""By type: numbers and bytes of a block. Of other types only the beginning is checked."""
 _CACHED_BYTES = 2
 """The bytes of a number in the cache of what was read (f16)."""
 

@@ -19,6 +19,7 @@ from chatcli.runtime.files import change_state, read_state
 HUB = "hf:"
 _LARGEST_WINDOW = 32_768
 """Tokens of context at the most: two cores would read for ten minutes, and each token takes memory from the start."""
+_KNOWN_NAMES = frozenset(weights.name for weights in KNOWN_WEIGHTS)
 _SUFFIX = ".gguf"
 _PLAIN = re.compile(r"[\w.+-]+")
 _HUB_FILE = re.compile(r"hf:([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/((?:[\w.+ -]+/)*[\w.+ -]+\.gguf)", re.IGNORECASE)
@@ -63,7 +64,7 @@ def pulled_models() -> dict[str, Weights]:
                 texts += [found.hub_repository, found.hub_revision, found.hub_path]
                 numbers = (found.size, found.window, found.token_bytes)
                 whole = all(type(text) is str for text in texts) and all(type(number) is int for number in numbers)
-                if whole and "/" not in found.file_name and found.name == name and name not in _known_names():
+                if whole and "/" not in found.file_name and found.name == name and name not in _KNOWN_NAMES:
                     models[name] = found
     return models
 
@@ -122,18 +123,10 @@ def own_weights(path: Path) -> Weights:
         for known in pulled_models().values():
             if known.sha256 == identity:
                 return known  # with the window that was chosen first: its server may be running
-        header = read_header(path)
-        return Weights(
-            name=model_name(path.name),
-            title=model_name(path.name),
-            file_name=path.name,
-            size=path.stat().st_size,
-            sha256=identity,
-            own_path=str(path),
-            window=_window(header.window, header.token_bytes, path.stat().st_size),
-            token_bytes=header.token_bytes,
-            takes_tools=header.takes_tools,
-        )
+        name = model_name(path.name)
+        size = path.stat().st_size
+        own = Weights(name=name, title=name, file_name=path.name, size=size, sha256=identity, own_path=str(path))
+        return add_header(own, path)
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}", remedy="Correct the path.") from error
 
@@ -157,17 +150,11 @@ def _identity(path: Path) -> str:
 def add_header(weights: Weights, path: Path) -> Weights:
     """Return `weights` with the window and template of the file at `path`. Raises as `read_header` does."""
     header = read_header(path)
-    window = _window(header.window, header.token_bytes, weights.size)
-    return replace(weights, window=window, token_bytes=header.token_bytes, takes_tools=header.takes_tools)
-
-
-def _window(trained: int, token_bytes: int, size: int) -> int:
-    """Return the number of tokens of context to keep room for: half of the memory beside the file at the most."""
-    window = min(trained, _LARGEST_WINDOW)
-    room = max(available_memory() - size, 0) // 2
-    while window > WINDOW and window * token_bytes > room:
+    window = min(header.window, _LARGEST_WINDOW)
+    room = max(available_memory() - weights.size, 0) // 2  # half of the memory beside the file
+    while window > WINDOW and window * header.token_bytes > room:
         window //= 2
-    return window
+    return replace(weights, window=window, token_bytes=header.token_bytes, takes_tools=header.takes_tools)
 
 
 def remember(weights: Weights) -> None:
@@ -181,7 +168,7 @@ def require_free_name(name: str, source: str) -> None:
     """Raise a `UsageError` unless the model from `source` may be called `name`."""
     if not _PLAIN.fullmatch(name):
         raise UsageError(f"{name!r} can't be the name of a model", remedy="Rename the file: letters, digits, . + - _")
-    if name in _known_names():
+    if name in _KNOWN_NAMES:
         raise UsageError(
             f"local:{name} is a model that chatcli knows", remedy=f"Take it: chat models pull local:{name}"
         )
@@ -202,12 +189,8 @@ def forget(weights: Weights) -> None:
     if not weights.own_path:
         for suffix in ("", ".part", ".verified", ".lock"):
             weights.cache_file.with_name(f"{weights.cache_file.name}{suffix}").unlink(missing_ok=True)
-    if weights.name not in _known_names():
+    if weights.name not in _KNOWN_NAMES:
         change_state(_file(), lambda state: state.pop(weights.name, None))
-
-
-def _known_names() -> set[str]:
-    return {weights.name for weights in KNOWN_WEIGHTS}
 
 
 def _file() -> Path:

@@ -1,19 +1,16 @@
 """The files and locks through which the clients and the server of a user find each other."""
 
+import fcntl
 import json
 import os
-import sys
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chatcli import paths
-from chatcli.errors import UsageError
 from chatcli.models.local.weights import Weights
 from chatcli.runtime.files import replace_privately
 from chatcli.runtime.parse import read_json
-
-if sys.platform != "win32":
-    import fcntl
 
 _LOOPBACK = "http://127.0.0.1:"
 
@@ -47,10 +44,6 @@ class Runtime:
         # The name has the hash, as another release of chatcli may have other weights of that name.
         return cls(folder, f"{weights.name}-{weights.sha256[:8]}")
 
-    def is_running(self) -> bool:
-        """Return whether a server is running or being started."""
-        return is_taken(self.server_lock)
-
     @property
     def server_lock(self) -> Path:
         """The file that is locked while a server starts or runs."""
@@ -82,8 +75,7 @@ class Runtime:
 
     def write_endpoint(self, endpoint: Endpoint) -> None:
         """Write the state file (0600) in one step, so that no reader sees a part of it."""
-        state = {"base_url": endpoint.base_url, "api_key": endpoint.api_key, "pid": endpoint.pid}
-        replace_privately(self.state_file, [json.dumps(state)])
+        replace_privately(self.state_file, [json.dumps(asdict(endpoint))])
 
     def forget_endpoint(self, endpoint: Endpoint | None = None) -> None:
         """Delete the state file; with an `endpoint`, only if the file has that one."""
@@ -107,11 +99,6 @@ class FileLock:
 
     def try_take(self, *, shared: bool = False) -> bool:
         """Take the lock if it is free, without waiting, and return whether it is held now."""
-        if sys.platform == "win32":
-            raise UsageError(
-                "The embedded local model runs on Linux and macOS only",
-                remedy="On Windows, install Ollama and give its address with --base-url.",
-            )
         try:
             fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -128,8 +115,7 @@ class FileLock:
 
     def release(self) -> None:
         """Release the lock, and keep the file open for another `try_take`."""
-        if sys.platform != "win32":
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Close this process's descriptor; this releases the lock unless another process inherited it."""
@@ -138,8 +124,5 @@ class FileLock:
 
 def is_taken(path: Path) -> bool:
     """Return whether a process holds the lock on `path`."""
-    lock = FileLock(path)
-    try:
+    with closing(FileLock(path)) as lock:
         return not lock.try_take()
-    finally:
-        lock.close()

@@ -67,10 +67,10 @@ def test_a_schema_that_the_server_can_not_describe_takes_anything() -> None:
 
 def test_both_groups_are_sent_as_one() -> None:
     both = GraphValues(context={"user_id": "7"}, configurable={"other": 1})
-    assert dict(SCHEMAS.run(both).configurable) == {"user_id": "7", "other": 1}
-    assert SCHEMAS.run(both).context is None
-    assert SCHEMAS.run(GraphValues(context={"user_id": "7"})).context == {"user_id": "7"}
-    assert SCHEMAS.run(GraphValues()).context is None
+    assert dict(SCHEMAS.run(both)[1]) == {"user_id": "7", "other": 1}
+    assert SCHEMAS.run(both)[0] is None
+    assert SCHEMAS.run(GraphValues(context={"user_id": "7"}))[0] == {"user_id": "7"}
+    assert SCHEMAS.run(GraphValues())[0] is None
 
 
 def shape(taken: Any, given: Any = None, state: Any = None, **values: Any) -> GraphShape | None:

@@ -181,7 +181,7 @@ def test_a_model_has_its_aliases_and_its_own_conversions() -> None:
     assert schemas.settle("context", "subject", TypedText("7")) == "7"
     with pytest.raises(UsageError, match="the field size"):
         schemas.settle("context", "size", TypedText("three"))
-    made = schemas.run(GraphValues(context={"subject": "tea", "size": "two"})).context
+    made, _ = schemas.run(GraphValues(context={"subject": "tea", "size": "two"}))
     assert (made.topic, made.size) == ("tea", 2)
     with pytest.raises(UsageError, match="needs the field subject"):
         schemas.run(GraphValues())

@@ -1,6 +1,7 @@
 """Which model `local` means: by memory and disk, decided once; what is on this machine is used."""
 
 import os
+import shutil
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     def set_to(memory: int = 8_000_000_000, disk: int = 50_000_000_000) -> None:
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
-        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=disk, f_frsize=1))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=disk))
 
     set_to()
     return set_to

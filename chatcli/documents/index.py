@@ -203,15 +203,13 @@ class DocumentIndex:
 
     def _source_ids(self, sources: Sequence[str]) -> dict[str, int]:
         """Return the numbers of `sources`, which are added where they are new."""
-        names = {source: os.fsencode(source) for source in sources}
+        names = [(os.fsencode(source),) for source in sources]
         query = "SELECT id FROM sources WHERE source = ?"
-        found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
-        if None in found.values():
+        if not all(self._db.execute(query, name).fetchone() for name in names):
             with transaction(self._db, write=True):
-                added = "INSERT OR IGNORE INTO sources (source) VALUES (?)"
-                self._db.executemany(added, ((name,) for name in names.values()))
-            found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
-        return {source: row[0] for source, row in found.items()}
+                self._db.executemany("INSERT OR IGNORE INTO sources (source) VALUES (?)", names)
+        rows = (self._db.execute(query, name).fetchone() for name in names)
+        return {source: row[0] for source, row in zip(sources, rows, strict=True)}
 
     def _scan_sources(self, sources: Mapping[str, int]) -> "_SourceScan":
         """Look at the files of `sources`, and at what the index knows of them."""

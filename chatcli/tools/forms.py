@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal, cast
 
+from chatcli.text import one_line
+
 MAX_FIELDS = 50
 MAX_CHOICES = 200
 MAX_LABEL = 300
@@ -241,5 +243,4 @@ def _has_form(form: str, text: str) -> bool:
 
 
 def _short(text: Any) -> str:
-    line = " ".join(str(text).split()) if isinstance(text, str) else ""
-    return line if len(line) <= MAX_LABEL else f"{line[: MAX_LABEL - 3]}..."
+    return one_line(text, MAX_LABEL) if isinstance(text, str) else ""

@@ -162,11 +162,9 @@ def _thread_as_json(document: ThreadDocument) -> dict[str, Any]:
         header[field] = getattr(document, field)
     if document.role:
         header |= {"role": document.role, "template": document.template, "variables": dict(document.variables)}
-    for field in ("temperature", "summary", "summarised", "remembered_model"):
-        if (value := getattr(document, field)) not in (None, ""):
+    for field in ("temperature", "summary", "summarised", "remembered_model", "refused"):
+        if (value := getattr(document, field)) not in (None, "", ()):
             header[field] = value
-    if document.refused:
-        header["refused"] = list(document.refused)
     for field in ("turns", "created_at", "updated_at"):
         header[field] = getattr(document, field)
     return header

@@ -9,7 +9,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-from chatcli.serve.standard_streams import read_lines, rpc_error
+from chatcli.serve.standard_streams import read_lines, rpc_error, write_whole
 
 END_SECONDS = 6.0
 """Time to stop all turns once the editor is gone; then the process ends in any case, whatever a graph is doing."""
@@ -93,8 +93,7 @@ class Pipes:
     def _write(self) -> None:
         while (data := self._leaving.get()) is not None:
             try:
-                while data:
-                    data = data[os.write(self._writing, data) :]
+                write_whole(self._writing, data)
             except OSError:
                 self._closed = True
                 self._tell(None)

@@ -26,7 +26,7 @@ from chatcli.roles import Role, find_role, role_files
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.garbage import resume_collections
 from chatcli.runtime.program import CHAT, current_program
-from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUMENTS, SEARCH_THREADS, TOOLS
+from chatcli.serve.mcp.tools import ASK, SEARCH_DOCUMENTS, TOOLS
 from chatcli.text import one_line
 
 if TYPE_CHECKING:
@@ -177,14 +177,8 @@ class ChatServer:
     async def _run(self, name: str, arguments: dict[str, Any], context: Context) -> "Result":
         if name == ASK.name:
             return await self._ask(arguments, context)
-        service = await self._service()
-        works: dict[str, Callable[[dict[str, Any]], Awaitable[Result]]] = {
-            LIST_THREADS.name: service.list_threads,
-            SEARCH_THREADS.name: service.search_threads,
-            READ_THREAD.name: service.read_thread,
-            SEARCH_DOCUMENTS.name: service.search_documents,
-        }
-        return await works[name](arguments)
+        work: Callable[[dict[str, Any]], Awaitable[Result]] = getattr(await self._service(), name)  # of the same name
+        return await work(arguments)
 
     async def _ask(self, arguments: dict[str, Any], context: Context) -> "Result":
         """Run a turn in a task of its own: a client that cancels, or dies, stops it as Ctrl-C does."""

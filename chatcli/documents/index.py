@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,7 +172,7 @@ class DocumentIndex:
             if (known := scan.known.get(path)) is None or not known.is_current(state)
         ]
         stopped = False
-        with DocumentReader() as reader:
+        with closing(DocumentReader()) as reader:
             for place, path in enumerate(to_read):
                 if stop is not None and stop():
                     stopped = True
@@ -281,7 +281,7 @@ class DocumentIndex:
         try:
             if known.is_current(state_of(Path(path).stat())):
                 return True
-            with DocumentReader() as reader:
+            with closing(DocumentReader()) as reader:
                 return read_content(path, known, reader).passages is None
         except OSError:
             return False
@@ -292,7 +292,7 @@ class DocumentIndex:
         if known is None:
             return
         try:
-            with DocumentReader() as reader:
+            with closing(DocumentReader()) as reader:
                 content = read_content(path, known, reader)
         except OSError:
             with transaction(self._db, write=True):

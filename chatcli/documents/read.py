@@ -52,16 +52,12 @@ class DocumentReader(Worker):
             return _page_passages(path, self.extract("pdf", data))
         if ending in _ARCHIVES and data.startswith(b"PK"):
             return _line_passages(path, self.extract(_ARCHIVES[ending], data))
-        return _text_passages(path, ending, _decoded(data))
-
-
-def _decoded(data: bytes) -> str:
-    decoded = None if _is_binary(data) else decode(data)
-    if decoded is None:
-        raise UnreadableError("it is binary")
-    if len(data) > MAX_TEXT:
-        raise UnreadableError(f"it is a text of more than {MAX_TEXT // 2**20} MiB")
-    return decoded[0]
+        decoded = None if _is_binary(data) else decode(data)
+        if decoded is None:
+            raise UnreadableError("it is binary")
+        if len(data) > MAX_TEXT:
+            raise UnreadableError(f"it is a text of more than {MAX_TEXT // 2**20} MiB")
+        return _text_passages(path, ending, decoded[0])
 
 
 def _is_binary(data: bytes) -> bool:
@@ -100,7 +96,6 @@ def _text_passages(path: Path, ending: str, text: str) -> list[Passage]:
 
 
 def _web_page_passages(path: Path, lines: Sequence[str]) -> list[Passage]:
-    """Return the passages of the web page `path`, whose source is `lines`."""
     page = "\n".join(lines)
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     pieces = list(html_pieces(page))

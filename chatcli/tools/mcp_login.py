@@ -13,14 +13,7 @@ from mcp import Client, MCPError
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.auth.utils import is_valid_client_metadata_url
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import (
-    AuthorizationCodeResult,
-    OAuthClientInformationFull,
-    OAuthClientMetadata,
-    OAuthMetadata,
-    OAuthToken,
-    ProtectedResourceMetadata,
-)
+from mcp.shared import auth
 from pydantic import AnyUrl, ValidationError
 
 from chatcli.config.credentials import forget_key, is_kept, read_key, save_key
@@ -51,9 +44,9 @@ class ServerLogin(OAuthClientProvider):
         self, url: str, redirect: str = f"http://{HOST}/callback", show: Any = None, answer: Any = None
     ) -> None:
         self._begins = self.saved = False
-        self._client: OAuthClientInformationFull | None = None
+        self._client: auth.OAuthClientInformationFull | None = None
         self._name = storage_name(url)
-        metadata = OAuthClientMetadata(client_name="chat", redirect_uris=[AnyUrl(redirect)])
+        metadata = auth.OAuthClientMetadata(client_name="chat", redirect_uris=[AnyUrl(redirect)])
         super().__init__(url, metadata, self, show or _refuse, answer or _refuse)
 
     def begin_anew(self, client_id: str | None, secret: str | None) -> None:
@@ -63,7 +56,7 @@ class ServerLogin(OAuthClientProvider):
             self.context.client_metadata_url = client_id
         elif client_id is not None:
             method = "none" if secret is None else "client_secret_basic"
-            self._client = OAuthClientInformationFull(
+            self._client = auth.OAuthClientInformationFull(
                 client_id=client_id, client_secret=secret, token_endpoint_auth_method=method
             )
 
@@ -72,14 +65,14 @@ class ServerLogin(OAuthClientProvider):
         if self.context.can_refresh_token():
             self.context.token_expiry_time = 1.0
 
-    async def get_tokens(self) -> OAuthToken | None:
+    async def get_tokens(self) -> auth.OAuthToken | None:
         """Return the tokens that are kept, None for a new login."""
         kept = {} if self._begins else await asyncio.to_thread(self._read_kept)
         try:
-            tokens = OAuthToken.model_validate(kept["tokens"])
-            self._client = OAuthClientInformationFull.model_validate(kept["client"])
-            self.context.oauth_metadata = _read(OAuthMetadata, kept.get("server"))
-            self.context.protected_resource_metadata = _read(ProtectedResourceMetadata, kept.get("resource"))
+            tokens = auth.OAuthToken.model_validate(kept["tokens"])
+            self._client = auth.OAuthClientInformationFull.model_validate(kept["client"])
+            self.context.oauth_metadata = _read(auth.OAuthMetadata, kept.get("server"))
+            self.context.protected_resource_metadata = _read(auth.ProtectedResourceMetadata, kept.get("resource"))
         except (KeyError, ValidationError):
             return None
         self.context.token_expiry_time = kept.get("expires_at")  # without it the SDK takes old tokens for valid
@@ -94,7 +87,7 @@ class ServerLogin(OAuthClientProvider):
             return {}
         return kept if isinstance(kept, dict) else {}
 
-    async def set_tokens(self, tokens: OAuthToken) -> None:
+    async def set_tokens(self, tokens: auth.OAuthToken) -> None:
         """Keep `tokens`, and what is needed to refresh them."""
         parts = {
             "tokens": tokens,
@@ -107,11 +100,11 @@ class ServerLogin(OAuthClientProvider):
         await asyncio.to_thread(save_key, self._name, Secret(json.dumps(kept)))
         self.saved = True
 
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
+    async def get_client_info(self) -> auth.OAuthClientInformationFull | None:
         """Return the client that is kept with the tokens, or that the user gave."""
         return self._client
 
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+    async def set_client_info(self, client_info: auth.OAuthClientInformationFull) -> None:
         """Do nothing: it is written with the tokens."""
 
 
@@ -185,7 +178,7 @@ class _Callback:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._result: asyncio.Future[AuthorizationCodeResult] = self._loop.create_future()
+        self._result: asyncio.Future[auth.AuthorizationCodeResult] = self._loop.create_future()
         self._state = ""
 
     def expect(self, state: str) -> None:
@@ -199,7 +192,7 @@ class _Callback:
             threading.Thread(target=self._read_lines, daemon=True).start()
         self._state = state
 
-    async def wait(self) -> AuthorizationCodeResult:
+    async def wait(self) -> auth.AuthorizationCodeResult:
         """Return the code that the browser brought. Raises `OAuthFlowError` if the server refused."""
         return await self._result
 
@@ -225,7 +218,7 @@ class _Callback:
             return False
         if not self._result.done():
             if "code" in values:
-                result = AuthorizationCodeResult(code=values["code"], state=values["state"], iss=values.get("iss"))
+                result = auth.AuthorizationCodeResult(code=values["code"], state=values["state"], iss=values.get("iss"))
                 self._result.set_result(result)
             else:
                 reason = values.get("error_description") or values.get("error") or "it gave no code"

@@ -34,9 +34,8 @@ class Pipes:
         self._back: list[Message | None] = []
         self._leaving: SimpleQueue[bytes | None] = SimpleQueue()
         self._closed = False
-        self._reader = threading.Thread(target=self._read, name="acp reader", daemon=True)
+        threading.Thread(target=self._read, name="acp reader", daemon=True).start()
         self._writer = threading.Thread(target=self._write, name="acp writer", daemon=True)
-        self._reader.start()
         self._writer.start()
 
     async def receive(self) -> Message | None:

@@ -66,15 +66,10 @@ class ChatServer:
         self._open_service = open_service
         self._clean = clean
         self._opening: asyncio.Task[McpService] | None = None
-        self._turns: set[asyncio.Task[Result]] = set()
-        self._stop_turns: set[Callable[[], None]] = set()
+        self._turns: dict[asyncio.Task[Result], AskCall] = {}
         self._changes = InMemorySubscriptionBus()
         """Tells clients that listen which threads have changed here."""
         self._listening = ListenHandler(self._changes)
-        of_chat: dict[str, Any] = {
-            "on_list_prompts": self._guarded(self._list_prompts),
-            "on_get_prompt": self._guarded(self._get_prompt),
-        }
         self.sdk: Server[Any] = Server(
             "chatcli" if self._of_chat else program.name,
             version=(not self._of_chat and program.version) or __version__,
@@ -86,14 +81,15 @@ class ChatServer:
             on_read_resource=self._guarded(self._read_resource),
             on_completion=self._guarded(self._complete),
             on_subscriptions_listen=self._listening,
-            **(of_chat if self._of_chat else {}),
+            on_list_prompts=self._guarded(self._list_prompts) if self._of_chat else None,
+            on_get_prompt=self._guarded(self._get_prompt) if self._of_chat else None,
         )
 
     async def close(self) -> None:
         """Stop all turns, which keep what has arrived of their answers, and close what they used."""
         self._listening.close()
-        for stop in tuple(self._stop_turns):
-            stop()
+        for turn in tuple(self._turns.values()):
+            turn.interrupt()
         if self._turns:
             await asyncio.wait(self._turns, timeout=STOP_SECONDS)
         if self._opening is not None:
@@ -186,12 +182,10 @@ class ChatServer:
         service = await self._service()
         turn = service.turn(arguments, report)
         task = asyncio.create_task(self._run_turn(turn))
-        self._turns.add(task)
-        self._stop_turns.add(turn.interrupt)
+        self._turns[task] = turn
 
         def forget(done: "asyncio.Task[Result]") -> None:
-            self._turns.discard(done)
-            self._stop_turns.discard(turn.interrupt)
+            del self._turns[done]
             if not done.cancelled():
                 done.exception()  # it is reported, unless nobody waits for it any more
 

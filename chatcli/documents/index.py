@@ -255,11 +255,9 @@ class DocumentIndex:
             with transaction(self._db, write=False):
                 matches = rank_matches(self._db, words, self._scope(sources), limit, self._text)
                 found = [item for match in matches for item in self._at(match)]
-            stale = {path for path, _ in found if not self._is_current(path)}
+            stale = {path for path, _ in found if not self._refresh(path)}
             if not stale:
-                return [passage for _, passage in found]
-            for path in stale:
-                self._read_again(path)
+                break
         return [passage for path, passage in found if path not in stale]
 
     def _text(self, match: Match) -> str:
@@ -273,8 +271,8 @@ class DocumentIndex:
         for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
             yield os.fsdecode(path), replace(passage, score=match.score, by_words=match.by_words, weak=match.weak)
 
-    def _is_current(self, path: str) -> bool:
-        """Return whether the file `path` holds what the index knows of it, at this moment."""
+    def _refresh(self, path: str) -> bool:
+        """Return whether the index knows what the file `path` holds at this moment; if not, bring it up to date."""
         known = known_file(self._db, path)
         if known is None:
             return False
@@ -282,24 +280,15 @@ class DocumentIndex:
             if known.is_current(state_of(Path(path).stat())):
                 return True
             with closing(DocumentReader()) as reader:
-                return read_content(path, known, reader).passages is None
-        except OSError:
-            return False
-
-    def _read_again(self, path: str) -> None:
-        """Bring one file up to date, outside of an update."""
-        known = known_file(self._db, path)
-        if known is None:
-            return
-        try:
-            with closing(DocumentReader()) as reader:
                 content = read_content(path, known, reader)
         except OSError:
             with transaction(self._db, write=True):
                 remove_files(self._db, [known.id])
-        else:
+            return False
+        if content.passages is not None:
             with transaction(self._db, write=True):
                 write_content(self._db, content, ())
+        return content.passages is None
 
     def _scope(self, sources: Sequence[str] | None) -> Scope:
         query = "SELECT coalesce(max(first + count), 0), coalesce(sum(count), 0), count(*) FROM files"
@@ -333,8 +322,7 @@ class DocumentIndex:
         return files
 
     def _passages(self, path: Path) -> list[Passage]:
-        if not self._is_current(str(path)):
-            self._read_again(str(path))
+        self._refresh(str(path))
         name = os.fsencode(path)
         row = self._db.execute("SELECT first, count FROM files WHERE path = ?", (name,)).fetchone()
         if row is None:

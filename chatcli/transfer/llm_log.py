@@ -6,7 +6,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -318,7 +318,6 @@ def _texts(rows: Iterable[Row], fragments: Mapping[int, str]) -> dict[str, list[
 
 
 def _arguments(text: str | None) -> Any:
-    try:
+    with suppress(ValueError):
         return load_json(text or "{}")
-    except ValueError:
-        return text
+    return text

@@ -24,7 +24,6 @@ from chatcli.transfer.llm_log import MAGIC, read_llm_log
 MAX_BYTES = 256 * 1024 * 1024
 """The most bytes of JSON that are read from a file or an archive, since memory holds several copies."""
 KINDS = "chatcli's JSON and JSONL, ChatGPT's and Claude's exports (.zip or conversations.json), llm's logs.db"
-_START = 16
 
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _LIST = re.compile(r"conversations([-_]\d+)?\.json", re.IGNORECASE)
@@ -51,7 +50,7 @@ def _read(path: Path) -> list[ThreadDocument]:
                 raise refuse("standard input", "a database must be a file")
             return _read_lists(io.BytesIO(data)) if data.startswith(_ZIP_MAGICS) else _read_text(data)
         with path.open("rb") as file:
-            start = file.read(_START)
+            start = file.read(len(MAGIC))
             if start.startswith(MAGIC):
                 return read_llm_log(path)
             if start.startswith(_ZIP_MAGICS):

@@ -307,10 +307,9 @@ def _is_simple(schema: Any) -> bool:
 
 
 def _in_words(request: ApprovalRequested, text: str) -> Any:
-    try:
+    with suppress(UsageError):  # nested too deeply to be JSON
         return read_answer(request, text)
-    except UsageError:  # nested too deeply to be JSON
-        return text
+    return text
 
 
 def _option(option_id: str, name: str, kind: str) -> Fields:

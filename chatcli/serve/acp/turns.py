@@ -201,10 +201,9 @@ class Turns:
 
     async def _goes_on(self, notice: str) -> bool:
         """Return whether the user lets a graph go on that stopped at a breakpoint."""
-        try:
+        with suppress(InWordsError):
             return bool(await self._interruptible(self._asker.confirm(notice, "Go on", "Stay here")))
-        except InWordsError:
-            return False
+        return False
 
     async def _follow(self, outcome: Outcome) -> str:
         """Answer what the turn of `outcome` waits for, and the next one; return why the prompt ends."""

@@ -22,7 +22,7 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from chatcli import __version__
 from chatcli.errors import ChatcliError, UsageError, unexpected
-from chatcli.roles import Role, find_role, role_files
+from chatcli.roles import find_role, role_files
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.garbage import resume_collections
 from chatcli.runtime.program import CHAT, current_program
@@ -324,27 +324,17 @@ def _cursor(text: str | None) -> int:
 
 def _prompts() -> list[types.Prompt]:
     """Return the roles that can be read."""
-    roles: list[Role] = []
+    prompts: list[types.Prompt] = []
     for name in role_files():
         try:
-            roles.append(find_role(name))
+            role = find_role(name)
         except UsageError:
             continue  # `chat roles` reports it to the user
-    return [
-        types.Prompt(
-            name=role.name,
-            title=role.name,
-            description=role.description or None,
-            arguments=[
-                types.PromptArgument(
-                    name=name,
-                    description=f"By default: {one_line(role.defaults[name], _MAX_PROBLEM)}"
-                    if name in role.defaults
-                    else None,
-                    required=name not in role.defaults,
-                )
-                for name in role.variables
-            ],
-        )
-        for role in roles
-    ]
+        defaults = {key: f"By default: {one_line(text, _MAX_PROBLEM)}" for key, text in role.defaults.items()}
+        arguments = [
+            types.PromptArgument(name=key, description=defaults.get(key), required=key not in defaults)
+            for key in role.variables
+        ]
+        about = role.description or None
+        prompts.append(types.Prompt(name=role.name, title=role.name, description=about, arguments=arguments))
+    return prompts

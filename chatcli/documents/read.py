@@ -96,6 +96,7 @@ def _text_passages(path: Path, ending: str, text: str) -> list[Passage]:
 
 
 def _web_page_passages(path: Path, lines: Sequence[str]) -> list[Passage]:
+    """Return the passages of a web page: the `lines` of its source as they are, and the text that is seen of them."""
     page = "\n".join(lines)
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     pieces = list(html_pieces(page))
@@ -119,9 +120,8 @@ def _web_page_passages(path: Path, lines: Sequence[str]) -> list[Passage]:
                 end = min(stop, starts[line + 1])
                 weights[line] += end - begin
                 begin, line = end, line + 1
-    return passages(
-        path, lines, _web_page_outline(page, lines, starts, pieces), plain=plain, weights=weights, breaks=_TAG
-    )
+    outline = _web_page_outline(page, lines, starts, pieces)
+    return passages(path, lines, outline, plain=plain, weights=weights, breaks=_TAG)
 
 
 def _web_page_outline(

@@ -173,8 +173,8 @@ class ChatServer:
     async def _run(self, name: str, arguments: dict[str, Any], context: Context) -> "Result":
         if name == ASK.name:
             return await self._ask(arguments, context)
-        work: Callable[[dict[str, Any]], Awaitable[Result]] = getattr(await self._service(), name)  # of the same name
-        return await work(arguments)
+        work: Callable[[dict[str, Any]], Awaitable[Result]] = getattr(await self._service(), name)
+        return await work(arguments)  # each other tool has a method of its name
 
     async def _ask(self, arguments: dict[str, Any], context: Context) -> "Result":
         """Run a turn in a task of its own: a client that cancels, or dies, stops it as Ctrl-C does."""

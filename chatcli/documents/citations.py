@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -45,10 +46,9 @@ def cited_in(metadata: Mapping[str, Any]) -> Cited | None:
         return None
     from pydantic import TypeAdapter, ValidationError  # late: most threads have no documents
 
-    try:
+    with suppress(ValidationError):  # an import may hold anything
         return TypeAdapter(Cited).validate_python(metadata[CITED])
-    except ValidationError:  # an import may hold anything
-        return None
+    return None
 
 
 def for_people(cited: Cited) -> Cited:

@@ -3,17 +3,17 @@
 import glob
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from re import Pattern
-from re import compile as compile_pattern
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from chatcli.config.secret_files import is_in_private_folder, is_secret_path
@@ -60,22 +60,19 @@ class WalkCache:
     @classmethod
     def from_json(cls, text: str, kept: Iterable[str]) -> Self:
         """Return the decisions of `to_json`, with the files of the source that were `kept`; none if `text` is bad."""
-        try:
+        with suppress(ValueError, TypeError, AttributeError):  # written by another version
             version, folders, left_out, rules = json.loads(text)
             if version == _FORMAT:
                 states = {path: tuple(state) for path, state in rules.items()}
                 return cls(set(kept), set(folders), set(left_out), states)
-        except (ValueError, TypeError, AttributeError):
-            pass  # written by another version
         return cls()
 
 
 def shown_path(path: str | Path) -> str:
     """Return `path` as it is shown: relative to the current folder if it is below it, else absolute."""
-    try:
+    with suppress(ValueError, OSError):  # it is elsewhere, or the current folder was removed
         return str(Path(path).relative_to(Path.cwd()))
-    except (ValueError, OSError):  # it is elsewhere, or the current folder was removed
-        return str(path)
+    return str(path)
 
 
 def absolute_path(text: str) -> str:
@@ -308,11 +305,9 @@ class _Walk:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=attrgetter("name"))
-    except OSError:
-        return []
+    with suppress(OSError), os.scandir(folder) as entries:
+        return sorted(entries, key=attrgetter("name"))
+    return []
 
 
 def _split_glob(source: str) -> tuple[str, tuple[str, ...]]:
@@ -344,5 +339,5 @@ def _step(segments: tuple[str, ...], places: frozenset[int], name: str) -> froze
 
 
 @lru_cache(maxsize=128)
-def _segment(pattern: str) -> Pattern[str]:
-    return compile_pattern(translate(pattern))
+def _segment(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern))

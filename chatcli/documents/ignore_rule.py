@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from contextlib import suppress
 
 from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
@@ -19,10 +20,13 @@ _MAX_ANY_FOLDERS = 2
 
 def parse_rules(text: str) -> list["Rule"]:
     """Return the rules in `text`, those that count most first."""
+    rules: list[Rule] = []
     with warnings.catch_warnings():  # `re` warns of odd sets of letters
         warnings.simplefilter("ignore")
-        rules = [rule for line in text.split("\n", _MAX_RULES)[:_MAX_RULES] if (rule := _rule(line)) is not None]
-    return rules[::-1]
+        for line in text.split("\n", _MAX_RULES)[:_MAX_RULES]:
+            with suppress(GitIgnorePatternError, re.error):  # of no use to Git either
+                rules.append(Rule(line.removesuffix("\r")))
+    return [rule for rule in reversed(rules) if rule.include is not None]
 
 
 class Rule(GitIgnoreSpecPattern):
@@ -60,11 +64,3 @@ class Rule(GitIgnoreSpecPattern):
             f"{_STAR}{part}" if _ANY_FOLDERS in part else f"(?>{_STAR}?{part})" if part else "" for part in others[:-1]
         )
         return f"{first}{''.join(middle)}{_STAR}{others[-1]}", include
-
-
-def _rule(line: str) -> Rule | None:
-    try:
-        rule = Rule(line.removesuffix("\r"))
-    except (GitIgnorePatternError, re.error):  # of no use to Git either
-        return None
-    return rule if rule.include is not None else None

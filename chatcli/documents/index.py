@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,7 +172,7 @@ class DocumentIndex:
             if (known := scan.known.get(path)) is None or not known.is_current(state)
         ]
         stopped = False
-        with DocumentReader() as reader:
+        with closing(DocumentReader()) as reader:
             for place, path in enumerate(to_read):
                 if stop is not None and stop():
                     stopped = True
@@ -203,15 +203,13 @@ class DocumentIndex:
 
     def _source_ids(self, sources: Sequence[str]) -> dict[str, int]:
         """Return the numbers of `sources`, which are added where they are new."""
-        names = {source: os.fsencode(source) for source in sources}
+        names = [(os.fsencode(source),) for source in sources]
         query = "SELECT id FROM sources WHERE source = ?"
-        found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
-        if None in found.values():
+        if not all(self._db.execute(query, name).fetchone() for name in names):
             with transaction(self._db, write=True):
-                added = "INSERT OR IGNORE INTO sources (source) VALUES (?)"
-                self._db.executemany(added, ((name,) for name in names.values()))
-            found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
-        return {source: row[0] for source, row in found.items()}
+                self._db.executemany("INSERT OR IGNORE INTO sources (source) VALUES (?)", names)
+        rows = (self._db.execute(query, name).fetchone() for name in names)
+        return {source: row[0] for source, row in zip(sources, rows, strict=True)}
 
     def _scan_sources(self, sources: Mapping[str, int]) -> "_SourceScan":
         """Look at the files of `sources`, and at what the index knows of them."""
@@ -257,11 +255,9 @@ class DocumentIndex:
             with transaction(self._db, write=False):
                 matches = rank_matches(self._db, words, self._scope(sources), limit, self._text)
                 found = [item for match in matches for item in self._at(match)]
-            stale = {path for path, _ in found if not self._is_current(path)}
+            stale = {path for path, _ in found if not self._refresh(path)}
             if not stale:
-                return [passage for _, passage in found]
-            for path in stale:
-                self._read_again(path)
+                break
         return [passage for path, passage in found if path not in stale]
 
     def _text(self, match: Match) -> str:
@@ -275,33 +271,24 @@ class DocumentIndex:
         for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
             yield os.fsdecode(path), replace(passage, score=match.score, by_words=match.by_words, weak=match.weak)
 
-    def _is_current(self, path: str) -> bool:
-        """Return whether the file `path` holds what the index knows of it, at this moment."""
+    def _refresh(self, path: str) -> bool:
+        """Return whether the index knows what the file `path` holds at this moment; if not, bring it up to date."""
         known = known_file(self._db, path)
         if known is None:
             return False
         try:
             if known.is_current(state_of(Path(path).stat())):
                 return True
-            with DocumentReader() as reader:
-                return read_content(path, known, reader).passages is None
-        except OSError:
-            return False
-
-    def _read_again(self, path: str) -> None:
-        """Bring one file up to date, outside of an update."""
-        known = known_file(self._db, path)
-        if known is None:
-            return
-        try:
-            with DocumentReader() as reader:
+            with closing(DocumentReader()) as reader:
                 content = read_content(path, known, reader)
         except OSError:
             with transaction(self._db, write=True):
                 remove_files(self._db, [known.id])
-        else:
+            return False
+        if content.passages is not None:
             with transaction(self._db, write=True):
                 write_content(self._db, content, ())
+        return content.passages is None
 
     def _scope(self, sources: Sequence[str] | None) -> Scope:
         query = "SELECT coalesce(max(first + count), 0), coalesce(sum(count), 0), count(*) FROM files"
@@ -335,8 +322,7 @@ class DocumentIndex:
         return files
 
     def _passages(self, path: Path) -> list[Passage]:
-        if not self._is_current(str(path)):
-            self._read_again(str(path))
+        self._refresh(str(path))
         name = os.fsencode(path)
         row = self._db.execute("SELECT first, count FROM files WHERE path = ?", (name,)).fetchone()
         if row is None:

@@ -155,10 +155,9 @@ def _open(file: Path) -> tuple[sqlite3.Connection, str]:
 
 def _sources(db: sqlite3.Connection) -> list[tuple[bytes]]:
     """Return the names of the sources in the index `db`, if they can be read."""
-    try:
+    with suppress(sqlite3.Error):
         return db.execute("SELECT source FROM sources WHERE typeof(source) = 'blob'").fetchall()
-    except sqlite3.Error:
-        return []
+    return []
 
 
 def _add_sources(db: sqlite3.Connection, sources: list[tuple[bytes]]) -> None:
@@ -217,8 +216,7 @@ def _remove(file: Path) -> None:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    try:
+    with suppress(OSError):
         status = file.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+        return status.st_dev, status.st_ino
+    return None

@@ -56,15 +56,13 @@ def notebook_passages(path: Path, lines: Sequence[str]) -> list[Passage] | None:
             return None  # parts that share some of their lines: no program writes that
         if last == line and len(lines[line]) > MAX_LINE:
             for _, _, part in parts:
-                found.append(_passage(path, text[slice(*part.place)], (line, last), part.headings, part.plain))
+                place = text[slice(*part.place)]
+                found.append(Passage(path, place, line + 1, last + 1, headings=part.headings, plain=part.plain))
         else:
             plain = "\n\n".join(part.plain for _, _, part in parts)
-            found.append(_passage(path, "\n".join(lines[line : last + 1]), (line, last), parts[0][2].headings, plain))
+            whole = "\n".join(lines[line : last + 1])
+            found.append(Passage(path, whole, line + 1, last + 1, headings=parts[0][2].headings, plain=plain))
     return found
-
-
-def _passage(path: Path, text: str, lines: Range, headings: tuple[str, ...], plain: str) -> Passage:
-    return Passage(path, text, lines[0] + 1, lines[1] + 1, headings=headings, plain=plain)
 
 
 def _parts(text: str) -> Iterator[_Part]:

@@ -1,18 +1,20 @@
 """Reading a document: its passages, by the kind of file that it is."""
 
 import codecs
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from chatcli.attachments.attachment import decode, image_type, is_pdf
-from chatcli.attachments.html import is_html
+from chatcli.attachments.html import html_pieces, is_html, join_pieces
 from chatcli.documents.notebook import notebook_passages
 from chatcli.documents.passage import Passage
-from chatcli.documents.split import Cut, passages, prose_outline, text_lines
+from chatcli.documents.split import MAX_LINE, MAX_PASSAGE, Cut, Outline, passages, prose_outline, text_lines
 from chatcli.documents.structure import OUTLINES, Trail, table_header, table_outline
-from chatcli.documents.web_page import web_page_passages
 from chatcli.documents.worker import UnreadableError, Worker
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -34,6 +36,8 @@ _MAGICS = (
 """How files begin that are no text."""
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _SAMPLE = 64 * 1024
+_HEADING = re.compile(r"(/?)h([1-6])")
+_TAG = re.compile(r"(?=<(?:p|div|li|h[1-6]|tr|section|article|dt|dd|br|pre|table|ul|ol)\b)", re.IGNORECASE)
 
 
 class DocumentReader(Worker):
@@ -48,16 +52,12 @@ class DocumentReader(Worker):
             return _page_passages(path, self.extract("pdf", data))
         if ending in _ARCHIVES and data.startswith(b"PK"):
             return _line_passages(path, self.extract(_ARCHIVES[ending], data))
-        return _text_passages(path, ending, _decoded(data))
-
-
-def _decoded(data: bytes) -> str:
-    decoded = None if _is_binary(data) else decode(data)
-    if decoded is None:
-        raise UnreadableError("it is binary")
-    if len(data) > MAX_TEXT:
-        raise UnreadableError(f"it is a text of more than {MAX_TEXT // 2**20} MiB")
-    return decoded[0]
+        decoded = None if _is_binary(data) else decode(data)
+        if decoded is None:
+            raise UnreadableError("it is binary")
+        if len(data) > MAX_TEXT:
+            raise UnreadableError(f"it is a text of more than {MAX_TEXT // 2**20} MiB")
+        return _text_passages(path, ending, decoded[0])
 
 
 def _is_binary(data: bytes) -> bool:
@@ -83,7 +83,7 @@ def _decodes(sample: bytes, encoding: str) -> bool:
 def _text_passages(path: Path, ending: str, text: str) -> list[Passage]:
     lines = text_lines(text)
     if ending in _PAGES or (not ending and is_html(text)):
-        return web_page_passages(path, lines)
+        return _web_page_passages(path, lines)
     if ending == ".ipynb" and (found := notebook_passages(path, lines)) is not None:
         return found
     outline = OUTLINES.get(ending, prose_outline)
@@ -93,6 +93,60 @@ def _text_passages(path: Path, ending: str, text: str) -> list[Passage]:
         return found
     # The readable text of each passage has the names of the columns.
     return [found[0], *(replace(passage, plain=f"{header}\n{passage.text}") for passage in found[1:])]
+
+
+def _web_page_passages(path: Path, lines: Sequence[str]) -> list[Passage]:
+    """Return the passages of a web page: the `lines` of its source as they are, and the text that is seen of them."""
+    page = "\n".join(lines)
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    pieces = list(html_pieces(page))
+    ends = [end for _, end, _ in pieces]
+
+    def plain(start: int, end: int) -> str:
+        first, texts = bisect_right(ends, start), list[str | None]()
+        for place in range(first, len(pieces)):
+            begin, stop, tag = pieces[place]
+            if begin >= end:
+                break
+            texts.append(None if tag else page[max(begin, start) : min(stop, end)])
+        return join_pieces(texts)
+
+    # What is seen counts; but the markup around it must stay small enough to be looked at.
+    weights = [len(line) * MAX_PASSAGE // MAX_LINE for line in lines]
+    for begin, stop, tag in pieces:
+        if not tag:
+            line = bisect_right(starts, begin) - 1
+            while begin < stop:
+                end = min(stop, starts[line + 1])
+                weights[line] += end - begin
+                begin, line = end, line + 1
+    outline = _web_page_outline(page, lines, starts, pieces)
+    return passages(path, lines, outline, plain=plain, weights=weights, breaks=_TAG)
+
+
+def _web_page_outline(
+    page: str, lines: Sequence[str], starts: Sequence[int], pieces: Sequence[tuple[int, int, str]]
+) -> Outline:
+    outline = prose_outline(lines)
+    trail, heading, texts = Trail(), (0, 0), list[str]()
+    indents = [start + len(line) - len(line.lstrip()) for start, line in zip(starts, lines, strict=False)]
+    for begin, stop, tag in pieces:
+        line = bisect_right(starts, begin) - 1
+        if not tag:
+            if heading[1]:
+                texts.append(page[begin:stop])
+            continue
+        found = _HEADING.fullmatch(tag)
+        first = begin == indents[line]
+        if found and found[1] and heading[1]:
+            outline.sections.append((heading[0], trail.add(heading[1], join_pieces(texts).replace("\n", " "))))
+            heading = (0, 0)
+        elif found and not found[1]:
+            heading, texts = (line, int(found[2])), []
+            outline.cuts[line] = Cut.SECTION if first else outline.cuts[line]
+        elif first:
+            outline.cuts[line] = max(outline.cuts[line], Cut.LINE if tag.startswith("/") else Cut.BLOCK)
+    return outline
 
 
 def _page_passages(path: Path, pages: Sequence[str]) -> list[Passage]:

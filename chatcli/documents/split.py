@@ -178,11 +178,6 @@ def passages(
 
 def prose_outline(lines: Sequence[str]) -> Outline:
     """Return the structure of a text: paragraphs, and sentences that end with a line."""
-    return Outline(prose_cuts(lines))
-
-
-def prose_cuts(lines: Sequence[str]) -> list[Cut]:
-    """Return how good it is to begin a passage with each of `lines`, by paragraphs and sentences."""
     cuts, before = [], ""
     for line in lines:
         if not before.strip():
@@ -190,4 +185,4 @@ def prose_cuts(lines: Sequence[str]) -> list[Cut]:
         else:
             cuts.append(Cut.SENTENCE if _SENTENCE_END.search(before, max(0, len(before) - 20)) else Cut.LINE)
         before = line
-    return cuts
+    return Outline(cuts)

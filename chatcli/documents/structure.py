@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from chatcli.documents.split import Cut, Outline, prose_cuts, prose_outline
+from chatcli.documents.split import Cut, Outline, prose_outline
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -56,7 +56,7 @@ class Trail:
 
 def markdown_outline(lines: Sequence[str]) -> Outline:
     """Return the structure of Markdown: its headings and blocks; a fence or a table stays whole if it fits."""
-    outline = Outline(prose_cuts(lines))
+    outline = prose_outline(lines)
     tokens = _markdown_parser().parse("\n".join(lines))
     trail = Trail()
     for place, token in enumerate(tokens):
@@ -85,7 +85,7 @@ def _markdown_parser() -> "MarkdownIt":
 
 def rest_outline(lines: Sequence[str]) -> Outline:
     """Return the structure of reStructuredText: its titles, and its paragraphs."""
-    outline = Outline(prose_cuts(lines))
+    outline = prose_outline(lines)
     trail, levels = Trail(), dict[str, int]()
     for line, text in enumerate(lines):
         below = _adornment(lines, line + 1)
@@ -120,7 +120,7 @@ def python_outline(lines: Sequence[str]) -> Outline:
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return code_outline(lines)
-    outline = Outline(prose_cuts(lines))
+    outline = prose_outline(lines)
     _add_definitions(lines, tree.body, (), outline)
     return outline
 
@@ -151,7 +151,7 @@ def _with_comments(lines: Sequence[str], line: int, earliest: int) -> int:
 
 def code_outline(lines: Sequence[str]) -> Outline:
     """Return the structure of source code or data by its indentation, blank lines, and words such as `class`."""
-    outline = Outline(prose_cuts(lines))
+    outline = prose_outline(lines)
     trail, blank, named = Trail(), True, False
     free = 0
     for line, text in enumerate(lines):

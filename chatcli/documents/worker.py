@@ -9,7 +9,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 CPU_SECONDS = 30.0
 """How long one file may be read."""
@@ -47,12 +47,6 @@ class Worker:
     def __init__(self, *, by_kernel: bool = sys.platform == "linux") -> None:
         self._by_kernel = by_kernel
         self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the process."""

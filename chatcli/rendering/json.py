@@ -74,7 +74,7 @@ class JsonRenderer(_Streams):
             case events.ApprovalRequested():
                 self._requests.append(_fields(event))
             case events.TurnFinished():
-                self._write({**_answer(event), **({"approvals": self._requests} if self._requests else {})})
+                self._write({**answer_fields(event), **({"approvals": self._requests} if self._requests else {})})
                 self._requests = []
             case events.TurnInterrupted():
                 stopped = InterruptedTurnError("interrupted")
@@ -140,7 +140,8 @@ def _fields(event: events.Event) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key not in _OPTIONAL or value}
 
 
-def _answer(event: events.TurnFinished) -> dict[str, Any]:
+def answer_fields(event: events.TurnFinished) -> dict[str, Any]:
+    """Return the answer that `event` brings as JSON."""
     own: dict[str, Any] = {} if event.langflow is None else {"langflow": asdict(event.langflow)}
     own |= {} if event.output is None else {"output": event.output}
     own |= cited_fields(event.cited)

@@ -44,6 +44,13 @@ def _unless_blank(line: bytes) -> list[bytes]:
     return [line] if line.strip() else []
 
 
+def write_whole(descriptor: int, data: bytes) -> None:
+    """Write all of `data` to `descriptor`; raise OSError if nobody reads it any more."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 def rpc_error(code: int, message: str, number: int | str | None = None) -> dict[str, Any]:
     """Return the answer of JSON-RPC 2.0 to the request `number`, or to what is none, that it failed."""
     return {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}}

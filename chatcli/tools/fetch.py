@@ -1,10 +1,5 @@
 """The built-in tool that fetches a URL; the user approves each call, since a URL can carry data away."""
 
-import asyncio
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from glob import escape
 from urllib.parse import urlsplit
@@ -14,6 +9,7 @@ from langchain_core.tools import StructuredTool, ToolException
 from chatcli.attachments.html import readable
 from chatcli.attachments.web import RedirectError, fetch
 from chatcli.errors import ChatcliError
+from chatcli.runtime.background import in_background
 from chatcli.tools.tool import Arguments, Tool
 
 MAX_TEXT = 30_000
@@ -30,7 +26,7 @@ def fetch_tool(seconds: float, *, allow_private: bool) -> Tool:
             url: The URL, with http:// or https://.
         """
         try:
-            data = await _in_thread(lambda: fetch(url, allow_private=allow_private, timeout=seconds, by_model=True))
+            data = await in_background(lambda: fetch(url, allow_private=allow_private, timeout=seconds, by_model=True))
         except RedirectError as error:
             return f"{error.message}\nNothing was read. To go there, fetch that URL."
         except ChatcliError as error:
@@ -57,19 +53,3 @@ def _suggest(arguments: Arguments) -> str:
         return escape(url)
     pattern = f"{parts.scheme}://{escape(parts.netloc)}/*"  # escaped: a `*` in the URL is not a wildcard
     return pattern if parts.netloc and fnmatchcase(url, pattern) else escape(url)
-
-
-async def _in_thread(work: Callable[[], bytes]) -> bytes:
-    """Return the result of `work`, run in a daemon thread: a call that is cancelled does not have to wait for it."""
-    done: Future[bytes] = Future()
-    done.set_running_or_notify_cancel()  # so that a cancelled call leaves it to the thread
-
-    def run() -> None:
-        with suppress(RuntimeError):  # the loop is closed: no task waits any more
-            try:
-                done.set_result(work())
-            except Exception as error:  # noqa: BLE001 - it is raised again in the task that waits
-                done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await asyncio.wrap_future(done)

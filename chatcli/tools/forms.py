@@ -2,10 +2,12 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal, cast
+
+from chatcli.text import one_line
 
 MAX_FIELDS = 50
 MAX_CHOICES = 200
@@ -16,7 +18,13 @@ MAX_ANSWER = 20_000
 DECLINE = ("decline", "reject", "refuse", "no", "n")
 _ANSWERS = "the answer is a JSON object with the fields, or decline"
 _YES, _NO = ("y", "yes", "true"), ("n", "no", "false")
-_FORMATS = {"email": re.compile(r"[^@\s]+@[^@\s]+"), "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")}
+_FORMATS: dict[str, Callable[[str], object]] = {
+    "email": re.compile(r"[^@\s]+@[^@\s]+").fullmatch,
+    "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+").fullmatch,
+    "date": date.fromisoformat,
+    "date-time": datetime.fromisoformat,
+}
+"""What reads a text of each form: it returns None, or raises ValueError, for any other text."""
 _BOUNDS = ("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems")
 _WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "yes or no"}
 
@@ -191,7 +199,7 @@ def _read_field(name: str, part: Any, *, needed: bool) -> FormField:
         None,
         needed,
         bounds,
-        str(part["format"]) if part.get("format") in ("email", "uri", "date", "date-time") else "",
+        str(part["format"]) if part.get("format") in tuple(_FORMATS) else "",
     )
     try:
         read.check(part.get("default"))
@@ -229,17 +237,10 @@ def _is_of(kind: str, value: Any) -> bool:
 
 def _has_form(form: str, text: str) -> bool:
     try:
-        if form == "date":
-            date.fromisoformat(text)
-        elif form == "date-time":
-            datetime.fromisoformat(text)
-        else:
-            return _FORMATS[form].fullmatch(text) is not None
+        return _FORMATS[form](text) is not None
     except ValueError:
         return False
-    return True
 
 
 def _short(text: Any) -> str:
-    line = " ".join(str(text).split()) if isinstance(text, str) else ""
-    return line if len(line) <= MAX_LABEL else f"{line[: MAX_LABEL - 3]}..."
+    return one_line(text, MAX_LABEL) if isinstance(text, str) else ""

@@ -31,12 +31,12 @@ def main(argument: str) -> None:
             if not pattern.search(line):
                 continue
             if count == MAX_MATCHES:
-                _print(f"[only the first {MAX_MATCHES} matches are shown]")
+                print(f"[only the first {MAX_MATCHES} matches are shown]")  # noqa: T201 - it is a program
                 return
             count += 1
-            _print(f"{shown}:{number}: {line.strip()[:MAX_LINE]}")
+            print(f"{shown}:{number}: {line.strip()[:MAX_LINE]}")  # noqa: T201 - it is a program
     if count == 0:
-        _print("no matches")
+        print("no matches")  # noqa: T201 - it is a program
 
 
 def _files(folder: str, names: str) -> Iterator[str]:
@@ -61,7 +61,3 @@ def _lines(path: str) -> list[str]:
     if len(data) > MAX_FILE or b"\0" in data[:1024]:
         return []
     return data.decode("utf-8", "replace").splitlines()
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")

@@ -13,14 +13,7 @@ from mcp import Client, MCPError
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.auth.utils import is_valid_client_metadata_url
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import (
-    AuthorizationCodeResult,
-    OAuthClientInformationFull,
-    OAuthClientMetadata,
-    OAuthMetadata,
-    OAuthToken,
-    ProtectedResourceMetadata,
-)
+from mcp.shared import auth
 from pydantic import AnyUrl, ValidationError
 
 from chatcli.config.credentials import forget_key, is_kept, read_key, save_key
@@ -39,16 +32,53 @@ _REASON = 300
 """The most characters of what a server says about a refusal."""
 
 
-class _Storage:
-    """The tokens of the server at one URL, as the SDK reads and writes them; no other server gets them."""
+class ServerLogin(OAuthClientProvider):
+    """Sends the tokens of the server at `url` with requests, and refreshes them when they have expired.
 
-    provider: "ServerLogin"
-    client: OAuthClientInformationFull | None = None
+    Where that is not enough, a request raises `LoginNeededError`, unless `show` and `answer` let the user log in: the
+    first takes the address to open, the second waits for the code and the state that come back to `redirect`. The
+    tokens are kept here, as the SDK reads and writes them; no other server gets them.
+    """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, redirect: str = f"http://{HOST}/callback", show: Any = None, answer: Any = None
+    ) -> None:
+        self._begins = self.saved = False
+        self._client: auth.OAuthClientInformationFull | None = None
         self._name = storage_name(url)
+        metadata = auth.OAuthClientMetadata(client_name="chat", redirect_uris=[AnyUrl(redirect)])
+        super().__init__(url, metadata, self, show or _refuse, answer or _refuse)
 
-    def read(self) -> dict[str, Any]:
+    def begin_anew(self, client_id: str | None, secret: str | None) -> None:
+        """Use no old tokens, and the client with `client_id`, if the user has one, instead of registering one."""
+        self._begins = True
+        if is_valid_client_metadata_url(client_id):
+            self.context.client_metadata_url = client_id
+        elif client_id is not None:
+            method = "none" if secret is None else "client_secret_basic"
+            self._client = auth.OAuthClientInformationFull(
+                client_id=client_id, client_secret=secret, token_endpoint_auth_method=method
+            )
+
+    def expire(self) -> None:
+        """Read the tokens again and refresh them before the next request: the server refused those that it got."""
+        if self.context.can_refresh_token():
+            self.context.token_expiry_time = 1.0
+
+    async def get_tokens(self) -> auth.OAuthToken | None:
+        """Return the tokens that are kept, None for a new login."""
+        kept = {} if self._begins else await asyncio.to_thread(self._read_kept)
+        try:
+            tokens = auth.OAuthToken.model_validate(kept["tokens"])
+            self._client = auth.OAuthClientInformationFull.model_validate(kept["client"])
+            self.context.oauth_metadata = _read(auth.OAuthMetadata, kept.get("server"))
+            self.context.protected_resource_metadata = _read(auth.ProtectedResourceMetadata, kept.get("resource"))
+        except (KeyError, ValidationError):
+            return None
+        self.context.token_expiry_time = kept.get("expires_at")  # without it the SDK takes old tokens for valid
+        return tokens
+
+    def _read_kept(self) -> dict[str, Any]:
         """Return what is kept; empty if that is nothing that can be used."""
         key = read_key(self._name) if is_kept(self._name) else None
         try:
@@ -57,70 +87,25 @@ class _Storage:
             return {}
         return kept if isinstance(kept, dict) else {}
 
-    async def get_tokens(self) -> OAuthToken | None:
-        kept = {} if self.provider.begins else await asyncio.to_thread(self.read)
-        context = self.provider.context
-        try:
-            tokens = OAuthToken.model_validate(kept["tokens"])
-            self.client = OAuthClientInformationFull.model_validate(kept["client"])
-            context.oauth_metadata = _read(OAuthMetadata, kept.get("server"))
-            context.protected_resource_metadata = _read(ProtectedResourceMetadata, kept.get("resource"))
-        except (KeyError, ValidationError):
-            return None
-        context.token_expiry_time = kept.get("expires_at")  # without it the SDK takes old tokens for valid
-        return tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        context = self.provider.context
+    async def set_tokens(self, tokens: auth.OAuthToken) -> None:
+        """Keep `tokens`, and what is needed to refresh them."""
         parts = {
             "tokens": tokens,
-            "client": context.client_info,
-            "server": context.oauth_metadata,
-            "resource": context.protected_resource_metadata,
+            "client": self.context.client_info,
+            "server": self.context.oauth_metadata,
+            "resource": self.context.protected_resource_metadata,
         }
         kept: dict[str, Any] = {name: part and part.model_dump(mode="json") for name, part in parts.items()}
-        kept["expires_at"] = context.token_expiry_time
+        kept["expires_at"] = self.context.token_expiry_time
         await asyncio.to_thread(save_key, self._name, Secret(json.dumps(kept)))
-        self.provider.saved = True
+        self.saved = True
 
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
+    async def get_client_info(self) -> auth.OAuthClientInformationFull | None:
+        """Return the client that is kept with the tokens, or that the user gave."""
+        return self._client
 
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+    async def set_client_info(self, client_info: auth.OAuthClientInformationFull) -> None:
         """Do nothing: it is written with the tokens."""
-
-
-class ServerLogin(OAuthClientProvider):
-    """Sends the tokens of the server at `url` with requests, and refreshes them when they have expired.
-
-    Where that is not enough, a request raises `LoginNeededError`, unless `show` and `answer` let the user log in: the
-    first takes the address to open, the second waits for the code and the state that come back to `redirect`.
-    """
-
-    def __init__(
-        self, url: str, redirect: str = f"http://{HOST}/callback", show: Any = None, answer: Any = None
-    ) -> None:
-        self.begins = self.saved = False
-        self._kept = _Storage(url)
-        metadata = OAuthClientMetadata(client_name="chat", redirect_uris=[AnyUrl(redirect)])
-        super().__init__(url, metadata, self._kept, show or _refuse, answer or _refuse)
-        self._kept.provider = self
-
-    def begin_anew(self, client_id: str | None, secret: str | None) -> None:
-        """Use no old tokens, and the client with `client_id`, if the user has one, instead of registering one."""
-        self.begins = True
-        if is_valid_client_metadata_url(client_id):
-            self.context.client_metadata_url = client_id
-        elif client_id is not None:
-            method = "none" if secret is None else "client_secret_basic"
-            self._kept.client = OAuthClientInformationFull(
-                client_id=client_id, client_secret=secret, token_endpoint_auth_method=method
-            )
-
-    def expire(self) -> None:
-        """Read the tokens again and refresh them before the next request: the server refused those that it got."""
-        if self.context.can_refresh_token():
-            self.context.token_expiry_time = 1.0
 
 
 async def _refuse(*_: object) -> Any:
@@ -193,7 +178,7 @@ class _Callback:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._result: asyncio.Future[AuthorizationCodeResult] = self._loop.create_future()
+        self._result: asyncio.Future[auth.AuthorizationCodeResult] = self._loop.create_future()
         self._state = ""
 
     def expect(self, state: str) -> None:
@@ -207,7 +192,7 @@ class _Callback:
             threading.Thread(target=self._read_lines, daemon=True).start()
         self._state = state
 
-    async def wait(self) -> AuthorizationCodeResult:
+    async def wait(self) -> auth.AuthorizationCodeResult:
         """Return the code that the browser brought. Raises `OAuthFlowError` if the server refused."""
         return await self._result
 
@@ -233,7 +218,7 @@ class _Callback:
             return False
         if not self._result.done():
             if "code" in values:
-                result = AuthorizationCodeResult(code=values["code"], state=values["state"], iss=values.get("iss"))
+                result = auth.AuthorizationCodeResult(code=values["code"], state=values["state"], iss=values.get("iss"))
                 self._result.set_result(result)
             else:
                 reason = values.get("error_description") or values.get("error") or "it gave no code"

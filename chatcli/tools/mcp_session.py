@@ -143,12 +143,29 @@ class McpSession:
             return self._connection
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
-        report = _Report(f"{self.name}/{name}", self.host.announce)
+        label = f"{self.name}/{name}"
+        last: Progress | None = None
+        due = 0.0
+
+        async def report(progress: float, total: float | None, message: str | None) -> None:
+            """Announce what the server says, which may be anything."""
+            nonlocal last, due
+            now = asyncio.get_running_loop().time()
+            if now < due or not math.isfinite(progress):
+                return
+            due = now + PROGRESS_SECONDS
+            known = total is not None and math.isfinite(total) and total > 0
+            percent = round(100 * min(max(progress / total, 0), 1)) if known and total is not None else 0
+            detail = one_line((message or "")[:MAX_REASON], 100)
+            last = Progress(label, percent, 100 if known else 0, "percent", detail=detail)
+            self.host.announce(last)
+
         self.host.logged = 0
         try:
-            return await self.request(lambda client: client.call_tool(name, arguments, progress_callback=report.take))
+            return await self.request(lambda client: client.call_tool(name, arguments, progress_callback=report))
         finally:
-            report.end()
+            if last is not None:
+                self.host.announce(Progress(label, last.done, last.total, "percent", finished=True))
 
 
 class _Connection:
@@ -274,33 +291,6 @@ class _Connection:
             message_handler=self._note_change,
         )
         self.client = await stack.enter_async_context(client)
-
-
-class _Report:
-    """Turns what a server reports of a call's progress into events for the user."""
-
-    def __init__(self, label: str, announce: Callable[[Progress], None]) -> None:
-        self._label = label
-        self._announce = announce
-        self._last: Progress | None = None
-        self._due = 0.0
-
-    async def take(self, progress: float, total: float | None, message: str | None) -> None:
-        """Announce what the server says, which may be anything."""
-        now = asyncio.get_running_loop().time()
-        if now < self._due or not math.isfinite(progress):
-            return
-        self._due = now + PROGRESS_SECONDS
-        known = total is not None and math.isfinite(total) and total > 0
-        percent = round(100 * min(max(progress / total, 0), 1)) if known and total is not None else 0
-        detail = one_line((message or "")[:MAX_REASON], 100)
-        self._last = Progress(self._label, percent, 100 if known else 0, "percent", detail=detail)
-        self._announce(self._last)
-
-    def end(self) -> None:
-        """Announce that the call is over, if it had any progress."""
-        if self._last is not None:
-            self._announce(Progress(self._label, self._last.done, self._last.total, "percent", finished=True))
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -108,8 +108,9 @@ class Rules:
         if (self.mode == "auto" or (self.mode == "edit" and tool.changes)) and tool.is_harmless(arguments):
             return asked
         rules = (*self.given, *kept_rules(), *more) if tool.takes_rules else ()
-        granted = [access for rule in rules if (access := _granted(rule, tool, arguments)) is not None]
-        return max((access for access in granted if _rank(access) >= _rank(asked)), key=_rank, default=None)
+        granted = [_granted(rule, tool, arguments) for rule in rules]
+        enough = ACCESSES[ACCESSES.index(asked) :]
+        return next((access for access in reversed(enough) if access in granted), None)
 
     def is_wide(self) -> bool:
         """Return whether any command at all runs without approval."""
@@ -154,10 +155,6 @@ def keep_rule(rule: str) -> None:
             file.write(f"{line}\n")
     except OSError as error:
         raise StoreError(f"the rule {rule} can't be kept in {path}: {error}") from None
-
-
-def _rank(access: Access) -> int:
-    return ACCESSES.index(access)
 
 
 def _granted(rule: str, tool: Tool, arguments: Arguments) -> Access | None:

@@ -26,7 +26,6 @@ _KINDS: Mapping[str, type[BaseMessage]] = {
     "summary": HumanMessage,
     "notification": HumanMessage,
 }
-_ROLES: dict[type[BaseMessage], str] = {AIMessage: "assistant", SystemMessage: "system", ToolMessage: "tool"}
 
 
 class _Strict(BaseModel):
@@ -162,11 +161,9 @@ def _thread_as_json(document: ThreadDocument) -> dict[str, Any]:
         header[field] = getattr(document, field)
     if document.role:
         header |= {"role": document.role, "template": document.template, "variables": dict(document.variables)}
-    for field in ("temperature", "summary", "summarised", "remembered_model"):
-        if (value := getattr(document, field)) not in (None, ""):
+    for field in ("temperature", "summary", "summarised", "remembered_model", "refused"):
+        if (value := getattr(document, field)) not in (None, "", ()):
             header[field] = value
-    if document.refused:
-        header["refused"] = list(document.refused)
     for field in ("turns", "created_at", "updated_at"):
         header[field] = getattr(document, field)
     return header
@@ -174,7 +171,7 @@ def _thread_as_json(document: ThreadDocument) -> dict[str, Any]:
 
 def _message_as_json(message: BaseMessage) -> dict[str, Any]:
     """Return `message` as an object of JSON; refuse a type that the format does not know, as a user graph may have."""
-    role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
+    role = next((role for role, kind in _KINDS.items() if isinstance(message, kind)), None)
     if isinstance(message, HumanMessage):
         role = human_role(message.additional_kwargs)
     if role is None:

@@ -42,12 +42,10 @@ def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[s
     from chatcli.transfer import chatcli_json as own
     from chatcli.transfer import page
 
-    match chosen:
-        case ExportFormat.JSON:
-            return own.as_json(document)
-        case ExportFormat.JSONL:
-            return own.as_jsonl(document)
-        case ExportFormat.MD:
-            return page.markdown_page(document)
-        case ExportFormat.HTML:
-            return page.html_page(document)
+    lines = {
+        ExportFormat.JSON: own.as_json,
+        ExportFormat.JSONL: own.as_jsonl,
+        ExportFormat.MD: page.markdown_page,
+        ExportFormat.HTML: page.html_page,
+    }
+    return lines[chosen](document)

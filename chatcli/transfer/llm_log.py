@@ -6,7 +6,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,11 @@ class _Log:
         found = [
             _row(table, dict(zip(names, values, strict=True)), known) for values in self._connection.execute(query)
         ]
-        if (key := _KEYS.get(table)) is not None:
-            _check_keys(table, key, found)
+        key, keys = _KEYS.get(table, ""), set[str]()
+        for row in found if key else ():
+            if row[key] is None:
+                raise refuse(table, f"a row has no {key}")
+            check_unique(f"{table}.{key}", row[key], keys)
         return found
 
 
@@ -116,14 +119,6 @@ def read_llm_log(path: Path) -> list[ThreadDocument]:
             return _documents(log)
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:  # SQLite's messages may quote invalid UTF-8
         raise refuse("the database", str(error)) from None
-
-
-def _check_keys(table: str, key: str, rows: Iterable[Row]) -> None:
-    known: set[str] = set()
-    for row in rows:
-        if row[key] is None:
-            raise refuse(table, f"a row has no {key}")
-        check_unique(f"{table}.{key}", row[key], known)
 
 
 def _row(table: str, row: dict[str, Any], known: Iterable[str]) -> Row:
@@ -323,7 +318,6 @@ def _texts(rows: Iterable[Row], fragments: Mapping[int, str]) -> dict[str, list[
 
 
 def _arguments(text: str | None) -> Any:
-    try:
+    with suppress(ValueError):
         return load_json(text or "{}")
-    except ValueError:
-        return text
+    return text

@@ -24,7 +24,6 @@ from chatcli.transfer.llm_log import MAGIC, read_llm_log
 MAX_BYTES = 256 * 1024 * 1024
 """The most bytes of JSON that are read from a file or an archive, since memory holds several copies."""
 KINDS = "chatcli's JSON and JSONL, ChatGPT's and Claude's exports (.zip or conversations.json), llm's logs.db"
-_START = 16
 
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _LIST = re.compile(r"conversations([-_]\d+)?\.json", re.IGNORECASE)
@@ -51,7 +50,7 @@ def _read(path: Path) -> list[ThreadDocument]:
                 raise refuse("standard input", "a database must be a file")
             return _read_lists(io.BytesIO(data)) if data.startswith(_ZIP_MAGICS) else _read_text(data)
         with path.open("rb") as file:
-            start = file.read(_START)
+            start = file.read(len(MAGIC))
             if start.startswith(MAGIC):
                 return read_llm_log(path)
             if start.startswith(_ZIP_MAGICS):
@@ -117,8 +116,14 @@ def _read_archive(file: IO[bytes], limit: int) -> tuple[Mapping[str, bytes], Seq
             wanted = [info for info in found if _LIST.fullmatch(PurePosixPath(info.filename).name)]
             lists: dict[str, bytes] = {}
             for info in sorted(wanted, key=lambda info: info.filename):
-                lists[info.filename] = _read_member(archive, info, limit)
-                limit -= len(lists[info.filename])
+                if info.flag_bits & _ENCRYPTED:
+                    raise refuse(info.filename, "it is encrypted; unpack it first")
+                with archive.open(info) as member:  # the size that the archive gives may be wrong
+                    data = member.read(limit + 1)
+                limit -= len(data)
+                if limit < 0:
+                    raise refuse(info.filename, "it is too large; unpack it and split it")
+                lists[info.filename] = data
     except (NotImplementedError, RuntimeError) as error:  # an unsupported compression or encryption
         raise refuse("the archive", str(error)) from None
     except _DAMAGE as error:
@@ -126,14 +131,3 @@ def _read_archive(file: IO[bytes], limit: int) -> tuple[Mapping[str, bytes], Seq
     if not lists:
         raise refuse("the archive", "it has no conversations.json")
     return lists, [PurePosixPath(info.filename).name for info in found if info.filename not in lists]
-
-
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
-    """Return a file of the archive. Its size is checked while it is read: the size in the archive may be wrong."""
-    if info.flag_bits & _ENCRYPTED:
-        raise refuse(info.filename, "it is encrypted; unpack it first")
-    with archive.open(info) as member:
-        data = member.read(limit + 1)
-    if len(data) > limit:
-        raise refuse(info.filename, "it is too large; unpack it and split it")
-    return data

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,13 @@ PACKAGE = (
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[DocumentReader]:
-    with DocumentReader() as reader:
+    with closing(DocumentReader()) as reader:
         yield reader
 
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    with Worker() as worker:
+    with closing(Worker()) as worker:
         yield worker
 
 
@@ -217,7 +218,7 @@ def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_one_is_read(
         files = {name: zipped.read(name) for name in zipped.namelist()}
     files["word/document.xml"] = files["word/document.xml"].replace(b"<w:p>", b"<w:p/>" * 8_000_000 + b"<w:p>", 1)
     reasons = r"it needs too much memory|its reader crashed|it is damaged" if by_kernel else "it needs too much memory"
-    with Worker(by_kernel=by_kernel) as worker:
+    with closing(Worker(by_kernel=by_kernel)) as worker:
         with pytest.raises(UnreadableError, match=reasons):
             worker.extract("docx", archive(**files))
         assert worker.extract("pdf", pdf("Hello.")) == ["Hello."]
@@ -321,5 +322,5 @@ def test_a_file_that_is_too_large_is_refused(reader: DocumentReader, monkeypatch
 
 
 def test_one_document_is_read_by_a_reader_of_its_own() -> None:
-    with DocumentReader() as reader:
+    with closing(DocumentReader()) as reader:
         assert reader.read_passages(Path("/documents/a.pdf"), pdf("Hello."))[0].page == 1

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -76,7 +77,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def read(ending: str, text: str, encoding: str = "utf-8") -> list[Passage]:
-    with DocumentReader() as reader:
+    with closing(DocumentReader()) as reader:
         return reader.read_passages(Path(f"/documents/a{ending}"), text.encode(encoding))
 
 

@@ -6,6 +6,7 @@ forms, else a choice where the request offers some, else a text, which the next 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,13 +219,10 @@ def words_decide(request: ApprovalRequested, text: str) -> Any:
 
     A question may begin with the same word, so only the word alone counts.
     """
-    word = text.strip().lower()
     for kind, words in _DECISIONS.items():
-        if word in words:
-            try:
+        if text.strip().lower() in words:
+            with suppress(UsageError):  # it is not allowed here
                 return read_answer(request, kind)
-            except UsageError:  # it is not allowed here
-                return None
     return None
 
 
@@ -309,10 +307,9 @@ def _is_simple(schema: Any) -> bool:
 
 
 def _in_words(request: ApprovalRequested, text: str) -> Any:
-    try:
+    with suppress(UsageError):  # nested too deeply to be JSON
         return read_answer(request, text)
-    except UsageError:  # nested too deeply to be JSON
-        return text
+    return text
 
 
 def _option(option_id: str, name: str, kind: str) -> Fields:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-from chatcli.serve.standard_streams import read_lines, rpc_error
+from chatcli.serve.standard_streams import read_lines, rpc_error, write_whole
 
 END_SECONDS = 6.0
 """Time to stop all turns once the editor is gone; then the process ends in any case, whatever a graph is doing."""
@@ -34,9 +34,8 @@ class Pipes:
         self._back: list[Message | None] = []
         self._leaving: SimpleQueue[bytes | None] = SimpleQueue()
         self._closed = False
-        self._reader = threading.Thread(target=self._read, name="acp reader", daemon=True)
+        threading.Thread(target=self._read, name="acp reader", daemon=True).start()
         self._writer = threading.Thread(target=self._write, name="acp writer", daemon=True)
-        self._reader.start()
         self._writer.start()
 
     async def receive(self) -> Message | None:
@@ -93,8 +92,7 @@ class Pipes:
     def _write(self) -> None:
         while (data := self._leaving.get()) is not None:
             try:
-                while data:
-                    data = data[os.write(self._writing, data) :]
+                write_whole(self._writing, data)
             except OSError:
                 self._closed = True
                 self._tell(None)

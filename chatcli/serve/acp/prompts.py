@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -85,8 +86,7 @@ def _linked(uri: str, settings: Settings, workspace: Workspace) -> Attachment:
         return Attachment(name, "text", "text/plain", text=unsaved, size=len(unsaved.encode("utf-8", "replace")))
     if path.is_dir():
         raise RefusedError(f"{name} is a folder: it is named, not attached")
-    found = read_attachment(str(path))
-    return Attachment(name, found.kind, found.media_type, found.text, found.data, found.encoding, found.size)
+    return replace(read_attachment(str(path)), name=name)
 
 
 def path_of(uri: str) -> Path | None:

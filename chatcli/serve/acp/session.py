@@ -9,15 +9,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatcli.commands.all import all_commands
-from chatcli.config.settings import Settings
+from chatcli.config.providers import LOCAL, PROVIDERS
+from chatcli.config.settings import Settings, ToolMode
 from chatcli.conversation.conversation import Conversation
-from chatcli.errors import InterruptedTurnError
+from chatcli.errors import InterruptedTurnError, UsageError
+from chatcli.models.local.pulled import find_model, pulled_models
+from chatcli.models.names import LOCAL_MODELS, ModelName, resolve_model
 from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
-from chatcli.serve.acp.options import MODES, command_list, mode_option, mode_state, model_option
 from chatcli.tools.workspace import Workspace
 
 if TYPE_CHECKING:
     from chatcli.serve.acp.turns import Turns
+
+MODES: dict[ToolMode, Fields] = {
+    "plan": {"name": "Plan", "description": "Only tools that read are there: nothing is changed."},
+    "ask": {"name": "Ask", "description": "Calls of tools that can change or send something ask first."},
+    "edit": {"name": "Edit", "description": "Files in the folder are changed without asking; commands ask."},
+    "auto": {"name": "Auto", "description": "Edits in the folder and confined commands run without asking."},
+    "yes": {"name": "Run everything", "description": "All calls of tools run without asking."},
+}
+LEFT_OUT = frozenset(
+    (
+        *("new", "thread", "threads", "fork", "delete", "edit", "approve"),  # what the editor itself does
+        *("copy", "save", "file", "paste", "editor", "plain", "theme", "clear", "exit", "help"),  # a terminal's
+    )
+)
+"""The slash commands that an editor does not offer."""
 
 
 class EditorSession:
@@ -42,13 +59,21 @@ class EditorSession:
 
     def state(self) -> Fields:
         """Return the modes and options of the session, as a client gets them when it is opened."""
-        modes = {"modes": mode_state(self._mode)} if self._has_tools else {}
+        available = [{"id": mode, **about} for mode, about in MODES.items()]
+        modes = {"modes": {"currentModeId": self._mode, "availableModes": available}} if self._has_tools else {}
         return {**modes, "configOptions": self.options()}
 
     def options(self) -> list[Fields]:
         """Return the options that the user of the editor can set, in the protocol's form."""
-        modes = [mode_option(self._mode)] if self._has_tools else []
-        return [*modes, model_option(self.conversation, self.settings)]
+        options = []
+        if self._has_tools:  # newer editors show this in place of the modes
+            options.append(_option("mode", self._mode, [{"value": mode, **about} for mode, about in MODES.items()]))
+        current = str(self.conversation.model_name)
+        models = {current: current}
+        if not self.conversation.has_own_graph:
+            models |= _models(self.settings)
+        options.append(_option("model", current, [{"value": value, "name": name} for value, name in models.items()]))
+        return options
 
     @property
     def _has_tools(self) -> bool:
@@ -58,7 +83,11 @@ class EditorSession:
 
     async def announce(self) -> None:
         """Send the slash commands."""
-        offered = command_list(self.commands, self.conversation)
+        offered: list[Fields] = []
+        for command in self.commands.offered(self.conversation):
+            if command.name not in LEFT_OUT:
+                hint = {"input": {"hint": command.usage}} if command.usage else {}
+                offered.append({"name": command.name, "description": command.help, **hint})
         await self.client.update(self.id, {"sessionUpdate": "available_commands_update", "availableCommands": offered})
 
     async def replay(self) -> None:
@@ -138,3 +167,27 @@ class EditorSession:
 
             self._turns = Turns(self)
         return self._turns
+
+
+def _option(name: str, current: str, options: list[Fields]) -> Fields:
+    fields = {"id": name, "name": name.capitalize(), "category": name, "type": "select"}
+    return {**fields, "currentValue": current, "options": options}
+
+
+def _models(settings: Settings) -> dict[str, str]:
+    """Return the models that can be used, as far as that is known without asking a server, by value."""
+    found = [
+        ModelName(provider.prefix, provider.default_model)
+        for provider in PROVIDERS.values()
+        if provider.default_model and settings.credentials.has_key(provider.prefix)
+    ]
+    local = (name for name in (*LOCAL_MODELS, *pulled_models()) if find_model(name, settings.local_model).is_fetched)
+    found += [ModelName(LOCAL, name) for name in local]
+    named = {str(name): str(name) for name in found}
+    for alias, text in settings.aliases.items():
+        try:
+            resolve_model(text, settings)
+        except UsageError:  # `chat models list` reports it
+            continue
+        named[alias] = f"{alias} ({text})"
+    return named

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.tools import ToolException
 from langgraph.errors import GraphRecursionError
 
+from chatcli import events
 from chatcli.attachments.attachment import Attachment
 from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, run_command
 from chatcli.commands.threads import drop_recalled
@@ -17,32 +18,17 @@ from chatcli.commands.tree import LIST
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import ToolMode
 from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
-from chatcli.events import (
-    STOPPED,
-    ApprovalRequested,
-    ConfirmationRequested,
-    Event,
-    KeyRequested,
-    ToolCallStarted,
-    TreeOffered,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-)
 from chatcli.message import is_review
 from chatcli.models.prices import spent
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
 from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, invalid
-from chatcli.serve.acp.options import LEFT_OUT
 from chatcli.serve.acp.prompts import read_prompt
+from chatcli.serve.acp.session import LEFT_OUT, EditorSession
 from chatcli.serve.acp.updates import Updates, diff, history, plan_of, status_update, text_chunk
 from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.requests import Ask, Continue, Resume
 from chatcli.sessions.stream import read_todos
-
-if TYPE_CHECKING:
-    from chatcli.serve.acp.session import EditorSession
 
 END, CANCELLED, REFUSAL = "end_turn", "cancelled", "refusal"
 _REASONS = {"length": "max_tokens", "max_tokens": "max_tokens", "content_filter": REFUSAL, "refusal": REFUSAL}
@@ -52,8 +38,8 @@ _REASONS = {"length": "max_tokens", "max_tokens": "max_tokens", "content_filter"
 class Outcome:
     """How a turn, or a command, ended."""
 
-    last: Event | None = None
-    waits_for: list[ApprovalRequested] = field(default_factory=list)
+    last: events.Event | None = None
+    waits_for: list[events.ApprovalRequested] = field(default_factory=list)
     stopped: str = ""
     """Where the graph stopped at a breakpoint, in words."""
 
@@ -61,7 +47,7 @@ class Outcome:
 class Turns:
     """Runs the prompts of `session`, one after the other."""
 
-    def __init__(self, session: "EditorSession") -> None:
+    def __init__(self, session: EditorSession) -> None:
         self.id = session.id
         self.conversation = session.conversation
         self.settings = session.settings
@@ -100,14 +86,12 @@ class Turns:
     async def replay(self) -> None:
         """Show the thread's messages again, and its list of what is to be done."""
         session = await self.conversation.session()
-        for update in history(await session.messages(), self._updates):
-            await self._update(update)
+        await self._update(*history(await session.messages(), self._updates))
         if todos := read_todos(await session.state()):
             await self._update(plan_of(todos))
         waiting = await session.pending()
         if not any(is_review(request.payload) for request in waiting):
-            for update in self._updates.end_calls():
-                await self._update(update)
+            await self._update(*self._updates.end_calls())
 
     def stop_asking(self) -> None:
         """End the question that the user is asked."""
@@ -140,8 +124,8 @@ class Turns:
             else:
                 reason = await self._ask(parse_question(text), attachments)
         finally:
-            for update in self._updates.end_calls() if not self._in_words else ():
-                await self._update(update)
+            if not self._in_words:
+                await self._update(*self._updates.end_calls())
             with suppress(ChatcliError):  # then what ended the prompt is reported
                 await self._show_changes()
         return {"stopReason": reason, **({"usage": dict(self._spent)} if self._spent["totalTokens"] else {})}
@@ -155,19 +139,19 @@ class Turns:
             outcome = await self._show(run_command(command, self._context))
             line = ""
             match outcome.last:
-                case ConfirmationRequested(question, yes, otherwise):
+                case events.ConfirmationRequested(question, yes, otherwise):
                     try:
                         agreed = await self._interruptible(self._asker.confirm(question, "Yes", "No"))
                     except InWordsError:
                         await self._update(text_chunk(f"{question} Send `{yes}` for yes.\n"))
                         return END
                     line = yes if agreed else otherwise
-                case KeyRequested(provider):
+                case events.KeyRequested(provider):
                     title, variable = PROVIDERS[provider].title, PROVIDERS[provider].key_variables[0]
                     raise MissingKeyError(f"{title} needs a key", remedy=f"Set {variable}.", provider=provider)
-                case TreeOffered():
+                case events.TreeOffered():
                     line = f"/tree {LIST}"
-                case TurnFinished() | TurnFailed() | TurnInterrupted():
+                case events.TurnFinished() | events.TurnFailed() | events.TurnInterrupted():
                     return await self._follow(outcome)
         return END
 
@@ -194,15 +178,12 @@ class Turns:
                 return END
         self._check_stop()
         if self._context.waiting and not self.conversation.takes_recall:
-            for update in self._updates.of(drop_recalled(self._context)):
-                await self._update(update)
+            await self._update(*self._updates.of(drop_recalled(self._context)))
         attachments, self._context.waiting = (*self._context.waiting, *attachments), ()
         return await self._follow(await self._show(self.conversation.run(Ask(text, attachments))))
 
-    async def _settle(self, pending: Sequence[ApprovalRequested], question: Ask) -> str:
+    async def _settle(self, pending: Sequence[events.ApprovalRequested], question: Ask) -> str:
         """Answer what the thread waits for, with `question` if that fits; return why the prompt ends, else ""."""
-        ids = {request.interrupt_id for request in pending}
-        self._answers = {key: value for key, value in self._answers.items() if key in ids}
         try:
             answered = self._answer_in_words(pending, question.text)
         except UsageError as error:
@@ -220,10 +201,9 @@ class Turns:
 
     async def _goes_on(self, notice: str) -> bool:
         """Return whether the user lets a graph go on that stopped at a breakpoint."""
-        try:
+        with suppress(InWordsError):
             return bool(await self._interruptible(self._asker.confirm(notice, "Go on", "Stay here")))
-        except InWordsError:
-            return False
+        return False
 
     async def _follow(self, outcome: Outcome) -> str:
         """Answer what the turn of `outcome` waits for, and the next one; return why the prompt ends."""
@@ -231,20 +211,20 @@ class Turns:
             if outcome.stopped:
                 if not await self._goes_on(outcome.stopped):
                     return END
-                events = self.conversation.run(Continue())
+                turn = self.conversation.run(Continue())
             elif (answers := await self._answer_or_refuse(outcome.waits_for)) is not None:
-                events = self.conversation.run(Resume(answers))
+                turn = self.conversation.run(Resume(answers))
             else:
                 return END
-            outcome = await self._show(events)
+            outcome = await self._show(turn)
         match outcome.last:
-            case TurnInterrupted():
+            case events.TurnInterrupted():
                 if not self.closing:  # the graph may not have reached the calls that were decided on
                     await self._refuse(await (await self.conversation.session()).pending(shown=False))
                 return CANCELLED
-            case TurnFailed(error=error):
+            case events.TurnFailed(error=error):
                 return await self._failed(error)
-            case TurnFinished(finish_reason=reason):
+            case events.TurnFinished(finish_reason=reason):
                 return _REASONS.get(reason, END)
             case _:
                 return END
@@ -257,7 +237,7 @@ class Turns:
         await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
         return "max_turn_requests" if too_long else REFUSAL
 
-    def _answer_in_words(self, pending: Sequence[ApprovalRequested], text: str) -> bool:
+    def _answer_in_words(self, pending: Sequence[events.ApprovalRequested], text: str) -> bool:
         """Let `text` answer the first of `pending` that is open; return whether it did."""
         request = next((request for request in pending if request.interrupt_id not in self._answers), None)
         if request is None:
@@ -272,7 +252,7 @@ class Turns:
         self._in_words.discard(request.interrupt_id)
         return True
 
-    async def _answer_or_refuse(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
+    async def _answer_or_refuse(self, requests: Sequence[events.ApprovalRequested]) -> dict[str, Any] | None:
         """Return the answers of `_answer_all`; where the user dismisses a question about calls, these are refused."""
         try:
             answers = await self._answer_all(requests)
@@ -282,14 +262,14 @@ class Turns:
             raise
         return answers
 
-    async def _refuse(self, requests: Sequence[ApprovalRequested]) -> None:
+    async def _refuse(self, requests: Sequence[events.ApprovalRequested]) -> None:
         reviews = [request for request in requests if is_review(request.payload)]
         if reviews and not await self.conversation.refuse_calls():
             for request in reviews:  # the next prompt gives the answer
                 with suppress(UsageError):  # no decision here is a no
                     self._answers[request.interrupt_id] = read_answer(request, "reject")
 
-    async def _answer_all(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
+    async def _answer_all(self, requests: Sequence[events.ApprovalRequested]) -> dict[str, Any] | None:
         """Return the user's answer to each of `requests`, by ID; None where the next prompt is to answer one."""
         ids = {request.interrupt_id for request in requests}
         self._answers = {key: value for key, value in self._answers.items() if key in ids}
@@ -322,31 +302,30 @@ class Turns:
         finally:
             self._asking = None
 
-    async def _show(self, events: AsyncGenerator[Event, None]) -> Outcome:
+    async def _show(self, turn: AsyncGenerator[events.Event, None]) -> Outcome:
         outcome = Outcome()
-        async with aclosing(events) as closing:
+        async with aclosing(turn) as closing:
             async for event in closing:
-                if isinstance(event, ApprovalRequested):
+                if isinstance(event, events.ApprovalRequested):
                     outcome.waits_for.append(event)
-                elif isinstance(event, ToolCallStarted):
+                elif isinstance(event, events.ToolCallStarted):
                     await self._start_call(event)
                 else:
-                    for update in self._updates.of(event):
-                        await self._update(update)
-                if isinstance(event, TurnFinished):
+                    await self._update(*self._updates.of(event))
+                if isinstance(event, events.TurnFinished):
                     used = event.usage
                     self._spent.update(
                         inputTokens=used.input_tokens, outputTokens=used.output_tokens, totalTokens=used.total_tokens
                     )
                     await self._send_usage(event.context_tokens, event.context_budget)
-                    if event.finish_reason == STOPPED and (
+                    if event.finish_reason == events.STOPPED and (
                         notice := await (await self.conversation.session()).stopped_notice()
                     ):
                         outcome.stopped = notice.text
                 outcome.last = event
         return outcome
 
-    async def _start_call(self, event: ToolCallStarted) -> None:
+    async def _start_call(self, event: events.ToolCallStarted) -> None:
         """Show a call that begins; of one that changes a file, the change."""
         if event.name == "write_todos" and (todos := read_todos(event.arguments)):
             self._updates.hidden.add(event.call_id)
@@ -393,10 +372,11 @@ class Turns:
         if self._stop.is_set():
             raise StoppedError if self.closing else DismissedError
 
-    async def _update(self, update: Fields) -> None:
+    async def _update(self, *updates: Fields) -> None:
         terminal = self._workspace.terminal
-        shown = update.get("sessionUpdate") == "tool_call_update" and update.get("status") in ("completed", "failed")
-        if shown and isinstance(terminal, Terminal) and update["toolCallId"] in terminal.calls:
-            terminal.calls.discard(update["toolCallId"])
-            update.pop("content", None)  # the terminal stays in its place
-        await self._session.client.update(self.id, update)
+        for update in updates:
+            ends = update["sessionUpdate"] == "tool_call_update" and update.get("status") in ("completed", "failed")
+            if ends and isinstance(terminal, Terminal) and update["toolCallId"] in terminal.calls:
+                terminal.calls.discard(update["toolCallId"])
+                update.pop("content", None)  # the terminal stays in its place
+            await self._session.client.update(self.id, update)

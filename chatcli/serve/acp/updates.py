@@ -164,8 +164,8 @@ class Updates:
                 yield self._search(event)
             case events.TurnFinished() | events.TurnInterrupted():
                 yield from _sources(event.cited)
-            case events.ChoicesOffered() | events.ThreadChanged() | events.EditorRequested():
-                yield from self._instead(event)
+            case events.ChoicesOffered():
+                yield from self._choices(event)
             case _:
                 yield from self._aside(event)
 
@@ -237,19 +237,11 @@ class Updates:
             "locations": locations,
         }
 
-    def _instead(
-        self, event: events.ChoicesOffered | events.ThreadChanged | events.EditorRequested
-    ) -> Iterator[Fields]:
-        match event:
-            case events.ChoicesOffered():
-                for printed in event.printed:
-                    yield from self._aside(printed)
-                if not any(choice.argument for choice in event.choices):  # each is named as it is given
-                    yield text_chunk(f"{listing_text(event.listing)}\n\nChoose one: `/{event.command} NAME`\n")
-            case events.ThreadChanged():
-                yield text_chunk("The thread is now at another turn; the messages above stay shown.\n")
-            case events.EditorRequested(path=Path() as path):
-                yield text_chunk(f"The facts are in {path}\n")
+    def _choices(self, event: events.ChoicesOffered) -> Iterator[Fields]:
+        for printed in event.printed:
+            yield from self._aside(printed)
+        if not any(choice.argument for choice in event.choices):  # each is named as it is given
+            yield text_chunk(f"{listing_text(event.listing)}\n\nChoose one: `/{event.command} NAME`\n")
 
     def _aside(self, event: events.Event) -> Iterator[Fields]:
         match event:
@@ -268,6 +260,10 @@ class Updates:
                 yield text_chunk(f"```diff\n{shown}\n```\n")
             case events.ShellOutput():
                 yield text_chunk(event.text)
+            case events.ThreadChanged():
+                yield text_chunk("The thread is now at another turn; the messages above stay shown.\n")
+            case events.EditorRequested(path=Path() as path):
+                yield text_chunk(f"The facts are in {path}\n")
 
 
 def _sources(cited: Cited | None) -> Iterator[Fields]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chatcli.errors import UsageError
@@ -30,30 +31,24 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Guard:
-    """Lets in requests with the token, and no others."""
+def _guarded(app: ASGIApp, token: str) -> ASGIApp:
+    """Return `app` for requests with the token, and no others."""
+    wanted = f"bearer {token}".encode()
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._wanted = f"bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        answer = app
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        kind, _, token = given.partition(b" ")
-        if not hmac.compare_digest(kind.lower() + b" " + token.strip(), self._wanted):
-            await _refuse(send, 401, b"the bearer token is missing or wrong", (b"www-authenticate", b"Bearer"))
+        kind, _, sent = given.partition(b" ")
+        if not hmac.compare_digest(kind.lower() + b" " + sent.strip(), wanted):
+            asks = {"www-authenticate": "Bearer"}
+            answer = PlainTextResponse("the bearer token is missing or wrong\n", 401, asks)
         elif scope["path"].rstrip("/") != PATH:
-            await _refuse(send, 404, f"the address is {PATH}".encode())
-        else:
-            await self._app(scope, receive, send)
+            answer = PlainTextResponse(f"the address is {PATH}\n", 404)
+        await answer(scope, receive, send)
 
-
-async def _refuse(send: Send, status: int, reason: bytes, *headers: tuple[bytes, bytes]) -> None:
-    start = {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain"), *headers]}
-    await send(start)
-    await send({"type": "http.response.body", "body": reason + b"\n"})
+    return guard
 
 
 async def serve_http(server: ChatServer, port: int, token: str, *, shows_token: bool) -> bool:
@@ -74,7 +69,7 @@ async def serve_http(server: ChatServer, port: int, token: str, *, shows_token: 
     security = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=[f"http://{host}" for host in hosts])
     manager = StreamableHTTPSessionManager(server.sdk, security_settings=security)
     config = uvicorn.Config(
-        _Guard(manager.handle_request, token),
+        _guarded(manager.handle_request, token),
         http="h11",  # httptools, which may be here too, keeps blanks around a header's value
         lifespan="off",
         ws="none",

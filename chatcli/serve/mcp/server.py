@@ -22,11 +22,11 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from chatcli import __version__
 from chatcli.errors import ChatcliError, UsageError, unexpected
-from chatcli.roles import Role, find_role, role_files
+from chatcli.roles import find_role, role_files
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.garbage import resume_collections
 from chatcli.runtime.program import CHAT, current_program
-from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUMENTS, SEARCH_THREADS, TOOLS
+from chatcli.serve.mcp.tools import ASK, SEARCH_DOCUMENTS, TOOLS
 from chatcli.text import one_line
 
 if TYPE_CHECKING:
@@ -66,15 +66,10 @@ class ChatServer:
         self._open_service = open_service
         self._clean = clean
         self._opening: asyncio.Task[McpService] | None = None
-        self._turns: set[asyncio.Task[Result]] = set()
-        self._stop_turns: set[Callable[[], None]] = set()
+        self._turns: dict[asyncio.Task[Result], AskCall] = {}
         self._changes = InMemorySubscriptionBus()
         """Tells clients that listen which threads have changed here."""
         self._listening = ListenHandler(self._changes)
-        of_chat: dict[str, Any] = {
-            "on_list_prompts": self._guarded(self._list_prompts),
-            "on_get_prompt": self._guarded(self._get_prompt),
-        }
         self.sdk: Server[Any] = Server(
             "chatcli" if self._of_chat else program.name,
             version=(not self._of_chat and program.version) or __version__,
@@ -86,14 +81,15 @@ class ChatServer:
             on_read_resource=self._guarded(self._read_resource),
             on_completion=self._guarded(self._complete),
             on_subscriptions_listen=self._listening,
-            **(of_chat if self._of_chat else {}),
+            on_list_prompts=self._guarded(self._list_prompts) if self._of_chat else None,
+            on_get_prompt=self._guarded(self._get_prompt) if self._of_chat else None,
         )
 
     async def close(self) -> None:
         """Stop all turns, which keep what has arrived of their answers, and close what they used."""
         self._listening.close()
-        for stop in tuple(self._stop_turns):
-            stop()
+        for turn in tuple(self._turns.values()):
+            turn.interrupt()
         if self._turns:
             await asyncio.wait(self._turns, timeout=STOP_SECONDS)
         if self._opening is not None:
@@ -177,14 +173,8 @@ class ChatServer:
     async def _run(self, name: str, arguments: dict[str, Any], context: Context) -> "Result":
         if name == ASK.name:
             return await self._ask(arguments, context)
-        service = await self._service()
-        works: dict[str, Callable[[dict[str, Any]], Awaitable[Result]]] = {
-            LIST_THREADS.name: service.list_threads,
-            SEARCH_THREADS.name: service.search_threads,
-            READ_THREAD.name: service.read_thread,
-            SEARCH_DOCUMENTS.name: service.search_documents,
-        }
-        return await works[name](arguments)
+        work: Callable[[dict[str, Any]], Awaitable[Result]] = getattr(await self._service(), name)
+        return await work(arguments)  # each other tool has a method of its name
 
     async def _ask(self, arguments: dict[str, Any], context: Context) -> "Result":
         """Run a turn in a task of its own: a client that cancels, or dies, stops it as Ctrl-C does."""
@@ -192,12 +182,10 @@ class ChatServer:
         service = await self._service()
         turn = service.turn(arguments, report)
         task = asyncio.create_task(self._run_turn(turn))
-        self._turns.add(task)
-        self._stop_turns.add(turn.interrupt)
+        self._turns[task] = turn
 
         def forget(done: "asyncio.Task[Result]") -> None:
-            self._turns.discard(done)
-            self._stop_turns.discard(turn.interrupt)
+            del self._turns[done]
             if not done.cancelled():
                 done.exception()  # it is reported, unless nobody waits for it any more
 
@@ -336,27 +324,17 @@ def _cursor(text: str | None) -> int:
 
 def _prompts() -> list[types.Prompt]:
     """Return the roles that can be read."""
-    roles: list[Role] = []
+    prompts: list[types.Prompt] = []
     for name in role_files():
         try:
-            roles.append(find_role(name))
+            role = find_role(name)
         except UsageError:
             continue  # `chat roles` reports it to the user
-    return [
-        types.Prompt(
-            name=role.name,
-            title=role.name,
-            description=role.description or None,
-            arguments=[
-                types.PromptArgument(
-                    name=name,
-                    description=f"By default: {one_line(role.defaults[name], _MAX_PROBLEM)}"
-                    if name in role.defaults
-                    else None,
-                    required=name not in role.defaults,
-                )
-                for name in role.variables
-            ],
-        )
-        for role in roles
-    ]
+        defaults = {key: f"By default: {one_line(text, _MAX_PROBLEM)}" for key, text in role.defaults.items()}
+        arguments = [
+            types.PromptArgument(name=key, description=defaults.get(key), required=key not in defaults)
+            for key in role.variables
+        ]
+        about = role.description or None
+        prompts.append(types.Prompt(name=role.name, title=role.name, description=about, arguments=arguments))
+    return prompts

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from chatcli import events
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.compose import Composition
 from chatcli.conversation.conversation import Conversation
@@ -22,22 +23,11 @@ from chatcli.conversation.engine import Engine, LazyEngine
 from chatcli.documents.find import find_files, resolve_source
 from chatcli.documents.index import DocumentIndex
 from chatcli.errors import ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
-from chatcli.events import (
-    WAITING,
-    ApprovalRequested,
-    Event,
-    Notice,
-    Progress,
-    TextDelta,
-    ToolCallStarted,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-)
 from chatcli.models.names import GRAPH
-from chatcli.rendering.json import cited_fields, message_fields
+from chatcli.rendering.json import answer_fields, message_fields
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
+from chatcli.serve.mcp.tools import ASK
 from chatcli.sessions.requests import Ask
 from chatcli.store.threads import MATCH_END, MATCH_START, Threads, ThreadSummary, find_thread
 from chatcli.text import one_line
@@ -83,36 +73,36 @@ class AskCall:
             self._conversation = conversation
             if self._stopped:
                 raise InterruptedTurnError("the turn was stopped before it began")
-            approvals: list[ApprovalRequested] = []
+            approvals: list[events.ApprovalRequested] = []
             notices: list[str] = []
             done = 0
-            async with aclosing(conversation.run(Ask(question))) as events:
-                async for event in events:
+            async with aclosing(conversation.run(Ask(question))) as turn:
+                async for event in turn:
                     done = await self._show(event, done)
                     match event:
-                        case ApprovalRequested():
+                        case events.ApprovalRequested():
                             approvals.append(event)
-                        case Notice(passing=False, text=text):
+                        case events.Notice(passing=False, text=text):
                             notices.append(text)
-                        case TurnFinished():
+                        case events.TurnFinished():
                             return _answer(event, approvals, notices)
-                        case TurnInterrupted(thread_id=thread_id):
+                        case events.TurnInterrupted(thread_id=thread_id):
                             raise InterruptedTurnError(
                                 "the turn was stopped", remedy=f"What had arrived is kept in the thread {thread_id}."
                             )
-                        case TurnFailed(error=error, thread_id=thread_id):
+                        case events.TurnFailed(error=error, thread_id=thread_id):
                             raise _in_thread(error, thread_id)
             raise AssertionError("a turn has an end")
 
-    async def _show(self, event: Event, done: int) -> int:
+    async def _show(self, event: events.Event, done: int) -> int:
         """Report what `event` means for one who waits; return how much is done, which grows with each report."""
         # It counts the characters of the answer, and other steps as one.
         match event:
-            case TextDelta(text=text, draft=False):
+            case events.TextDelta(text=text, draft=False):
                 done += len(text)
-            case ToolCallStarted(name=name):
+            case events.ToolCallStarted(name=name):
                 done, text = done + 1, f"calls {name}"
-            case Progress(label=text, finished=False) | Notice(text=text):
+            case events.Progress(label=text, finished=False) | events.Notice(text=text):
                 done += 1
             case _:
                 return done
@@ -175,7 +165,7 @@ class McpService:
                 )
         return thread_id
 
-    async def _borrow(self, announce: Callable[[Progress | Notice], None]) -> Engine:
+    async def _borrow(self, announce: Callable[[events.Progress | events.Notice], None]) -> Engine:
         return _Borrowed(await self._engine.get())
 
     async def _with_threads(self, work: Callable[[Threads], _T]) -> _T:
@@ -290,9 +280,9 @@ class _Borrowed:
         """Do nothing."""
 
 
-def _announce(event: Progress | Notice) -> None:
+def _announce(event: events.Progress | events.Notice) -> None:
     """Show on stderr what is reported outside of a turn."""
-    if isinstance(event, Notice) and not event.passing:
+    if isinstance(event, events.Notice) and not event.passing:
         print(f"note: {sanitize_line(event.text)}", file=sys.stderr)  # noqa: T201 - stdout is the protocol's
 
 
@@ -303,24 +293,13 @@ def _in_thread(error: ChatcliError, thread_id: str) -> ChatcliError:
     return error
 
 
-def _answer(event: TurnFinished, approvals: Sequence[ApprovalRequested], notices: list[str]) -> Result:
-    value = {
-        "thread_id": event.thread_id,
-        "checkpoint_id": event.checkpoint_id,
-        "model": event.model,
-        "content": event.content,
-        "finish_reason": event.finish_reason,
-        "usage": dataclasses.asdict(event.usage),
-        "elapsed_ms": event.elapsed_ms,
-        **cited_fields(event.cited),
-        **({} if event.output is None else {"output": event.output}),
-        "approvals": [one.payload for one in approvals],
-        "notices": notices,
-    }
+def _answer(event: events.TurnFinished, approvals: Sequence[events.ApprovalRequested], notices: list[str]) -> Result:
+    value = {key: part for key, part in answer_fields(event).items() if key in ASK.result["properties"]}
+    value |= {"approvals": [one.payload for one in approvals], "notices": notices}
     parts = [event.content] if event.content else []
     if event.cited is not None and (sources := [line for line, _ in event.cited.lines()]):
         parts.append("\n".join(sources))
-    if event.finish_reason == WAITING:
+    if event.finish_reason == events.WAITING:
         waits = "; ".join(one_line(str(one.payload), _MAX_PAYLOAD) for one in approvals)
         parts.append(
             f"The thread {event.thread_id} waits for its user: {waits}. Only the user can answer, in a terminal:"

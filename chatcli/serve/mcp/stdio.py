@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import queue
 import threading
 from typing import Any
 
@@ -13,9 +11,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
+from chatcli.runtime.background import in_background
 from chatcli.runtime.signals import take_signals
 from chatcli.serve.mcp.server import ChatServer
-from chatcli.serve.standard_streams import read_lines, rpc_error, take_streams
+from chatcli.serve.standard_streams import read_lines, rpc_error, take_streams, write_whole
 
 Incoming = MemoryObjectSendStream[SessionMessage | Exception]
 
@@ -25,38 +24,12 @@ class _Writer:
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._loop = asyncio.get_running_loop()
-        self._lines: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, daemon=True).start()
+        self._lock = asyncio.Lock()
 
     async def write(self, line: str) -> None:
         """Write `line`, and wait until it is written; raise OSError if the client is gone."""
-        written: asyncio.Future[None] = self._loop.create_future()
-        self._lines.put((line.encode() + b"\n", written))
-        await written
-
-    def _run(self) -> None:
-        while True:
-            line, written = self._lines.get()
-            problem: OSError | None = None
-            rest = memoryview(line)
-            try:
-                while rest:
-                    rest = rest[os.write(self._target, rest) :]
-            except OSError as error:
-                problem = error
-            if self._loop.is_closed():
-                return
-            self._loop.call_soon_threadsafe(_settle, written, problem)
-
-
-def _settle(written: "asyncio.Future[None]", problem: OSError | None) -> None:
-    if written.done():
-        return
-    if problem is None:
-        written.set_result(None)
-    else:
-        written.set_exception(problem)
+        async with self._lock:
+            await in_background(lambda: write_whole(self._target, line.encode() + b"\n"))
 
 
 async def serve_stdio(server: ChatServer) -> bool:

@@ -49,15 +49,8 @@ _DOCUMENTS = {
     "maxItems": 100,
     "description": "Folders or files to search. Only documents that the user has named or indexed are open to you.",
 }
-_CITATION = _object(
-    ("number", "path", "quote"),
-    number=_NUMBER,
-    path=_TEXT,
-    start_line=_MAYBE_NUMBER,
-    end_line=_MAYBE_NUMBER,
-    page=_MAYBE_NUMBER,
-    quote=_TEXT,
-)
+_PLACE = {"path": _TEXT, "start_line": _MAYBE_NUMBER, "end_line": _MAYBE_NUMBER, "page": _MAYBE_NUMBER}
+_CITATION = _object(("number", "path", "quote"), number=_NUMBER, **_PLACE, quote=_TEXT)
 _SUMMARY: dict[str, Any] = {
     "thread_id": _TEXT,
     "title": _TEXT,
@@ -161,10 +154,7 @@ SEARCH_DOCUMENTS = Tool(
         passages=_list_of(
             _object(
                 ("path", "text", "score", "weak"),
-                path=_TEXT,
-                start_line=_MAYBE_NUMBER,
-                end_line=_MAYBE_NUMBER,
-                page=_MAYBE_NUMBER,
+                **_PLACE,
                 text=_TEXT,
                 score={"type": "number"},
                 weak={

@@ -49,14 +49,12 @@ class PageError(LimitError):
     """The server answered with a web page."""
 
 
-def hooks(most: int = MOST_PIECE) -> Hooks:
-    """Return the hooks of a blocking client; a response that is no stream has at most `most` bytes."""
-    return {"request": [_ask_for_gzip], "response": [partial(_bound, most=most)]}
+def hooks(most: int = MOST_PIECE, *, leaves: bool = False) -> Hooks:
+    """Return the hooks of a blocking client; a response that is no stream has at most `most` bytes.
 
-
-def document_hooks(most: int) -> Hooks:
-    """Return the hooks of a blocking client that sends neither a question nor a key: it may be led elsewhere."""
-    return {"request": [_ask_for_gzip], "response": [partial(_bound, most=most, leaves=True)]}
+    One that sends neither a question nor a key may be led elsewhere: it `leaves` the server.
+    """
+    return {"request": [_ask_for_gzip], "response": [partial(_bound, most=most, leaves=leaves)]}
 
 
 def async_hooks(most: int = MOST_PIECE, *, pages: bool = True) -> Hooks:

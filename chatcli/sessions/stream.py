@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langgraph.types import Interrupt, Overwrite
 
 from chatcli.config.providers import LANGFLOW
@@ -28,6 +28,7 @@ from chatcli.events import (
 from chatcli.message import Citation
 from chatcli.models.sequencer import SEPARATOR, MessageSequencer
 from chatcli.sessions.message_calls import finish_reason
+from chatcli.store.message_index import as_message
 from chatcli.store.usage import Tokens, read_tokens
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
@@ -357,7 +358,7 @@ class AnswerReader:
         written = update.get("messages") if isinstance(update, Mapping) else None
         written = written.value if isinstance(written, Overwrite) else written
         for one in written if isinstance(written, list | tuple) else [written]:
-            message = _as_message(one) if isinstance(one, dict | tuple) else one
+            message = as_message(one)
             if message is not one and isinstance(message, AIMessage):  # plain data does not come as a message
                 message.id = message.id or f"{node} {len(self._streamed)}"
                 yield from self._read_message(message, node)
@@ -421,14 +422,6 @@ def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequest
         )
         for interrupt in interrupts
     )
-
-
-def _as_message(data: Any) -> Any:
-    """Return the message that `data` is, or else `data` itself: the state has other data too."""
-    try:
-        return convert_to_messages([data])[0]
-    except (ValueError, LookupError, TypeError, NotImplementedError):
-        return data
 
 
 def _in_words(data: object) -> str:

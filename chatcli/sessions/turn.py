@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -298,19 +299,16 @@ async def _coalesce_text(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[
         batch = [await arrived.get()]
         while not arrived.empty():
             batch.append(arrived.get_nowait())
-        text = TextDelta("")
-        for event in batch:
-            if isinstance(event, TextDelta) and event == replace(text, text=event.text):
-                text = replace(text, text=text.text + event.text)
+        for kind, events in groupby(batch, _without_text):
+            if isinstance(kind, TextDelta):
+                if text := "".join(event.text for event in events if isinstance(event, TextDelta)):
+                    yield replace(kind, text=text)
                 continue
-            if text.text:
-                yield text
-                text = replace(text, text="")
-            if event is None:
-                return
-            if isinstance(event, TextDelta):
-                text = event
-            else:
+            for event in events:
+                if event is None:
+                    return
                 yield event
-        if text.text:
-            yield text
+
+
+def _without_text(event: Event | None) -> Event | None:
+    return replace(event, text="") if isinstance(event, TextDelta) else event

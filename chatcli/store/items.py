@@ -20,7 +20,7 @@ from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 
 from chatcli.errors import ChatcliError, StoreError
 from chatcli.runtime.files import lock_folder
-from chatcli.store.errors import ITEM_TABLES, REPAIR, DamagedError, as_store_error, refuse_foreign_table
+from chatcli.store.errors import ITEM_TABLES, DamagedError, as_store_error, refuse_foreign_table
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.sqlite.staging import is_unmade, new_file
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, open_file
@@ -192,7 +192,7 @@ def _read_value(stored: Any) -> dict[str, Any]:
     with suppress(ValueError, TypeError):
         value = json.loads(stored)
     if not isinstance(value, dict):
-        raise DamagedError("an item of the graph's store can't be read", remedy=REPAIR)
+        raise DamagedError("an item of the graph's store can't be read")
     return value
 
 

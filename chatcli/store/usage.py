@@ -152,8 +152,7 @@ def usage_row(write: Sequence[Any], entries: list[list[Any]]) -> UsageRow:
 
 
 def _count(number: object) -> int | None:
-    whole = isinstance(number, int) and not isinstance(number, bool)
-    return number if whole and isinstance(number, int) and 0 <= number <= MAX_TOKENS else None
+    return number if type(number) is int and 0 <= number <= MAX_TOKENS else None  # a bool is no count
 
 
 def _time_of(checkpoint_id: str) -> float:

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from chatcli import paths
 from chatcli.runtime.files import lock_folder, put_in_place
 from chatcli.runtime.sqlite import connect as connect_file
 from chatcli.runtime.sqlite import unchecked
-from chatcli.store.errors import as_sqlite_failure
+from chatcli.store.errors import sqlite_failures
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
 
 _PREFIX = ".import-"
@@ -80,15 +79,12 @@ def _remove_leftovers(folder: Path) -> None:
 
 def adopt(path: Path, staged: Path) -> None:
     """Copy all threads of the SQLite store at `staged` into the one at `path`, in one transaction."""
-    try:
-        with closing(connect(path)) as connection:
-            connection.execute("ATTACH ? AS staged", (str(staged),))
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in _COPIES:
-                    connection.execute(statement)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise as_sqlite_failure(error) from error
+    with sqlite_failures(), closing(connect(path)) as connection:
+        connection.execute("ATTACH ? AS staged", (str(staged),))
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _COPIES:
+                connection.execute(statement)
 
 
 # The triggers of the store itself make its rows of threads and its full-text index.

@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from itertools import chain, groupby, islice
 from operator import itemgetter
@@ -19,7 +19,7 @@ from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.runtime.sqlite import READ_STEPS, ForeignSchemaError, Mode, check_schema, connect_as_possible
 from chatcli.runtime.sqlite import connect as connect_file
-from chatcli.store.errors import FOREIGN, REPAIR, DamagedError, ReadOnlyError, as_sqlite_failure
+from chatcli.store.errors import FOREIGN, DamagedError, ReadOnlyError, sqlite_failures
 from chatcli.store.sqlite import schema
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
@@ -154,9 +154,7 @@ class SqliteThreads(Threads):
         try:
             return answers_of([*kept, *new])
         except (ValueError, TypeError) as error:  # an older version read the same, so it was changed since
-            raise DamagedError(
-                "the store can't be used: what it knows of tokens can't be read", remedy=REPAIR
-            ) from error
+            raise DamagedError("the store can't be used: what it knows of tokens can't be read") from error
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the current branch, the oldest first."""
@@ -181,20 +179,15 @@ class SqliteThreads(Threads):
             yield None
             return
         with self._connection() as connection:
-            yield None if _is_being_made(connection) else connection
+            tables = _tables(connection)
+            is_being_made = not tables >= _INDEX and (not tables or "checkpoints" in tables)
+            yield None if is_being_made else connection
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Open the store for one transaction."""
-        try:
-            connection = connect(self._path)
-            try:
-                with connection:
-                    yield connection
-            finally:
-                connection.close()
-        except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-            raise as_sqlite_failure(error) from error
+        with sqlite_failures(), closing(connect(self._path)) as connection, connection:
+            yield connection
 
 
 def _steps(connection: sqlite3.Connection, thread_id: str) -> list[Step]:
@@ -206,7 +199,7 @@ def _typed(rows: Iterable[tuple[Any, ...]], *kinds: type | tuple[type, ...]) -> 
     """Yield `rows`; raise DamagedError for a value that is none of its column's `kinds`, which SQLite allows."""
     for row in rows:
         if not all(map(isinstance, row, kinds)):
-            raise DamagedError("the store can't be used: a value in it has the wrong type", remedy=REPAIR)
+            raise DamagedError("the store can't be used: a value in it has the wrong type")
         yield row
 
 
@@ -216,7 +209,7 @@ def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[ThreadSummary]:
         for one in found:
             datetime.fromisoformat(one.updated_at)
     except ValueError as error:
-        raise DamagedError("the store can't be used: a date in it can't be read", remedy=REPAIR) from error
+        raise DamagedError("the store can't be used: a date in it can't be read") from error
     return found
 
 
@@ -237,7 +230,7 @@ def _metadata(text: str | None) -> dict[str, Any]:
     with suppress(ValueError):
         metadata = json.loads(text or "{}")
     if not isinstance(metadata, dict):
-        raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read", remedy=REPAIR)
+        raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read")
     return metadata
 
 
@@ -356,7 +349,7 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
     if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):
-        raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
+        raise DamagedError("the store can't be used: its beginning is damaged")
     if version > schema.VERSION:
         raise StoreError(
             f"the store {file} was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",
@@ -379,12 +372,6 @@ def _open_complete(file: Path, *, mode: Mode = "rw") -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _is_being_made(connection: sqlite3.Connection) -> bool:
-    """Return whether somebody is making the store at this moment: it has no tables yet, or no index."""
-    tables = _tables(connection)
-    return not tables >= _INDEX and (not tables or "checkpoints" in tables)
 
 
 def _tables(connection: sqlite3.Connection) -> set[str]:

@@ -47,7 +47,6 @@ Node = tuple[tuple[str, ...], str]
 """A node: the namespace of its graph, and its name."""
 _INTERNAL = frozenset({"lc_internal_call", "lc_source"})
 """What langchain's middleware marks its own calls with: summaries, the choice of tools."""
-_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -255,7 +254,7 @@ class AnswerReader:
             yield Notice(notice)
 
     def _read_message(
-        self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = _NO_METADATA
+        self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = MappingProxyType({})
     ) -> Iterator[StreamEvent]:
         message_id = message.id or f"{node}"
         whole = not isinstance(message, AIMessageChunk)

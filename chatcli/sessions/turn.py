@@ -93,10 +93,10 @@ class RunningTurn:
             # Shielded: a consumer that is being cancelled itself must not cost the user what has arrived.
             end = await asyncio.shield(contained(self._end(task, started)))
             self._task = None
-        if isinstance(end, TurnFinished) and end.finish_reason == "length":
-            yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
         if isinstance(end, TurnFinished):
-            if end.finish_reason == STOPPED:
+            if end.finish_reason == "length":
+                yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
+            elif end.finish_reason == STOPPED:
                 yield stopped_notice(self._stopped_before)
             elif end.finish_reason == NO_ANSWER:
                 yield self._no_answer()

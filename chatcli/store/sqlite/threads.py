@@ -132,8 +132,12 @@ class SqliteThreads(Threads):
         with self._connection() as connection:
             refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
             branch = json.dumps(branch_to(thread_id, _steps(connection, thread_id), checkpoint_id))
-            for copy in _COPIES:
-                connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
+            for table, columns, order in COPIED:
+                connection.execute(
+                    f"INSERT INTO {table} (thread_id, {columns}) SELECT :new, {columns} FROM {table}"  # noqa: S608 - constants
+                    f" WHERE {_IN_BRANCH} ORDER BY {order}",
+                    {"thread": thread_id, "new": new_id, "branch": branch},
+                )
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """Return the usage of the stored answers of one thread or of all."""
@@ -319,8 +323,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def open_file(
     path: Path,
-    *,
     mode: Mode = "rw",
+    *,
     steps: int | None = None,
     isolation_level: Literal["IMMEDIATE"] | None = LOCK_FIRST,
     check_same_thread: bool = True,
@@ -361,8 +365,8 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
         raise DamagedError(error.message, remedy=FOREIGN) from error
 
 
-def _open_complete(file: Path, *, mode: Mode = "rw") -> sqlite3.Connection:
-    connection = open_file(file, mode=mode, steps=READ_STEPS)
+def _open_complete(file: Path, mode: Mode) -> sqlite3.Connection:
+    connection = open_file(file, mode, steps=READ_STEPS)
     try:
         tables = _tables(connection)
         # The index may be missing, because only LangGraph wrote the store or because it was lost.
@@ -444,14 +448,9 @@ _CHECKPOINT = (
 )
 
 _IN_BRANCH = "thread_id = :thread AND checkpoint_id IN (SELECT value FROM json_each(:branch))"
-_COPIES = (
-    "INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - constant text
-    " checkpoint, metadata FROM checkpoints"
-    f" WHERE {_IN_BRANCH} ORDER BY checkpoint_id",
-    "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type,"  # noqa: S608 - as above
-    " value) SELECT :new, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM writes"
-    f" WHERE {_IN_BRANCH}",
-    "INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
-    " SELECT :new, message_id, checkpoint_id, role, text, interrupted FROM messages"
-    f" WHERE {_IN_BRANCH} ORDER BY id",
+COPIED = (
+    ("checkpoints", "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata", "checkpoint_id"),
+    ("writes", "checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value", "checkpoint_id"),
+    ("messages", "message_id, checkpoint_id, role, text, interrupted", "id"),
 )
+"""The tables that are copied with a thread: their columns beside the thread's ID, and the order of the rows."""

@@ -21,7 +21,7 @@ import re
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -256,7 +256,8 @@ async def _open(options: Mapping[str, Any], spec: GraphSpec | None) -> "Conversa
 
         settings = Settings.load(dict(options), program_of(spec, ""))
         backend = choose_backend(settings, shared=True)
-        return compose(settings, settings.thread, backend=backend, graph=spec).conversation(embedded=True)
+        composed = compose(settings, settings.thread, backend=backend, graph=spec)
+        return replace(composed, embedded=True).conversation()
 
     try:
         return await asyncio.to_thread(build)

@@ -18,10 +18,8 @@ _CSI_BODY = re.compile(r"[\x20-\x3f]*")
 _ESC_INTERMEDIATES = re.compile(r"[\x20-\x2f]*")
 
 _STRING_OPENERS_7BIT = "]PX^_"  # OSC, DCS, SOS, PM, APC
-_STRING_OPENERS_8BIT = "\x9d\x90\x98\x9e\x9f"
 _BEL = "\x07"
 _ESC = "\x1b"
-_CSI_8BIT = "\x9b"
 _ST_8BIT = "\x9c"
 
 
@@ -47,6 +45,10 @@ class _State(Enum):
     CSI = auto()
     STRING = auto()  # inside OSC, DCS, SOS, PM or APC
     STRING_ESCAPE = auto()  # after an ESC inside one of them; a backslash ends the sequence
+
+
+_OPENERS = {_ESC: _State.ESCAPE, "\x9b": _State.CSI} | dict.fromkeys("\x9d\x90\x98\x9e\x9f", _State.STRING)
+"""What a control character opens: the 8-bit ones are CSI, and as in `_STRING_OPENERS_7BIT`."""
 
 
 class Sanitizer:
@@ -107,12 +109,8 @@ class Sanitizer:
         return end
 
     def _special(self, char: str, shown: list[str]) -> None:
-        if char == _ESC:
-            self._open(_State.ESCAPE)
-        elif char == _CSI_8BIT:
-            self._open(_State.CSI)
-        elif char in _STRING_OPENERS_8BIT:
-            self._open(_State.STRING)
+        if char in _OPENERS:
+            self._open(_OPENERS[char])
         elif char == "\r":
             shown.append("\n")
             self._after_cr = True
@@ -129,11 +127,8 @@ class Sanitizer:
 
     def _escape(self, text: str, position: int, shown: list[str]) -> int:
         char = text[position]
-        if self._length == 0 and char == "[":
-            self._open(_State.CSI)
-            return position + 1
-        if self._length == 0 and char in _STRING_OPENERS_7BIT:
-            self._open(_State.STRING)
+        if self._length == 0 and (char == "[" or char in _STRING_OPENERS_7BIT):
+            self._open(_State.CSI if char == "[" else _State.STRING)
             return position + 1
         return self._skip(_ESC_INTERMEDIATES, "\x30", text, position)
 
@@ -159,19 +154,16 @@ class Sanitizer:
         end = match.start() if match else min(limit, len(text))
         self._held.append(text[position:end])
         self._length += end - position
-        if match is None:
-            if self._length >= MAX_SEQUENCE:
-                self._give_up(shown)
-            return end
-        if match.group() == _ESC:
+        if match and match.group() == _ESC:
             self._state = _State.STRING_ESCAPE
-        elif match.group() in (_BEL, _ST_8BIT):
+            return end + 1
+        if match and match.group() in (_BEL, _ST_8BIT):
             self._held.clear()
             self._state = _State.GROUND
-        else:
+            return end + 1
+        if match or self._length >= MAX_SEQUENCE:
             self._give_up(shown)
-            return end
-        return end + 1
+        return end
 
     def _string_escape(self, text: str, position: int, shown: list[str]) -> int:
         if text[position] == "\\":

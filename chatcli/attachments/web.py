@@ -12,7 +12,7 @@ import httpx2
 
 from chatcli.errors import ContextError, NetworkError, UsageError
 from chatcli.runtime.addresses import is_public, is_this_machine
-from chatcli.runtime.http import document_hooks, origin, within
+from chatcli.runtime.http import hooks, origin, within
 
 MAX_DOWNLOAD = 32 * 1024 * 1024  # bytes
 DEFAULT_SECONDS = 30.0
@@ -109,7 +109,7 @@ class _Download:
 
     def _ask(self, address: httpx2.URL) -> tuple[httpx2.URL | None, bytes]:
         """Return the target of a redirect, or None and the content."""
-        options: dict[str, Any] = {"timeout": self._seconds, "event_hooks": document_hooks(2 * MAX_DOWNLOAD)}
+        options: dict[str, Any] = {"timeout": self._seconds, "event_hooks": hooks(2 * MAX_DOWNLOAD, leaves=True)}
         options["headers"] = {"User-Agent": "chatcli", "Accept": "*/*"}
         options["event_hooks"]["request"].append(lambda request: request.extensions.update(trace=self._note_step))
         if _has_proxy(address):

@@ -11,7 +11,7 @@ from typing import Any
 from chatcli import paths
 from chatcli.config.trust import FolderFile, is_trusted, read_folder_file, state_path
 from chatcli.errors import UsageError
-from chatcli.runtime.files import only_writer, read_file, replace_privately
+from chatcli.runtime.files import lock_folder, read_file, replace_privately
 from chatcli.runtime.parse import read_toml
 from chatcli.runtime.program import command
 
@@ -105,7 +105,7 @@ def _change(change: Callable[[Content], None], check: Check | None) -> None:
     """Let `change` alter the content of config.toml, one process at a time."""
     path = paths.config_file()
     try:
-        with only_writer(path.parent):
+        with lock_folder(paths.private_dir(path.parent)):
             _rewrite(path, change, check)
     except OSError as error:
         raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="The file is unchanged.") from None

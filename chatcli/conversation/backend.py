@@ -260,9 +260,20 @@ def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:
 def delete_threads(backend: Backend, threads: "Threads", thread_ids: Sequence[str]) -> None:
     """Delete the threads, and what was kept because of them; refuse where another process runs a turn on one."""
     from chatcli.ranking.vectors import forget_vectors  # late: it imports sqlite3
-    from chatcli.store.threads import delete_threads as delete_unless_running
 
-    delete_unless_running(threads, thread_ids)
+    held: list[str] = []
+    try:
+        for thread_id in thread_ids:
+            if not threads.locks.try_lock(thread_id):
+                raise StoreError(
+                    f"another chat is answering on thread {thread_id!r}; nothing was deleted",
+                    remedy="Try again when it is done.",
+                )
+            held.append(thread_id)
+        threads.delete(thread_ids)
+    finally:
+        for thread_id in held:
+            threads.locks.unlock(thread_id)
     forget_vectors()
     for thread_id in thread_ids:
         backend.grants(thread_id).forget()

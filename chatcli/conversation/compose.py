@@ -6,7 +6,7 @@ before anything is opened.
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -68,19 +68,11 @@ class Composition:
             return ""
         return f"this thread goes on with its graph: --graph {self.graph.label}"
 
-    def conversation(
-        self,
-        *,
-        schema: "AnswerSchema | None" = None,
-        can_ask: bool = False,
-        embedded: bool = False,
-        workspace: "Workspace | None" = None,
-    ) -> "Conversation":
-        """Return the conversation of the run; nothing is opened or asked yet. The arguments are the attributes."""
+    def conversation(self) -> "Conversation":
+        """Return the conversation of the run; nothing is opened or asked yet."""
         from chatcli.conversation.conversation import Conversation
 
-        whole = replace(self, schema=schema, can_ask=can_ask, embedded=embedded, workspace=workspace)
-        return Conversation(whole, lambda announce: self.backend.open_engine(whole, announce))
+        return Conversation(self, lambda announce: self.backend.open_engine(self, announce))
 
 
 def compose(

@@ -157,12 +157,8 @@ def _openai_key(settings: Settings, value: Secret | None, source: str) -> Resolv
     return value, source
 
 
-def _named(settings: Settings, value: dict[str, Any], source: str) -> Resolved:
-    """Hide what its name calls a key, in a table or in the tables in it."""
-    return {name: _hidden_by_name(name, part) for name, part in value.items()}, source
-
-
 def _hidden_by_name(name: str, part: Any) -> Any:
+    """Hide what its name calls a key, in a table or in the tables in it."""
     if isinstance(part, dict):
         return {key: _hidden_by_name(key, inner) for key, inner in part.items()}
     return HIDDEN if names_secret(name) else part
@@ -183,8 +179,8 @@ _RESOLVERS: dict[str, Callable[[Settings, Any, str], Resolved]] = {
     "color": _color,
     "plain": _plain,
     "openai_api_key": _openai_key,
-    "var": _named,
-    "tweak": _named,
+    "var": lambda settings, value, source: (_hidden_by_name("", value), source),
+    "tweak": lambda settings, value, source: (_hidden_by_name("", value), source),
     "context": _given,
     "configurable": _given,
     "input": _given,

@@ -95,8 +95,7 @@ class LazyEngine:
 
     async def get(self) -> Engine:
         """Return the open engine."""
-        failed = self._opening is not None and self._opening.done() and self._opening.exception() is not None
-        if self._opening is None or failed:
+        if self._opening is None or (self._opening.done() and not self.is_open):
             self._opening = asyncio.create_task(self._open(asyncio.get_running_loop()))
         # Shielded: a turn that is stopped while the engine opens must not stop the opening for the next one.
         return await asyncio.shield(self._opening)
@@ -106,7 +105,7 @@ class LazyEngine:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
-            if not self._opening.cancelled() and self._opening.exception() is None:
+            if self.is_open:
                 await self._opening.result().close()
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Engine:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -68,8 +68,11 @@ class McpServers:
         read: list[Attachment] = []
         for server, uri in named:
             if server in self.names:
-                read += await self._ask(server, partial(_read_resource, uri))
+                read += await self._read_resource(server, uri)
         return read
+
+    async def _read_resource(self, server: str, uri: str) -> list[Attachment]:
+        return await self._ask(server, lambda offers, session: offers.read_resource(session, uri))
 
     def interrupt(self) -> bool:
         """Stop what a server is asked; return whether one is."""
@@ -96,8 +99,3 @@ class McpServers:
             return task.result()
         except TimeoutError:
             raise UsageError(f"the MCP server {server} did not answer in time") from None
-
-
-def _read_resource(uri: str, offers: Any, session: "McpSession") -> Awaitable[list[Attachment]]:
-    read: Awaitable[list[Attachment]] = offers.read_resource(session, uri)
-    return read

@@ -19,7 +19,7 @@ from chatcli.errors import StoreError, UsageError
 from chatcli.events import Event, Listing, Notice
 from chatcli.memory.instructions import project_root
 from chatcli.ranking.words import index_words, question_terms
-from chatcli.runtime.files import only_writer, replace_privately
+from chatcli.runtime.files import lock_folder, replace_privately
 from chatcli.runtime.program import command
 from chatcli.runtime.sqlite import in_memory
 from chatcli.sanitize import sanitize_line
@@ -232,7 +232,7 @@ def _lines(path: Path) -> list[str]:
 
 def _change(path: Path, change: Callable[[list[str]], list[str]]) -> None:
     try:
-        with only_writer(path.parent):
+        with lock_folder(paths.private_dir(path.parent)):
             lines = _lines(path)
             changed = change(lines)
             if changed != lines:

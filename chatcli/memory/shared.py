@@ -11,8 +11,6 @@ from chatcli.memory.facts import current_facts, current_project, relevant
 ROOT = "memories"
 USER = (ROOT, "user")
 
-Namespace = tuple[str, ...]
-
 
 class SharedMemory(BaseStore):
     """The store of a graph, which has the remembered facts too: under `("memories", "user")` and `("memories", ROOT)`.
@@ -29,15 +27,17 @@ class SharedMemory(BaseStore):
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Run `ops` on the facts and on the other items; raise ValueError for a write to the facts."""
-        ops = list(ops)
-        if any(isinstance(op, PutOp) and op.namespace in _namespaces() for op in ops):
+        ops, project = list(ops), current_project()
+        namespaces = {USER} if project is None else {USER, (ROOT, str(project.project))}
+        if any(isinstance(op, PutOp) and op.namespace in namespaces for op in ops):
             raise ValueError("remembered facts are the user's: a graph can only read them")
-        inside = {index for index, op in enumerate(ops) if _is_inside(op)}
-        others = iter(self._items.batch([op for index, op in enumerate(ops) if index not in inside]))
+        named = (getattr(op, "namespace", None) or getattr(op, "namespace_prefix", None) or () for op in ops)
+        inside = [namespace[:2] in namespaces for namespace in named]
+        others = iter(self._items.batch([op for op, is_inside in zip(ops, inside, strict=True) if not is_inside]))
         results: list[Result] = []
-        for index, op in enumerate(ops):
-            found: Result = None if index in inside else next(others)
-            if index in inside or isinstance(op, SearchOp | ListNamespacesOp):
+        for op, is_inside in zip(ops, inside, strict=True):
+            found: Result = None if is_inside else next(others)
+            if is_inside or isinstance(op, SearchOp | ListNamespacesOp):
                 found = _joined(op, found, _facts(op).batch([op])[0])
             results.append(found)
         return results
@@ -45,16 +45,6 @@ class SharedMemory(BaseStore):
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Run `batch` in a thread."""
         return await asyncio.to_thread(self.batch, list(ops))
-
-
-def _namespaces() -> tuple[Namespace, ...]:
-    project = current_project()
-    return (USER,) if project is None else (USER, (ROOT, str(project.project)))
-
-
-def _is_inside(op: Op) -> bool:
-    namespace = getattr(op, "namespace", None) or getattr(op, "namespace_prefix", None)
-    return namespace is not None and namespace[:2] in _namespaces()
 
 
 def _facts(op: Op) -> InMemoryStore:

@@ -120,7 +120,10 @@ def find_matches(
     covered = max((_coverage(terms, passage) for passage in best[:_DECIDING]), default=0.0)
     weak = covered < max(weights.answered * mass, weights.telling * _rarity(1, scope))
     scored = ((passage, windows[passage] / most) for passage in best[:limit])
-    return [Match(passage, score, score, _missing(terms, passage), weak) for passage, score in scored]
+    words = [term for term in terms if not term.is_name]
+    return [
+        Match(passage, score, score, sum(passage not in word.rows for word in words), weak) for passage, score in scored
+    ]
 
 
 def _add(scores: defaultdict[int, float], term: _Weighed) -> None:
@@ -206,7 +209,3 @@ def _coverage(terms: Sequence[_Weighed], passage: int) -> float:
     """Return the rarity of all words that stand in `passage` or in one of its two neighbours."""
     near = (passage - 1, passage, passage + 1)
     return sum(term.rarity for term in terms if not term.is_name and any(place in term.rows for place in near))
-
-
-def _missing(terms: Sequence[_Weighed], passage: int) -> int:
-    return sum(passage not in term.rows for term in terms if not term.is_name)

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -136,18 +136,13 @@ def change_state(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     # One process at a time does this, since another one would lose what this one adds.
     import json  # for the few runs that write
 
-    with only_writer(path.parent):
+    with lock_folder(paths.private_dir(path.parent)):
         try:
             data = read_state(path)
         except ValueError:
             data = {}
         change(data)
         replace_privately(path, [json.dumps(data, indent=2)])
-
-
-def only_writer(folder: Path) -> AbstractContextManager[None]:
-    """Wait until no other process holds the lock on the private `folder`, which is made if there is none; hold it."""
-    return lock_folder(paths.private_dir(folder))
 
 
 @contextmanager

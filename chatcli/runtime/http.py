@@ -7,6 +7,7 @@ import sys
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
@@ -49,14 +50,12 @@ class PageError(LimitError):
     """The server answered with a web page."""
 
 
-def hooks(most: int = MOST_PIECE) -> Hooks:
-    """Return the hooks of a blocking client; a response that is no stream has at most `most` bytes."""
-    return {"request": [_ask_for_gzip], "response": [partial(_bound, most=most)]}
+def hooks(most: int = MOST_PIECE, *, leaves: bool = False) -> Hooks:
+    """Return the hooks of a blocking client; a response that is no stream has at most `most` bytes.
 
-
-def document_hooks(most: int) -> Hooks:
-    """Return the hooks of a blocking client that sends neither a question nor a key: it may be led elsewhere."""
-    return {"request": [_ask_for_gzip], "response": [partial(_bound, most=most, leaves=True)]}
+    One that sends neither a question nor a key may be led elsewhere: it `leaves` the server.
+    """
+    return {"request": [_ask_for_gzip], "response": [partial(_bound, most=most, leaves=leaves)]}
 
 
 def async_hooks(most: int = MOST_PIECE, *, pages: bool = True) -> Hooks:
@@ -236,20 +235,16 @@ def greeting(url: str) -> str:
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
     """Return the result of `work`, which runs in a daemon thread; raise httpx2.ReadTimeout after `seconds`."""
     # A blocking client has a limit for each pause only, and none for the lookup of a name.
-    results: list[_Result] = []
-    failures: list[BaseException] = []
+    result: Future[_Result] = Future()
 
     def run() -> None:
         try:
-            results.append(work())
+            result.set_result(work())
         except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
-            failures.append(error)
+            result.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(max(seconds, 0))
-    if failures:
-        raise failures[0]
-    if not results:
+    threading.Thread(target=run, daemon=True).start()
+    wait([result], max(seconds, 0))
+    if not result.done():
         raise httpx2.ReadTimeout(f"no whole answer within {seconds:g} seconds")
-    return results[0]
+    return result.result()

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from chatcli.errors import StoreError
 
@@ -35,13 +35,8 @@ _NAME = re.compile(r"""[\w$]+|"(?:[^"]|"")*"|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]""
 Tokens = tuple[str, ...]
 Mode = Literal["rw", "ro", "ro&immutable=1"]
 """How a file is opened, in the words of SQLite's URIs."""
-
-
-class Opener(Protocol):
-    """Opens a file by `connect`."""
-
-    def __call__(self, file: Path, /, *, mode: Mode) -> sqlite3.Connection:
-        """Return the connection."""
+Opener = Callable[[Path, Mode], sqlite3.Connection]
+"""Opens a file by `connect`."""
 
 
 class SideFileError(StoreError):
@@ -109,7 +104,7 @@ def connect_as_possible(file: Path, version: int, opener: Opener) -> sqlite3.Con
     # All that is committed is seen, also what is still in the log. `opener` opens the file or its copy, and reads: with
     # another `user_version` than `version`, a copy is brought up to date. Raises OSError where there is no room for it.
     if not is_read_only(file):
-        return opener(file, mode="rw")
+        return opener(file, "rw")
     connection = _connect_to_read(check_side_files(file), version, opener)
     connection.execute("PRAGMA query_only = ON")
     return connection
@@ -120,10 +115,10 @@ def _connect_to_read(target: Path, version: int, opener: Opener) -> sqlite3.Conn
         is_current = int.from_bytes(stream.read(_VERSION_AT.stop)[_VERSION_AT]) == version
     log = Path(f"{target}-wal")
     if is_current and not log.exists():
-        return opener(target, mode="ro&immutable=1")
+        return opener(target, "ro&immutable=1")
     if is_current:
         with suppress(sqlite3.OperationalError):  # a log without its index can't be read where it is
-            return opener(target, mode="ro")
+            return opener(target, "ro")
     import shutil  # both for this rare case
     import tempfile
 
@@ -132,7 +127,7 @@ def _connect_to_read(target: Path, version: int, opener: Opener) -> sqlite3.Conn
         shutil.copyfile(target, copy)
         if log.exists():
             shutil.copyfile(log, f"{copy}-wal")
-        return opener(copy, mode="rw")
+        return opener(copy, "rw")
 
 
 def is_read_only(file: Path) -> bool:

@@ -52,8 +52,6 @@ def finish_tracing() -> bool:
     try:
         sending.start()
         sending.join(SEND_TRACES_SECONDS)
-    except RuntimeError:  # no thread can be started
-        return False
-    except KeyboardInterrupt:
+    except (RuntimeError, KeyboardInterrupt):  # no thread can be started, or the user does not wait
         return False
     return not sending.is_alive()

@@ -85,9 +85,8 @@ def branch_ends(turns: Sequence[Turn]) -> list[Turn]:
 
 def branch_to(end: Turn, turns: Sequence[Turn]) -> list[Turn]:
     """Return the turns from the first one to `end`."""
-    known = {turn.number: turn for turn in turns}
     parents = {turn.number: turn.parent for turn in turns}
-    return [known[number] for number in chain(end.number, parents)][::-1]
+    return [turns[number - 1] for number in reversed(chain(end.number, parents))]
 
 
 def end_after(turn: Turn, turns: Sequence[Turn]) -> Turn:
@@ -127,10 +126,8 @@ async def said_around(
 ) -> dict[int, Said]:
     """Return the texts of the turns on a branch with the turn `number`; for `read` see `said_in`."""
     turn = turns[number - 1]
-    if turn.current:
-        return read_said(current_branch(turns), await read(""))
-    end = end_after(turn, turns)
-    return read_said(branch_to(end, turns), await read(end.end))
+    end = current_branch(turns)[-1] if turn.current else end_after(turn, turns)
+    return read_said(branch_to(end, turns), await read("" if end.current else end.end))
 
 
 def new_messages(there: Sequence[BaseMessage], here: Sequence[BaseMessage]) -> list[BaseMessage]:

@@ -40,9 +40,7 @@ async def store_unsent_question(
     """Store the question `text` in the thread, where it is pending then, as after any other turn that was cut short."""
     # `other_input`, the rest of what the graph gets, is stored too. While another process has a turn on the thread,
     # wait, and raise TimeoutError after `TIMEOUT`. Where the thread waits for an answer, or its graph stopped at a
-    # breakpoint, nothing is stored: the text may be that answer. Nor is it on a server, which stores what it is asked.
-    if not thread.runs_here:
-        return
+    # breakpoint, nothing is stored: the text may be that answer.
     async with asyncio.timeout(TIMEOUT), thread.hold():
         await recover(thread, thread.config())
         if await thread.pending() or await thread.stopped_before():

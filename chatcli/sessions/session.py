@@ -386,6 +386,7 @@ class Session:
             if value is None:
                 return await self._go_on()
             await self._refuse_stopped()
+            raise UsageError(f"the thread {self.thread_id} waits for no answer", remedy="See what it says: /history")
         by_id = isinstance(value, Mapping) and bool(value) and value.keys() <= set(ids)
         if len(ids) > 1 and not by_id:
             raise UsageError(
@@ -395,10 +396,6 @@ class Session:
         return await self._answer(value if by_id else dict.fromkeys(ids, value))
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
-        pending = {request.interrupt_id for request in await self._thread.pending()}
-        if not answers or not answers.keys() <= pending:
-            waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
-            raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
         return self._new_turn(Command(resume=dict(answers)), newest_question(await self._thread.messages()))
 
     async def _go_on(self) -> RunningTurn:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langgraph.types import Interrupt, Overwrite
 
 from chatcli.config.providers import LANGFLOW
@@ -28,6 +28,7 @@ from chatcli.events import (
 from chatcli.message import Citation
 from chatcli.models.sequencer import SEPARATOR, MessageSequencer
 from chatcli.sessions.message_calls import finish_reason
+from chatcli.store.message_index import as_message
 from chatcli.store.usage import Tokens, read_tokens
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
@@ -46,7 +47,6 @@ Node = tuple[tuple[str, ...], str]
 """A node: the namespace of its graph, and its name."""
 _INTERNAL = frozenset({"lc_internal_call", "lc_source"})
 """What langchain's middleware marks its own calls with: summaries, the choice of tools."""
-_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -254,7 +254,7 @@ class AnswerReader:
             yield Notice(notice)
 
     def _read_message(
-        self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = _NO_METADATA
+        self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = MappingProxyType({})
     ) -> Iterator[StreamEvent]:
         message_id = message.id or f"{node}"
         whole = not isinstance(message, AIMessageChunk)
@@ -357,7 +357,7 @@ class AnswerReader:
         written = update.get("messages") if isinstance(update, Mapping) else None
         written = written.value if isinstance(written, Overwrite) else written
         for one in written if isinstance(written, list | tuple) else [written]:
-            message = _as_message(one) if isinstance(one, dict | tuple) else one
+            message = as_message(one)
             if message is not one and isinstance(message, AIMessage):  # plain data does not come as a message
                 message.id = message.id or f"{node} {len(self._streamed)}"
                 yield from self._read_message(message, node)
@@ -421,14 +421,6 @@ def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequest
         )
         for interrupt in interrupts
     )
-
-
-def _as_message(data: Any) -> Any:
-    """Return the message that `data` is, or else `data` itself: the state has other data too."""
-    try:
-        return convert_to_messages([data])[0]
-    except (ValueError, LookupError, TypeError, NotImplementedError):
-        return data
 
 
 def _in_words(data: object) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -92,10 +93,10 @@ class RunningTurn:
             # Shielded: a consumer that is being cancelled itself must not cost the user what has arrived.
             end = await asyncio.shield(contained(self._end(task, started)))
             self._task = None
-        if isinstance(end, TurnFinished) and end.finish_reason == "length":
-            yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
         if isinstance(end, TurnFinished):
-            if end.finish_reason == STOPPED:
+            if end.finish_reason == "length":
+                yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
+            elif end.finish_reason == STOPPED:
                 yield stopped_notice(self._stopped_before)
             elif end.finish_reason == NO_ANSWER:
                 yield self._no_answer()
@@ -296,19 +297,16 @@ async def _coalesce_text(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[
         batch = [await arrived.get()]
         while not arrived.empty():
             batch.append(arrived.get_nowait())
-        text = TextDelta("")
-        for event in batch:
-            if isinstance(event, TextDelta) and event == replace(text, text=event.text):
-                text = replace(text, text=text.text + event.text)
+        for kind, events in groupby(batch, _without_text):
+            if isinstance(kind, TextDelta):
+                if text := "".join(event.text for event in events if isinstance(event, TextDelta)):
+                    yield replace(kind, text=text)
                 continue
-            if text.text:
-                yield text
-                text = replace(text, text="")
-            if event is None:
-                return
-            if isinstance(event, TextDelta):
-                text = event
-            else:
+            for event in events:
+                if event is None:
+                    return
                 yield event
-        if text.text:
-            yield text
+
+
+def _without_text(event: Event | None) -> Event | None:
+    return replace(event, text="") if isinstance(event, TextDelta) else event

@@ -4,6 +4,7 @@
 # machine that is behind another one, a new checkpoint would sort below its parent, and the next turn would not see it.
 
 import copy
+from contextlib import suppress
 from uuid import UUID
 
 import langgraph.checkpoint.base.id as generator
@@ -74,19 +75,14 @@ def with_ordered_ids(saver: BaseCheckpointSaver[str]) -> BaseCheckpointSaver[str
 
 
 def _followed(found: CheckpointTuple | None) -> CheckpointTuple | None:
-    if found is not None:
-        _follow(str(found.config["configurable"]["checkpoint_id"]))
+    """Return `found`; every ID that this process makes from now on sorts after its ID, whatever thread it is for."""
+    if found is None:
+        return None
+    with suppress(ValueError):  # another program's ID, which no time sorts with
+        read = UUID(str(found.config["configurable"]["checkpoint_id"]))
+        # As a text, an ID sorts by its first 48 bits, then, past the version, by the other 12 of its time.
+        time = read.int >> 80 << 12 | (read.int >> 64 & 0xFFF if read.version == 6 else 0xFFF)
+        if time < _END:
+            variables = vars(generator)
+            variables[_LAST] = max(time, variables.get(_LAST) or 0)
     return found
-
-
-def _follow(checkpoint_id: str) -> None:
-    """Have every ID that this process makes from now on sort after `checkpoint_id`, whatever thread it is for."""
-    try:
-        read = UUID(checkpoint_id)
-    except ValueError:  # another program's, which no time sorts with
-        return
-    # As a text, an ID sorts by its first 48 bits, then, past the version, by the other 12 of its time.
-    time = read.int >> 80 << 12 | (read.int >> 64 & 0xFFF if read.version == 6 else 0xFFF)
-    if time < _END:
-        variables = vars(generator)
-        variables[_LAST] = max(time, variables.get(_LAST) or 0)

@@ -16,6 +16,10 @@ _MOST_TIMES = 32
 
 # What msgpack makes of a checkpoint and of messages, without what differs; the most frequent comes last.
 _VERSION = b"\xa800000002"
+_CHANNELS = (
+    *(b"\xa8messages", b"\xa6system", b"\xa4role", b"\xa8template", b"\xa9variables", b"\xabtemperature"),
+    *(b"\xa5model", b"\xa8base_url", b"\xafbranch:to:model"),
+)
 DICTIONARY = b"".join(
     [
         b"langchain_core.messages.modifier\xadRemoveMessage\x86\xa7content\xa0",
@@ -44,15 +48,7 @@ DICTIONARY = b"".join(
         b"\xa5model\xa7openai:\xa8base_url\xc0\xd9https://api.openai.com/v1http://127.0.0.1:",
         b"\xafbranch:to:model\xc0\xb0channel_versions\x8a\xa9__start__",
         _VERSION,
-        b"\xa8messages" + _VERSION,
-        b"\xa6system" + _VERSION,
-        b"\xa4role" + _VERSION,
-        b"\xa8template" + _VERSION,
-        b"\xa9variables" + _VERSION,
-        b"\xabtemperature" + _VERSION,
-        b"\xa5model" + _VERSION,
-        b"\xa8base_url" + _VERSION,
-        b"\xafbranch:to:model" + _VERSION,
+        *(channel + _VERSION for channel in _CHANNELS),
         b"\xadversions_seen\x83\xa9__input__\x80\xa9__start__\x81\xa9__start__" + _VERSION,
         b"\xa5model\x81\xafbranch:to:model" + _VERSION,
         b"\xb0updated_channels\x91\xa8messages",

@@ -3,6 +3,8 @@
 import errno
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from chatcli.errors import ChatcliError, ExitCallError, StoreError, unexpected
 from chatcli.runtime.program import CHAT, command
@@ -37,7 +39,7 @@ ITEM_TABLES = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, 
 class DamagedError(StoreError):
     """Part of the store can't be read, because bytes of it have changed."""
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
+    def __init__(self, message: str, *, remedy: str = REPAIR) -> None:
         # The commands of `chat` as they are in the program that runs.
         super().__init__(message, remedy=remedy.replace(f"{CHAT.name} doctor", command("doctor")))
 
@@ -54,7 +56,7 @@ def damaged_thread(thread_id: str, problem: BaseException) -> DamagedError:
     named = f"the thread {thread_id} is damaged: "
     text = problem.message if isinstance(problem, ChatcliError) else f"{problem}"
     line = one_line(text)[:200] or type(problem).__name__
-    failure = DamagedError(named + line.removeprefix(named), remedy=REPAIR)
+    failure = DamagedError(named + line.removeprefix(named))
     failure.__cause__ = problem
     return failure
 
@@ -70,8 +72,17 @@ def as_sqlite_failure(error: Exception) -> StoreError:
     """Return an exception of SQLite as a failure of the store."""
     # SQLite raises UnicodeDecodeError where its message would quote a name that is no longer valid text.
     if is_damage(error) and not isinstance(error, sqlite3.Error | StoreError):
-        return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)
+        return DamagedError("the store can't be used: it is damaged")
     return as_store_error(error) or StoreError(f"the store can't be used: {error}")
+
+
+@contextmanager
+def sqlite_failures() -> Iterator[None]:
+    """Raise what SQLite raises in the block as a failure of the store."""
+    try:
+        yield
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
+        raise as_sqlite_failure(error) from error
 
 
 def as_failure(error: BaseException | None) -> ChatcliError:
@@ -96,7 +107,7 @@ def as_store_error(error: BaseException) -> StoreError | None:
                 kind = DamagedError if is_damage(error) else StoreError
                 return kind(f"the store can't be used: {reason}", remedy=remedy)
         if is_damage(error):
-            return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)
+            return DamagedError("the store can't be used: it is damaged")
         return StoreError(f"the store can't be used: {error}")
     psycopg = sys.modules.get("psycopg")  # an extra, and heavy: only a PostgreSQL store has imported it
     if psycopg is not None and isinstance(error, psycopg.Error):

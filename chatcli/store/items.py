@@ -8,7 +8,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 
 from chatcli.errors import ChatcliError, StoreError
 from chatcli.runtime.files import lock_folder
-from chatcli.store.errors import ITEM_TABLES, REPAIR, DamagedError, as_store_error, refuse_foreign_table
+from chatcli.store.errors import ITEM_TABLES, DamagedError, as_store_error, refuse_foreign_table
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.sqlite.staging import is_unmade, new_file
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, open_file
@@ -130,8 +130,7 @@ def open_sqlite_items(
     if is_unmade(path):
         with new_file(path):
             pass  # the checkpointer makes its tables in it
-    connection = open_file(path, check_same_thread=False, isolation_level=None)
-    try:
+    with closing(open_file(path, check_same_thread=False, isolation_level=None)) as connection:
         for table in ITEM_TABLES:
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
             refuse_foreign_table(table, {name for (name,) in rows}, str(path))
@@ -141,8 +140,6 @@ def open_sqlite_items(
         with lock_folder(path.parent):
             store.setup()
         yield store
-    finally:
-        connection.close()
 
 
 class _WithCosines:
@@ -192,7 +189,7 @@ def _read_value(stored: Any) -> dict[str, Any]:
     with suppress(ValueError, TypeError):
         value = json.loads(stored)
     if not isinstance(value, dict):
-        raise DamagedError("an item of the graph's store can't be read", remedy=REPAIR)
+        raise DamagedError("an item of the graph's store can't be read")
     return value
 
 

@@ -28,7 +28,7 @@ def message_rows(
         if channel != "messages":
             continue
         for index, written in enumerate(value if isinstance(value, list) else [value]):
-            message = _as_message(written)
+            message = as_message(written)
             if isinstance(message, HumanMessage | AIMessage) and message.text:
                 yield (
                     str(where["thread_id"]),
@@ -52,7 +52,7 @@ def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own
     # `metadata` is the checkpoint's; with `own_server`, the thread had a server then that the user had named.
     found: list[list[Any]] = []
     model = metadata.get("chatcli_model")
-    for message in map(_as_message, value if isinstance(value, list) else [value]):
+    for message in map(as_message, value if isinstance(value, list) else [value]):
         if isinstance(message, HumanMessage) and role_of(message) == "user":
             found.append([])
         elif isinstance(message, AIMessage):
@@ -81,11 +81,11 @@ def has_server(checkpoint: tuple[str, bytes] | None) -> bool:
         return False
 
 
-def _as_message(written: Any) -> Any:
+def as_message(written: Any) -> Any:
     """Return the message that a node wrote, perhaps as plain data; None for what is none."""
     if not isinstance(written, dict | tuple):
         return written
     try:
         return convert_to_messages([written])[0]
-    except (ValueError, NotImplementedError):  # the state's own affair
+    except (ValueError, LookupError, TypeError, NotImplementedError):  # the state's own affair
         return None

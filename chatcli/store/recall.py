@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chatcli.fences import fenced, new_marker, unmarked
 from chatcli.sanitize import sanitize_line
-from chatcli.store.threads import MATCH_END, MATCH_START, FoundExchange, Threads, snippet, words_in
+from chatcli.store.threads import FoundExchange, Threads, part_around
 
 MAX_EXCERPTS = 6
 A_THREAD = 4
@@ -93,16 +93,6 @@ def _heading(exchange: FoundExchange, number: int) -> str:
 
 
 def _excerpt(exchange: FoundExchange, wanted: tuple[str, ...]) -> str:
-    question = _around(exchange.question, wanted, QUESTION_WORDS, QUESTION_CHARACTERS)
-    answer = _around(exchange.answer, wanted, ANSWER_WORDS, ANSWER_CHARACTERS)
+    question = part_around(exchange.question, wanted, QUESTION_WORDS, QUESTION_CHARACTERS)
+    answer = part_around(exchange.answer, wanted, ANSWER_WORDS, ANSWER_CHARACTERS)
     return "\n".join(f"{who}: {said}" for who, said in (("User", question), ("AI", answer)) if said)
-
-
-def _around(text: str, wanted: tuple[str, ...], words: int, characters: int) -> str:
-    """Return `text`, or what stands around the first of the `wanted` words, in at most `characters`."""
-    if len(text) <= characters:
-        return text.strip()
-    part = snippet(text, {word for word in words_in(text) if word.startswith(wanted)}, words)
-    place = max(part.find(MATCH_START), 0)
-    begin = max(min(place - characters // 3, len(part) - characters), 0)  # words may be long, such as base64
-    return part[begin : begin + characters].replace(MATCH_START, "").replace(MATCH_END, "").strip()

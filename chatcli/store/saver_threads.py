@@ -5,10 +5,9 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.message import MessageShown
-from chatcli.store.message_index import read_usage, role_of, usage_of
+from chatcli.store.message_index import role_of, usage_of
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
@@ -22,7 +21,7 @@ from chatcli.store.threads import (
     refuse_taken,
     words_in,
 )
-from chatcli.store.usage import AnswerUsage, UsageRow, Write, answers_of, usage_row
+from chatcli.store.usage import AnswerUsage, answers_of, usage_row
 
 
 class ForeignThreads(Threads):
@@ -77,17 +76,16 @@ class ForeignThreads(Threads):
         self._copy([known[name] for name in branch], new_id)
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """Return the usage of the stored answers of one thread or of all."""
-        if thread_id is None:
-            return []
+        """Return the usage of the stored answers of one thread, or of all that `recent` returns."""
         kept = []
-        for found in self._checkpoints(thread_id):
-            own_server = bool(found.checkpoint["channel_values"].get("base_url"))
-            for index, (task_id, channel, value) in enumerate(found.pending_writes or ()):
-                if channel == "messages":
-                    checkpoint_id = found.checkpoint["id"]
-                    entries = usage_of(value, checkpoint_id, dict(found.metadata), own_server=own_server)
-                    kept.append(usage_row((thread_id, checkpoint_id, task_id, index), entries))
+        for owner in [thread.thread_id for thread in self.recent()] if thread_id is None else [thread_id]:
+            for found in self._checkpoints(owner):
+                own_server = bool(found.checkpoint["channel_values"].get("base_url"))
+                for index, (task_id, channel, value) in enumerate(found.pending_writes or ()):
+                    if channel == "messages":
+                        checkpoint_id = found.checkpoint["id"]
+                        entries = usage_of(value, checkpoint_id, dict(found.metadata), own_server=own_server)
+                        kept.append(usage_row((owner, checkpoint_id, task_id, index), entries))
         return answers_of(kept)
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
@@ -145,39 +143,10 @@ class MemoryThreads(ForeignThreads):
 
     end_with_process = True
 
-    def __init__(self, saver: InMemorySaver) -> None:
-        super().__init__(saver)
-        self._memory = saver
-        self._usage: dict[Write, UsageRow] = {}
-
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
         summaries = [self._summary(thread_id, found) for thread_id, found in self._by_thread().items()]
         return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
-
-    def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """Return the usage of the stored answers of one thread or of all; no answer is read twice."""
-        kept = []
-        for (owner, namespace, checkpoint_id), writes in list(self._memory.writes.items()):
-            if namespace or thread_id not in (None, owner):
-                continue
-            for (task_id, index), (_task, channel, stored, _path) in list(writes.items()):
-                write = (owner, checkpoint_id, task_id, index)
-                if channel == "messages" and write not in self._usage:
-                    where = {"thread_id": owner, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
-                    found = self._memory.get_tuple({"configurable": where})
-                    values = found.checkpoint["channel_values"] if found is not None else {}
-                    labels = dict(found.metadata) if found is not None else {}
-                    own_server = bool(values.get("base_url"))
-                    self._usage[write] = read_usage(write, stored, labels, own_server=own_server)
-                if write in self._usage:
-                    kept.append(self._usage[write])
-        return answers_of(kept)
-
-    def delete(self, thread_ids: Sequence[str]) -> None:
-        """Delete the threads."""
-        super().delete(thread_ids)
-        self._usage = {write: kept for write, kept in self._usage.items() if write[0] not in thread_ids}
 
     def adopt(self, staged: "MemoryThreads") -> None:
         """Copy all threads of `staged` here."""

@@ -18,7 +18,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from chatcli.errors import StoreError
 from chatcli.store.compression import COMPRESSED, WORTHWHILE, compress, decompress, most_bytes
-from chatcli.store.errors import REPAIR, DamagedError
+from chatcli.store.errors import DamagedError
 
 NEWEST_FORM = 4
 """The form of checkpoints (their "v") that the LangGraph writes which pyproject.toml asks for."""
@@ -55,7 +55,7 @@ class CompressedSerializer(JsonPlusSerializer):
                 return super().loads_typed((tag.removesuffix(COMPRESSED), decompress(blob)))
             return super().loads_typed(data)
         except Exception as error:  # of zlib, of msgpack, or of the classes of the stored objects
-            raise DamagedError(f"a stored value can't be read ({error})", remedy=REPAIR) from error
+            raise DamagedError(f"a stored value can't be read ({error})") from error
 
 
 def next_version(current: str | None) -> str:
@@ -162,4 +162,4 @@ def _check_message(message: BaseMessage) -> None:
 
 
 def _damage(what: str) -> DamagedError:
-    return DamagedError(f"{what} can't be read", remedy=REPAIR)
+    return DamagedError(f"{what} can't be read")

@@ -7,11 +7,11 @@ import difflib
 import re
 import string
 import unicodedata
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar
 
-from chatcli.errors import StoreError, UsageError
+from chatcli.errors import UsageError
 from chatcli.message import MessageShown
 from chatcli.runtime.program import command
 from chatcli.store.usage import AnswerUsage
@@ -186,23 +186,6 @@ class Threads(Protocol):
         """Return the thread's checkpoints, the oldest first; the last one is the current branch's newest."""
 
 
-def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
-    """Delete `thread_ids` while no other process can begin a turn on one of them; nothing, if one has a turn now."""
-    held: list[str] = []
-    try:
-        for thread_id in thread_ids:
-            if not threads.locks.try_lock(thread_id):
-                raise StoreError(
-                    f"another chat is answering on thread {thread_id!r}; nothing was deleted",
-                    remedy="Try again when it is done.",
-                )
-            held.append(thread_id)
-        threads.delete(thread_ids)
-    finally:
-        for thread_id in held:
-            threads.locks.unlock(thread_id)
-
-
 @dataclass(frozen=True, slots=True)
 class ExchangeQueries:
     """The queries of a database for messages; numbers are given as a JSON list."""
@@ -286,22 +269,19 @@ def words_in(text: str) -> list[str]:
     return [_folded(word) for word in _WORD.findall(text)]
 
 
-def snippet(text: str, wanted: Collection[str], length: int) -> str:
-    """Return `length` words of `text` around the first of `wanted`, with marks around each wanted word."""
-    words = list(_WORD.finditer(text))
-    first = next((place for place, word in enumerate(words) if _folded(word[0]) in wanted), 0)
-    begin = max(min(first - length // 3, len(words) - length), 0)
-    chosen = words[begin : begin + length]
-    if not chosen:
-        return text
-    start = chosen[0].start() if begin else 0
-    end = chosen[-1].end() if begin + length < len(words) else len(text)
-    shown, last = "..." if begin else "", start
-    for word in chosen:
-        if _folded(word[0]) in wanted:
-            shown += f"{text[last : word.start()]}{MATCH_START}{word[0]}{MATCH_END}"
-            last = word.end()
-    return shown + text[last:end] + ("..." if end < len(text) else "")
+def part_around(text: str, beginnings: tuple[str, ...], words: int, characters: int) -> str:
+    """Return `text`, or in at most `characters` some `words` around the first that begins with one of `beginnings`."""
+    if len(text) <= characters:
+        return text.strip()
+    found = list(_WORD.finditer(text))
+    first = next((place for place, word in enumerate(found) if _folded(word[0]).startswith(beginnings)), 0)
+    begin = max(min(first - words // 3, len(found) - words), 0)
+    start = found[begin].start() if begin else 0
+    end = found[begin + words - 1].end() if begin + words < len(found) else len(text)
+    part = f"{'...' if begin else ''}{text[start:end]}{'...' if end < len(text) else ''}"
+    place = (3 if begin else 0) + found[first].start() - start if found else 0
+    cut = max(min(place - characters // 3, len(part) - characters), 0)  # words may be long, such as base64
+    return part[cut : cut + characters].strip()
 
 
 def _folded(word: str) -> str:

@@ -55,10 +55,11 @@ class AnswerUsage:
     tokens: Tokens | None  # what it used, None where nobody reported it
 
 
-Write = tuple[str, str, str, int]
-"""The key of a write: thread, checkpoint, task, and the index in the task's writes."""
 UsageRow = tuple[str, str, str, int, str]
-"""A write and what is kept of it, as JSON: an entry for each question and each answer."""
+"""A write, by its thread, checkpoint, task, and index in the task's writes, and what is kept of it.
+
+That is JSON: an entry for each question and each answer.
+"""
 
 
 def read_tokens(usage: object) -> Tokens | None:
@@ -152,8 +153,7 @@ def usage_row(write: Sequence[Any], entries: list[list[Any]]) -> UsageRow:
 
 
 def _count(number: object) -> int | None:
-    whole = isinstance(number, int) and not isinstance(number, bool)
-    return number if whole and isinstance(number, int) and 0 <= number <= MAX_TOKENS else None
+    return number if type(number) is int and 0 <= number <= MAX_TOKENS else None  # a bool is no count
 
 
 def _time_of(checkpoint_id: str) -> float:

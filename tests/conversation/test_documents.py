@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Folder:
         loaded = Settings.load(values)
         schema = load_schema(loaded.schema_file) if loaded.schema_file else None
         composed = compose(loaded, "work", backend=LocalBackend(StoreLocation(store)))
-        conversation = composed.conversation(schema=schema, can_ask=can_ask)
+        conversation = replace(composed, schema=schema, can_ask=can_ask).conversation()
         conversation.use_documents([resolve_source(source) for source in sources])
         return conversation
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI
 def converse(fake: FakeOpenAI, thread: str, **options: Any) -> Conversation:
     """Return a conversation as one run of the program holds it, with a user who can be asked."""
     settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url, **options})
-    return compose(settings, thread).conversation(can_ask=True)
+    return replace(compose(settings, thread), can_ask=True).conversation()
 
 
 async def ask(conversation: Conversation, text: str) -> list[Event]:
@@ -153,7 +154,7 @@ def test_the_tool_is_offered_by_name_and_asks_once_a_thread(fake: FakeOpenAI) ->
 def test_without_a_user_to_ask_the_tool_is_refused(fake: FakeOpenAI) -> None:
     past(fake)
     settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url, "recall": True})
-    conversation = compose(settings, "new").conversation(can_ask=False)
+    conversation = replace(compose(settings, "new"), can_ask=False).conversation()
     fake.script(call("search_threads", query="flux"), Answer("I can't."))
     run(conversation, ask(conversation, "which pump?"))
     assert "nobody can be asked" in fake.requests[-1].results[0]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
@@ -70,7 +70,7 @@ def at_prompt(fake: FakeOpenAI, work: Callable[[Prompt], Awaitable[None]], threa
     async def go() -> None:
         given = {"model": "openai:gpt-fake", "base_url": fake.base_url, "titles": "model", **options}
         settings = Settings.load(given)
-        prompt = Prompt(fake, compose(settings, thread).conversation(can_ask=True))
+        prompt = Prompt(fake, replace(compose(settings, thread), can_ask=True).conversation())
         prompt.conversation.title_writer.on_end = prompt.ended.set
         try:
             await work(prompt)

@@ -5,6 +5,7 @@ import hashlib
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ async def process(
     """Hold a conversation as one run of the program does."""
     options = {"store": store, "model": "openai:gpt-fake", "base_url": fake.base_url, "tools": True}
     settings = Settings.load(options)
-    conversation = compose(settings, thread).conversation(can_ask=True)
+    conversation = replace(compose(settings, thread), can_ask=True).conversation()
     try:
         yield conversation
     finally:

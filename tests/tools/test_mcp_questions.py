@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ async def process(fake: FakeOpenAI, *allow: str) -> AsyncIterator[Conversation]:
         "allow": list(allow),
     }
     settings = Settings.load(options)
-    conversation = compose(settings, "work").conversation(can_ask=True)
+    conversation = replace(compose(settings, "work"), can_ask=True).conversation()
     try:
         yield conversation
     finally:

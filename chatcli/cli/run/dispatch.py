@@ -70,7 +70,7 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
             return asyncio.run(run_interactive(composed, renderer, request))
     from chatcli.cli.run.one_shot import has_user, run_once
 
-    conversation = composed.conversation(schema=request.schema, can_ask=has_user(settings))
+    conversation = replace(composed, schema=request.schema, can_ask=has_user(settings)).conversation()
     return run_once(settings, conversation, renderer, request)
 
 

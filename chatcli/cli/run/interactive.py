@@ -2,7 +2,7 @@
 
 import os
 import sys
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -36,7 +36,7 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     offered = _offer_threads(backend) if request.resume else None
     resumes = composed.stored and backend.keeps_threads
     past = backend.threads().newest_messages(composed.thread_id, PAST_MESSAGES) if resumes else []
-    begin = partial(composed.conversation, schema=request.schema, can_ask=True)
+    begin = replace(composed, schema=request.schema, can_ask=True).conversation
     repl = build_repl(settings, backend, begin, renderer, request.attachments)
     if settings.greets:
         found = backend.threads().find(composed.thread_id) if past else None

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,4 +67,4 @@ def begin(settings: Settings, thread_id: str, stored: bool, workspace: "Workspac
     composed = compose(settings, thread_id, stored=stored)
     if composed.graph_notice:
         print(composed.graph_notice, file=sys.stderr)
-    return composed.conversation(can_ask=True, embedded=composed.graph is not None, workspace=workspace)
+    return replace(composed, can_ask=True, embedded=composed.graph is not None, workspace=workspace).conversation()

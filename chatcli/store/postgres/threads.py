@@ -120,8 +120,14 @@ class PostgresThreads(Threads):
             refuse_taken(new_id, taken=connection.execute(_FIND, (new_id,)).fetchone() is not None)
             steps = in_order(thread_id, [Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
             branch = branch_to(thread_id, steps, checkpoint_id)
-            for copy in _COPIES:
-                connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
+            values = {"thread": thread_id, "new": new_id, "branch": branch}
+            connection.execute(_COPY_BLOBS, values)
+            for table, columns, order in _COPIED:
+                connection.execute(
+                    f"INSERT INTO {table} (thread_id, {columns}) SELECT %(new)s, {columns} FROM {table}"  # noqa: S608 - constants
+                    f" WHERE {_IN_BRANCH} ORDER BY {order}",
+                    values,
+                )
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """Return the usage of the stored answers of one thread or of all."""
@@ -358,20 +364,21 @@ ON CONFLICT DO NOTHING
 """
 
 _IN_BRANCH = "thread_id = %(thread)s AND checkpoint_id = ANY(%(branch)s)"
-_COPIES = (
+_COPY_BLOBS = (
     "INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)"
     " SELECT DISTINCT %(new)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob"
     " FROM checkpoints c, jsonb_each_text(c.checkpoint -> 'channel_versions') AS used (channel, version),"
     " checkpoint_blobs b WHERE c.thread_id = %(thread)s AND c.checkpoint_id = ANY(%(branch)s)"
     " AND b.thread_id = %(thread)s AND b.checkpoint_ns = c.checkpoint_ns"
-    " AND b.channel = used.channel AND b.version = used.version",
-    "INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - as above
-    " checkpoint, metadata) SELECT %(new)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,"
-    f" metadata FROM checkpoints WHERE {_IN_BRANCH} ORDER BY checkpoint_id",
-    "INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx,"  # noqa: S608 - as above
-    " channel, type, blob) SELECT %(new)s, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob"
-    f" FROM checkpoint_writes WHERE {_IN_BRANCH}",
-    "INSERT INTO chatcli_messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
-    " SELECT %(new)s, message_id, checkpoint_id, role, text, interrupted FROM chatcli_messages"
-    f" WHERE {_IN_BRANCH} ORDER BY id",
+    " AND b.channel = used.channel AND b.version = used.version"
 )
+_COPIED = (
+    ("checkpoints", "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata", "checkpoint_id"),
+    (
+        "checkpoint_writes",
+        "checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob",
+        "checkpoint_id",
+    ),
+    ("chatcli_messages", "message_id, checkpoint_id, role, text, interrupted", "id"),
+)
+"""The other tables that are copied with a thread: their columns beside the thread's ID, and the order of the rows."""

@@ -1,11 +1,9 @@
 """The checkpointer on SQLite, and how it is opened: its file and tables are made, its index is brought up to date."""
 
 import asyncio
-import fcntl
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from chatcli.errors import StoreError
+from chatcli.runtime.files import lock_folder
 from chatcli.runtime.sqlite import connect_as_possible
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.checkpoint_ids import BAD_LINKS, OrderedIds
@@ -159,7 +158,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[tuple[SqliteSaver, SqliteThre
             raise as_sqlite_failure(error) from error
         yield checkpointer, SqliteThreads(path)
     except sqlite3.Error as error:  # of whoever uses the store, too
-        raise as_store_error(error) or error from error
+        raise as_sqlite_failure(error) from error
     finally:
         await connection.close()
 
@@ -209,26 +208,16 @@ async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
     saver = SqliteSaver(connection, serde=CompressedSerializer())
     is_read_only = await _pragma(connection, "query_only")
     if not is_read_only and await _pragma(connection, "user_version") < schema.VERSION:
-        async with _alone(path.parent):
+        # One process at a time. SQLite's own locks can't see to that: making a store takes several transactions,
+        # LangGraph's among them, and the switch to the write-ahead log does not wait. Not another file is locked, which
+        # would stay, and not the store, whose locks are lost when it is closed once.
+        with ExitStack() as held:
+            await asyncio.to_thread(held.enter_context, lock_folder(path.parent))
             await _make(path, connection, saver)
     elif not is_read_only and not await _pragma(connection, "application_id"):
         await connection.execute(f"PRAGMA application_id = {schema.MARK}")
     await saver.setup()
     return saver
-
-
-@asynccontextmanager
-async def _alone(folder: Path) -> AsyncIterator[None]:
-    """Block every other process that creates a store in `folder`."""
-    # SQLite's own locks can't: making a store takes several transactions, LangGraph's among them, and the switch to the
-    # write-ahead log does not wait.
-    # Not another file, which would stay; and not the store, whose locks are lost when it is closed once.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver) -> None:
@@ -248,22 +237,20 @@ async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver
 
 
 async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
-    async with connection.execute(f"PRAGMA {name}") as cursor:
-        (number,) = await cursor.fetchone() or (0,)
+    [(number,)] = await connection.execute_fetchall(f"PRAGMA {name}")
     return int(number)
 
 
 async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
-    async with connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'") as cursor:
-        tables = {name for (name,) in await cursor.fetchall()}
+    rows = await connection.execute_fetchall("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    tables = {name for (name,) in rows}
     # A plain LangGraph checkpointer's file is accepted: it has no version, and its threads open here too. A process
     # that was killed while it made the tables leaves some of them.
     langgraphs = {"checkpoints", "writes"}
     welcome = langgraphs <= tables or tables <= OWN_TABLES
     for table in langgraphs & tables:  # another program may have a table of that name
-        async with connection.execute("SELECT name FROM pragma_table_info(?)", [table]) as cursor:
-            columns = {name for (name,) in await cursor.fetchall()}
-        welcome = welcome and {"thread_id", "checkpoint_ns", "checkpoint_id"} <= columns
+        rows = await connection.execute_fetchall("SELECT name FROM pragma_table_info(?)", [table])
+        welcome = welcome and {"thread_id", "checkpoint_ns", "checkpoint_id"} <= {name for (name,) in rows}
     if not welcome:
         raise StoreError(
             f"{path} is another program's database, not a chatcli store", remedy="Name another with --store."

@@ -14,7 +14,7 @@ from chatcli.errors import StoreError
 from chatcli.runtime.sqlite import connect as connect_file
 from chatcli.runtime.sqlite import unchecked
 from chatcli.store.compression import COMPRESSED, decompress
-from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
+from chatcli.store.errors import DamagedError, as_sqlite_failure, sqlite_failures
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
 from chatcli.store.step_order import in_order
@@ -25,21 +25,18 @@ _MAX_NAMED = 5
 
 def find_damage(path: Path) -> str:
     """Return the damage of the store at `path` that SQLite finds, or the threads that can't be read; "" if none."""
-    try:
-        with closing(connect(path)) as connection:
-            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if found != "ok":
-                return str(found)
-            # SQLite takes values into the index that its columns are not made for.
-            known = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-            wrong = [query for table, query in _WRONG.items() if table in known]
-            if any(connection.execute(query).fetchone() for query in wrong):
-                return "the index of threads has values of the wrong type"
-            damaged = sorted(set(_damaged_threads(connection)))
-            if not damaged and (items := _damaged_items(connection)):
-                return f"{items} of the items that graphs keep can't be read"
-    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-        raise as_sqlite_failure(error) from error
+    with sqlite_failures(), closing(connect(path)) as connection:
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            return str(found)
+        # SQLite takes values into the index that its columns are not made for.
+        known = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        wrong = [query for table, query in _WRONG.items() if table in known]
+        if any(connection.execute(query).fetchone() for query in wrong):
+            return "the index of threads has values of the wrong type"
+        damaged = sorted(set(_damaged_threads(connection)))
+        if not damaged and (items := _damaged_items(connection)):
+            return f"{items} of the items that graphs keep can't be read"
     named = ", ".join(damaged[:_MAX_NAMED])
     return f"the threads {named}{' and others' if len(damaged) > _MAX_NAMED else ''} can't be read" if damaged else ""
 
@@ -109,7 +106,7 @@ def forget_index(path: Path) -> None:
             connection.executescript(schema.REBUILD)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         if "readonly" in str(error) and os.access(path, os.W_OK):  # the message is wrong
-            raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR) from error
+            raise DamagedError("the store can't be used: its beginning is damaged") from error
         raise as_sqlite_failure(error) from error
 
 

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from chatcli import paths
 from chatcli.runtime.files import lock_folder, put_in_place
 from chatcli.runtime.sqlite import connect as connect_file
 from chatcli.runtime.sqlite import unchecked
-from chatcli.store.errors import as_sqlite_failure
-from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
+from chatcli.store.errors import sqlite_failures
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, COPIED, connect
 
 _PREFIX = ".import-"
 _LOCK = "lock"
@@ -25,9 +24,16 @@ _LOCK = "lock"
 @contextmanager
 def staging_path(path: Path) -> Iterator[Path]:
     """Yield a path for a temporary SQLite store, on the disk of the store at `path`; it is deleted at the end."""
-    # First, the folders of processes that were killed meanwhile are removed.
     with lock_folder(path.parent):  # no process may take a new folder, not yet locked, for a leftover
-        _remove_leftovers(path.parent)
+        for left in path.parent.glob(f"{_PREFIX}*"):  # of processes that were killed meanwhile
+            with suppress(OSError):  # it is in use, belongs to another user, or was just deleted
+                with suppress(FileNotFoundError):
+                    lock = os.open(left / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                    try:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    finally:
+                        os.close(lock)
+                shutil.rmtree(left)
         temporary = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent)
         lock = os.open(Path(temporary.name) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -65,42 +71,22 @@ def new_file(path: Path) -> Iterator[Path]:
                 put_in_place(staged, target)
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the staging folders in `folder` whose process is dead."""
-    for left in folder.glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # it is in use, belongs to another user, or was just deleted
-            with suppress(FileNotFoundError):
-                lock = os.open(left / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                finally:
-                    os.close(lock)
-            shutil.rmtree(left)
-
-
 def adopt(path: Path, staged: Path) -> None:
     """Copy all threads of the SQLite store at `staged` into the one at `path`, in one transaction."""
-    try:
-        with closing(connect(path)) as connection:
-            connection.execute("ATTACH ? AS staged", (str(staged),))
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in _COPIES:
-                    connection.execute(statement)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise as_sqlite_failure(error) from error
+    with sqlite_failures(), closing(connect(path)) as connection:
+        connection.execute("ATTACH ? AS staged", (str(staged),))
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for table, columns, order in COPIED:
+                connection.execute(
+                    f"INSERT INTO {table} (thread_id, {columns})"  # noqa: S608 - constants
+                    f" SELECT thread_id, {columns} FROM staged.{table} ORDER BY {order}"
+                )
+            connection.execute(_TITLES)
 
 
 # The triggers of the store itself make its rows of threads and its full-text index.
-_COPIES = (
-    "INSERT INTO checkpoints"
-    " (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)"
-    " SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
-    " FROM staged.checkpoints ORDER BY checkpoint_id",
-    "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)"
-    " SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM staged.writes",
-    "INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"
-    " SELECT thread_id, message_id, checkpoint_id, role, text, interrupted FROM staged.messages ORDER BY id",
+_TITLES = (
     "UPDATE threads SET title = (SELECT title FROM staged.threads AS t WHERE t.thread_id = threads.thread_id)"
-    " WHERE thread_id IN (SELECT thread_id FROM staged.threads)",
+    " WHERE thread_id IN (SELECT thread_id FROM staged.threads)"
 )

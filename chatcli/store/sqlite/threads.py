@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from itertools import chain, groupby, islice
 from operator import itemgetter
@@ -19,7 +19,7 @@ from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.runtime.sqlite import READ_STEPS, ForeignSchemaError, Mode, check_schema, connect_as_possible
 from chatcli.runtime.sqlite import connect as connect_file
-from chatcli.store.errors import FOREIGN, REPAIR, DamagedError, ReadOnlyError, as_sqlite_failure
+from chatcli.store.errors import FOREIGN, DamagedError, ReadOnlyError, sqlite_failures
 from chatcli.store.sqlite import schema
 from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
@@ -132,8 +132,12 @@ class SqliteThreads(Threads):
         with self._connection() as connection:
             refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
             branch = json.dumps(branch_to(thread_id, _steps(connection, thread_id), checkpoint_id))
-            for copy in _COPIES:
-                connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
+            for table, columns, order in COPIED:
+                connection.execute(
+                    f"INSERT INTO {table} (thread_id, {columns}) SELECT :new, {columns} FROM {table}"  # noqa: S608 - constants
+                    f" WHERE {_IN_BRANCH} ORDER BY {order}",
+                    {"thread": thread_id, "new": new_id, "branch": branch},
+                )
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """Return the usage of the stored answers of one thread or of all."""
@@ -154,9 +158,7 @@ class SqliteThreads(Threads):
         try:
             return answers_of([*kept, *new])
         except (ValueError, TypeError) as error:  # an older version read the same, so it was changed since
-            raise DamagedError(
-                "the store can't be used: what it knows of tokens can't be read", remedy=REPAIR
-            ) from error
+            raise DamagedError("the store can't be used: what it knows of tokens can't be read") from error
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the current branch, the oldest first."""
@@ -181,20 +183,15 @@ class SqliteThreads(Threads):
             yield None
             return
         with self._connection() as connection:
-            yield None if _is_being_made(connection) else connection
+            tables = _tables(connection)
+            is_being_made = not tables >= _INDEX and (not tables or "checkpoints" in tables)
+            yield None if is_being_made else connection
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Open the store for one transaction."""
-        try:
-            connection = connect(self._path)
-            try:
-                with connection:
-                    yield connection
-            finally:
-                connection.close()
-        except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-            raise as_sqlite_failure(error) from error
+        with sqlite_failures(), closing(connect(self._path)) as connection, connection:
+            yield connection
 
 
 def _steps(connection: sqlite3.Connection, thread_id: str) -> list[Step]:
@@ -206,7 +203,7 @@ def _typed(rows: Iterable[tuple[Any, ...]], *kinds: type | tuple[type, ...]) -> 
     """Yield `rows`; raise DamagedError for a value that is none of its column's `kinds`, which SQLite allows."""
     for row in rows:
         if not all(map(isinstance, row, kinds)):
-            raise DamagedError("the store can't be used: a value in it has the wrong type", remedy=REPAIR)
+            raise DamagedError("the store can't be used: a value in it has the wrong type")
         yield row
 
 
@@ -216,7 +213,7 @@ def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[ThreadSummary]:
         for one in found:
             datetime.fromisoformat(one.updated_at)
     except ValueError as error:
-        raise DamagedError("the store can't be used: a date in it can't be read", remedy=REPAIR) from error
+        raise DamagedError("the store can't be used: a date in it can't be read") from error
     return found
 
 
@@ -237,7 +234,7 @@ def _metadata(text: str | None) -> dict[str, Any]:
     with suppress(ValueError):
         metadata = json.loads(text or "{}")
     if not isinstance(metadata, dict):
-        raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read", remedy=REPAIR)
+        raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read")
     return metadata
 
 
@@ -326,8 +323,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def open_file(
     path: Path,
-    *,
     mode: Mode = "rw",
+    *,
     steps: int | None = None,
     isolation_level: Literal["IMMEDIATE"] | None = LOCK_FIRST,
     check_same_thread: bool = True,
@@ -356,7 +353,7 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
     if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):
-        raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
+        raise DamagedError("the store can't be used: its beginning is damaged")
     if version > schema.VERSION:
         raise StoreError(
             f"the store {file} was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",
@@ -368,8 +365,8 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
         raise DamagedError(error.message, remedy=FOREIGN) from error
 
 
-def _open_complete(file: Path, *, mode: Mode = "rw") -> sqlite3.Connection:
-    connection = open_file(file, mode=mode, steps=READ_STEPS)
+def _open_complete(file: Path, mode: Mode) -> sqlite3.Connection:
+    connection = open_file(file, mode, steps=READ_STEPS)
     try:
         tables = _tables(connection)
         # The index may be missing, because only LangGraph wrote the store or because it was lost.
@@ -379,12 +376,6 @@ def _open_complete(file: Path, *, mode: Mode = "rw") -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _is_being_made(connection: sqlite3.Connection) -> bool:
-    """Return whether somebody is making the store at this moment: it has no tables yet, or no index."""
-    tables = _tables(connection)
-    return not tables >= _INDEX and (not tables or "checkpoints" in tables)
 
 
 def _tables(connection: sqlite3.Connection) -> set[str]:
@@ -457,14 +448,9 @@ _CHECKPOINT = (
 )
 
 _IN_BRANCH = "thread_id = :thread AND checkpoint_id IN (SELECT value FROM json_each(:branch))"
-_COPIES = (
-    "INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - constant text
-    " checkpoint, metadata FROM checkpoints"
-    f" WHERE {_IN_BRANCH} ORDER BY checkpoint_id",
-    "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type,"  # noqa: S608 - as above
-    " value) SELECT :new, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM writes"
-    f" WHERE {_IN_BRANCH}",
-    "INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
-    " SELECT :new, message_id, checkpoint_id, role, text, interrupted FROM messages"
-    f" WHERE {_IN_BRANCH} ORDER BY id",
+COPIED = (
+    ("checkpoints", "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata", "checkpoint_id"),
+    ("writes", "checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value", "checkpoint_id"),
+    ("messages", "message_id, checkpoint_id, role, text, interrupted", "id"),
 )
+"""The tables that are copied with a thread: their columns beside the thread's ID, and the order of the rows."""

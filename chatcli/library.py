@@ -25,21 +25,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from chatcli import events
 from chatcli.config.thread_ids import check_thread_id
 from chatcli.errors import BadGraphError, ChatcliError, ExitCallError, InterruptedTurnError, UsageError
-from chatcli.events import (
-    ApprovalRequested,
-    Notice,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallFinished,
-    ToolCallStarted,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-    TurnStarted,
-    Usage,
-)
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import KINDS, GraphArguments, GraphValues, plain_values
@@ -51,16 +39,16 @@ if TYPE_CHECKING:
     from chatcli.conversation.conversation import Conversation
 
 StreamEvent = (
-    TurnStarted
-    | TextDelta
-    | ReasoningDelta
-    | ToolCallStarted
-    | ToolCallFinished
-    | ApprovalRequested
-    | Notice
-    | TurnFinished
-    | TurnInterrupted
-    | TurnFailed
+    events.TurnStarted
+    | events.TextDelta
+    | events.ReasoningDelta
+    | events.ToolCallStarted
+    | events.ToolCallFinished
+    | events.ApprovalRequested
+    | events.Notice
+    | events.TurnFinished
+    | events.TurnInterrupted
+    | events.TurnFailed
 )
 """An event of `stream`; its `type` is that of `--format jsonl`."""
 
@@ -121,13 +109,13 @@ class Answer:
     finish_reason: str
     """`stop`, `length` and the like; `interrupt` where the graph waits for answers to `approvals`; `breakpoint` where
     it stopped before a node, and `resume=None` goes on."""
-    usage: Usage
+    usage: events.Usage
     elapsed_ms: int
     messages_in_context: int
     messages_in_thread: int
     output: Any = None
     """The answer itself, where the graph gives more than a text."""
-    approvals: tuple[ApprovalRequested, ...] = ()
+    approvals: tuple[events.ApprovalRequested, ...] = ()
     """What the graph waits for; answer it by `resume`."""
     role: Literal["assistant"] = field(default="assistant", init=False)
     interrupted: bool = field(default=False, init=False)
@@ -167,17 +155,19 @@ async def ask(graph: object = None, question: str | None = None, **arguments: Un
 
     """
     approvals = []
-    async with aclosing(stream(graph, question, **arguments)) as events:
-        async for event in events:
+    async with aclosing(stream(graph, question, **arguments)) as shown:
+        async for event in shown:
             match event:
-                case ApprovalRequested():
+                case events.ApprovalRequested():
                     approvals.append(event)
-                case TurnFailed():
+                case events.TurnFailed():
                     raise _failure(event.error, event.thread_id, event.content) from event.error
-                case TurnInterrupted():
+                case events.TurnInterrupted():
                     raise _failure(InterruptedTurnError("the turn was stopped"), event.thread_id, event.content)
-                case TurnFinished():
-                    shared = {each.name for each in fields(Answer)} & {each.name for each in fields(TurnFinished)}
+                case events.TurnFinished():
+                    shared = {each.name for each in fields(Answer)} & {
+                        each.name for each in fields(events.TurnFinished)
+                    }
                     return Answer(**{name: getattr(event, name) for name in shared}, approvals=tuple(approvals))
                 case _:
                     pass
@@ -232,8 +222,8 @@ async def _events(
         if spec is not None:
             await conversation.open()
         turn = conversation.run(Ask(question, attachments) if question is not None else Resume(resume))
-        async with aclosing(turn) as events:
-            async for event in events:
+        async with aclosing(turn) as shown:
+            async for event in shown:
                 if isinstance(event, StreamEvent):
                     yield event
     except BadGraphError as error:

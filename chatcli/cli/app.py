@@ -11,14 +11,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from chatcli import __version__
+from chatcli.cli.grammar import group
 from chatcli.cli.grammar.completion import run_completion, variable
-from chatcli.cli.grammar.group import (
-    READS_STDIN,
-    PromptGroup,
-    WrongArguments,
-    restrict_to_program,
-    skip_pydantic_coercion,
-)
 from chatcli.cli.grammar.options import takes_options
 from chatcli.errors import ExitCode, UsageError
 from chatcli.runtime.options import OTHER
@@ -27,7 +21,7 @@ from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.text import one_line
 
 app = typer.Typer(
-    cls=PromptGroup,
+    cls=group.PromptGroup,
     name="chat",
     invoke_without_command=True,
     rich_markup_mode=None,
@@ -85,7 +79,7 @@ def chat(ctx: typer.Context, **options: Any) -> None:
     if ctx.invoked_subcommand is None:
         from chatcli.cli.run.dispatch import start  # with asyncio, which a quick sub-command does without
 
-        from_stdin = READS_STDIN in ctx.meta
+        from_stdin = group.READS_STDIN in ctx.meta
         words = [] if from_stdin else ctx.args
         raise typer.Exit(
             start(settings, words, from_stdin=from_stdin, continue_=continue_, resume=resume, interactive=interactive)
@@ -106,7 +100,7 @@ def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Cont
 def _command() -> TyperGroup:
     program = current_program()
     command = _chat_command() if program is CHAT else _made_command()
-    restrict_to_program(command, program)
+    group.restrict_to_program(command, program)
     return command
 
 
@@ -117,7 +111,7 @@ def _chat_command() -> TyperGroup:
 
 
 def _made_command() -> TyperGroup:
-    skip_pydantic_coercion()
+    group.skip_pydantic_coercion()
     command = get_command(app)
     assert isinstance(command, TyperGroup)
     return command
@@ -134,7 +128,7 @@ def run_command_line(args: list[str]) -> int:
             context.command.invoke(context)
     except typer.Exit as end:
         code = end.exit_code
-    except WrongArguments as error:
+    except group.WrongArguments as error:
         raise UsageError(one_line(error.format_message()), remedy=f"See `{current_program().name} --help`.") from None
     except typer.Abort:
         return ExitCode.INTERRUPTED

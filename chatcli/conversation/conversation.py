@@ -12,6 +12,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from chatcli import events
 from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.compose import Composition
@@ -19,16 +20,6 @@ from chatcli.conversation.engine import LazyEngine, OpenEngine, SessionRequest
 from chatcli.conversation.mcp_servers import McpServers
 from chatcli.conversation.titles import TitleWriter
 from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
-from chatcli.events import (
-    WAITING,
-    Event,
-    Notice,
-    TerminalEvent,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-    TurnStarted,
-)
 from chatcli.message import MessageShown
 from chatcli.models.early_connection import connect_early
 from chatcli.models.names import ModelName, resolve_model
@@ -93,7 +84,7 @@ class Conversation:
         self.title_writer = TitleWriter()
         self._kept: bool | None = None
         """Whether the newest question, for which no session could be opened, is stored; None if one was."""
-        self._waiting_notices: list[Notice] = []
+        self._waiting_notices: list[events.Notice] = []
         """Notices that came while no turn ran."""
 
     def expect_question(self) -> None:
@@ -164,14 +155,16 @@ class Conversation:
                 self.backend.grants(thread_id).name_documents(documents)
         except OSError as error:
             self._documents[thread_id] = documents
-            self.announce(Notice(f"the thread's documents can't be remembered: {error.strerror or error}", "warning"))
+            self.announce(
+                events.Notice(f"the thread's documents can't be remembered: {error.strerror or error}", "warning")
+            )
 
-    async def store_without_asking(self, question: Ask) -> AsyncGenerator[Event, None]:
+    async def store_without_asking(self, question: Ask) -> AsyncGenerator[events.Event, None]:
         """Store `question`, which was stopped before anything could be done about it."""
-        yield TurnStarted(self.thread_id, str(self.model_name))
+        yield events.TurnStarted(self.thread_id, str(self.model_name))
         self._kept = False
         await self._store_unsent(question)
-        yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
+        yield events.TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
 
     async def refuse_calls(self) -> bool:
         """Refuse the calls that the current thread asks about; return whether there were any."""
@@ -180,7 +173,7 @@ class Conversation:
             await (await self.chat_session()).toolbox.stop_served()
         return refused
 
-    async def run(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+    async def run(self, request: TurnRequest) -> AsyncGenerator[events.Event, None]:
         """Run the turn that `request` begins or goes on with on the current thread, and yield its events.
 
         What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure. Its
@@ -195,7 +188,7 @@ class Conversation:
             if self._stopped:  # when it was open already
                 raise InterruptedTurnError("stopped before it began")
         except ChatcliError as error:
-            yield TurnStarted(self.thread_id, str(self.model_name))
+            yield events.TurnStarted(self.thread_id, str(self.model_name))
             for notice in self.take_notices():  # they may say what the error comes from
                 yield notice
             self._kept = False
@@ -209,24 +202,24 @@ class Conversation:
         if isinstance(request, Ask) and self.branching is not None:
             await session.rewind_before(self.branching)
             self.branching = None
-        async with aclosing(session.run(request)) as events:
-            async for event in events:
-                if isinstance(event, TurnFinished):
+        async with aclosing(session.run(request)) as running:
+            async for event in running:
+                if isinstance(event, events.TurnFinished):
                     self.context_usage = event.context_tokens, event.context_budget
-                if isinstance(event, TurnFailed):
+                if isinstance(event, events.TurnFailed):
                     event = replace(event, error=self._explained(event.error))
-                for notice in () if isinstance(event, TurnStarted) else self.take_notices():
+                for notice in () if isinstance(event, events.TurnStarted) else self.take_notices():
                     yield notice
                 yield event
 
-    def _ended_early(self, error: ChatcliError, started: float) -> TurnInterrupted | TurnFailed:
+    def _ended_early(self, error: ChatcliError, started: float) -> events.TurnInterrupted | events.TurnFailed:
         """Return the end of a turn that `error` kept from beginning."""
         if isinstance(error, InterruptedTurnError):
             elapsed_ms = round((time.monotonic() - started) * 1000)
-            return TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
-        return TurnFailed(self.thread_id, str(self.model_name), "", self._explained(error))
+            return events.TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
+        return events.TurnFailed(self.thread_id, str(self.model_name), "", self._explained(error))
 
-    def take_notices(self) -> list[Notice]:
+    def take_notices(self) -> list[events.Notice]:
         """Return the notices that wait for the next turn, which shows them no more."""
         notices, self._waiting_notices = self._waiting_notices, []
         return notices
@@ -399,19 +392,19 @@ class Conversation:
             why = f"{model.name} has no known price (prices: {table})"
         else:
             why = f"of {total.unpriced} of this thread's {total.turns} turns the price is not known (prices: {table})"
-        self.announce(Notice(f"{why}: --max-cost can't bound what it costs", "warning"))
+        self.announce(events.Notice(f"{why}: --max-cost can't bound what it costs", "warning"))
 
-    async def begin_title(self, last: TerminalEvent) -> None:
+    async def begin_title(self, last: events.TerminalEvent) -> None:
         """Let the model write the title of the current thread, whose newest turn ended with `last`, if it may.
 
         It may if the user wants that, or if it is the local model, which costs nothing.
         """
-        if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
+        if isinstance(last, events.TurnFinished) and last.finish_reason == events.WAITING:
             return
         self.title_writer.count(last.thread_id)
         provider, wanted = self.model_name.provider, self._settings.titles
         by_model = wanted == "model" or (wanted == "auto" and provider == LOCAL)
-        if not isinstance(last, TurnFinished) or not by_model or not self.backend.keeps_threads:
+        if not isinstance(last, events.TurnFinished) or not by_model or not self.backend.keeps_threads:
             return
         if not self.takes_documents or last.thread_id != self.thread_id:
             return
@@ -434,7 +427,7 @@ class Conversation:
         self.model_name, self._first = session.name, False
         self._remember_documents(thread_id)
         if session.name.provider == LANGFLOW and self.backend.grants(thread_id).documents:
-            self.announce(Notice("the thread's documents are not used: a Langflow flow has its own", "warning"))
+            self.announce(events.Notice("the thread's documents are not used: a Langflow flow has its own", "warning"))
         return session
 
     def _remember_documents(self, thread_id: str) -> None:
@@ -452,9 +445,9 @@ class Conversation:
             raise UsageError(f"{self.model_name} has a model, a system prompt and a context of its own")
         return session
 
-    def announce(self, event: Event) -> None:
+    def announce(self, event: events.Event) -> None:
         """Put `event` into the running turn's events; without a turn, a notice waits for the next one."""
         if self._session is not None and self._session.running:
             self._session.announce(event)
-        elif isinstance(event, Notice):
+        elif isinstance(event, events.Notice):
             self._waiting_notices.append(event)

@@ -13,28 +13,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from chatcli import paths
+from chatcli.documents import index_file, index_rows
 from chatcli.documents.find import WalkCache, find_files
-from chatcli.documents.index_file import (
-    DAMAGE,
-    DAMAGED,
-    as_store_error,
-    is_damage,
-    open_index,
-    rebuild_index,
-    transaction,
-)
-from chatcli.documents.index_rows import (
-    Content,
-    KnownFile,
-    State,
-    files_of_source,
-    known_file,
-    numbered_passages,
-    read_content,
-    remove_files,
-    state_of,
-    write_content,
-)
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
 from chatcli.ranking.search import Match, Scope
@@ -91,7 +71,7 @@ class DocumentIndex:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file or _own_file()
         self._lock = threading.RLock()
-        self._db, self.notice = open_index(self._file)
+        self._db, self.notice = index_file.open_index(self._file)
 
     def __enter__(self) -> Self:
         return self
@@ -149,14 +129,14 @@ class DocumentIndex:
             try:
                 try:
                     return work()
-                except DAMAGE as error:
-                    if not is_damage(error):
+                except index_file.DAMAGE as error:
+                    if not index_file.is_damage(error):
                         raise
-                self._db, self.notice = rebuild_index(self._file, self._db), DAMAGED
+                self._db, self.notice = index_file.rebuild_index(self._file, self._db), index_file.DAMAGED
                 self._update([source.source for source in self._sources()], None, None)
                 return work()
             except sqlite3.Error as error:
-                raise as_store_error(error, self._file) from error
+                raise index_file.as_store_error(error, self._file) from error
 
     def _update(
         self, sources: Sequence[str], progress: Callable[[int, int], None] | None, stop: Callable[[], bool] | None
@@ -178,7 +158,7 @@ class DocumentIndex:
                     stopped = True
                     break
                 try:
-                    batch.add(read_content(path, scan.known.get(path), reader))
+                    batch.add(index_rows.read_content(path, scan.known.get(path), reader))
                 except FileNotFoundError:
                     continue  # the next update removes it
                 except OSError as error:  # perhaps of the moment, so it is not remembered
@@ -188,7 +168,7 @@ class DocumentIndex:
         batch.write()
         if not stopped:
             now = time.time()
-            with transaction(self._db, write=True):
+            with index_file.transaction(self._db, write=True):
                 query = "UPDATE sources SET updated = ? WHERE id = ?"
                 self._db.executemany(query, ((now, id_) for id_ in ids.values()))
         if batch.outcomes or removed:
@@ -206,7 +186,7 @@ class DocumentIndex:
         names = [(os.fsencode(source),) for source in sources]
         query = "SELECT id FROM sources WHERE source = ?"
         if not all(self._db.execute(query, name).fetchone() for name in names):
-            with transaction(self._db, write=True):
+            with index_file.transaction(self._db, write=True):
                 self._db.executemany("INSERT OR IGNORE INTO sources (source) VALUES (?)", names)
         rows = (self._db.execute(query, name).fetchone() for name in names)
         return {source: row[0] for source, row in zip(sources, rows, strict=True)}
@@ -215,16 +195,16 @@ class DocumentIndex:
         """Look at the files of `sources`, and at what the index knows of them."""
         scan = _SourceScan()
         for source, number in sources.items():
-            known = files_of_source(self._db, number)
+            known = index_rows.files_of_source(self._db, number)
             (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
             decisions = WalkCache.from_json(text, known)
-            here = {path: state_of(status) for path, status in find_files([source], decisions)}
+            here = {path: index_rows.state_of(status) for path, status in find_files([source], decisions)}
             scan.states |= here
             scan.known |= known
             for path in here:
                 scan.members.setdefault(path, []).append(number)
             for path in here.keys() - known.keys():
-                if (file := known_file(self._db, path)) is not None:
+                if (file := index_rows.known_file(self._db, path)) is not None:
                     scan.known[path] = file
                     scan.joined.append((number, file.id))
             scan.left += [(number, known[path].id) for path in known.keys() - here.keys()]
@@ -237,7 +217,7 @@ class DocumentIndex:
         if not (scan.joined or scan.left or scan.decided):
             return 0
         db = self._db
-        with transaction(db, write=True):
+        with index_file.transaction(db, write=True):
             db.executemany("UPDATE sources SET decisions = ? WHERE id = ?", scan.decided)
             db.executemany("DELETE FROM members WHERE source = ? AND file = ?", scan.left)
             # Another process may have removed one or the other.
@@ -247,12 +227,12 @@ class DocumentIndex:
             db.executemany(query, scan.joined)
             query = "SELECT 1 FROM members WHERE file = ?"
             unused = [file for _, file in scan.left if db.execute(query, (file,)).fetchone() is None]
-            remove_files(db, unused)
+            index_rows.remove_files(db, unused)
         return len(unused)
 
     def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Passage]:
         for _ in range(_TRIES):
-            with transaction(self._db, write=False):
+            with index_file.transaction(self._db, write=False):
                 matches = rank_matches(self._db, words, self._scope(sources), limit, self._text)
                 found = [item for match in matches for item in self._at(match)]
             stale = {path for path, _ in found if not self._refresh(path)}
@@ -268,26 +248,26 @@ class DocumentIndex:
         """Yield the passage of `match` with the path of its file."""
         query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
         (path,) = self._db.execute(query, (match.passage,)).fetchone()
-        for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
+        for _, passage in index_rows.numbered_passages(self._db, path, match.passage, match.passage + 1):
             yield os.fsdecode(path), replace(passage, score=match.score, by_words=match.by_words, weak=match.weak)
 
     def _refresh(self, path: str) -> bool:
         """Return whether the index knows what the file `path` holds at this moment; if not, bring it up to date."""
-        known = known_file(self._db, path)
+        known = index_rows.known_file(self._db, path)
         if known is None:
             return False
         try:
-            if known.is_current(state_of(Path(path).stat())):
+            if known.is_current(index_rows.state_of(Path(path).stat())):
                 return True
             with closing(DocumentReader()) as reader:
-                content = read_content(path, known, reader)
+                content = index_rows.read_content(path, known, reader)
         except OSError:
-            with transaction(self._db, write=True):
-                remove_files(self._db, [known.id])
+            with index_file.transaction(self._db, write=True):
+                index_rows.remove_files(self._db, [known.id])
             return False
         if content.passages is not None:
-            with transaction(self._db, write=True):
-                write_content(self._db, content, ())
+            with index_file.transaction(self._db, write=True):
+                index_rows.write_content(self._db, content, ())
         return content.passages is None
 
     def _scope(self, sources: Sequence[str] | None) -> Scope:
@@ -327,7 +307,7 @@ class DocumentIndex:
         row = self._db.execute("SELECT first, count FROM files WHERE path = ?", (name,)).fetchone()
         if row is None:
             return []
-        return [passage for _, passage in numbered_passages(self._db, name, row[0], row[0] + row[1])]
+        return [passage for _, passage in index_rows.numbered_passages(self._db, name, row[0], row[0] + row[1])]
 
     def _sources(self) -> list[IndexedSource]:
         query = """
@@ -344,9 +324,9 @@ class DocumentIndex:
     def _forget(self, source: str) -> int:
         below = _below(os.fsencode(source))
         query = "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?"
-        with transaction(self._db, write=True):
+        with index_file.transaction(self._db, write=True):
             files = self._files_of([source]) | {file for (file,) in self._db.execute(query, below)}
-            remove_files(self._db, sorted(files))
+            index_rows.remove_files(self._db, sorted(files))
             self._db.execute("DELETE FROM sources WHERE source = ? OR source > ? AND source < ?", below)
             # Until its parts are merged, FTS5 keeps the words of what is deleted.
             self._db.execute("INSERT INTO words (words) VALUES ('optimize')")
@@ -378,11 +358,11 @@ def _own_file() -> Path:
 class _SourceScan:
     """The files of some sources as they are now, beside what the index knows of them."""
 
-    states: dict[str, State] = field(default_factory=dict)
+    states: dict[str, index_rows.State] = field(default_factory=dict)
     """By path the state of each file that is there."""
     members: dict[str, list[int]] = field(default_factory=dict)
     """By path the sources that have it."""
-    known: dict[str, KnownFile] = field(default_factory=dict)
+    known: dict[str, index_rows.KnownFile] = field(default_factory=dict)
     joined: list[tuple[int, int]] = field(default_factory=list)
     """Sources with files that were in the index, but not as theirs."""
     left: list[tuple[int, int]] = field(default_factory=list)
@@ -396,12 +376,12 @@ class _Batch:
 
     def __init__(self, db: sqlite3.Connection, members: Mapping[str, Sequence[int]]) -> None:
         self._db, self._members = db, members
-        self._contents: list[Content] = []
+        self._contents: list[index_rows.Content] = []
         self._bytes = 0
         self._began = 0.0
         self.outcomes: list[str] = []
 
-    def add(self, content: Content) -> None:
+    def add(self, content: index_rows.Content) -> None:
         """Add a file, and write all when there are enough of them."""
         self._began = self._began if self._contents else time.monotonic()
         self._contents.append(content)
@@ -413,8 +393,10 @@ class _Batch:
     def write(self) -> None:
         """Write the files that were added."""
         if self._contents:
-            with transaction(self._db, write=True):
-                outcomes = [write_content(self._db, item, self._members[item.path]) for item in self._contents]
+            with index_file.transaction(self._db, write=True):
+                outcomes = [
+                    index_rows.write_content(self._db, item, self._members[item.path]) for item in self._contents
+                ]
             pairs = zip(self._contents, outcomes, strict=True)
             self.outcomes += [outcome if item.problem is None else "skipped" for item, outcome in pairs]
         self._contents, self._bytes = [], 0

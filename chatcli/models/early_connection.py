@@ -81,6 +81,5 @@ def connect_early(name: ModelName, settings: Settings) -> EarlyConnection | None
 def take_early(url: str) -> EarlyConnection | None:
     """Return the connection to the server of `url`, once; None if none was begun."""
     parts = urlsplit(url)
-    if _waiting and _waiting[0].address == (parts.hostname, parts.port or 443) and parts.scheme == "https":
-        return _waiting.pop()
-    return None
+    fits = _waiting and _waiting[0].address == (parts.hostname, parts.port or 443) and parts.scheme == "https"
+    return _waiting.pop() if fits else None

@@ -11,17 +11,9 @@ from pathlib import Path
 
 from chatcli import events
 from chatcli.attachments.attachment import Attachment, read_attachment
+from chatcli.commands import registry
 from chatcli.commands.all import all_commands
 from chatcli.commands.documents import add_documents, check_takes_documents
-from chatcli.commands.registry import (
-    CommandContext,
-    ParsedCommand,
-    parse_command,
-    parse_question,
-    parse_shell,
-    parse_word,
-    run_command,
-)
 from chatcli.commands.threads import drop_recalled
 from chatcli.commands.tree import LIST
 from chatcli.config.credentials import save_key
@@ -123,7 +115,7 @@ class ShellCommand:
 class LineHandler:
     """Handles the lines of `prompt`, which go to the conversation of `context`; `renderer` shows their events."""
 
-    def __init__(self, context: CommandContext, renderer: Renderer, prompt: Prompt) -> None:
+    def __init__(self, context: registry.CommandContext, renderer: Renderer, prompt: Prompt) -> None:
         self.conversation = context.conversation
         self.leaving = False
         self.on_open: Callable[[], None] = lambda: None
@@ -139,19 +131,19 @@ class LineHandler:
     async def handle(self, line: str) -> None:
         """Run the command in `line`, or ask the question."""
         self._line = line
-        command, shell_line = parse_word(line) or parse_command(line), parse_shell(line)
+        command, shell_line = registry.parse_word(line) or registry.parse_command(line), registry.parse_shell(line)
         if (command or shell_line) and holds_folded(line):
             self._prefill(line)
             problem = "a folded paste can't be part of a command: look at it by Ctrl-X Ctrl-E"
             self._renderer.render(events.Notice(problem))
         elif command:
-            typed = ParsedCommand(plain(command.name), plain(command.arguments))
-            await self._consume(run_command(typed, self._context))
+            typed = registry.ParsedCommand(plain(command.name), plain(command.arguments))
+            await self._consume(registry.run_command(typed, self._context))
         elif shell_line:
             shell = ShellCommand(plain(shell_line))
             await self._consume(shell.run(), shell.interrupt)
         else:
-            question = parse_question(line)
+            question = registry.parse_question(line)
             if (pasted := await self._choose_pasted(question)) is None:
                 self._prefill(line)
                 self._renderer.render(events.Notice("nothing was sent"))
@@ -160,8 +152,8 @@ class LineHandler:
 
     async def keep(self, line: str) -> None:
         """Store the question `line` without asking it; do nothing if `line` is a command."""
-        if not (parse_word(line) or parse_command(line) or parse_shell(line)):
-            question = Ask(plain(parse_question(line)), self._context.waiting)
+        if not (registry.parse_word(line) or registry.parse_command(line) or registry.parse_shell(line)):
+            question = Ask(plain(registry.parse_question(line)), self._context.waiting)
             await self._consume(self.conversation.store_without_asking(question))
 
     def _prefill(self, line: str, *, optional: bool = True) -> None:
@@ -202,18 +194,20 @@ class LineHandler:
                 picker = Picker(self._prompt, offered)
                 self._interrupt = picker.leave
                 choice = await picker.pick()
-            command = None if choice is None else ParsedCommand(offered.command, choice.argument or choice.name)
+            command = (
+                None if choice is None else registry.ParsedCommand(offered.command, choice.argument or choice.name)
+            )
         if command is not None:
-            await self._consume(run_command(command, self._context))
+            await self._consume(registry.run_command(command, self._context))
 
-    async def _walk(self, rows: Sequence[events.TreeRow]) -> ParsedCommand | None:
+    async def _walk(self, rows: Sequence[events.TreeRow]) -> registry.ParsedCommand | None:
         """Return the user's choice in the tree of `rows`; in plain text, print the tree."""
         if self._prompt.plain:
-            return ParsedCommand("tree", LIST)
+            return registry.ParsedCommand("tree", LIST)
         session = await self.conversation.session()
         walk = TreeWalk(self._prompt, rows)
         self._interrupt = walk.leave
-        return parse_command(await walk.choose(session.said_around))
+        return registry.parse_command(await walk.choose(session.said_around))
 
     def interrupt(self) -> None:
         """Stop what is running."""
@@ -391,7 +385,7 @@ def build_handler(
     conversation = begin()
     state = Toolbar(conversation, renderer, lambda: thread_titles(conversation.backend))
     state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
-    context = CommandContext(conversation, all_commands(), settings, waiting=tuple(attachments))
+    context = registry.CommandContext(conversation, all_commands(), settings, waiting=tuple(attachments))
     handler = LineHandler(context, state, prompt)
     # The local model's server ends what it reads before it begins the question that is typed now.
     prompt.when_typed(conversation.expect_question)

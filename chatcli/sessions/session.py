@@ -9,34 +9,14 @@ from uuid import uuid4
 from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.types import Command
 
+from chatcli import events
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
 from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
-from chatcli.events import (
-    ApprovalRequested,
-    Event,
-    ImageAttached,
-    Notice,
-    Said,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-    TurnStarted,
-)
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
 from chatcli.runtime.exits import contained
-from chatcli.sessions.history import (
-    EDITED,
-    Turn,
-    as_shown,
-    before_edit,
-    current_branch,
-    newest_question,
-    read_turns,
-    said_around,
-    said_in,
-)
+from chatcli.sessions import history as past
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running, refuse_calls
@@ -101,7 +81,7 @@ class Session:
         """Who answers: what turns, and the index of threads, call it."""
         return self._name
 
-    async def run(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+    async def run(self, request: TurnRequest) -> AsyncGenerator[events.Event, None]:
         """Run the turn that `request` begins or goes on with, and yield its events in the order of `chatcli.events`."""
         # What keeps the turn from beginning makes it fail. Whatever ends it early, the part of the answer that had
         # arrived is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer
@@ -112,22 +92,22 @@ class Session:
         self._work = None
         name = str(self.name)
         if not preparing.cancelled() and (problem := preparing.exception()) is not None:
-            yield TurnStarted(self.thread_id, name)
-            yield TurnFailed(self.thread_id, name, "", self._explain(problem))
+            yield events.TurnStarted(self.thread_id, name)
+            yield events.TurnFailed(self.thread_id, name, "", self._explain(problem))
         elif preparing.cancelled() or (self._stopped and not isinstance(preparing.result(), RunningTurn)):
-            yield TurnStarted(self.thread_id, name)
-            yield TurnInterrupted(self.thread_id, "", name, "", 0)
-        elif isinstance(result := preparing.result(), ApprovalRequested):
+            yield events.TurnStarted(self.thread_id, name)
+            yield events.TurnInterrupted(self.thread_id, "", name, "", 0)
+        elif isinstance(result := preparing.result(), events.ApprovalRequested):
             self._shown.add(result.interrupt_id)
             yield result
         else:
             if self._stopped:  # it was stopped when the question was ready
                 result.interrupt()
-            async with aclosing(self._run(result)) as events:
-                async for event in events:
+            async with aclosing(self._run(result)) as running:
+                async for event in running:
                     yield event
 
-    async def _prepare(self, request: TurnRequest) -> RunningTurn | ApprovalRequested:
+    async def _prepare(self, request: TurnRequest) -> RunningTurn | events.ApprovalRequested:
         """Return the turn of `request`, or what is to be answered before it."""
         match request:
             case Ask(typed=False):
@@ -148,12 +128,12 @@ class Session:
         """Whether its thread is in the memory of this process alone."""
         return self._thread.threads.end_with_process
 
-    async def stopped_notice(self) -> Notice | None:
+    async def stopped_notice(self) -> events.Notice | None:
         """Return the notice that the thread's graph stopped at a breakpoint; None if it did not."""
         nodes = await self._thread.stopped_before()
         return stopped_notice(nodes) if nodes else None
 
-    async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
+    async def pending(self, *, shown: bool = True) -> tuple[events.ApprovalRequested, ...]:
         """Return the requests that the thread waits for; with `shown`, the caller shows them to the user."""
         requests = await self._thread.pending()
         if shown:
@@ -165,7 +145,7 @@ class Session:
         async with self._thread.hold():
             return await refuse_calls(self._thread, self._thread.config(self.name))
 
-    async def open_request(self) -> ApprovalRequested | None:
+    async def open_request(self) -> events.ApprovalRequested | None:
         """Return the next request that the thread waits for, None for none; the caller shows it to the user."""
         pending = await self._thread.pending()
         request = next((each for each in pending if each.interrupt_id not in self._given), None)
@@ -181,14 +161,14 @@ class Session:
         if self._turn is not None:
             self._turn.interrupt()
 
-    def announce(self, event: Event) -> None:
+    def announce(self, event: events.Event) -> None:
         """Add `event` to the running turn's: what the model's server has to say, say, of its loading."""
         if self._turn is not None:
             self._turn.announce(event)
 
     async def history(self) -> list[MessageShown]:
         """Return the thread's questions and answers as they are shown, oldest first."""
-        return as_shown(await self.messages())
+        return past.as_shown(await self.messages())
 
     async def messages(self) -> list[BaseMessage]:
         """Return the thread's messages, also those that its graph has removed from the state, oldest first."""
@@ -227,22 +207,22 @@ class Session:
             if not before:
                 raise UsageError("the thread has no state yet", remedy="Ask it something first.")
             turn = await self._thread.turn_number(new=False)
-            await self._thread.edit(self._thread.config(self.name, title=EDITED, turn=turn), {name: value})
+            await self._thread.edit(self._thread.config(self.name, title=past.EDITED, turn=turn), {name: value})
             self._edits[await self._thread.checkpoint_id()] = before
         return (await self.state()).get(name)
 
-    async def turns(self) -> list[Turn]:
+    async def turns(self) -> list[past.Turn]:
         """Return the thread's turns, on all of its branches."""
-        return read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
+        return past.read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
 
-    async def said(self) -> AsyncIterator[dict[int, Said]]:
+    async def said(self) -> AsyncIterator[dict[int, events.Said]]:
         """Yield the texts of the turns by number, a branch at a time, the current one first."""
-        async for found in said_in(await self.turns(), self._thread.messages):
+        async for found in past.said_in(await self.turns(), self._thread.messages):
             yield found
 
-    async def said_around(self, number: int) -> dict[int, Said]:
+    async def said_around(self, number: int) -> dict[int, events.Said]:
         """Return the texts of the turns on a branch with the turn `number`, by their numbers."""
-        return await said_around(number, await self.turns(), self._thread.messages)
+        return await past.said_around(number, await self.turns(), self._thread.messages)
 
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns, edits and summaries on this branch; what is left stays reachable by `rewind`."""
@@ -251,7 +231,7 @@ class Session:
             count -= 1
             if count == 0:
                 return
-        branch = current_branch(await self.turns())
+        branch = past.current_branch(await self.turns())
         if not 1 <= count <= len(branch):
             if not branch:
                 raise UsageError("there is no turn to undo")
@@ -264,7 +244,7 @@ class Session:
         # It stays where it is if something is stored behind it. A question whose turn never `began` is the newest one.
         if began and (self._broken is None or not self._broken[1]):  # nothing is stored
             return True
-        messages, branch = await self._thread.messages(), current_branch(await self.turns())
+        messages, branch = await self._thread.messages(), past.current_branch(await self.turns())
         if not messages or not branch or (began and self._broken and messages[-1].id != self._broken[0]):
             return False
         before = await self._thread.messages(branch[-1].before) if branch[-1].before else []
@@ -280,7 +260,7 @@ class Session:
     async def _before_edit(self) -> str | None:
         steps = await asyncio.to_thread(self._thread.threads.steps, self.thread_id)
         # A server keeps no label of an update.
-        return before_edit(steps) or self._edits.get(await self._thread.checkpoint_id())
+        return past.before_edit(steps) or self._edits.get(await self._thread.checkpoint_id())
 
     async def _leave_edit(self, before: str) -> None:
         async with self._thread.hold():
@@ -293,11 +273,11 @@ class Session:
             if before in self._edits:  # it is the end of another
                 self._edits[await self._thread.checkpoint_id()] = self._edits[before]
 
-    async def rewind(self, turn: Turn | None) -> None:
+    async def rewind(self, turn: past.Turn | None) -> None:
         """Make the end of `turn` the thread's newest state, or with None its empty beginning; nothing is destroyed."""
         await self._go_to(turn.number if turn is not None else None, turn.end if turn is not None else None)
 
-    async def rewind_before(self, turn: Turn) -> None:
+    async def rewind_before(self, turn: past.Turn) -> None:
         """Make what `turn` was asked on the thread's newest state; nothing is destroyed."""
         await self._go_to(turn.parent, turn.before)
 
@@ -310,7 +290,7 @@ class Session:
             depth = len(chain(number, {turn.number: turn.parent for turn in await self.turns()}))
             await self._thread.go_to(self._thread.config(self.name, turn=depth), checkpoint_id)
 
-    async def fork(self, new_id: str, turn: Turn | None = None) -> None:
+    async def fork(self, new_id: str, turn: past.Turn | None = None) -> None:
         """Make the thread `new_id`, which must not exist, of the current branch, or of that up to `turn`."""
         async with self._thread.hold():
             await asyncio.to_thread(self._thread.threads.fork, self.thread_id, new_id, turn.end if turn else None)
@@ -337,12 +317,14 @@ class Session:
         question = await self._question(text, attachments)
         turn = self._new_turn(await self._input(question), question)
         for attachment in attachments:  # those of a question that is refused are not sent
-            turn.announce(Notice(await asyncio.to_thread(describe_attachment, attachment)))
+            turn.announce(events.Notice(await asyncio.to_thread(describe_attachment, attachment)))
             if attachment.kind == "image":
-                turn.announce(ImageAttached(attachment.name, attachment.data))
+                turn.announce(events.ImageAttached(attachment.name, attachment.data))
         return turn
 
-    async def _ask_or_answer(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
+    async def _ask_or_answer(
+        self, text: str, attachments: Sequence[Attachment]
+    ) -> RunningTurn | events.ApprovalRequested:
         pending = await self._thread.pending()
         open_requests = [request for request in pending if request.interrupt_id not in self._given]
         if not open_requests:
@@ -371,7 +353,7 @@ class Session:
         await self._refuse_pending()
         self._context()  # refused before anything changes
         snapshot = await self._thread.snapshot()
-        question = newest_question(messages_of(snapshot))
+        question = past.newest_question(messages_of(snapshot))
         if question is None:
             raise UsageError("there is no question to ask again")
         if snapshot.next and not self._has_new_input():
@@ -396,7 +378,7 @@ class Session:
         return await self._answer(value if by_id else dict.fromkeys(ids, value))
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
-        return self._new_turn(Command(resume=dict(answers)), newest_question(await self._thread.messages()))
+        return self._new_turn(Command(resume=dict(answers)), past.newest_question(await self._thread.messages()))
 
     async def _go_on(self) -> RunningTurn:
         """Return the turn that goes on where the graph stands: at a breakpoint, or where a turn was cut short."""
@@ -407,7 +389,7 @@ class Session:
             raise UsageError(
                 f"the thread {self.thread_id} has nothing to go on with", remedy="Ask it something: give a prompt."
             )
-        return self._new_turn(None, newest_question(messages_of(snapshot)))
+        return self._new_turn(None, past.newest_question(messages_of(snapshot)))
 
     async def _refuse_stopped(self) -> None:
         if await self._thread.stopped_before():
@@ -425,21 +407,21 @@ class Session:
                 remedy="Give it by --resume-with, or go back by /undo.",
             )
 
-    async def _run(self, turn: RunningTurn) -> AsyncGenerator[Event, None]:
+    async def _run(self, turn: RunningTurn) -> AsyncGenerator[events.Event, None]:
         self._turn = turn
         old = await self.state() if self.watching else None
         try:
-            async with aclosing(turn.run()) as events:
-                async for event in events:
-                    if isinstance(event, TurnFinished):
+            async with aclosing(turn.run()) as running:
+                async for event in running:
+                    if isinstance(event, events.TurnFinished):
                         self._finished()
-                    if isinstance(event, TurnInterrupted):
+                    if isinstance(event, events.TurnInterrupted):
                         self._broken = turn.asked, event.checkpoint_id
-                    if isinstance(event, ApprovalRequested):
+                    if isinstance(event, events.ApprovalRequested):
                         self._shown.add(event.interrupt_id)
-                    if old is not None and isinstance(event, TurnFinished | TurnInterrupted):
+                    if old is not None and isinstance(event, events.TurnFinished | events.TurnInterrupted):
                         different = changes(old, await self.state())
-                        yield Notice(f"state: {different or 'no changes'}")
+                        yield events.Notice(f"state: {different or 'no changes'}")
                     yield event
         finally:
             self._turn = None

@@ -11,20 +11,8 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langgraph.types import Interrupt, Overwrite
 
+from chatcli import events
 from chatcli.config.providers import LANGFLOW
-from chatcli.events import (
-    AnswerEvent,
-    ApprovalRequested,
-    IntermediateText,
-    Notice,
-    Progress,
-    ReasoningDelta,
-    TextDelta,
-    TodosChanged,
-    ToolCallFinished,
-    ToolCallStarted,
-    Usage,
-)
 from chatcli.message import Citation
 from chatcli.models.sequencer import SEPARATOR, MessageSequencer
 from chatcli.sessions.message_calls import finish_reason
@@ -42,7 +30,7 @@ ANSWER = "answer"
 REJOINED = "rejoined"
 """The type of the stream part that says that the connection broke and the run is joined again."""
 
-StreamEvent = AnswerEvent | Notice | Progress
+StreamEvent = events.AnswerEvent | events.Notice | events.Progress
 Node = tuple[tuple[str, ...], str]
 """A node: the namespace of its graph, and its name."""
 _INTERNAL = frozenset({"lc_internal_call", "lc_source"})
@@ -113,7 +101,7 @@ class AnswerReader:
     _finished_calls: set[str] = field(default_factory=set)
     _early_results: list[ToolMessage] = field(default_factory=list)
     finish_reason: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: events.Usage = field(default_factory=events.Usage)
     tokens: Tokens = field(default_factory=Tokens)
     """The usage with what was cached."""
     messages_in_context: int = 0
@@ -165,7 +153,7 @@ class AnswerReader:
             yield from self._read_answer(part["data"])
         elif part["type"] == REJOINED:
             self.has_gap = True
-            yield Notice("the connection to the server broke; joining the run again")
+            yield events.Notice("the connection to the server broke; joining the run again")
         elif part["type"] == "custom":
             yield from self._read_report(part["data"])
         elif part["type"] == "messages":
@@ -228,7 +216,7 @@ class AnswerReader:
         shown = [streamed.text.strip() for streamed in self._streamed.values() if streamed.text and not streamed.draft]
         self._answer = answer.text
         if answer.text and answer.text.strip() not in (*shown[-1:], SEPARATOR.join(shown)):
-            yield from self._sequencer.say(ANSWER, TextDelta(answer.text, ANSWER if self._streamed else ""))
+            yield from self._sequencer.say(ANSWER, events.TextDelta(answer.text, ANSWER if self._streamed else ""))
 
     def _read_report(self, data: object) -> Iterator[StreamEvent]:
         """Read what a node itself reported: our own nodes' facts, or whatever a user's node has to say."""
@@ -236,7 +224,7 @@ class AnswerReader:
             self.output = data.output
             return
         if self.named:
-            yield Notice(_in_words(data), data=data)
+            yield events.Notice(_in_words(data), data=data)
             return
         if not isinstance(data, Mapping):
             return
@@ -249,9 +237,9 @@ class AnswerReader:
         if "event" in data:
             yield data["event"]
         if "note" in data:
-            yield Notice(str(data["note"]), passing=True)
+            yield events.Notice(str(data["note"]), passing=True)
         if notice := data.get("notice"):
-            yield Notice(notice)
+            yield events.Notice(notice)
 
     def _read_message(
         self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = MappingProxyType({})
@@ -268,14 +256,14 @@ class AnswerReader:
                 return
         label = _label(node) if self.named else ""
         for reasoning in _reasoning(message):
-            yield ReasoningDelta(reasoning, label)
+            yield events.ReasoningDelta(reasoning, label)
         if text := message.text:
             if streamed.draft is None:
                 streamed.draft = self._is_draft(streamed, text)
             streamed.pieces.append(text)
-            yield from self._sequencer.say(message_id, TextDelta(text, label, streamed.draft))
+            yield from self._sequencer.say(message_id, events.TextDelta(text, label, streamed.draft))
         if counts := message.usage_metadata:
-            self.usage = Usage(
+            self.usage = events.Usage(
                 self.usage.input_tokens + counts["input_tokens"],
                 self.usage.output_tokens + counts["output_tokens"],
                 self.usage.total_tokens + counts["total_tokens"],
@@ -298,7 +286,7 @@ class AnswerReader:
             return False  # what a node itself adds to the graph's state
         return (streamed.by_model and text.lstrip().startswith("{")) or not self.may_answer(path)
 
-    def _settle(self, node: Node, updates: Sequence[object]) -> Iterator[IntermediateText]:
+    def _settle(self, node: Node, updates: Sequence[object]) -> Iterator[events.IntermediateText]:
         """Yield the text of the run of `node` that ends with `updates`, where the state after it lacks that text."""
         if not self.named or self.nodes or not all(each is None or isinstance(each, Mapping) for each in updates):
             return
@@ -318,10 +306,10 @@ class AnswerReader:
             if streamed.text.strip() not in [value.strip() for value in values if isinstance(value, str)]:
                 yield from self._drop(streamed)
 
-    def _drop(self, streamed: _StreamedMessage) -> Iterator[IntermediateText]:
+    def _drop(self, streamed: _StreamedMessage) -> Iterator[events.IntermediateText]:
         streamed.dropped = True
         if streamed.text:
-            yield IntermediateText(streamed.text, _label(streamed.node))
+            yield events.IntermediateText(streamed.text, _label(streamed.node))
 
     def _repeats(self, message: AIMessage, node: Node, task: str) -> bool:
         """Return whether a message that a node writes is what was shown already, each time once."""
@@ -353,7 +341,7 @@ class AnswerReader:
         """Read what a node wrote: its messages are whole now, and so are their tool calls."""
         if isinstance(update, Mapping) and (todos := read_todos(update)) and len(node[0]) <= self._todos_depth:
             self._todos_depth = len(node[0])  # a graph that is called may have a list of its own
-            yield TodosChanged(todos)
+            yield events.TodosChanged(todos)
         written = update.get("messages") if isinstance(update, Mapping) else None
         written = written.value if isinstance(written, Overwrite) else written
         for one in written if isinstance(written, list | tuple) else [written]:
@@ -388,14 +376,14 @@ class AnswerReader:
             if call_id not in self._calls:
                 label = _label(self._streamed[str(message.id)].node) if self.named else ""
                 self._calls[call_id] = call["name"], label
-                yield ToolCallStarted(call_id, call["name"], call["args"], label)
+                yield events.ToolCallStarted(call_id, call["name"], call["args"], label)
 
-    def _read_result(self, message: ToolMessage) -> Iterator[ToolCallFinished]:
+    def _read_result(self, message: ToolMessage) -> Iterator[events.ToolCallFinished]:
         call_id = message.tool_call_id
         if call_id not in self._finished_calls:
             self._finished_calls.add(call_id)
             name, node = self._calls.get(call_id, (message.name or "", ""))
-            yield ToolCallFinished(call_id, name, message.text, message.status, node)
+            yield events.ToolCallFinished(call_id, name, message.text, message.status, node)
 
     def _read_early_results(self) -> Iterator[StreamEvent]:
         for result in self._early_results:
@@ -410,10 +398,10 @@ def read_todos(state: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(each for each in items if isinstance(each, Mapping) and isinstance(each.get("content"), str))
 
 
-def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequested, ...]:
+def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[events.ApprovalRequested, ...]:
     """Return `interrupts`, all that a graph waits for, as what the user is asked."""
     return tuple(
-        ApprovalRequested(
+        events.ApprovalRequested(
             interrupt.id,
             interrupt.value,
             interrupt.response_schema if isinstance(interrupt.response_schema, Mapping) else None,

@@ -11,23 +11,9 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
+from chatcli import events
 from chatcli.documents.citations import cite, for_people
 from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError
-from chatcli.events import (
-    NO_ANSWER,
-    STOPPED,
-    WAITING,
-    ApprovalRequested,
-    Event,
-    FlowAnswer,
-    Notice,
-    TerminalEvent,
-    TextDelta,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-    TurnStarted,
-)
 from chatcli.message import Cited
 from chatcli.runtime.exits import contained, exits_contained
 from chatcli.sessions.history import newest_turn
@@ -66,7 +52,7 @@ class RunningTurn:
         self._reader = AnswerReader(
             named=self.thread.node is None, nodes=self.thread.answer_nodes, may_answer=self.thread.may_answer
         )
-        self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[events.Event | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self._holding = False
@@ -76,10 +62,10 @@ class RunningTurn:
         self._held: set[str | None] = set()
         """The IDs of the messages that the state held before, where the turn goes on."""
 
-    async def run(self) -> AsyncGenerator[Event, None]:
+    async def run(self) -> AsyncGenerator[events.Event, None]:
         """Yield the turn's events up to its terminal one. While another process has a turn on the thread, wait."""
         started = time.monotonic()
-        yield TurnStarted(self.thread.id, self.name)
+        yield events.TurnStarted(self.thread.id, self.name)
         self._task = task = asyncio.create_task(self._pump())
         # Not the task itself says that it is over: one that is cancelled before it began runs nothing of its code.
         task.add_done_callback(lambda _: self._arrived.put_nowait(None))
@@ -93,18 +79,18 @@ class RunningTurn:
             # Shielded: a consumer that is being cancelled itself must not cost the user what has arrived.
             end = await asyncio.shield(contained(self._end(task, started)))
             self._task = None
-        if isinstance(end, TurnFinished):
+        if isinstance(end, events.TurnFinished):
             if end.finish_reason == "length":
-                yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
-            elif end.finish_reason == STOPPED:
+                yield events.Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
+            elif end.finish_reason == events.STOPPED:
                 yield stopped_notice(self._stopped_before)
-            elif end.finish_reason == NO_ANSWER:
+            elif end.finish_reason == events.NO_ANSWER:
                 yield self._no_answer()
             for request in await self._requests():
                 yield request
         yield end
 
-    async def _requests(self) -> Sequence[ApprovalRequested]:
+    async def _requests(self) -> Sequence[events.ApprovalRequested]:
         """Return the requests that the graph waits for, in the order in which they are answered."""
         # Nodes that run side by side ask in any order.
         requests = as_requests(self._reader.interrupts.values())
@@ -113,11 +99,13 @@ class RunningTurn:
         order = {each.interrupt_id: place for place, each in enumerate(await self.thread.pending())}
         return sorted(requests, key=lambda each: order.get(each.interrupt_id, len(order)))
 
-    def _no_answer(self) -> Notice:
+    def _no_answer(self) -> events.Notice:
         if not (nodes := self.thread.answer_nodes):
-            return Notice("the graph ended without an answer", "warning")
+            return events.Notice("the graph ended without an answer", "warning")
         others = one_line(", ".join(self._reader.silent_nodes), MAX_NODES) or "none"
-        return Notice(f"no text came from the node {', '.join(nodes)}; nodes that wrote text: {others}", "warning")
+        return events.Notice(
+            f"no text came from the node {', '.join(nodes)}; nodes that wrote text: {others}", "warning"
+        )
 
     def interrupt(self) -> None:
         """Stop it, also before it has started: it then ends with `TurnInterrupted`."""
@@ -125,7 +113,7 @@ class RunningTurn:
         if self._task is not None:
             self._task.cancel()
 
-    def announce(self, event: Event) -> None:
+    def announce(self, event: events.Event) -> None:
         """Add `event` to those of the turn."""
         self._arrived.put_nowait(event)
 
@@ -142,13 +130,13 @@ class RunningTurn:
         # Until no other process has a turn on the thread, so that this turn is based on what that one wrote.
         while not self.thread.threads.locks.try_lock(self.thread.id):
             if not waiting:
-                self.announce(Notice("another chat is answering on this thread; waiting for it"))
+                self.announce(events.Notice("another chat is answering on this thread; waiting for it"))
             waiting = True
             await asyncio.sleep(LOCK_INTERVAL)
         self._holding = True
         await thread.mend()
         if await recover(thread, thread.config(self.name)):
-            self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
+            self.announce(events.Notice("the last answer was cut short; what had arrived of it is kept"))
         asks = isinstance(self.graph_input, Mapping)
         if not asks and thread.node is None:
             self._held = {message.id for message in await thread.messages()}
@@ -180,7 +168,7 @@ class RunningTurn:
         """The ID of the question that the turn asks; empty if it goes on with another turn."""
         return self._question_id if isinstance(self.graph_input, Mapping) else ""
 
-    async def _end(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
+    async def _end(self, task: "asyncio.Task[None]", started: float) -> events.TerminalEvent:
         """Wait for `task`, which is over or cancelled, and return the terminal event."""
         await asyncio.wait([task])
         try:
@@ -193,7 +181,7 @@ class RunningTurn:
                 self.thread.threads.locks.unlock(self.thread.id)
             self._holding = self._journaled = False
 
-    async def _outcome(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
+    async def _outcome(self, task: "asyncio.Task[None]", started: float) -> events.TerminalEvent:
         thread_id, reader = self.thread.id, self._reader
         broken = InterruptedTurnError("stopped") if task.cancelled() else task.exception()
         if broken is not None:
@@ -208,11 +196,11 @@ class RunningTurn:
             cited = self._cited()
             if isinstance(error, InterruptedTurnError):
                 elapsed_ms = round((time.monotonic() - started) * 1000)
-                return TurnInterrupted(thread_id, checkpoint_id, self.name, reader.content, elapsed_ms, cited)
-            return TurnFailed(thread_id, self.name, reader.content, error, cited)
+                return events.TurnInterrupted(thread_id, checkpoint_id, self.name, reader.content, elapsed_ms, cited)
+            return events.TurnFailed(thread_id, self.name, reader.content, error, cited)
         if reader.paused and not reader.interrupts:
             self._stopped_before = await self.thread.mark_stopped()
-        return TurnFinished(
+        return events.TurnFinished(
             thread_id=thread_id,
             checkpoint_id=await self.thread.checkpoint_id(),
             model=self.name,
@@ -225,7 +213,7 @@ class RunningTurn:
             context_tokens=reader.context_tokens,
             context_budget=reader.context_budget,
             cost_usd=self.cost(reader.tokens),
-            langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
+            langflow=events.FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
             output=reader.output,
             cited=self._cited(),
             memory_used=None if reader.memory_used is None else tuple(reader.memory_used),
@@ -239,11 +227,11 @@ class RunningTurn:
     def _finish_reason(self) -> str:
         reader = self._reader
         if reader.interrupts:
-            return WAITING
+            return events.WAITING
         if self._stopped_before:
-            return STOPPED
+            return events.STOPPED
         if self.thread.node is None and not reader.content:
-            return NO_ANSWER
+            return events.NO_ANSWER
         return reader.finish_reason or "stop"  # not all graphs say
 
     async def _keep(self) -> str:
@@ -285,28 +273,28 @@ def _with_loss(error: ChatcliError, shown: str) -> ChatcliError:
     return lost
 
 
-def stopped_notice(nodes: Sequence[str]) -> Notice:
+def stopped_notice(nodes: Sequence[str]) -> events.Notice:
     """Return the notice about a graph that stopped at a breakpoint before `nodes`: where, and how to go on."""
     names = one_line(", ".join(nodes), MAX_NODES)
-    return Notice(f"the graph stopped at a breakpoint before {names}; /continue goes on")
+    return events.Notice(f"the graph stopped at a breakpoint before {names}; /continue goes on")
 
 
-async def _coalesce_text(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
+async def _coalesce_text(arrived: asyncio.Queue[events.Event | None]) -> AsyncIterator[events.Event]:
     """Yield the events up to None; text that piled up meanwhile comes as one delta, since showing each costs time."""
     while True:
         batch = [await arrived.get()]
         while not arrived.empty():
             batch.append(arrived.get_nowait())
-        for kind, events in groupby(batch, _without_text):
-            if isinstance(kind, TextDelta):
-                if text := "".join(event.text for event in events if isinstance(event, TextDelta)):
+        for kind, alike in groupby(batch, _without_text):
+            if isinstance(kind, events.TextDelta):
+                if text := "".join(event.text for event in alike if isinstance(event, events.TextDelta)):
                     yield replace(kind, text=text)
                 continue
-            for event in events:
+            for event in alike:
                 if event is None:
                     return
                 yield event
 
 
-def _without_text(event: Event | None) -> Event | None:
-    return replace(event, text="") if isinstance(event, TextDelta) else event
+def _without_text(event: events.Event | None) -> events.Event | None:
+    return replace(event, text="") if isinstance(event, events.TextDelta) else event

@@ -7,50 +7,40 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from chatcli.message import MessageShown
+from chatcli.store import threads as common
 from chatcli.store.message_index import role_of, usage_of
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
-from chatcli.store.threads import (
-    FoundExchange,
-    Journal,
-    Step,
-    Threads,
-    ThreadSummary,
-    TurnLocks,
-    branch_to,
-    refuse_taken,
-    words_in,
-)
 from chatcli.store.usage import AnswerUsage, answers_of, usage_row
 
 
-class ForeignThreads(Threads):
+class ForeignThreads(common.Threads):
     """The threads of any checkpointer: each can be looked up, but a checkpointer has no list of them."""
 
     def __init__(self, saver: BaseCheckpointSaver[str]) -> None:
-        self.journal, self.locks = Journal(), TurnLocks()
+        self.journal, self.locks = common.Journal(), common.TurnLocks()
         self._saver = saver
         self._titles: dict[str, str] = {}
 
-    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+    def recent(self, limit: int | None = None) -> list[common.ThreadSummary]:
         """Return none: see above."""
         return []
 
-    def find(self, thread_id: str) -> ThreadSummary | None:
+    def find(self, thread_id: str) -> common.ThreadSummary | None:
         """Return the thread `thread_id`, None if it does not exist."""
         checkpoints = self._checkpoints(thread_id)
         return self._summary(thread_id, checkpoints) if checkpoints else None
 
-    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+    def starting_with(self, prefix: str, limit: int) -> list[common.ThreadSummary]:
         """Return the threads whose ID begins with `prefix`, the newest first."""
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[common.FoundExchange]:
         """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import Talk, exchanges_of, rank_exchanges
 
         talks: list[Talk] = []
-        for one in self.recent() if words_in(text) else ():
+        for one in self.recent() if common.words_in(text) else ():
             if one.thread_id != without:
                 said = [(role_of(each), without_recalled(each.text)) for each in self._said(one.thread_id)]
                 talks.append(Talk(one.thread_id, one.title, one.updated_at, exchanges_of(said)))
@@ -70,9 +60,9 @@ class ForeignThreads(Threads):
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current; no subgraph's memory."""
-        refuse_taken(new_id, taken=bool(self._checkpoints(new_id)))
+        common.refuse_taken(new_id, taken=bool(self._checkpoints(new_id)))
         known = {checkpoint.checkpoint["id"]: checkpoint for checkpoint in self._checkpoints(thread_id)}
-        branch = branch_to(thread_id, self.steps(thread_id), checkpoint_id)
+        branch = common.branch_to(thread_id, self.steps(thread_id), checkpoint_id)
         self._copy([known[name] for name in branch], new_id)
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
@@ -92,7 +82,7 @@ class ForeignThreads(Threads):
         """Return the last `limit` questions and answers of the current branch, the oldest first."""
         return [MessageShown(role_of(message), message.text) for message in self._said(thread_id)[-limit:]]
 
-    def steps(self, thread_id: str) -> list[Step]:
+    def steps(self, thread_id: str) -> list[common.Step]:
         """Return the thread's checkpoints, the oldest first."""
         return in_order(thread_id, [_step(checkpoint) for checkpoint in self._checkpoints(thread_id)])
 
@@ -124,11 +114,11 @@ class ForeignThreads(Threads):
                         shown[message.id] = message
         return list(shown.values())
 
-    def _summary(self, thread_id: str, checkpoints: Sequence[CheckpointTuple]) -> ThreadSummary:
+    def _summary(self, thread_id: str, checkpoints: Sequence[CheckpointTuple]) -> common.ThreadSummary:
         facts: dict[str, Any] = {}
         for checkpoint in checkpoints:
             facts = {**checkpoint.metadata, **{key: facts[key] for key in ("chatcli_title",) if key in facts}}
-        return ThreadSummary(
+        return common.ThreadSummary(
             thread_id,
             self._titles.get(thread_id, facts.get("chatcli_title", "")),
             facts.get("chatcli_model", ""),
@@ -143,7 +133,7 @@ class MemoryThreads(ForeignThreads):
 
     end_with_process = True
 
-    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+    def recent(self, limit: int | None = None) -> list[common.ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
         summaries = [self._summary(thread_id, found) for thread_id, found in self._by_thread().items()]
         return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
@@ -162,10 +152,10 @@ class MemoryThreads(ForeignThreads):
         return threads
 
 
-def _step(checkpoint: CheckpointTuple) -> Step:
+def _step(checkpoint: CheckpointTuple) -> common.Step:
     facts: dict[str, Any] = dict(checkpoint.metadata)
     parent = checkpoint.parent_config["configurable"]["checkpoint_id"] if checkpoint.parent_config else None
-    return Step(
+    return common.Step(
         checkpoint.checkpoint["id"],
         parent,
         facts.get("chatcli_turn", 0),

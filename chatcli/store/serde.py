@@ -7,13 +7,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import (
-    EXCLUDED_METADATA_KEYS,
-    BaseCheckpointSaver,
-    ChannelVersions,
-    Checkpoint,
-    CheckpointMetadata,
-)
+from langgraph.checkpoint import base
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from chatcli.errors import StoreError
@@ -66,7 +60,7 @@ def next_version(current: str | None) -> str:
     return f"{int(number) + 1:0{len(number)}}"
 
 
-class LeanMetadata(BaseCheckpointSaver[str]):
+class LeanMetadata(base.BaseCheckpointSaver[str]):
     """A mixin for savers, to stand before the saver among the bases: it leaves out metadata of checkpoints."""
 
     # LangGraph copies what is `configurable` in a run into the metadata of its checkpoints. A user may have given a key
@@ -75,13 +69,13 @@ class LeanMetadata(BaseCheckpointSaver[str]):
     async def aput(
         self,
         config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
+        checkpoint: base.Checkpoint,
+        metadata: base.CheckpointMetadata,
+        new_versions: base.ChannelVersions,
     ) -> RunnableConfig:
         """Store a checkpoint."""
         where = config["configurable"]
-        given = {key for key in where if key not in EXCLUDED_METADATA_KEYS and not key.startswith("__")}
+        given = {key for key in where if key not in base.EXCLUDED_METADATA_KEYS and not key.startswith("__")}
         repeated = {"chatcli_title"} if metadata.get("source") == "loop" else set()
         kept = {key: value for key, value in config.get("metadata", {}).items() if key not in given | repeated}
         where = {key: value for key, value in where.items() if key not in given}

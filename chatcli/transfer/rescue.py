@@ -16,20 +16,9 @@ from chatcli.store.items import open_sqlite_items
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.serde import CompressedSerializer
-from chatcli.store.sqlite import schema
+from chatcli.store.sqlite import salvage, schema
 from chatcli.store.sqlite.open import SqliteSaver, rebuild_messages
 from chatcli.store.sqlite.repair import is_item
-from chatcli.store.sqlite.salvage import (
-    Contents,
-    Row,
-    ThreadRows,
-    ThreadValues,
-    branches,
-    messages_in,
-    read_contents,
-    read_values,
-    rows_by_thread,
-)
 from chatcli.store.sqlite.staging import staging_path
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import free_id, import_documents
@@ -40,25 +29,25 @@ if TYPE_CHECKING:
 
 def read_damaged(path: Path, thread_id: str) -> tuple[ThreadDocument, int]:
     """Return the readable part of a thread of the damaged store at `path`, and how many of its rows are not."""
-    thread = rows_by_thread(read_contents(path)).get(thread_id, ThreadRows())
-    read = read_values(thread, CompressedSerializer())
-    return _document(thread_id, thread, read, next(iter(branches(read)), [])), read.lost
+    thread = salvage.rows_by_thread(salvage.read_contents(path)).get(thread_id, salvage.ThreadRows())
+    read = salvage.read_values(thread, CompressedSerializer())
+    return _document(thread_id, thread, read, next(iter(salvage.branches(read)), [])), read.lost
 
 
 async def rescue(path: Path) -> list[str]:
     """Replace the damaged store at `path` by one with all that can be read, and keep the damaged one as a copy."""
     # Return a line for each damaged thread, and one that names the copy. On a StoreError, the store is unchanged.
-    contents = read_contents(path)
-    threads = rows_by_thread(contents)
+    contents = salvage.read_contents(path)
+    threads = salvage.rows_by_thread(contents)
     items = [row for row in contents.items.values() if is_item(row[2])]
     if not threads and not items:
         raise StoreError(f"nothing in {path} can be read as a chatcli store", remedy="It is unchanged.")
     serde = CompressedSerializer()
-    whole: dict[str, ThreadRows] = {}
+    whole: dict[str, salvage.ThreadRows] = {}
     documents: list[ThreadDocument] = []
     lines: list[str] = []
     for number, (thread_id, thread) in enumerate(threads.items(), 1):
-        read = read_values(thread, serde)
+        read = salvage.read_values(thread, serde)
         if not read.lost and _is_id(thread_id):
             whole[thread_id] = thread
             continue
@@ -87,11 +76,13 @@ def _is_id(thread_id: str) -> bool:
         return False
 
 
-def _documents(thread_id: str, thread: ThreadRows, read: ThreadValues, taken: set[str]) -> list[ThreadDocument]:
+def _documents(
+    thread_id: str, thread: salvage.ThreadRows, read: salvage.ThreadValues, taken: set[str]
+) -> list[ThreadDocument]:
     """Return the best branch of a damaged thread, and each other one that has messages of its own, under other IDs."""
     documents: list[ThreadDocument] = []
     kept: set[str | None] = set()
-    for branch in branches(read) or [[]]:
+    for branch in salvage.branches(read) or [[]]:
         document = _document(thread_id, thread, read, branch)
         own = {message.id for message in document.messages} - kept
         if documents and own:
@@ -103,7 +94,7 @@ def _documents(thread_id: str, thread: ThreadRows, read: ThreadValues, taken: se
     return documents
 
 
-def _kept_line(documents: Sequence[ThreadDocument], read: ThreadValues) -> str:
+def _kept_line(documents: Sequence[ThreadDocument], read: salvage.ThreadValues) -> str:
     kept = len({message.id for document in documents for message in document.messages})
     first, *others = (document.thread_id for document in documents)
     line = f"the thread {first} was damaged: {read.lost} rows can't be read, "
@@ -111,10 +102,12 @@ def _kept_line(documents: Sequence[ThreadDocument], read: ThreadValues) -> str:
     return f"{line}; those of other branches are in {', '.join(others)}" if others else line
 
 
-def _document(thread_id: str, thread: ThreadRows, read: ThreadValues, branch: Sequence[str]) -> ThreadDocument:
+def _document(
+    thread_id: str, thread: salvage.ThreadRows, read: salvage.ThreadValues, branch: Sequence[str]
+) -> ThreadDocument:
     messages: dict[str | None, BaseMessage] = {}
     for name in branch:
-        if stored := messages_in(read.states.get(name, {}).get("messages")):
+        if stored := salvage.messages_in(read.states.get(name, {}).get("messages")):
             # A message without an ID is written with one made of its checkpoint's, and gets another in the state.
             lasting = [each for key, each in messages.items() if (key or "").rpartition("-")[0] not in read.parents]
             messages = {message.id: message for message in merged(lasting, stored)}
@@ -124,7 +117,7 @@ def _document(thread_id: str, thread: ThreadRows, read: ThreadValues, branch: Se
     facts = [read.facts.get(name, {}) for name in newest_first]
     titles = [str(fact["chatcli_title"]) for fact in reversed(facts) if fact.get("chatcli_title")]
     models = [str(fact["chatcli_model"]) for fact in facts if fact.get("chatcli_model")]
-    guessed: Row = (thread_id, titles[0] if titles else "", models[0] if models else "", 0, "", "")
+    guessed: salvage.Row = (thread_id, titles[0] if titles else "", models[0] if models else "", 0, "", "")
     _, title, model, turns, made, used = thread.summary or guessed
     system, remembered = state.get("system"), state.get("model")
     return ThreadDocument(
@@ -152,7 +145,7 @@ def _role(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _write(
-    path: Path, contents: Contents, whole: Mapping[str, ThreadRows], documents: Sequence[ThreadDocument]
+    path: Path, contents: salvage.Contents, whole: Mapping[str, salvage.ThreadRows], documents: Sequence[ThreadDocument]
 ) -> None:
     async with open_store(StoreLocation(path)) as store:
         saver = store.checkpointer
@@ -178,7 +171,7 @@ async def _write(
         await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _write_items(path: Path, items: Sequence[Row]) -> None:
+def _write_items(path: Path, items: Sequence[salvage.Row]) -> None:
     with open_sqlite_items(path) as store:
         store.conn.executemany("INSERT OR REPLACE INTO store VALUES (?, ?, ?, ?, ?, ?, ?)", items)
 

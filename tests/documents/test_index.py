@@ -89,7 +89,6 @@ def test_a_file_read_right_after_its_change_is_hashed_again(
 ) -> None:
     # A file system may give two changes the same time: made so by hiding the times.
     monkeypatch.setattr(index_rows, "state_of", lambda status: (status.st_size, time.time_ns() // 10**15, 0))
-    monkeypatch.setattr("chatcli.documents.index.state_of", index_rows.state_of)
     monkeypatch.setattr(index_rows, "UNSETTLED", 2 * 10**18)
     write(docs / "a.md", "the code is 1111")
     index.update([str(docs)])

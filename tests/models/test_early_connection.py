@@ -127,8 +127,10 @@ def test_another_server_does_not_get_it(tmp_path: Path, monkeypatch: pytest.Monk
         early = connect_early(NAME, Settings.load())
         assert take_early("https://localhost:1/v1") is None
         assert take_early(server.base_url.replace("https", "http")) is None
+        assert early is not None
         assert take_early(server.base_url) is early
         assert take_early(server.base_url) is None
+        early.close()
 
 
 @pytest.mark.parametrize(

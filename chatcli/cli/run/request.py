@@ -74,7 +74,9 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
     if not settings.quiet:
         _print_mentions(" ".join(words))
     piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet, terminal_too=from_stdin)
-    if words and piped is not None and not piped.strip() and not settings.quiet and _is_pipe():
+    is_empty = words and piped is not None and not piped.strip() and not settings.quiet
+    # Under cron, systemd and `ssh -n`, it is no pipe but /dev/null.
+    if is_empty and stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
         print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
     resources = _find_resources(settings, " ".join(words))
     asks = bool(words) or from_stdin or piped is not None or STDIN in settings.file
@@ -166,11 +168,6 @@ def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":
 
 def _stdin() -> BinaryIO | None:
     return sys.stdin.buffer if sys.stdin is not None else None
-
-
-def _is_pipe() -> bool:
-    """Return whether standard input is a pipe; under cron, systemd and `ssh -n` it is /dev/null."""
-    return stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode)
 
 
 def read_script(source: str, *, quiet: bool) -> list[Question]:

@@ -21,16 +21,7 @@ from chatcli.events import INTERRUPTED
 from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.message import MessageShown, human_role
 from chatcli.sessions.thread import TITLE_LENGTH
-from chatcli.store.threads import (
-    FoundExchange,
-    Journal,
-    Match,
-    Step,
-    ThreadSummary,
-    TurnLocks,
-    refuse_taken,
-    words_in,
-)
+from chatcli.store import threads as common
 from chatcli.store.usage import AnswerUsage
 from chatcli.text import one_line
 
@@ -59,37 +50,37 @@ class ServerThreads:
     end_with_process: ClassVar[bool] = False
 
     def __init__(self, server: ServerAddress) -> None:
-        self.journal, self.locks = Journal(), TurnLocks()
+        self.journal, self.locks = common.Journal(), common.TurnLocks()
         self._server = server
         self._opened: SyncLangGraphClient | None = None
 
-    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+    def recent(self, limit: int | None = None) -> list[common.ThreadSummary]:
         """See `Threads.recent`."""
         with self._client() as client:
             return [_summary_of(row) for row in _rows(client, limit)]
 
-    def find(self, thread_id: str) -> ThreadSummary | None:
+    def find(self, thread_id: str) -> common.ThreadSummary | None:
         """See `Threads.find`."""
         with self._thread(thread_id) as (client, row):
             return None if row is None else _summary_of(_with_values(client, row))
 
-    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+    def starting_with(self, prefix: str, limit: int) -> list[common.ThreadSummary]:
         """See `Threads.starting_with`; the server has no such search, so that all threads are read."""
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
-    def search(self, text: str, limit: int = 50) -> list[Match]:
+    def search(self, text: str, limit: int = 50) -> list[common.Match]:
         """See `Threads.search`. A server can't search messages, so this downloads every thread."""
         from chatcli.store.exchange_search import Talk, as_matches, exchanges_of, rank_exchanges  # late, as in a store
 
         talks: list[Talk] = []
         with self._client() as client:
-            for row in _rows(client) if words_in(text) else ():
+            for row in _rows(client) if common.words_in(text) else ():
                 summary = _summary_of(row)
                 said = ((shown.role, shown.text) for shown in shown_in({**_values_of(row), **_talk(client, row)}))
                 talks.append(Talk(summary.thread_id, summary.title, summary.updated_at, exchanges_of(said)))
         return as_matches(rank_exchanges(talks, text, limit), text, limit)
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[common.FoundExchange]:
         """Return none: see `Threads.exchanges`."""
         return []
 
@@ -111,7 +102,7 @@ class ServerThreads:
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """See `Threads.fork`; the copy has the thread's other branches too."""
         with self._client() as client:
-            refuse_taken(new_id, taken=_find(client, new_id) is not None)
+            common.refuse_taken(new_id, taken=_find(client, new_id) is not None)
             origin = _find(client, thread_id)
             states = [] if origin is None or checkpoint_id is None else _history(client, origin["thread_id"])
             if origin is None or (checkpoint_id is not None and checkpoint_id not in map(_checkpoint_of, states)):
@@ -137,7 +128,7 @@ class ServerThreads:
         """See `Threads.newest_messages`."""
         return shown_in(self.values(thread_id))[-limit:]
 
-    def steps(self, thread_id: str) -> list[Step]:
+    def steps(self, thread_id: str) -> list[common.Step]:
         """See `Threads.steps`."""
         with self._thread(thread_id) as (client, row):
             states = [] if row is None else _history(client, row["thread_id"])
@@ -324,7 +315,7 @@ def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
             return states[::-1]
 
 
-def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row], emptied: Sequence[str] | None) -> Step:
+def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row], emptied: Sequence[str] | None) -> common.Step:
     """Return `state`, one of the thread's `states`, as a step; at those that are `emptied`, it has no messages."""
     here, parent = _checkpoint_of(state), _parent_of(state)
     source, title, turn = _metadata_of(state).get("source", ""), _metadata_of(state).get(TITLE, ""), 1
@@ -338,7 +329,7 @@ def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row], emptie
         behind = next((other for other in states if _checkpoint_of(other) == parent), None)
         begins = behind is not None and _metadata_of(behind).get("source") == "input"
         turn = 0 if begins and not messages_in(_values(client, state)) else 1  # 0: rewound to the empty beginning
-    return Step(here, parent, turn, title, source)
+    return common.Step(here, parent, turn, title, source)
 
 
 def _values(client: SyncLangGraphClient, state: Row) -> Row:
@@ -367,12 +358,12 @@ def _as_row(value: Any) -> Row:
     return value
 
 
-def _summary_of(row: Row) -> ThreadSummary:
+def _summary_of(row: Row) -> common.ThreadSummary:
     """Return the summary of the thread `row`, which holds its state in `values`."""
     metadata = _metadata_of(row)
     questions = [message.text for message in shown_in(_values_of(row)) if message.role == "user"]
     talk = _talk_of(row)
-    return ThreadSummary(
+    return common.ThreadSummary(
         thread_id=metadata.get(NAME) or row["thread_id"],
         title=metadata.get(TITLE) or talk.get("title") or _as_title(questions[0] if questions else ""),
         model=f"{SERVER}:{metadata['graph_id']}" if "graph_id" in metadata else "",

@@ -7,16 +7,7 @@ from typing import Any
 from markdown_it.tree import SyntaxTreeNode
 
 from chatcli.rendering import theme
-from chatcli.rendering.markdown.blocks import (
-    CODE_BOTTOM,
-    BlockRenderer,
-    code_language,
-    code_lines,
-    code_top,
-    column_widths,
-    read_table,
-    row_lines,
-)
+from chatcli.rendering.markdown import blocks
 from chatcli.rendering.markdown.code import CodeBlock
 from chatcli.rendering.markdown.parser import display_end, first_line, parse
 from chatcli.rendering.theme import EMPTY, Line, Run, wrap
@@ -44,13 +35,13 @@ class OpenCode:
     """A fenced code block that is not closed yet."""
 
     def __init__(self, node: SyntaxTreeNode, opening: str, code_theme: str) -> None:
-        language = code_language(node.info)
+        language = blocks.code_language(node.info)
         mark = re.escape(node.markup[0])
         self._closing = re.compile(rf" {{0,3}}{mark}{{{len(node.markup)},}}[ \t]*")
         self._closing_begun = re.compile(rf" {{0,3}}{mark}+[ \t]*")
         self._indent = len(opening) - len(opening.lstrip(" "))
         self._code = CodeBlock(language, code_theme)
-        self.top = code_top(language)
+        self.top = blocks.code_top(language)
         self.closed = False
 
     def read(self, lines: Sequence[str], width: int, finished: list[Line]) -> int:
@@ -61,16 +52,16 @@ class OpenCode:
                 self.closed = True
                 break
             code.append(_dedent(line, self._indent))
-        finished += code_lines(self._code.feed(code), width)
+        finished += blocks.code_lines(self._code.feed(code), width)
         if self.closed:
-            finished += [*code_lines(self._code.open_lines(), width), CODE_BOTTOM]
+            finished += [*blocks.code_lines(self._code.open_lines(), width), blocks.CODE_BOTTOM]
         return len(code) + self.closed
 
     def open_lines(self, partial: str, width: int) -> list[Line]:
         """Return the lines whose colours may still change, and `partial`, the line that is still arriving."""
         if not partial or self._closing_begun.fullmatch(partial):
-            return code_lines(self._code.open_lines(), width)
-        return code_lines(self._code.open_lines(_dedent(partial, self._indent)), width)
+            return blocks.code_lines(self._code.open_lines(), width)
+        return blocks.code_lines(self._code.open_lines(_dedent(partial, self._indent)), width)
 
 
 class OpenTable:
@@ -80,7 +71,7 @@ class OpenTable:
         self._references = references
         self._header = "\n".join(header) + "\n"
         self._width = width
-        self._columns = column_widths(read_table(node), width)
+        self._columns = blocks.column_widths(blocks.read_table(node), width)
         self.closed = False
 
     def read(self, lines: Sequence[str], width: int, finished: list[Line]) -> int:
@@ -89,11 +80,11 @@ class OpenTable:
         assert node.map is not None
         used = node.map[1] - 2
         if used:
-            table = read_table(node)
+            table = blocks.read_table(node)
             if width != self._width:
                 self._width = width
-                self._columns = column_widths(table, width)
-            finished += row_lines(table, self._columns, width)
+                self._columns = blocks.column_widths(table, width)
+            finished += blocks.row_lines(table, self._columns, width)
         self.closed = used < len(lines)
         return used
 
@@ -203,7 +194,7 @@ class MarkdownStream:
             more, rest = self.advance(width, height)
             finished += more
         if isinstance(self._open, OpenCode):
-            rest.append(CODE_BOTTOM)
+            rest.append(blocks.CODE_BOTTOM)
         return finished + rest
 
     def _scan(self) -> None:
@@ -234,7 +225,7 @@ class MarkdownStream:
         self._in_row = False
         if not nodes:
             return 0
-        renderer = BlockRenderer(source, self._code_theme)
+        renderer = blocks.BlockRenderer(source, self._code_theme)
         *done, last = nodes
         if done:
             self._take(renderer.blocks(done, self._width, self._number))
@@ -252,7 +243,7 @@ class MarkdownStream:
         self._learn(references, used)
         return used
 
-    def _cut_items(self, node: SyntaxTreeNode, renderer: BlockRenderer) -> int:
+    def _cut_items(self, node: SyntaxTreeNode, renderer: blocks.BlockRenderer) -> int:
         *done, last = node.children
         if done:
             number = self._number if self._number is not None else int(node.attrs.get("start", 1))
@@ -261,7 +252,7 @@ class MarkdownStream:
             self._number = number + len(done)
         return first_line(last)
 
-    def _cut_table(self, node: SyntaxTreeNode, source: Sequence[str], renderer: BlockRenderer) -> int:
+    def _cut_table(self, node: SyntaxTreeNode, source: Sequence[str], renderer: blocks.BlockRenderer) -> int:
         assert node.map is not None
         start, end = node.map
         lines = renderer.blocks([node], self._width)
@@ -312,5 +303,5 @@ class MarkdownStream:
             source = self._source[: self._scanned]
             row = wrap((Run(partial.expandtabs(4), theme.DIM),), self._width)
         nodes, _ = parse(source, self._references)
-        lines = BlockRenderer(source, self._code_theme).blocks(nodes, self._width, self._number)
+        lines = blocks.BlockRenderer(source, self._code_theme).blocks(nodes, self._width, self._number)
         return [EMPTY, *lines, *row] if self._gap and lines else lines + row

@@ -8,17 +8,7 @@ from rich.console import Console
 
 from chatcli import events
 from chatcli.message import MessageShown
-from chatcli.rendering.plain import (
-    OpenCalls,
-    ProgressLines,
-    decision_lines,
-    diff_lines,
-    error_lines,
-    keys_line,
-    progress_text,
-    request_lines,
-    short_name,
-)
+from chatcli.rendering import plain
 from chatcli.rendering.terminal.activity import ProgressLine, ToolLines, Waiting
 from chatcli.rendering.terminal.clipboard import fill_clipboard
 from chatcli.rendering.terminal.screen import Screen
@@ -65,9 +55,9 @@ class TerminalRenderer:
         self._model = ""
         self._waiting = Waiting(self._screen.tail, clock)
         self._progress_line = ProgressLine(self._screen.tail, clock)
-        self._progress_lines = ProgressLines()
+        self._progress_lines = plain.ProgressLines()
         self._tool_lines = ToolLines(self._screen.tail)
-        self._calls = OpenCalls()
+        self._calls = plain.OpenCalls()
         """The calls whose lines are not shown while they run."""
         self._answered = False
         self._waited: list[events.TurnFinished] = []
@@ -105,7 +95,7 @@ class TerminalRenderer:
     @_show.register
     def _(self, event: events.TurnStarted) -> None:
         self._sanitizer = Sanitizer()
-        self._model = short_name(event.model)
+        self._model = plain.short_name(event.model)
         self._wait(f"waiting for {self._model}")
 
     @_show.register
@@ -162,7 +152,7 @@ class TerminalRenderer:
     def _(self, event: events.ApprovalRequested) -> None:
         self._end_answer("")
         self._end_calls("waits")
-        for line in request_lines(event):
+        for line in plain.request_lines(event):
             self._screen.print_note(line, "bold")
 
     @_show.register
@@ -183,7 +173,7 @@ class TerminalRenderer:
         if isinstance(event, events.TurnInterrupted):
             self._screen.print_note("[interrupted]", "dim")
             return
-        message, *remedy = error_lines(event.error)
+        message, *remedy = plain.error_lines(event.error)
         self._screen.print_note(message, "red")
         for line in remedy:
             self._screen.print_note(line, "")
@@ -207,7 +197,7 @@ class TerminalRenderer:
             if event.finished:
                 self._waiting.stop()
             else:
-                self._waiting.rename(progress_text(event))
+                self._waiting.rename(plain.progress_text(event))
         elif self._screen.err_console.is_terminal and self._shows_live_lines and not self._screen.answer:
             self._screen.reasoning.finish()
             self._progress_line.update(event)
@@ -223,7 +213,7 @@ class TerminalRenderer:
         with self._screen.interleaved():
             match event:
                 case events.DiffShown():
-                    self._screen.print_lines(diff_lines(event.diff))
+                    self._screen.print_lines(plain.diff_lines(event.diff))
                 case events.Listing():
                     self._screen.print_listing(event)
                 case MessageShown():
@@ -264,9 +254,9 @@ class TerminalRenderer:
             case events.DraftChanged(texts) if self._screen.has_live_lines:
                 self._screen.tail.show_draft(texts)
             case events.DecisionRequested():
-                self._screen.print_lines(decision_lines(event))
+                self._screen.print_lines(plain.decision_lines(event))
             case events.KeysOffered():
-                self._screen.print_lines([(keys_line(event), "bold")])
+                self._screen.print_lines([(plain.keys_line(event), "bold")])
             case events.ShellOutput(text):
                 self._screen.open_text().feed(self._sanitizer.feed(text))
 

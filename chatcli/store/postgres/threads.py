@@ -12,29 +12,17 @@ from typing import Any
 import psycopg
 
 from chatcli.message import MessageShown
+from chatcli.store import threads as common
 from chatcli.store.postgres.connection import as_postgres_error, connect, stored_version
 from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
 from chatcli.store.step_order import in_order
-from chatcli.store.threads import (
-    ExchangeQueries,
-    FoundExchange,
-    Journal,
-    Partial,
-    Step,
-    Threads,
-    ThreadSummary,
-    TurnLocks,
-    branch_to,
-    refuse_taken,
-    words_in,
-)
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
 
 IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
 
 
-class PostgresThreads(Threads):
+class PostgresThreads(common.Threads):
     """The threads of the store at `uri`; a database without chatcli's tables has none."""
 
     # One connection serves all calls and holds the locks: the server releases them when the connection ends.
@@ -60,36 +48,36 @@ class PostgresThreads(Threads):
         with self._one_at_a_time:
             self._drop()
 
-    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+    def recent(self, limit: int | None = None) -> list[common.ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
             # The index is for the newest; all threads are read and sorted in less time.
             order = "updated_minute DESC, " if limit is not None and self._version >= REDUCED else ""
-            return [ThreadSummary(*row) for row in connection.execute(_RECENT.format(order=order), (limit,))]
+            return [common.ThreadSummary(*row) for row in connection.execute(_RECENT.format(order=order), (limit,))]
 
-    def find(self, thread_id: str) -> ThreadSummary | None:
+    def find(self, thread_id: str) -> common.ThreadSummary | None:
         """Return the thread `thread_id`, None if it does not exist."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return None
             row = connection.execute(_FIND, (thread_id,)).fetchone()
-            return ThreadSummary(*row) if row else None
+            return common.ThreadSummary(*row) if row else None
 
-    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+    def starting_with(self, prefix: str, limit: int) -> list[common.ThreadSummary]:
         """Return the threads whose ID begins with `prefix`, the newest first."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
-            return [ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
+            return [common.ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[common.FoundExchange]:
         """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import find_in_database
 
         with self._use() as connection:
-            if not words_in(text) or not self._is_set_up(connection):
+            if not common.words_in(text) or not self._is_set_up(connection):
                 return []
             # A store is brought up to date when a turn opens it.
             words = "chatcli_words(m.text)" if self._version >= REDUCED else "m.words"
@@ -117,9 +105,9 @@ class PostgresThreads(Threads):
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current one."""
         with self._use() as connection, connection.transaction():
-            refuse_taken(new_id, taken=connection.execute(_FIND, (new_id,)).fetchone() is not None)
-            steps = in_order(thread_id, [Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
-            branch = branch_to(thread_id, steps, checkpoint_id)
+            common.refuse_taken(new_id, taken=connection.execute(_FIND, (new_id,)).fetchone() is not None)
+            steps = in_order(thread_id, [common.Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
+            branch = common.branch_to(thread_id, steps, checkpoint_id)
             values = {"thread": thread_id, "new": new_id, "branch": branch}
             connection.execute(_COPY_BLOBS, values)
             for table, columns, order in _COPIED:
@@ -157,10 +145,10 @@ class PostgresThreads(Threads):
             rows = connection.execute(_SAID, {"thread": thread_id, "limit": limit}).fetchall()
             return [MessageShown(*row) for row in reversed(rows)]
 
-    def steps(self, thread_id: str) -> list[Step]:
+    def steps(self, thread_id: str) -> list[common.Step]:
         """Return the thread's checkpoints, the oldest first."""
         with self._use() as connection:
-            return in_order(thread_id, [Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
+            return in_order(thread_id, [common.Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
 
     @contextmanager
     def _use(self) -> Iterator[psycopg.Connection]:
@@ -206,24 +194,24 @@ def _read_usage(writes: Iterable[Any]) -> Iterator[UsageRow]:
         yield read_usage(write, (kind, bytes(value)), metadata or {}, own_server=bool(base_url))
 
 
-class PostgresJournal(Journal):
+class PostgresJournal(common.Journal):
     """The journal of a store; `use` yields its connection."""
 
     def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:
         self._use = use
 
-    def save(self, thread_id: str, partial: Partial) -> None:
+    def save(self, thread_id: str, partial: common.Partial) -> None:
         """Keep `partial`, in place of what was kept for the thread."""
         with self._use() as connection:
             connection.execute(_SAVE_PARTIAL, (thread_id, partial.question_id, partial.text.encode()))
 
-    def read(self, thread_id: str) -> Partial | None:
+    def read(self, thread_id: str) -> common.Partial | None:
         """Return the answer that was on its way when its process ended, if any."""
         with self._use() as connection:
             row = connection.execute(
                 "SELECT question_id, text FROM chatcli_journal WHERE thread_id = %s", (thread_id,)
             ).fetchone()
-            return Partial(row[0], bytes(row[1]).decode()) if row else None
+            return common.Partial(row[0], bytes(row[1]).decode()) if row else None
 
     def clear(self, thread_id: str) -> None:
         """Forget what was kept for the thread."""
@@ -231,7 +219,7 @@ class PostgresJournal(Journal):
             connection.execute("DELETE FROM chatcli_journal WHERE thread_id = %s", (thread_id,))
 
 
-class PostgresLocks(TurnLocks):
+class PostgresLocks(common.TurnLocks):
     """The locks that the connection which `use` yields holds on the server."""
 
     def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:
@@ -290,7 +278,7 @@ WHERE thread_id = %(thread)s AND (%(old)s::text IS NULL OR title = %(old)s)
 
 # The numbers of all messages are taken from the index before they are ordered: the planner might otherwise go through
 # the messages by number, and cut each into words. A beginning is letters and digits alone, so that it is no operator.
-_EXCHANGES = ExchangeQueries(
+_EXCHANGES = common.ExchangeQueries(
     """
 WITH found AS MATERIALIZED (
     SELECT m.id FROM chatcli_messages m WHERE {words} @@ to_tsquery('simple',

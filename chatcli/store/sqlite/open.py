@@ -10,13 +10,7 @@ from typing import Any
 
 import aiosqlite
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import (
-    ChannelVersions,
-    Checkpoint,
-    CheckpointMetadata,
-    CheckpointTuple,
-    DeltaChannelHistory,
-)
+from langgraph.checkpoint import base
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -48,7 +42,7 @@ class _CheckedSaver(AsyncSqliteSaver):
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
+    ) -> Mapping[str, base.DeltaChannelHistory]:
         """Return the history of the channels; raise DamagedError for what can't have been written."""
         history = await super().aget_delta_channel_history(config=config, channels=channels)
         for found in history.values():
@@ -83,15 +77,15 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
     async def aput(
         self,
         config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
+        checkpoint: base.Checkpoint,
+        metadata: base.CheckpointMetadata,
+        new_versions: base.ChannelVersions,
     ) -> RunnableConfig:
         """Store a checkpoint."""
         with _naming(config, _OF_SQLITE):
             return await super().aput(config, checkpoint, metadata, new_versions)
 
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+    async def aget_tuple(self, config: RunnableConfig) -> base.CheckpointTuple | None:
         """Return a checkpoint; raise DamagedError, which names the thread, for what can't be read."""
         with _naming(config):
             return _checked(await super().aget_tuple(config))
@@ -107,7 +101,7 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
         filter: dict[str, Any] | None = None,  # noqa: A002 - LangGraph's name
         before: RunnableConfig | None = None,
         limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
+    ) -> AsyncIterator[base.CheckpointTuple]:
         """Yield the checkpoints of a thread."""
         with _naming(config):
             async for found in super().alist(config, filter=filter, before=before, limit=limit):
@@ -116,7 +110,7 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
+    ) -> Mapping[str, base.DeltaChannelHistory]:
         """Return the history of the channels."""
         with _naming(config):
             return await super().aget_delta_channel_history(config=config, channels=channels)
@@ -133,7 +127,7 @@ def _naming(config: RunnableConfig | None, kinds: tuple[type[Exception], ...] = 
         raise damaged_thread(str(config["configurable"]["thread_id"]), error) from error
 
 
-def _checked(found: CheckpointTuple | None) -> CheckpointTuple | None:
+def _checked(found: base.CheckpointTuple | None) -> base.CheckpointTuple | None:
     if found is not None:
         check_checkpoint(found.checkpoint)
         check_metadata(found.metadata)

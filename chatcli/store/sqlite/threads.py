@@ -19,22 +19,10 @@ from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.runtime.sqlite import READ_STEPS, ForeignSchemaError, Mode, check_schema, connect_as_possible
 from chatcli.runtime.sqlite import connect as connect_file
+from chatcli.store import threads as common
 from chatcli.store.errors import FOREIGN, DamagedError, ReadOnlyError, sqlite_failures
 from chatcli.store.sqlite import schema
 from chatcli.store.step_order import in_order
-from chatcli.store.threads import (
-    ExchangeQueries,
-    FoundExchange,
-    Journal,
-    Partial,
-    Step,
-    Threads,
-    ThreadSummary,
-    TurnLocks,
-    branch_to,
-    refuse_taken,
-    words_in,
-)
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
 
 BUSY_TIMEOUT = 5.0
@@ -68,7 +56,7 @@ LAST = "\U0010ffff"
 """The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
 
-class SqliteThreads(Threads):
+class SqliteThreads(common.Threads):
     """The threads of the store at `path`; a store that does not exist yet has none."""
 
     def __init__(self, path: Path) -> None:
@@ -76,26 +64,26 @@ class SqliteThreads(Threads):
         self.journal = SqliteJournal(self._connection)
         self.locks = SqliteLocks(path)
 
-    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+    def recent(self, limit: int | None = None) -> list[common.ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
         with self._reading() as connection:
             return _summaries(connection.execute(_RECENT, (-1 if limit is None else limit,))) if connection else []
 
-    def find(self, thread_id: str) -> ThreadSummary | None:
+    def find(self, thread_id: str) -> common.ThreadSummary | None:
         """Return the thread `thread_id`, None if it does not exist."""
         with self._reading() as connection:
             return next(iter(_summaries(connection.execute(FIND, (thread_id,)))), None) if connection else None
 
-    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+    def starting_with(self, prefix: str, limit: int) -> list[common.ThreadSummary]:
         """Return the threads whose ID begins with `prefix`, the newest first."""
         with self._reading() as connection:
             return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))) if connection else []
 
-    def exchanges(self, text: str, limit: int, without: str) -> list[FoundExchange]:
+    def exchanges(self, text: str, limit: int, without: str) -> list[common.FoundExchange]:
         """See `Threads.exchanges`."""
         from chatcli.store.exchange_search import find_in_database
 
-        if not words_in(text):
+        if not common.words_in(text):
             return []
         with self._reading() as connection:
             if connection is None:
@@ -130,8 +118,8 @@ class SqliteThreads(Threads):
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current one."""
         with self._connection() as connection:
-            refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
-            branch = json.dumps(branch_to(thread_id, _steps(connection, thread_id), checkpoint_id))
+            common.refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
+            branch = json.dumps(common.branch_to(thread_id, _steps(connection, thread_id), checkpoint_id))
             for table, columns, order in COPIED:
                 connection.execute(
                     f"INSERT INTO {table} (thread_id, {columns}) SELECT :new, {columns} FROM {table}"  # noqa: S608 - constants
@@ -171,7 +159,7 @@ class SqliteThreads(Threads):
             messages = [MessageShown(role, text, bool(cut)) for _, _, role, text, cut in islice(newest_first, limit)]
             return messages[::-1]
 
-    def steps(self, thread_id: str) -> list[Step]:
+    def steps(self, thread_id: str) -> list[common.Step]:
         """Return the thread's checkpoints, the oldest first."""
         with self._connection() as connection:
             return _steps(connection, thread_id)
@@ -194,9 +182,9 @@ class SqliteThreads(Threads):
             yield connection
 
 
-def _steps(connection: sqlite3.Connection, thread_id: str) -> list[Step]:
+def _steps(connection: sqlite3.Connection, thread_id: str) -> list[common.Step]:
     rows = _typed(connection.execute(_STEPS, (thread_id,)), str, (str, type(None)), int, str, str)
-    return in_order(thread_id, [Step(*row) for row in rows])
+    return in_order(thread_id, [common.Step(*row) for row in rows])
 
 
 def _typed(rows: Iterable[tuple[Any, ...]], *kinds: type | tuple[type, ...]) -> Iterator[tuple[Any, ...]]:
@@ -207,8 +195,8 @@ def _typed(rows: Iterable[tuple[Any, ...]], *kinds: type | tuple[type, ...]) -> 
         yield row
 
 
-def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[ThreadSummary]:
-    found = [ThreadSummary(*row) for row in _typed(rows, str, str, str, int, str, str)]
+def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[common.ThreadSummary]:
+    found = [common.ThreadSummary(*row) for row in _typed(rows, str, str, str, int, str, str)]
     try:
         for one in found:
             datetime.fromisoformat(one.updated_at)
@@ -238,13 +226,13 @@ def _metadata(text: str | None) -> dict[str, Any]:
     return metadata
 
 
-class SqliteJournal(Journal):
+class SqliteJournal(common.Journal):
     """The journal of a store; `connection` opens it for one transaction."""
 
     def __init__(self, connection: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
         self._connection = connection
 
-    def save(self, thread_id: str, partial: Partial) -> None:
+    def save(self, thread_id: str, partial: common.Partial) -> None:
         """Keep `partial`, in place of what was kept for the thread."""
         with self._connection() as connection:
             connection.execute(
@@ -252,11 +240,11 @@ class SqliteJournal(Journal):
                 (thread_id, partial.question_id, partial.text),
             )
 
-    def read(self, thread_id: str) -> Partial | None:
+    def read(self, thread_id: str) -> common.Partial | None:
         """Return the answer that was on its way when its process ended, if any."""
         with self._connection() as connection:
             rows = connection.execute("SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,))
-            return next((Partial(*row) for row in _typed(rows, str, str)), None)
+            return next((common.Partial(*row) for row in _typed(rows, str, str)), None)
 
     def clear(self, thread_id: str) -> None:
         """Forget what was kept for the thread."""
@@ -264,7 +252,7 @@ class SqliteJournal(Journal):
             connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
 
 
-class SqliteLocks(TurnLocks):
+class SqliteLocks(common.TurnLocks):
     """The locks of the store at `path`: a byte, at a hash of the thread's ID, of one file in the store's folder."""
 
     # The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are
@@ -389,7 +377,7 @@ STARTING_WITH = f"{_SUMMARY} WHERE thread_id >= ? AND thread_id < ? ORDER BY upd
 
 _RENAME = "UPDATE threads SET title = :title WHERE thread_id = :thread AND (:old IS NULL OR title = :old)"
 
-_EXCHANGES = ExchangeQueries(
+_EXCHANGES = common.ExchangeQueries(
     # Quoted: FTS5 would read the user's text as its query language. Too much begins with one or two letters.
     "SELECT rowid FROM messages_fts WHERE messages_fts MATCH"
     """ '"' || :beginning || CASE WHEN length(CAST(:beginning AS BLOB)) > 2 THEN '" *' ELSE '"' END"""

@@ -13,7 +13,10 @@ from chatcli.config.settings import Settings
 from chatcli.models.build import build_model
 from chatcli.models.early_connection import connect_early, take_early
 from chatcli.models.names import ModelName
+from chatcli.models.sdk_http import httpx
 from tests.fakes.tls_server import TlsServer
+
+pytestmark = pytest.mark.skipif(httpx.__name__ != "httpx2", reason="OpenAI's SDK takes such a client from 2.47 on")
 
 NAME = ModelName("openai", "fake")
 MIB = 1 << 20

@@ -129,7 +129,7 @@ def _ask_servers(settings: Settings) -> None:
     if project is None or project.file is None or project.trusted or trust.is_declined(project.file):
         return
     shown = described_servers(project.servers)
-    # Else a line says that it is not trusted, and `chat trust` shows them: no question hides one.
+    # No question hides a server. Of more than fit on the screen, a line says that the file is not trusted.
     if len(shown) <= _SHOWN_ROWS and len("\n".join(shown)) <= _SHOWN_SERVERS:
         _ask_about(project.file, "Its MCP servers would be started and connected to", shown)
 

@@ -104,7 +104,7 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
 def ask_user(
     request: Mapping[str, Any], read: Callable[[Any], T], toolbox: Toolbox, schema: dict[str, Any] | None = None
 ) -> T:
-    """Return what `read` makes of the user's reply to `request`; ask again while it raises ValueError, with that."""
+    """Return what `read` makes of the user's reply to `request`; if it raises ValueError, ask again and say why."""
     problem = ""
     while True:
         signed = interrupt({**request, "problem": problem} if problem else request, response_schema=schema)

@@ -145,12 +145,31 @@ def ask(
     return asyncio.run(run())
 
 
+def case_of(provider: str) -> Case:
+    """Return the provider's case; where its package isn't installed, the test is skipped."""
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    return CASES[provider]
+
+
+def finished(case: Case, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, **options: Any) -> TurnFinished:
+    """Return the end of turns that succeed; `ask` takes the same arguments."""
+    last = ask(case, fake, monkeypatch, **options)[-1]
+    assert isinstance(last, TurnFinished), last
+    return last
+
+
+def failed(case: Case, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, **options: Any) -> TurnFailed:
+    """Return the end of turns that fail; `ask` takes the same arguments."""
+    last = ask(case, fake, monkeypatch, **options)[-1]
+    assert isinstance(last, TurnFailed), last
+    return last
+
+
 @pytest.mark.parametrize("provider", CASES)
 def test_a_streamed_turn_with_the_key_in_its_place(
     provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
-    case = CASES[provider]
+    case = case_of(provider)
     events = ask(case, fake, monkeypatch)
     last = events[-1]
     assert isinstance(last, TurnFinished), last
@@ -166,19 +185,16 @@ def test_a_streamed_turn_with_the_key_in_its_place(
 
 @pytest.mark.parametrize("provider", CASES)
 def test_a_timeout_is_in_seconds(provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     fake.delay = 0.1
-    assert isinstance(ask(CASES[provider], fake, monkeypatch, seconds=7.5)[-1], TurnFinished)
+    finished(case_of(provider), fake, monkeypatch, seconds=7.5)
 
 
 @pytest.mark.parametrize("provider", ["openai", "ollama", "bedrock_converse", "mistralai", "cohere"])
 def test_a_server_that_says_nothing_is_given_up(
     provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     fake.delay = 60
-    last = ask(CASES[provider], fake, monkeypatch, seconds=0.4)[-1]
-    assert isinstance(last, TurnFailed)
+    last = failed(case_of(provider), fake, monkeypatch, seconds=0.4)
     assert last.error.exit_code == ExitCode.TEMPORARY
     assert "did not answer in time" in last.error.message
 
@@ -217,18 +233,16 @@ def test_a_provider_with_openais_protocol_is_asked_at_its_address(
 
 
 def test_ollama_is_asked_for_a_window_of_the_budgets_size(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("langchain_ollama")
     monkeypatch.setenv("CHATCLI_CONTEXT_TOKENS", "20000")
     monkeypatch.setenv("CHATCLI_MAX_TOKENS", "500")
-    ask(CASES["ollama"], fake, monkeypatch)
+    ask(case_of("ollama"), fake, monkeypatch)
     assert fake.requests[-1].body["options"]["num_ctx"] == 20500
 
 
 def test_a_usage_that_each_event_repeats_counts_once(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = b'"usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}, "object"'
     fake.spoil = lambda events: [event.replace(b'"object"', usage) for event in events]
-    last = ask(CASES["databricks"], fake, monkeypatch)[-1]
-    assert isinstance(last, TurnFinished), last
+    last = finished(CASES["databricks"], fake, monkeypatch)
     assert (last.usage.input_tokens, last.usage.output_tokens) == (11, 7)
 
 
@@ -268,8 +282,7 @@ def test_reasoning_of_an_openai_compatible_server_is_shown_apart_and_not_sent_ba
 def test_vertex_ai_is_asked_as_the_service_account_that_logged_in(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("langchain_google_genai")
-    ask(CASES["google_vertexai"], fake, monkeypatch)
+    ask(case_of("google_vertexai"), fake, monkeypatch)
     (request,) = fake.requests
     assert len(fake.logins) == 1
     models = "/v1beta1/projects/fake-project/locations/europe-west1/publishers/google/models"
@@ -279,8 +292,7 @@ def test_vertex_ai_is_asked_as_the_service_account_that_logged_in(
 
 
 def test_bedrocks_request_is_signed_and_has_no_secret(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("langchain_aws")
-    ask(CASES["bedrock_converse"], fake, monkeypatch)
+    ask(case_of("bedrock_converse"), fake, monkeypatch)
     request = fake.requests[-1]
     assert request.path == "/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse-stream"
     signature = request.headers["authorization"]
@@ -306,12 +318,11 @@ def test_a_missing_login_and_a_missing_region_of_bedrock_have_different_errors(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    pytest.importorskip("langchain_aws")
     for variable in ("AWS_DEFAULT_REGION", "AWS_PROFILE", *AWS):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    case = dataclasses.replace(CASES["bedrock_converse"], env={name: AWS[name] for name in given})
+    case = dataclasses.replace(case_of("bedrock_converse"), env={name: AWS[name] for name in given})
     failure = _failure(case, fake, monkeypatch)
     assert failure.exit_code == code
     assert words in failure.message
@@ -352,11 +363,9 @@ def _failure(case: Case, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_failure_has_its_exit_code_and_hides_the_key(
     provider: str, failure: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     status, error, code = FAILURES[failure]
     fake.failure = status, error
-    last = ask(CASES[provider], fake, monkeypatch)[-1]
-    assert isinstance(last, TurnFailed)
+    last = failed(case_of(provider), fake, monkeypatch)
     assert last.error.exit_code == code, last.error.message
     assert ("billing" in last.error.remedy) == (failure == "no credit")
     if PROVIDERS[provider].key_variables:
@@ -383,9 +392,7 @@ def test_an_error_of_credit_has_a_word_on_billing_whatever_its_status(
 ) -> None:
     provider, status, error = WITHOUT_CREDIT[case]
     fake.failure = status, error
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
-    last = ask(CASES[provider], fake, monkeypatch, timeout=60)[-1]
-    assert isinstance(last, TurnFailed)
+    last = failed(case_of(provider), fake, monkeypatch, timeout=60)
     assert (last.error.exit_code, len(fake.requests)) == (ExitCode.TEMPORARY, 1), last.error.message
     assert "billing" in last.error.remedy
 
@@ -418,10 +425,9 @@ def test_a_server_that_fails_is_asked_again(provider: str, fake: FakeProvider, m
 
 def _note_of_one_failure(failure: str, provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the first request fail, and return the one notice that is shown before the second one, which succeeds."""
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     fake.failure = FAILURES[failure][:2]
     fake.failing = 1
-    events = ask(CASES[provider], fake, monkeypatch, timeout=60)
+    events = ask(case_of(provider), fake, monkeypatch, timeout=60)
     assert isinstance(events[-1], TurnFinished), events[-1]
     assert len(fake.requests) == 2
     (note,) = [event.text for event in events if isinstance(event, Notice)]
@@ -433,14 +439,12 @@ def _note_of_one_failure(failure: str, provider: str, fake: FakeProvider, monkey
 def test_a_request_that_may_succeed_later_is_repeated(
     provider: str, status: int, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     fake.failure = status, {"error": {"code": status, "message": "Try again"}}
     fake.failing = 1
     fake.retry_after = "0"
-    assert isinstance(ask(CASES[provider], fake, monkeypatch, timeout=20)[-1], TurnFinished)
+    finished(case_of(provider), fake, monkeypatch, timeout=20)
     fake.failing = None
-    last = ask(CASES[provider], fake, monkeypatch)[-1]
-    assert isinstance(last, TurnFailed)
+    last = failed(case_of(provider), fake, monkeypatch)
     assert last.error.exit_code == ExitCode.TEMPORARY, last.error.message
 
 
@@ -474,12 +478,10 @@ SPOILT: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 def test_an_unreadable_event_is_reported_and_what_came_before_is_kept(
     provider: str, spoilt: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     if provider == "anthropic" and spoilt == "fields of other types":
         pytest.skip("its protocol wants events of unknown types to be skipped")
     fake.spoil = SPOILT[spoilt]
-    last = ask(CASES[provider], fake, monkeypatch)[-1]
-    assert isinstance(last, TurnFailed), last
+    last = failed(case_of(provider), fake, monkeypatch)
     assert last.error.exit_code == ExitCode.TEMPORARY, last.error.message
     assert "OpenAI" not in last.error.message
     assert "kept" in last.error.remedy
@@ -490,11 +492,9 @@ def test_an_unreadable_event_is_reported_and_what_came_before_is_kept(
 
 @pytest.mark.parametrize("provider", CASES)
 def test_a_page_in_place_of_an_answer(provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     fake.content_type = "text/html"
     fake.spoil = lambda events: [b"<html><body>Bad gateway</body></html>"]
-    last = ask(CASES[provider], fake, monkeypatch)[-1]
-    assert isinstance(last, TurnFailed), last
+    last = failed(case_of(provider), fake, monkeypatch)
     assert last.error.exit_code == (ExitCode.USAGE if provider in LIMITED else ExitCode.TEMPORARY), last.error.message
     assert ("web page" in last.error.message) == (provider in LIMITED)
     if provider in LIMITED:
@@ -505,36 +505,30 @@ def test_a_page_in_place_of_an_answer(provider: str, fake: FakeProvider, monkeyp
 def test_the_client_of_every_provider_has_limits(
     provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     fake.encoding = "gzip, gzip"
-    last = ask(CASES[provider], fake, monkeypatch)[-1]
-    assert isinstance(last, TurnFailed), last
+    last = failed(case_of(provider), fake, monkeypatch)
     assert last.error.exit_code == ExitCode.REFUSED, last.error.message
     assert "compressed by gzip, gzip" in last.error.message
     assert [request.headers["accept-encoding"] for request in fake.requests] == ["gzip"]
 
 
 def test_the_client_of_bedrock_has_limits(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("langchain_aws")
     fake.failure = 400, {"message": "x" * (MOST_PIECE + 1)}
-    last = ask(CASES["bedrock_converse"], fake, monkeypatch)[-1]
-    assert isinstance(last, TurnFailed), last
+    last = failed(case_of("bedrock_converse"), fake, monkeypatch)
     assert last.error.exit_code == ExitCode.REFUSED, last.error.message
     assert "more than 16 MiB" in last.error.message
     fake.failure = None
     unread = json.dumps({"contentBlockIndex": 0, "delta": {"text": ""}, "unread": "x" * MIB}).encode()
     fake.spoil = lambda events: events[:1] + [with_payload(events[1], unread)] * (MOST_BODY // MIB)
-    last = ask(CASES["bedrock_converse"], fake, monkeypatch, seconds=60)[-1]
-    assert isinstance(last, TurnFailed), last
+    last = failed(case_of("bedrock_converse"), fake, monkeypatch, seconds=60)
     assert "more than 128 MiB" in last.error.message
 
 
 def test_bedrock_is_not_led_elsewhere(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("langchain_aws")
     fake.failure = 307, {"message": "elsewhere"}
     with FakeProvider() as other:
         fake.location = f"{other.url}/model/other/converse-stream"
-        assert isinstance(ask(CASES["bedrock_converse"], fake, monkeypatch)[-1], TurnFailed)
+        failed(case_of("bedrock_converse"), fake, monkeypatch)
     assert (len(fake.requests), len(other.requests)) == (1, 0)
 
 
@@ -575,8 +569,7 @@ def person(tmp_path: Path) -> AnswerSchema:
 
 
 def _with_schema(provider: str) -> Case:
-    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
-    return dataclasses.replace(CASES[provider], model=f"{provider}:{WITH_SCHEMA[provider][0]}")
+    return dataclasses.replace(case_of(provider), model=f"{provider}:{WITH_SCHEMA[provider][0]}")
 
 
 @pytest.mark.parametrize("provider", WITH_SCHEMA)
@@ -584,8 +577,7 @@ def test_a_schema_is_sent_in_the_providers_own_form(
     provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
 ) -> None:
     fake.words = ('{"name":', ' "Ada"}')
-    last = ask(_with_schema(provider), fake, monkeypatch, person)[-1]
-    assert isinstance(last, TurnFinished), last
+    last = finished(_with_schema(provider), fake, monkeypatch, schema=person)
     assert last.content == '{"name": "Ada"}'
     (request,) = fake.requests
     sent = WITH_SCHEMA[provider][1](request.body)
@@ -600,8 +592,7 @@ def test_a_schema_that_the_provider_refuses_is_sent_as_text(
     fake.words = ('{"name":', ' "Ada"}')
     fake.failure = 400, {"error": {"message": "This response_format type is unavailable now"}}
     fake.failing = 1
-    last = ask(_with_schema(provider), fake, monkeypatch, person)[-1]
-    assert isinstance(last, TurnFinished), last
+    last = finished(_with_schema(provider), fake, monkeypatch, schema=person)
     assert last.content == '{"name": "Ada"}'
     assert "JSON Schema" in str(fake.requests[1].body)
 
@@ -609,9 +600,7 @@ def test_a_schema_that_the_provider_refuses_is_sent_as_text(
 def test_a_model_without_structured_output_gets_the_schema_in_words(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
 ) -> None:
-    pytest.importorskip("langchain_mistralai")
     fake.words = ('{"name": "Ada"}',)
-    last = ask(CASES["mistralai"], fake, monkeypatch, person)[-1]
-    assert isinstance(last, TurnFinished), last
+    finished(case_of("mistralai"), fake, monkeypatch, schema=person)
     assert "response_format" not in fake.requests[0].body
     assert "JSON Schema" in str(fake.requests[0].body)

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import selectors
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +16,7 @@ from chatcli.errors import AuthError
 from chatcli.events import (
     WAITING,
     DraftChanged,
+    Event,
     ExitRequested,
     Listing,
     Notice,
@@ -48,6 +50,20 @@ def renderer(terminal: Terminal, *, markdown: bool = True, quiet: bool = False) 
     return TerminalRenderer(screen, screen, markdown=markdown, quiet=quiet, clock=Clock())
 
 
+def shown(*events: Event, terminal: Terminal | None = None, markdown: bool = True, quiet: bool = False) -> Terminal:
+    """Return the terminal, by default a new one, after it has shown `events`."""
+    terminal = terminal or Terminal()
+    screen = renderer(terminal, markdown=markdown, quiet=quiet)
+    for event in events:
+        screen.render(event)
+    return terminal
+
+
+def streamed(text: str, sizes: list[int], terminal: Terminal) -> Terminal:
+    """Return `terminal` after it has shown an answer that came in pieces of `sizes`."""
+    return shown(*map(TextDelta, cut(text, sizes)), finished(text), terminal=terminal)
+
+
 def rendered(text: str, width: int) -> list[str]:
     lines = [plain_text(line).rstrip() for line in render_markdown(text, width)]
     while lines and not lines[-1]:
@@ -68,22 +84,13 @@ def _paint_always(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_scrollback_is_the_whole_answer(width: int, height: int, size: int) -> None:
     # A table is not higher than the screen here, or it would be laid out otherwise.
     text = "\n".join(part for part in SIMPLE if height > 10 or "|" not in part)
-    terminal = Terminal(width, height)
-    screen = renderer(terminal)
-    for piece in cut(text, [size]):
-        screen.render(TextDelta(piece))
-    screen.render(finished(text))
-    assert terminal.lines() == rendered(text, width)
+    assert streamed(text, [size], Terminal(width, height)).lines() == rendered(text, width)
 
 
 @pytest.mark.usefixtures("_paint_always")
 @given(st.lists(st.sampled_from(SIMPLE), max_size=6).map("\n".join), st.lists(st.integers(1, 9), min_size=1))
 def test_any_answer_in_any_pieces_is_the_whole_answer(text: str, sizes: list[int]) -> None:
-    terminal = Terminal(60, 30)
-    screen = renderer(terminal)
-    for piece in cut(text, sizes):
-        screen.render(TextDelta(piece))
-    screen.render(finished(text))
+    terminal = streamed(text, sizes, Terminal(60, 30))
     assert terminal.lines() == rendered(text, 60)
     assert terminal.cursor()[0] == 0
 
@@ -134,23 +141,13 @@ def test_a_draft_is_folded_again_on_a_narrower_screen() -> None:
 @pytest.mark.parametrize("opening", ["```python\n", "- item\n  ```\n", "> "])
 def test_five_thousand_lines_in_one_block(opening: str) -> None:
     text = opening + "".join(f"{'  ' if '-' in opening else ''}line {number}\n" for number in range(5000))
-    terminal = Terminal(80, 24)
-    screen = renderer(terminal)
-    for piece in cut(text, [500]):
-        screen.render(TextDelta(piece))
-    screen.render(finished(text))
-    assert terminal.lines() == rendered(text, 80)
+    assert streamed(text, [500], Terminal(80, 24)).lines() == rendered(text, 80)
 
 
 @pytest.mark.usefixtures("_paint_always")
 def test_a_paragraph_higher_than_the_screen_is_shown_once() -> None:
     text = " ".join(f"word{number}" for number in range(300))
-    terminal = Terminal(40, 10)
-    screen = renderer(terminal)
-    for piece in cut(text, [11]):
-        screen.render(TextDelta(piece))
-    screen.render(finished(text))
-    assert terminal.lines() == rendered(text, 40)
+    assert streamed(text, [11], Terminal(40, 10)).lines() == rendered(text, 40)
 
 
 @pytest.mark.usefixtures("_paint_always")
@@ -308,31 +305,75 @@ def test_a_lone_token_is_painted_at_once_and_the_last_at_the_end() -> None:
 
 
 def test_plain_writes_the_text_as_it_comes() -> None:
-    terminal = Terminal()
-    screen = renderer(terminal, markdown=False)
-    screen.render(ReasoningDelta("hm"))
-    screen.render(TextDelta("**not** rend"))
-    screen.render(TextDelta("ered\x1b[2J"))
-    screen.render(Notice("by the way"))
-    screen.render(TextDelta("on"))
-    screen.render(finished())
+    pieces = (TextDelta("**not** rend"), TextDelta("ered\x1b[2J"))
+    terminal = shown(ReasoningDelta("hm"), *pieces, Notice("by the way"), TextDelta("on"), finished(), markdown=False)
     assert terminal.bytes.getvalue() == "**not** rendered\n\x1b[2mby the way\x1b[0m\non\n"
 
 
 def test_plain_progress_is_shown_in_lines() -> None:
-    terminal = Terminal()
-    screen = renderer(terminal, markdown=False)
-    for done in (0, 100_000_000, 101_000_000):
-        screen.render(Progress("fetching", done, 400_000_000, "bytes"))
-    screen.render(Progress("fetching", finished=True))
+    steps = [Progress("fetching", done, 400_000_000, "bytes") for done in (0, 100_000_000, 101_000_000)]
+    terminal = shown(*steps, Progress("fetching", finished=True), markdown=False)
     lines = ["fetching (400.0 MB)...", "fetching: 20 %", "fetching: done"]
     assert terminal.bytes.getvalue() == "".join(f"\x1b[2m{line}\x1b[0m\n" for line in lines)
 
 
-def test_an_answer_that_did_not_stream_is_rendered() -> None:
-    terminal = Terminal()
-    renderer(terminal).render(finished("# All *at* once", Usage(10, 20, 30)))
-    assert terminal.lines() == ["# All at once", "10 tokens in, 20 out, 0.8 s"]
+QUIET = (ReasoningDelta("hm"), Notice("n"), Progress("p"), TextDelta("a"), finished("a", Usage(1, 1, 2)))
+TALK = (MessageShown("user", "why\n*so*?"), MessageShown("assistant", "- because", interrupted=True))
+
+
+@pytest.mark.parametrize(
+    ("events", "options", "lines"),
+    [
+        pytest.param(
+            [finished("# All *at* once", Usage(10, 20, 30))],
+            {},
+            ["# All at once", "10 tokens in, 20 out, 0.8 s"],
+            id="an answer that did not stream is rendered",
+        ),
+        pytest.param(QUIET, {"quiet": True}, ["a"], id="quiet is the answer only"),
+        pytest.param(
+            [
+                TurnStarted("t1", "m"),
+                TextDelta("- half\n- an it"),
+                TurnInterrupted("t1", "c1", "m", "- half\n- an it", 5),
+            ],
+            {},
+            ["• half", "• an it", "[interrupted]"],
+            id="an interrupted answer keeps what arrived",
+        ),
+        pytest.param(
+            [
+                TextDelta("# Done\n\nLast.\n\nopen en"),
+                Notice("retrying", "warning"),
+                TextDelta("d\n"),
+                finished(),
+            ],
+            {},
+            ["# Done", "retrying", "", "Last.", "", "open end"],
+            id="a notice stands above the open end",
+        ),
+        pytest.param(
+            [ThreadChanged("t1", TALK), ExitRequested()],
+            {},
+            ["> why", "  *so*?", "", "• because", "[interrupted]", "", "thread t1"],
+            id="a thread is shown as it looked",
+        ),
+        pytest.param(
+            [finished("old"), ScreenCleared(), finished("new")], {}, ["new"], id="the screen is emptied on request"
+        ),
+        pytest.param(
+            [ProgramStarting(2.0)],
+            {"markdown": False},
+            [],
+            id="where lines stay, the start of the program is not shown",
+        ),
+        pytest.param(
+            [Listing("Keys", ("provider", "place"), ())], {}, ["Keys", "none"], id="an empty list says that it is empty"
+        ),
+    ],
+)
+def test_events_are_lines_on_the_screen(events: Sequence[Event], options: dict[str, Any], lines: list[str]) -> None:
+    assert shown(*events, **options).lines() == lines
 
 
 def test_the_usage_of_a_question_follows_its_last_turn() -> None:
@@ -352,39 +393,11 @@ def test_the_usage_of_a_question_follows_its_last_turn() -> None:
     assert usage[1:] == ["1 tokens in, 2 out, 0.8 s", "4 tokens in, 5 out, 0.8 s"]
 
 
-def test_quiet_is_the_answer_only() -> None:
-    terminal = Terminal()
-    screen = renderer(terminal, quiet=True)
-    for event in (ReasoningDelta("hm"), Notice("n"), Progress("p"), TextDelta("a"), finished("a", Usage(1, 1, 2))):
-        screen.render(event)
-    assert terminal.lines() == ["a"]
-
-
-def test_interrupted_keeps_what_arrived() -> None:
-    terminal = Terminal()
-    screen = renderer(terminal)
-    screen.render(TurnStarted("t1", "m"))
-    screen.render(TextDelta("- half\n- an it"))
-    screen.render(TurnInterrupted("t1", "c1", "m", "- half\n- an it", 5))
-    assert terminal.lines() == ["• half", "• an it", "[interrupted]"]
-
-
 def test_a_failure_shows_what_happened_and_what_to_do() -> None:
-    terminal = Terminal()
     error = AuthError("the key [bold]was[/] refused", remedy="chat keys set openai")
-    renderer(terminal).render(TurnFailed("t1", "m", "", error))
+    terminal = shown(TurnFailed("t1", "m", "", error))
     assert terminal.lines() == ["error: the key [bold]was[/] refused", "chat keys set openai"]
     assert "\x1b[31merror" in terminal.bytes.getvalue()
-
-
-def test_a_notice_stands_above_the_open_end() -> None:
-    terminal = Terminal()
-    screen = renderer(terminal)
-    screen.render(TextDelta("# Done\n\nLast.\n\nopen en"))
-    screen.render(Notice("retrying", "warning"))
-    screen.render(TextDelta("d\n"))
-    screen.render(finished())
-    assert terminal.lines() == ["# Done", "retrying", "", "Last.", "", "open end"]
 
 
 def test_reasoning_shows_its_last_lines_and_folds_into_one() -> None:
@@ -424,29 +437,10 @@ def test_progress_on_another_stream_is_lines() -> None:
 
 
 def test_a_listing_is_a_table_without_markup() -> None:
-    terminal = Terminal()
-    renderer(terminal).render(Listing("Threads", ("ID", "Title"), (("a1", "[bold]x[/] \x1b[31my"), ("b", "z"))))
-    text = "\n".join(terminal.lines())
+    listing = Listing("Threads", ("ID", "Title"), (("a1", "[bold]x[/] \x1b[31my"), ("b", "z")))
+    text = "\n".join(shown(listing).lines())
     assert "Threads" in text
     assert "[bold]x[/] y" in text
-
-
-def test_a_thread_is_shown_as_it_looked() -> None:
-    terminal = Terminal()
-    messages = (MessageShown("user", "why\n*so*?"), MessageShown("assistant", "- because", interrupted=True))
-    screen = renderer(terminal)
-    screen.render(ThreadChanged("t1", messages))
-    screen.render(ExitRequested())
-    assert terminal.lines() == ["> why", "  *so*?", "", "• because", "[interrupted]", "", "thread t1"]
-
-
-def test_an_empty_screen_on_request() -> None:
-    terminal = Terminal()
-    screen = renderer(terminal)
-    screen.render(finished("old"))
-    screen.render(ScreenCleared())
-    screen.render(finished("new"))
-    assert terminal.lines() == ["new"]
 
 
 def test_close_leaves_what_arrived_and_a_sane_terminal() -> None:
@@ -461,13 +455,9 @@ def test_close_leaves_what_arrived_and_a_sane_terminal() -> None:
 
 @pytest.mark.usefixtures("_paint_always")
 def test_nothing_that_a_terminal_obeys_passes_from_the_model() -> None:
-    terminal = Terminal()
-    screen = renderer(terminal)
     attack = "\x1b]52;c;x\x07\x1b]8;;http://evil\x1b\\a\x1b[2J\x9b2J `\x1b[6n` \u202e [l](http://x/\x1b]0;t\x07)\n"
-    for piece in cut(attack + DOCUMENT, [1]):
-        screen.render(TextDelta(piece))
-    screen.render(finished())
-    written = terminal.bytes.getvalue()
+    pieces = cut(attack + DOCUMENT, [1])
+    written = shown(*map(TextDelta, pieces), finished()).bytes.getvalue()
     for sequence in ("\x1b]", "\x1bP", "\x1b[2J", "\x1b[6n", "\x9b", "\u202e"):
         assert sequence not in written
 
@@ -510,15 +500,3 @@ def test_the_start_of_the_program_is_shown_until_the_turn_begins() -> None:
 
     starting, waiting = (f"{FRAMES[0]} {what} s (Ctrl-C stops)" for what in ("starting 2", "waiting for fake:m 0"))
     assert asyncio.run(scenario()) == [[starting], ["a notice", starting], ["a notice", waiting], ["a notice"]]
-
-
-def test_the_start_of_the_program_is_not_shown_where_lines_stay() -> None:
-    terminal = Terminal()
-    renderer(terminal, markdown=False).render(ProgramStarting(2.0))
-    assert terminal.lines() == []
-
-
-def test_an_empty_list_says_that_it_is_empty() -> None:
-    terminal = Terminal(80, 24)
-    renderer(terminal).render(Listing("Keys", ("provider", "place"), ()))
-    assert terminal.lines() == ["Keys", "none"]

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from operator import add
@@ -81,20 +81,23 @@ async def managed_later() -> AsyncIterator[Any]:
     yield graph
 
 
-@pytest.mark.parametrize("made", [graph, builder, factory, later, managed, managed_later])
-def test_a_graph_or_what_makes_one_answers(made: object) -> None:
+ASKED = ["You asked: one.", "You asked: one, two."]
+REPLIED = ["one, after []", "two, after ['one', 'one, after []']"]
+
+
+@pytest.mark.parametrize(
+    ("made", "answers"),
+    [
+        *((made, ASKED) for made in (graph, builder, factory, later, managed, managed_later)),
+        # A plain function gets the message and the history.
+        *((function, REPLIED) for function in (reply, reply_later, lambda message, history: reply(message, history))),
+    ],
+)
+def test_a_graph_or_what_makes_one_or_a_plain_function_answers(made: object, answers: list[str]) -> None:
     async def talk() -> list[str]:
         return [(await chatcli.ask(made, text, thread="t")).content for text in ("one", "two")]
 
-    assert asyncio.run(talk()) == ["You asked: one.", "You asked: one, two."]
-
-
-@pytest.mark.parametrize("function", [reply, reply_later, lambda message, history: reply(message, history)])
-def test_a_plain_function_gets_the_message_and_the_history(function: object) -> None:
-    async def talk() -> list[str]:
-        return [(await chatcli.ask(function, text, thread="t")).content for text in ("one", "two")]
-
-    assert asyncio.run(talk()) == ["one, after []", "two, after ['one', 'one, after []']"]
+    assert asyncio.run(talk()) == answers
 
 
 @pytest.mark.parametrize("function", [pieces, pieces_later])
@@ -152,35 +155,26 @@ class Found(BaseModel):
     size: int
 
 
+RETURNED = [
+    ({"found": ["a", 1]}, '{"found": ["a", 1]}', {"found": ["a", 1]}),
+    (Found(name="tea", size=3), "tea", {"name": "tea", "size": 3}),
+    ({"answer": "yes", "sure": 0.5}, "yes", {"answer": "yes", "sure": 0.5}),
+    ("text", "text", None),
+    (AIMessage("a message"), "a message", None),
+]
+"""What a runnable or a function returns, and the content and the output of the answer."""
+
+
 @pytest.mark.parametrize(
     ("returned", "content", "output"),
-    [
-        ({"found": ["a", 1]}, '{"found": ["a", 1]}', {"found": ["a", 1]}),
-        (Found(name="tea", size=3), "tea", {"name": "tea", "size": 3}),
-        ({"answer": "yes", "sure": 0.5}, "yes", {"answer": "yes", "sure": 0.5}),
-        ([1, 2], "[1, 2]", [1, 2]),
-        ("text", "text", None),
-        (AIMessage("a message"), "a message", None),
-        ({"messages": [("assistant", "a state")]}, "a state", None),
-    ],
+    [*RETURNED, ([1, 2], "[1, 2]", [1, 2]), ({"messages": [("assistant", "a state")]}, "a state", None)],
 )
 def test_what_a_runnable_returns_beside_text_is_the_output(returned: Any, content: str, output: Any) -> None:
     answer = asyncio.run(chatcli.ask(RunnableLambda(lambda messages: returned), "hi"))
     assert (answer.content, answer.output) == (content, output)
 
 
-@pytest.mark.parametrize(
-    ("returned", "content", "output"),
-    [
-        ({"found": ["a", 1]}, '{"found": ["a", 1]}', {"found": ["a", 1]}),
-        ({"answer": "yes", "sure": 0.5}, "yes", {"answer": "yes", "sure": 0.5}),
-        (Found(name="tea", size=3), "tea", {"name": "tea", "size": 3}),
-        (42, "42", 42),
-        ("text", "text", None),
-        (AIMessage("a message"), "a message", None),
-        (None, "", None),
-    ],
-)
+@pytest.mark.parametrize(("returned", "content", "output"), [*RETURNED, (42, "42", 42), (None, "", None)])
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_what_a_function_returns_beside_text_is_the_output(
     returned: Any, content: str, output: Any, *, asynchronous: bool
@@ -262,6 +256,16 @@ def test_turns_of_one_thread_wait_for_each_other() -> None:
     assert asyncio.run(talk()) == ["0", "2", "4"]
 
 
+async def asked_after_cancelling(work: Coroutine[Any, Any, object], begun: asyncio.Event) -> str:
+    """Cancel `work` when it has begun, and return what the thread's next turn answers."""
+    task = asyncio.create_task(work)
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return (await chatcli.ask(reply, "what?", thread="t")).content
+
+
 def test_a_cancelled_task_leaves_the_partial_answer_in_the_thread() -> None:
     arrived = asyncio.Event()
 
@@ -274,15 +278,7 @@ def test_a_cancelled_task_leaves_the_partial_answer_in_the_thread() -> None:
             if event.type == "text_delta":
                 arrived.set()
 
-    async def talk() -> str:
-        task = asyncio.create_task(consume())
-        await arrived.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return (await chatcli.ask(reply, "what?", thread="t")).content
-
-    assert asyncio.run(talk()) == "what?, after ['go', 'as far as it came']"
+    assert asyncio.run(asked_after_cancelling(consume(), arrived)) == "what?, after ['go', 'as far as it came']"
 
 
 def test_a_cancelled_ask_leaves_its_question_in_the_thread() -> None:
@@ -293,15 +289,8 @@ def test_a_cancelled_ask_leaves_its_question_in_the_thread() -> None:
         await asyncio.Event().wait()
         raise AssertionError("it is cancelled")
 
-    async def talk() -> str:
-        task = asyncio.create_task(chatcli.ask(endless, "go", thread="t"))
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return (await chatcli.ask(reply, "what?", thread="t")).content
-
-    assert asyncio.run(talk()) == "what?, after ['go']"
+    asking = chatcli.ask(endless, "go", thread="t")
+    assert asyncio.run(asked_after_cancelling(asking, begun)) == "what?, after ['go']"
 
 
 def test_a_consumer_that_gives_up_stops_the_turn() -> None:

@@ -37,6 +37,9 @@ def test_an_object_or_a_list_is_json_and_anything_else_is_text(text: str, value:
     [
         ("approve", {"type": "approve"}),
         ("y", {"type": "approve"}),
+        ("OK", {"type": "approve"}),
+        ("no", {"type": "reject"}),
+        ("n too heavy", {"type": "reject", "message": "too heavy"}),
         ("approve thread", {"type": "approve", "scope": "thread"}),
         ("Reject too heavy", {"type": "reject", "message": "too heavy"}),
         ('edit {"what": "a dog"}', {"type": "edit", "edited_action": {"name": "weigh", "args": {"what": "a dog"}}}),

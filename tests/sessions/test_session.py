@@ -245,6 +245,44 @@ def test_a_turn_that_is_stopped_while_it_is_prepared_asks_nothing() -> None:
     asyncio.run(run())
 
 
+async def stopped_when_ready(session: Session, question: Ask) -> None:
+    """Run the turn of `question`, and stop it when it is prepared and before it runs."""
+    begun = asyncio.ensure_future(gather(session.run(question)))
+    await asyncio.sleep(0)
+    assert session._work is not None
+    session._work.add_done_callback(lambda _: session.interrupt())
+    assert isinstance((await begun)[-1], TurnInterrupted)
+
+
+def test_a_stop_when_the_question_is_ready_stops_the_turn() -> None:
+    async def run() -> None:
+        async for session in opened(COUNTING):
+            await stopped_when_ready(session, Ask("one"))
+            assert "answer 1" not in await texts(session)
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_was_stopped_before_it_was_given_is_given_anew() -> None:
+    async def run() -> None:
+        async for session in opened(asking()):
+            await gather(session.run(Ask("hi")))
+            await stopped_when_ready(session, Ask("yes", typed=True))
+            await gather(session.run(Ask("perhaps", typed=True)))
+            assert end_of(await gather(session.run(Ask("no", typed=True)))).content == "perhaps and no"
+
+    asyncio.run(run())
+
+
+def test_no_session_runs_after_its_turn() -> None:
+    async def run() -> None:
+        async for session in opened(COUNTING):
+            running = [session.running async for _ in session.run(Ask("one"))]
+            assert (any(running), session.running) == (True, False)
+
+    asyncio.run(run())
+
+
 def test_a_watched_session_says_what_a_turn_changed() -> None:
     async def run() -> None:
         async for session in opened(COUNTING):

@@ -158,7 +158,8 @@ class _Helper:
             ready, _, _ = select.select([self._listener], [], [], min(_NEEDED_CHECK_SECONDS, idle_seconds))
             if self._reap():
                 idle_since = time.monotonic()
-            if not ready and not self._children and time.monotonic() - idle_since >= idle_seconds:
+            # Also with a client at the door, who then runs by itself: those that it can't serve would keep it for ever.
+            if not self._children and time.monotonic() - idle_since >= idle_seconds:
                 self._path.unlink(missing_ok=True)
                 return None
             if ready:

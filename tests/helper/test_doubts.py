@@ -178,8 +178,8 @@ def test_one_that_suits_nobody_leaves_though_it_is_asked(helped: Helped, server:
     folder.mkdir(mode=0o700)
     env = {"XDG_RUNTIME_DIR": str(folder), "CHATCLI_HELPER_IDLE_SECONDS": "1"}
     assert helped("hello", env=env | {"TZ": "Asia/Tokyo"}).returncode == 0
-    [first] = processes(str(folder))
     wait_until(lambda: list(folder.rglob("*.sock")) != [])
+    [first] = processes(str(folder))
 
     def asked_in_vain() -> bool:
         assert helped("hello", env=env).returncode == 0

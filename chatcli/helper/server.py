@@ -151,14 +151,13 @@ class _Helper:
 
     def next_connection(self, idle_seconds: float) -> socket.socket | None:
         """Return the connection of a client, in a forked child; None in the helper itself, once it is not needed."""
-        # Only the child reads the request, which holds keys and the question: the helper lives on, and would keep
-        # copies.
+        # Only the child reads the request: the helper lives on, and would keep copies of the keys and the question.
         idle_since = time.monotonic()
         while self._in_place():
             ready, _, _ = select.select([self._listener], [], [], min(_NEEDED_CHECK_SECONDS, idle_seconds))
             if self._reap():
                 idle_since = time.monotonic()
-            # Also with a client at the door, who then runs by itself: those that it can't serve would keep it for ever.
+            # Also if a client waits, which then runs by itself: clients that are refused would keep it for ever.
             if not self._children and time.monotonic() - idle_since >= idle_seconds:
                 self._path.unlink(missing_ok=True)
                 return None

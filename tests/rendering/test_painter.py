@@ -1,7 +1,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatcli.rendering import theme
@@ -122,6 +122,7 @@ def test_a_folded_line_that_grows_is_wrapped_by_the_terminal(step: int) -> None:
 
 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 65), max_size=4), st.booleans(), st.integers(0, 9)), max_size=8))
+@example([([48], False, 0), ([20], False, 1), ([1], False, 0)])  # a full row that was wrapped stays without its rest
 def test_what_is_copied_is_the_lines_before_they_were_folded(updates: list[tuple[list[int], bool, int]]) -> None:
     terminal = Terminal(20, 60)
     wrapped = WrappingTerminal(terminal)

@@ -133,6 +133,10 @@ class Painter:
         for index, (old, new) in enumerate(zip_longest(self._shown, lines)):
             if index < self._lost:
                 continue
+            # What is copied would go on with the next line, where a full line has lost its rest.
+            unjoined = self._is_joined(self._shown, index) and not self._is_joined(lines, index)
+            if unjoined and self._shown[index - 1] == lines[index - 1]:
+                self._draw_end(lines[index - 1], index - 1)
             if new is None:
                 self._erase_from(index)
                 break
@@ -157,14 +161,19 @@ class Painter:
 
         They remember that with the last character of the full row, so this is done again when that is drawn again.
         """
-        last, first = lines[index - 1][-1], lines[index][0]
+        first = lines[index][0]
         if not self._wraps or self._row != index - 1:
-            self._go(index - 1)
-            self._parts.append(f"\x1b[{self._width - cell_len(last.text[-1]) + 1}G")
-            self._parts.append(self._encoder.encode((Run(last.text[-1], last.style),)))
+            self._draw_end(lines[index - 1], index - 1)
         self._parts.append(self._encoder.encode((Run(first.text[0], first.style),)))
         self._row, self._column = index, cell_len(first.text[0])
         self._at_end = self._wraps = False
+
+    def _draw_end(self, line: Line, index: int) -> None:
+        """Draw the last character of the full line `index` again: then a terminal forgets that it wrapped there."""
+        last = Run(line[-1].text[-1], line[-1].style)
+        self._go(index)
+        self._parts += (f"\x1b[{self._width - cell_len(last.text) + 1}G", self._encoder.encode((last,)))
+        self._column, self._at_end, self._wraps = None, False, True
 
     def _finish(self, finished: int) -> None:
         if finished >= len(self._shown):

@@ -235,7 +235,7 @@ class Credentials:
         if not isinstance(error, AuthError) or folder.trusted:
             return error
         missing = self._missing_keys(error.provider if isinstance(error, MissingKeyError) else provider)
-        left_out = [name for name in missing if name in folder.variables]
+        left_out = [name for name in missing if name in folder.values]
         if not left_out:
             return error
         reason = f"the .env of this folder sets {left_out[0]}, but is not trusted"

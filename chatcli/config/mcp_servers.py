@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from chatcli.config.files import FolderSettings
 from chatcli.config.secrets import names_secret, redact
-from chatcli.config.trust import MCP_FILE, FolderFile, is_trusted, read_folder_file
+from chatcli.config.trust import MCP_FILE, FolderFile
 from chatcli.config.values import read_value
 from chatcli.errors import UsageError
 from chatcli.runtime.files import read_file
@@ -130,10 +131,9 @@ def read_servers(path: Path) -> dict[str, McpServer]:
     """
     try:
         content = read_file(path.expanduser(), pipe=True)
-    except OSError as error:
-        raise UsageError(f"the MCP servers in {path} can't be read: {(error.strerror or str(error)).lower()}") from None
-    except ValueError as error:
-        raise UsageError(f"the MCP servers in {path} can't be read: {error}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"the MCP servers in {path} can't be read: {reason}") from None
     return parse_servers(content, path)
 
 
@@ -159,29 +159,16 @@ def parse_servers(content: bytes, path: Path, *, confined_in: str = "") -> dict[
     return servers
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectServers:
-    """The servers that the `.mcp.json` of a folder names. They are code: without trust, nothing of them is used."""
+def read_project_servers(folder: Path, *, confines: bool) -> FolderSettings[McpServer]:
+    """Return the servers of the `.mcp.json` of `folder`; `confines` says whether to confine them.
 
-    file: FolderFile | None = None
-    servers: Mapping[str, McpServer] = field(default_factory=dict)
-    trusted: bool = False
-    problem: str = ""
-    """The reason why the file can't be used."""
+    They are code: without trust, nothing of them is used.
+    """
 
+    def parse(file: FolderFile) -> dict[str, McpServer]:
+        return parse_servers(file.content, Path(MCP_FILE), confined_in=str(file.folder) if confines else "")
 
-def read_project_servers(folder: Path, *, confines: bool) -> ProjectServers:
-    """Return the servers of the `.mcp.json` of `folder`, trusted or not; `confines` says whether to confine them."""
-    try:
-        file = read_folder_file(MCP_FILE, folder)
-        if file is None:
-            return ProjectServers()
-        servers = parse_servers(file.content, Path(MCP_FILE), confined_in=str(file.folder) if confines else "")
-        return ProjectServers(file, servers, is_trusted(file))
-    except OSError as error:
-        return ProjectServers(problem=f"it can't be read: {error.strerror}")
-    except (UsageError, ValueError) as error:
-        return ProjectServers(problem=str(error))
+    return FolderSettings[McpServer].read(MCP_FILE, folder, parse)
 
 
 def _fill(value: Any) -> Any:

@@ -38,7 +38,7 @@ from chatcli.runtime.options import OPTIONS, scoped
 from chatcli.runtime.program import Program, command, current_program
 
 if TYPE_CHECKING:
-    from chatcli.config.mcp_servers import McpServer, ProjectServers
+    from chatcli.config.mcp_servers import McpServer
 
 Format = Literal["text", "markdown", "json", "jsonl"]
 FORMATS = get_args(Format)
@@ -179,7 +179,7 @@ class Settings:
     _given: frozenset[str] = field(default=frozenset(), repr=False)
     _written: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
-    _folder: sources.Dotenv = field(default_factory=sources.Dotenv, repr=False)
+    _folder: sources.FolderSettings[str] = field(default_factory=sources.FolderSettings, repr=False)
     _project: Path | None = field(default=None, repr=False)
     """The folder whose MCP servers are used if the user trusts them; None for a program without any."""
     _known_keys: dict[str, Secret] = field(default_factory=dict, repr=False)
@@ -201,9 +201,9 @@ class Settings:
         given = {name: value for name, value in (options or {}).items() if value is not None}
         program = program or current_program()
         # A key in it is for a model of `chat`'s own: where a graph answers, it is none of our business.
-        found = sources.read_dotenv(folder) if program.graph is None else sources.Dotenv()
+        found = sources.read_dotenv(folder) if program.graph is None else sources.FolderSettings[str]()
         settable = _settable_variables() if found.trusted else set()
-        dotenv = {variable: value for variable, value in found.variables.items() if variable in settable}
+        dotenv = {variable: value for variable, value in found.values.items() if variable in settable}
         try:
             written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
@@ -266,7 +266,7 @@ class Settings:
         return {".env": 1, "config file": 2, DEFAULT: 2}.get(self.source(name), 0)
 
     @property
-    def folder(self) -> sources.Dotenv:
+    def folder(self) -> sources.FolderSettings[str]:
         """The `.env` of the current folder, trusted or not."""
         return self._folder
 
@@ -276,14 +276,14 @@ class Settings:
         A later one takes the place of an earlier one of its name: a project replaces none of the user's.
         """
         project = self.project_servers()
-        found = {**project.servers, **self.mcp_servers} if project is not None and project.trusted else self.mcp_servers
+        found = {**project.values, **self.mcp_servers} if project is not None and project.trusted else self.mcp_servers
         if self.mcp_file is None:
             return found
         from chatcli.config.mcp_servers import read_servers
 
         return found | read_servers(self.mcp_file)
 
-    def project_servers(self) -> "ProjectServers | None":
+    def project_servers(self) -> "sources.FolderSettings[McpServer] | None":
         """Return the MCP servers that the folder's `.mcp.json` names, trusted or not; None if there is no such file."""
         if self._project is None or not os.path.lexists(self._project / MCP_FILE):
             return None

@@ -167,20 +167,16 @@ class Access:
     key: Secret | None
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """The keys and servers that one run knows, by its `settings` and the variables of a trusted `dotenv`.
+    """The keys and servers that one run knows, by its settings and the variables of a trusted `.env`."""
 
-    `known` has the keys that were read or asked for in this run, by provider; it grows. With `remembered`, only a
-    thread names the server `settings.base_url`.
-    """
-
-    def __init__(
-        self, settings: "Settings", dotenv: Mapping[str, str], known: dict[str, Secret], *, remembered: bool
-    ) -> None:
-        self._settings = settings
-        self._dotenv = dotenv
-        self._known = known
-        self._remembered = remembered
+    _settings: "Settings"
+    _dotenv: Mapping[str, str]
+    _known: dict[str, Secret]
+    """The keys that were read or asked for in this run, by provider; it grows."""
+    _remembered: bool
+    """Whether only a thread names the server `base_url` of the settings."""
 
     def has_key(self, provider: str) -> bool:
         """Return whether there is a key for `provider`; a keyring is not asked for it."""

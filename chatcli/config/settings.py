@@ -309,7 +309,7 @@ class Settings:
     @property
     def credentials(self) -> Credentials:
         """The keys of providers and the servers that they go to."""
-        return Credentials(self, self._dotenv, self._known_keys, remembered=self._remembered)
+        return Credentials(self, self._dotenv, self._known_keys, self._remembered)
 
     def with_remembered_url(self, url: str) -> Self:
         """Return these settings for a model at `url`, which a thread remembers and no setting names."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-import importlib.util
+import importlib
 import json
 import re
 import secrets
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import ToolCall
 from langchain_core.tools import BaseTool
 
-from chatcli.config.installation import install_command
+from chatcli.config.installation import install_command, is_mcp_installed
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import UsageError
@@ -107,7 +107,7 @@ class Toolbox:
         if session is not None and not session.problem:
             return session
         reason = f": {session.problem}" if session is not None else ""
-        remedy = "" if _is_installed() else f"MCP servers need the extra mcp: {install_command('mcp')}"
+        remedy = "" if is_mcp_installed() else f"MCP servers need the extra mcp: {install_command('mcp')}"
         raise UsageError(f"the MCP server {name} can't be used{reason}", remedy=remedy)
 
     async def _opened(self) -> None:
@@ -131,7 +131,7 @@ class Toolbox:
         sandboxes = [tool.sandbox for tool in self.builtin if tool.sandbox is not None and tool.sandbox.is_on]
         if sandboxes and self.rules.is_wide() and not sandboxes[0].confines:
             yield "commands run without asking, and nothing confines them here: `chat doctor` says why"
-        if self.servers and not _is_installed():
+        if self.servers and not is_mcp_installed():
             yield f"MCP servers need the extra mcp: {install_command('mcp')}"
         for session in self.sessions:
             if session.problem:
@@ -214,7 +214,7 @@ class Toolbox:
         await asyncio.gather(*(session.close() for session in self.sessions))
 
     async def _open(self) -> None:
-        if self.servers and _is_installed():
+        if self.servers and is_mcp_installed():
             # In a thread: importing the SDK takes a second.
             await asyncio.to_thread(importlib.import_module, "chatcli.tools.mcp_session")
             from chatcli.tools.mcp_host import Host
@@ -314,11 +314,6 @@ def _free(name: str, taken: set[str]) -> str:
         free = f"{name[: _NAME_LENGTH - len(f'_{number}')]}_{number}"
     taken.add(free.casefold())
     return free
-
-
-def _is_installed() -> bool:
-    # The package that only version 2 of the SDK has: other packages bring version 1.
-    return importlib.util.find_spec("mcp_types") is not None
 
 
 def builtin_tools(workspace: Workspace, seconds: float, settings: Settings) -> list[Tool]:

@@ -16,7 +16,7 @@ from chatcli.cli.load_settings import load_settings
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson
 from chatcli.config.credentials import kept_keys
-from chatcli.config.installation import install_command, is_local_installed, is_local_possible
+from chatcli.config.installation import install_command, is_local_installed, is_local_possible, is_mcp_installed
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.secrets import redact
@@ -246,7 +246,7 @@ def _mcp_servers(settings: Settings) -> Iterator[Finding]:
     except ChatcliError as error:
         yield Finding("MCP servers", "problem", error.message, error.remedy)
         return
-    if servers and importlib.util.find_spec("mcp_types") is None:
+    if servers and not is_mcp_installed():
         yield Finding("MCP servers", "problem", "their client is not installed", install_command("mcp"))
     for name, server in servers.items():
         yield _find(f"MCP server {name}", partial(_mcp_server, server))

@@ -20,7 +20,7 @@ from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing
 from chatcli.manual import GROUPS, read_page, unfold
 from chatcli.message import MessageShown
-from chatcli.rendering.build import wants_color
+from chatcli.rendering.build import terminal_renderer, wants_color
 from chatcli.runtime.program import CHAT, command, current_program
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -83,18 +83,9 @@ def _column(groups: list[tuple[str, list[tuple[str, str]]]], width: int) -> list
 
 def _render(page: str, settings: Settings) -> str:
     """Return `page` as the terminal shows it."""
-    from rich.console import Console
-
-    from chatcli.rendering.terminal.renderer import TerminalRenderer
-    from chatcli.rendering.theme import find_code_theme, find_theme
-
-    plain = settings.plain or os.environ.get("TERM") == "dumb"
-    no_color = {"always": False, "never": True}.get(settings.color)
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     written = io.StringIO()
-    console = Console(file=written, force_terminal=True, no_color=no_color, width=width)
-    theme, code_theme = find_theme(settings.theme), find_code_theme(settings.code_theme)
-    renderer = TerminalRenderer(console, console, markdown=not plain, theme=theme, code_theme=code_theme, movable=False)
+    renderer = terminal_renderer(settings, written, written, force_terminal=True, width=width)
     renderer.render(MessageShown("assistant", unfold(page)))
     renderer.close()
     return written.getvalue()

@@ -74,7 +74,7 @@ def list_(
 ) -> None:
     """List the threads, the newest first; on a terminal each on one line."""
     settings = common.settings_of(ctx, store, url)
-    threads = common.threads_of(settings)
+    threads = choose_backend(settings).threads()
     found = threads.recent(limit)
     if not cost and not common.wants_json(settings, as_json=as_json):  # there may be 100,000 of them
         common.show(settings, _listing(found, wide=wide))
@@ -134,7 +134,7 @@ def search(
     The words may be anywhere in a question and its answer. Where no exchange has all of them, those with most follow.
     """
     settings = common.settings_of(ctx, store, url)
-    found = common.threads_of(settings).search(" ".join(text), limit)
+    found = choose_backend(settings).threads().search(" ".join(text), limit)
     matches = (MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found)
     shown: list[MatchShown | Notice] = [*matches] or [Notice("no message has these words")]
     common.show_or_print_json(settings, [_match_as_json(match) for match in found], *shown, as_json=as_json)
@@ -207,7 +207,7 @@ def rename(ctx: typer.Context, thread: ThreadId, title: Title, store: Store = No
         new = check_title(" ".join(title))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    threads = common.threads_of(common.settings_of(ctx, store, url))
+    threads = choose_backend(common.settings_of(ctx, store, url)).threads()
     threads.rename(find_thread(threads, thread).thread_id, new)
 
 

@@ -13,7 +13,7 @@ from chatcli.config.providers import KEY_VARIABLES, OPENAI
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings, read_fields, user_name
 from chatcli.config.values import TypedText, is_a, read_value
-from chatcli.errors import UsageError
+from chatcli.errors import UsageError, usage_errors
 from chatcli.runtime.program import command, current_program
 
 _KINDS = {one.name: one.type for one in fields(Settings)}
@@ -53,10 +53,8 @@ class Entry:
                 remedy = f"Set one: `{command('config set')} {self}.NAME VALUE`."
                 raise UsageError(f"{self} is a table, and {text!r} is no entry of it", remedy=remedy)
             entry, text = find_entry(f"{self}.{name.strip()}"), value
-        try:
+        with usage_errors(f"{entry}: ", remedy=f"See `{command('help settings')}`."):
             return entry, _plain(entry._value(text))
-        except ValueError as error:
-            raise UsageError(f"{entry}: {error}", remedy=f"See `{command('help settings')}`.") from None
 
     def _value(self, text: str) -> Any:
         if self.kind == dict[str, str] and len(self.path) > 1:

@@ -14,7 +14,7 @@ from chatcli.config.files import FolderSettings
 from chatcli.config.secrets import names_secret, redact
 from chatcli.config.trust import MCP_FILE, FolderFile
 from chatcli.config.values import read_value
-from chatcli.errors import UsageError
+from chatcli.errors import UsageError, usage_errors
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 
@@ -142,20 +142,16 @@ def parse_servers(content: bytes, path: Path, *, confined_in: str = "") -> dict[
 
     Raises `UsageError` if it can't be read.
     """
-    try:
+    with usage_errors(f"{path} is not JSON: "):
         document = read_json(content.decode())
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from None
     listed = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
     if not isinstance(listed, dict):
         raise UsageError(f"{path} names no MCP servers", remedy='It should hold {"mcpServers": {"NAME": {...}}}.')
     known, servers = {one.name for one in fields(McpServer) if one.name not in _NO_KEYS}, {}
     for name, entry in listed.items():
         table = {key: value for key, value in entry.items() if key in known} if isinstance(entry, Mapping) else entry
-        try:
+        with usage_errors(f"the MCP server {name} in {path}: "):
             servers[str(name)] = replace(McpServer.read(table), confined_in=confined_in)
-        except ValueError as error:
-            raise UsageError(f"the MCP server {name} in {path}: {error}") from None
     return servers
 
 

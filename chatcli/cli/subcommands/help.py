@@ -16,7 +16,7 @@ import typer
 from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import show
 from chatcli.config.settings import Settings
-from chatcli.errors import ChatcliError, UsageError
+from chatcli.errors import ChatcliError, usage_errors
 from chatcli.events import Listing
 from chatcli.manual import GROUPS, read_page, unfold
 from chatcli.message import MessageShown
@@ -95,10 +95,8 @@ def _show_in_pager(text: str) -> bool:
     """Show `text` in the user's pager; return False where it fits the screen or there is no pager."""
     if text.count("\n") < shutil.get_terminal_size().lines:
         return False
-    try:
+    with usage_errors("$PAGER can't be read: ", remedy="Set it to a command, such as less."):
         command = shlex.split(os.environ.get("PAGER", "less"))
-    except ValueError as error:
-        raise UsageError(f"$PAGER can't be read: {error}", remedy="Set it to a command, such as less.") from None
     if not command or shutil.which(command[0]) is None:
         return False
     if os.path.basename(command[0]) == "less":  # noqa: PTH119 - a command's name

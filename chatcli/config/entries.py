@@ -69,7 +69,7 @@ class Entry:
 
     def remove(self) -> None:
         """Remove the entry from config.toml."""
-        found: Any = _written()
+        found: Any = read_config_file()
         for name in self.path:
             if not isinstance(found, Mapping) or name not in found:
                 raise UsageError(f"{self} is not set in {paths.config_file()}", remedy="Nothing was changed.")
@@ -106,24 +106,17 @@ def find_written(name: str) -> Entry:
     try:
         return find_entry(name)
     except UsageError:
-        if name in _written():
+        if name in read_config_file():
             return Entry("", (name,))
         raise
 
 
 def written_keys() -> Iterator[str]:
     """Yield the names of the entries of config.toml."""
-    for key, value in _written().items():
+    for key, value in read_config_file().items():
         yield key
         if isinstance(value, dict):
             yield from (f"{key}.{name}" for name in value)
-
-
-def _written() -> dict[str, Any]:
-    try:
-        return read_config_file()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
 
 
 def _split(key: str, rest: str) -> tuple[str, ...]:

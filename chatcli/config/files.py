@@ -77,13 +77,14 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
 
 
 def read_config_file() -> dict[str, Any]:
-    """Return the content of config.toml, or nothing. Raises `OSError` or `ValueError` if it can't be read."""
+    """Return the content of config.toml, or nothing."""
     file = paths.config_file()
     if file.is_dir():
         raise UsageError(f"{file} is a folder", remedy="It should be a file.")
-    if not file.exists():
-        return {}
-    return read_toml(read_file(file).decode("utf-8-sig").replace("\r\n", "\n"))
+    try:
+        return read_toml(read_file(file).decode("utf-8-sig").replace("\r\n", "\n")) if file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the settings in {file} can't be read: {error}") from None
 
 
 def set_value(path: tuple[str, ...], value: Any, check: Check | None = None) -> None:

@@ -204,10 +204,7 @@ class Settings:
         found = sources.read_dotenv(folder) if program.graph is None else sources.FolderSettings[str]()
         settable = _settable_variables() if found.trusted else set()
         dotenv = {variable: value for variable, value in found.values.items() if variable in settable}
-        try:
-            written = _by_field(sources.read_config_file())
-        except (OSError, ValueError) as error:
-            raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
+        written = _by_field(sources.read_config_file())
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ)}
         texts = {name: texts[name] for name in texts.keys() - program.without - program.not_from_user}
         texts = {**texts, **program.settings, **given}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chatcli import paths
 from chatcli.config.trust import FolderFile, is_trusted, read_folder_file, state_path
@@ -38,29 +38,31 @@ class FolderSettings(Generic[Value]):
     problem: str = ""
     """The reason why the file, or the file of trust, can't be used: then it has no effect."""
 
-    @classmethod
-    def read(cls, name: str, folder: Path, parse: Callable[[FolderFile], Mapping[str, Value]]) -> Self:
-        """Return what the file `name` of `folder` sets; `parse` raises ValueError or UsageError if it is wrong."""
-        if not os.path.lexists(folder / name):
-            return cls()
-        try:
-            file = read_folder_file(name, folder)
-            if file is None:
-                return cls()
-            values = parse(file)
-        except OSError as error:
-            return cls(problem=f"it can't be read: {error.strerror}")
-        except (UsageError, ValueError) as error:
-            return cls(problem=str(error))
-        try:
-            return cls(values, file, trusted=is_trusted(file))
-        except (OSError, ValueError) as error:
-            return cls(values, file, problem=f"what you trust can't be read from {state_path()}: {error}")
+
+def read_folder_settings(
+    name: str, folder: Path, parse: Callable[[FolderFile], Mapping[str, Value]]
+) -> FolderSettings[Value]:
+    """Return what the file `name` of `folder` sets; `parse` raises ValueError or UsageError if it is wrong."""
+    if not os.path.lexists(folder / name):
+        return FolderSettings()
+    try:
+        file = read_folder_file(name, folder)
+        if file is None:
+            return FolderSettings()
+        values = parse(file)
+    except OSError as error:
+        return FolderSettings(problem=f"it can't be read: {error.strerror}")
+    except (UsageError, ValueError) as error:
+        return FolderSettings(problem=str(error))
+    try:
+        return FolderSettings(values, file, trusted=is_trusted(file))
+    except (OSError, ValueError) as error:
+        return FolderSettings(values, file, problem=f"what you trust can't be read from {state_path()}: {error}")
 
 
 def read_dotenv(folder: Path | None = None) -> FolderSettings[str]:
     """Return what the `.env` of `folder` sets, by default that of the current one."""
-    return FolderSettings[str].read(DOTENV, folder or Path(), lambda file: parse_dotenv(file.content))
+    return read_folder_settings(DOTENV, folder or Path(), lambda file: parse_dotenv(file.content))
 
 
 def parse_dotenv(content: bytes) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from chatcli.config.files import FolderSettings
+from chatcli.config.files import FolderSettings, read_folder_settings
 from chatcli.config.secrets import names_secret, redact
 from chatcli.config.trust import MCP_FILE, FolderFile
 from chatcli.config.values import read_value
@@ -164,7 +164,7 @@ def read_project_servers(folder: Path, *, confines: bool) -> FolderSettings[McpS
     def parse(file: FolderFile) -> dict[str, McpServer]:
         return parse_servers(file.content, Path(MCP_FILE), confined_in=str(file.folder) if confines else "")
 
-    return FolderSettings[McpServer].read(MCP_FILE, folder, parse)
+    return read_folder_settings(MCP_FILE, folder, parse)
 
 
 def _fill(value: Any) -> Any:

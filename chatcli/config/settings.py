@@ -201,7 +201,7 @@ class Settings:
         given = {name: value for name, value in (options or {}).items() if value is not None}
         program = program or current_program()
         # A key in it is for a model of `chat`'s own: where a graph answers, it is none of our business.
-        found = sources.read_dotenv(folder) if program.graph is None else sources.FolderSettings[str]()
+        found = sources.read_dotenv(folder) if program.graph is None else sources.FolderSettings()
         settable = _settable_variables() if found.trusted else set()
         dotenv = {variable: value for variable, value in found.values.items() if variable in settable}
         written = _by_field(sources.read_config_file())

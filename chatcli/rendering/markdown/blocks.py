@@ -204,7 +204,7 @@ class BlockRenderer:
 
     def _heading(self, node: SyntaxTreeNode, width: int) -> list[Line]:
         level = int(node.tag[1])
-        style = theme.heading(level)
+        style = theme.HEADINGS[level - 1]
         mark = "#" * level + " "
         lines = _wrapped(_inline(node, style), _inner(width, len(mark)))
         return _prefix(lines, Run(mark, style), Run(" " * len(mark), theme.PLAIN), width)

@@ -73,7 +73,7 @@ def report_servers(settings: Settings) -> None:
     """
     settings.servers()
     project = settings.project_servers()
-    if project is None or project.trusted or settings.tools is False:
+    if project.trusted or settings.tools is False:
         return
     if project.problem:
         print(f"note: the {trust.MCP_FILE} of this folder is left out: {reveal(project.problem)}", file=sys.stderr)
@@ -126,9 +126,7 @@ def _ask_instructions() -> None:
 def _ask_servers(settings: Settings) -> None:
     """Ask about the project's MCP servers if they are not trusted, unless the answer was no before."""
     project = settings.project_servers()
-    if project is None or project.file is None or project.trusted or project.problem:
-        return
-    if trust.is_declined(project.file):
+    if project.file is None or project.trusted or project.problem or trust.is_declined(project.file):
         return
     shown = described_servers(project.values)
     # No question hides a server. Of more than fit on the screen, a line says that the file is not trusted.

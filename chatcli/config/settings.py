@@ -273,17 +273,17 @@ class Settings:
         A later one takes the place of an earlier one of its name: a project replaces none of the user's.
         """
         project = self.project_servers()
-        found = {**project.values, **self.mcp_servers} if project is not None and project.trusted else self.mcp_servers
+        found = {**project.values, **self.mcp_servers} if project.trusted else self.mcp_servers
         if self.mcp_file is None:
             return found
         from chatcli.config.mcp_servers import read_servers
 
         return found | read_servers(self.mcp_file)
 
-    def project_servers(self) -> "sources.FolderSettings[McpServer] | None":
-        """Return the MCP servers that the folder's `.mcp.json` names, trusted or not; None if there is no such file."""
+    def project_servers(self) -> "sources.FolderSettings[McpServer]":
+        """Return the MCP servers that the folder's `.mcp.json` names, trusted or not."""
         if self._project is None or not os.path.lexists(self._project / MCP_FILE):
-            return None
+            return sources.FolderSettings()
         from chatcli.config.mcp_servers import read_project_servers
 
         return read_project_servers(self._project, confines=self.sandbox)

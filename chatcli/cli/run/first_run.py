@@ -76,7 +76,6 @@ class _FirstRun:
         self._output = create_output(always_prefer_tty=True)
 
     async def run(self) -> Settings:
-        """Return the settings with what the user chose."""
         task = asyncio.current_task()
         assert task is not None
 

@@ -82,7 +82,6 @@ def _column(groups: list[tuple[str, list[tuple[str, str]]]], width: int) -> list
 
 
 def _render(page: str, settings: Settings) -> str:
-    """Return `page` as the terminal shows it."""
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     written = io.StringIO()
     renderer = terminal_renderer(settings, written, written, force_terminal=True, width=width)

@@ -105,9 +105,8 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     found = [(name, server, "config.toml", "") for name, server in written.items()]
     if (file := settings.mcp_file) is not None:
         found += [(name, server, str(file), "") for name, server in read_servers(file).items()]
-    if project is not None:
-        state = "" if project.trusted else "not trusted"
-        found += [(name, server, MCP_FILE, state) for name, server in project.values.items() if name not in written]
+    state = "" if project.trusted else "not trusted"
+    found += [(name, server, MCP_FILE, state) for name, server in project.values.items() if name not in written]
     columns = ("name", "server", "source", "state")
     rows = tuple(
         (name, server.describe(), source, state or ("disabled" if server.disabled else "used"))

@@ -317,7 +317,6 @@ def _inner(width: int, indent: int) -> int:
 
 
 def _prefix(lines: Sequence[Line], first: Run, others: Run, width: int) -> list[Line]:
-    """Return `lines` with `first` before the first line and `others` before the others."""
     if not lines:
         return [(first,)]
     if _inner(width, len(first.text)) == width:

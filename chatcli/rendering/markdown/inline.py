@@ -114,6 +114,5 @@ def _address(text: str, url: str, style: Style) -> Iterator[Run]:
 
 
 def _text(node: SyntaxTreeNode) -> str:
-    """Return the text of `node` and everything in it."""
     inside = "".join(map(_text, node.children))
     return inside if node.type == "image" else node.content + inside

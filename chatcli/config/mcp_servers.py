@@ -10,9 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from chatcli.config.files import FolderSettings, read_folder_settings
 from chatcli.config.secrets import names_secret, redact
-from chatcli.config.trust import MCP_FILE, FolderFile
 from chatcli.config.values import read_value
 from chatcli.errors import UsageError, usage_errors
 from chatcli.runtime.files import read_file
@@ -153,18 +151,6 @@ def parse_servers(content: bytes, path: Path, *, confined_in: str = "") -> dict[
         with usage_errors(f"the MCP server {name} in {path}: "):
             servers[str(name)] = replace(McpServer.read(table), confined_in=confined_in)
     return servers
-
-
-def read_project_servers(folder: Path, *, confines: bool) -> FolderSettings[McpServer]:
-    """Return the servers of the `.mcp.json` of `folder`; `confines` says whether to confine them.
-
-    They are code: without trust, nothing of them is used.
-    """
-
-    def parse(file: FolderFile) -> dict[str, McpServer]:
-        return parse_servers(file.content, Path(MCP_FILE), confined_in=str(file.folder) if confines else "")
-
-    return read_folder_settings(MCP_FILE, folder, parse)
 
 
 def _fill(value: Any) -> Any:

@@ -22,7 +22,7 @@ from chatcli.config.grants import check_named
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret
 from chatcli.config.thread_ids import check_thread_id
-from chatcli.config.trust import MCP_FILE
+from chatcli.config.trust import MCP_FILE, FolderFile
 from chatcli.config.values import (
     HeaderTable,
     ValueTable,
@@ -281,12 +281,15 @@ class Settings:
         return found | read_servers(self.mcp_file)
 
     def project_servers(self) -> "sources.FolderSettings[McpServer]":
-        """Return the MCP servers that the folder's `.mcp.json` names, trusted or not."""
+        """Return the MCP servers that the folder's `.mcp.json` names. They are code: none is used without trust."""
         if self._project is None or not os.path.lexists(self._project / MCP_FILE):
             return sources.FolderSettings()
-        from chatcli.config.mcp_servers import read_project_servers
+        from chatcli.config.mcp_servers import parse_servers
 
-        return read_project_servers(self._project, confines=self.sandbox)
+        def parse(file: FolderFile) -> "dict[str, McpServer]":
+            return parse_servers(file.content, Path(MCP_FILE), confined_in=str(file.folder) if self.sandbox else "")
+
+        return sources.read_folder_settings(MCP_FILE, self._project, parse)
 
     @property
     def tool_mode(self) -> ToolMode:

@@ -65,15 +65,6 @@ class UsageError(ChatcliError):
     exit_code = ExitCode.USAGE
 
 
-@contextmanager
-def usage_errors(what: str = "", *, remedy: str = "") -> Iterator[None]:
-    """Turn a ValueError into a UsageError whose message begins with `what`."""
-    try:
-        yield
-    except ValueError as error:
-        raise UsageError(f"{what}{error}", remedy=remedy) from None
-
-
 class UnansweredRequestError(UsageError):
     """A question was asked on a thread that is waiting for an answer to its own request."""
 
@@ -176,6 +167,15 @@ class BadGraphError(Exception):
 
 class InternalError(ChatcliError):
     """A failure of chatcli itself."""
+
+
+@contextmanager
+def usage_errors(what: str = "", *, remedy: str = "") -> Iterator[None]:
+    """Turn a ValueError into a UsageError whose message begins with `what`."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"{what}{error}", remedy=remedy) from None
 
 
 def unexpected(error: BaseException) -> InternalError:

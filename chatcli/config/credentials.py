@@ -163,7 +163,7 @@ class Access:
     key: Secret | None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Credentials:
     """The keys and servers that one run knows, by its settings and the variables of a trusted `.env`."""
 

@@ -28,7 +28,7 @@ _BLANKS = re.compile(r"[^\S\r\n]+")
 
 @dataclass(frozen=True, slots=True)
 class FolderSettings(Generic[Value]):
-    """What the `.env` or the MCP servers of a folder set, trusted or not."""
+    """What a file of a folder sets, trusted or not: a `.env` variables, `.mcp.json` servers."""
 
     values: Mapping[str, Value] = field(default_factory=dict, repr=False)
     """What the file sets, by name; nothing in it is expanded."""
@@ -79,7 +79,7 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
 
 
 def read_config_file() -> dict[str, Any]:
-    """Return the content of config.toml, or nothing."""
+    """Return the content of config.toml, or nothing. Raises `UsageError` if it can't be read."""
     file = paths.config_file()
     if file.is_dir():
         raise UsageError(f"{file} is a folder", remedy="It should be a file.")

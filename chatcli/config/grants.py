@@ -71,7 +71,7 @@ class Grants:
         return str(self._read().get("folder", ""))
 
     def name(self, what: Literal["graph", "values", "documents", "folder"], named: object) -> None:
-        """Remember what the user `named`, which JSON can hold, as this property. Raises what `allow` raises."""
+        """Remember what the user `named`, as JSON, for the property `what`. Raises what `allow` raises."""
         if named != getattr(self, what):
             self._change(lambda data: data.update({what: named}))
 

@@ -52,7 +52,7 @@ def is_local_possible() -> bool:
 
 
 def is_mcp_installed() -> bool:
-    """Return whether the MCP SDK is installed; other packages bring its version 1, which has no such module."""
+    """Return whether the MCP SDK is installed; other packages bring its version 1, which has no `mcp_types`."""
     return find_spec("mcp_types") is not None
 
 

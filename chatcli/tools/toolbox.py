@@ -48,7 +48,7 @@ class Toolbox:
     """The tools that a model may call, and the decision which calls run."""
 
     servers: Mapping[str, McpServer] = field(default_factory=dict)
-    """The MCP servers, by name."""
+    """The MCP servers, by name; disabled ones are left out."""
     rules: Rules = field(default_factory=Rules)
     """The calls that are allowed beforehand."""
     _: KW_ONLY

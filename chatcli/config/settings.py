@@ -297,11 +297,6 @@ class Settings:
         return "yes" if self.yes else "auto" if self.auto else "ask"
 
     @property
-    def greets(self) -> bool:
-        """Whether a conversation begins with a line about who answers."""
-        return self.greeting and not self.quiet and self.format not in ("json", "jsonl")
-
-    @property
     def openai_endpoint(self) -> str | None:
         """The base URL of the OpenAI-compatible server that the user named, if any."""
         return self.base_url or self.openai_base_url

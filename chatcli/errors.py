@@ -21,7 +21,8 @@
 Only `cli` turns one of these into an exit code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import ClassVar, Literal
 
@@ -166,6 +167,15 @@ class BadGraphError(Exception):
 
 class InternalError(ChatcliError):
     """A failure of chatcli itself."""
+
+
+@contextmanager
+def usage_errors(what: str = "", *, remedy: str = "") -> Iterator[None]:
+    """Turn a ValueError into a UsageError whose message begins with `what`."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"{what}{error}", remedy=remedy) from None
 
 
 def unexpected(error: BaseException) -> InternalError:

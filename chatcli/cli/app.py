@@ -104,17 +104,15 @@ def _command() -> TyperGroup:
     return command
 
 
-@cache
-def _chat_command() -> TyperGroup:
-    """Return the command line of `chat`, which a run in the helper needs twice."""
-    return _made_command()
-
-
 def _made_command() -> TyperGroup:
     group.skip_pydantic_coercion()
     command = get_command(app)
     assert isinstance(command, TyperGroup)
     return command
+
+
+_chat_command = cache(_made_command)
+"""Returns the command line of `chat`, which a run in the helper needs twice."""
 
 
 def run_command_line(args: list[str]) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatcli.config import trust
-from chatcli.config.files import DOTENV, Dotenv
+from chatcli.config.files import DOTENV, FolderSettings
 from chatcli.config.secrets import names_secret, redact
 from chatcli.config.settings import Settings, is_address, is_never_of_a_folder, is_ours
 from chatcli.runtime.signals import leave_signals_to_python
@@ -40,7 +40,7 @@ def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = Fal
         report_dotenv(settings.folder)
         return settings
     dotenv = settings.folder
-    if dotenv.file is not None and not (dotenv.trusted or dotenv.problem) and any(map(is_ours, dotenv.variables)):
+    if dotenv.file is not None and not (dotenv.trusted or dotenv.problem) and any(map(is_ours, dotenv.values)):
         settings = _asked(settings, dotenv.file, options)
     else:
         report_dotenv(dotenv)
@@ -51,9 +51,9 @@ def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = Fal
     return settings
 
 
-def report_dotenv(dotenv: Dotenv) -> None:
+def report_dotenv(dotenv: FolderSettings[str]) -> None:
     """Print on stderr what is left out of `dotenv`, and what to do about it: at most one line."""
-    ours = [name for name in dotenv.variables if is_ours(name)]
+    ours = [name for name in dotenv.values if is_ours(name)]
     never = [name for name in ours if is_never_of_a_folder(name)]
     if dotenv.problem:
         print(f"note: the {DOTENV} of this folder is left out: {reveal(dotenv.problem)}", file=sys.stderr)
@@ -73,12 +73,12 @@ def report_servers(settings: Settings) -> None:
     """
     settings.servers()
     project = settings.project_servers()
-    if project is None or project.trusted or settings.tools is False:
+    if project.trusted or settings.tools is False:
         return
     if project.problem:
         print(f"note: the {trust.MCP_FILE} of this folder is left out: {reveal(project.problem)}", file=sys.stderr)
     elif project.file is not None and not trust.is_declined(project.file):
-        reason = f"is not trusted, and its servers are left out: {_names(list(project.servers))}"
+        reason = f"is not trusted, and its servers are left out: {_names(list(project.values))}"
         advice = f"Read it, then trust it: {trust.trust_command(project.file.folder)}"
         print(f"note: the {trust.MCP_FILE} of this folder {reason}. {advice}", file=sys.stderr)
 
@@ -126,9 +126,9 @@ def _ask_instructions() -> None:
 def _ask_servers(settings: Settings) -> None:
     """Ask about the project's MCP servers if they are not trusted, unless the answer was no before."""
     project = settings.project_servers()
-    if project is None or project.file is None or project.trusted or trust.is_declined(project.file):
+    if project.file is None or project.trusted or project.problem or trust.is_declined(project.file):
         return
-    shown = described_servers(project.servers)
+    shown = described_servers(project.values)
     # No question hides a server. Of more than fit on the screen, a line says that the file is not trusted.
     if len(shown) <= _SHOWN_ROWS and len("\n".join(shown)) <= _SHOWN_SERVERS:
         _ask_about(project.file, "Its MCP servers would be started and connected to", shown)
@@ -159,7 +159,7 @@ def _asked(settings: Settings, file: trust.FolderFile, options: Mapping[str, Any
     """Ask whether to trust the `.env`, unless the answer was no before; return the resulting settings."""
     if trust.is_declined(file):
         return settings
-    ours = {name: value for name, value in settings.folder.variables.items() if is_ours(name)}
+    ours = {name: value for name, value in settings.folder.values.items() if is_ours(name)}
     # Settings that count come first: a long file must not push them off the screen.
     rows = shown_settings(dict(sorted(ours.items(), key=lambda item: is_never_of_a_folder(item[0]))))
     lines = [f"  {name}={value}{f' ({remark})' if remark else ''}" for name, value, remark in rows]

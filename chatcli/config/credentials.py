@@ -5,17 +5,17 @@ in the config folder lists the kept keys, since a keyring can't be listed.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from chatcli import paths
 from chatcli.config.grants import was_sent
 from chatcli.config.providers import LANGFLOW, LMSTUDIO, OPENAI, PROVIDERS
 from chatcli.config.secrets import Secret, passwords_in, redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, UsageError
-from chatcli.runtime.files import read_file, replace_privately
+from chatcli.runtime.files import change_state, read_file
 from chatcli.runtime.parse import read_json
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def save_key(provider: str, key: Secret) -> str:
     if problem and provider in kept and kept[provider] is None:
         refusal = f"the older key of {provider} is in the system keyring, which can't be changed: {problem}"
         raise UsageError(refusal, remedy="Unlock it first.")
-    kept[provider] = key.get_secret_value() if problem else None
-    _write(kept)
+    _change(lambda kept: kept.update({provider: key.get_secret_value() if problem else None}))
     reason = f", since the system keyring can't be used: {problem}" if problem else ""
     return f"{describe_storage('file' if problem else 'keyring')}{reason}"
 
@@ -97,7 +96,7 @@ def forget_key(provider: str) -> bool:
     kept = _read()
     if provider not in kept:
         return False
-    if kept.pop(provider) is None:
+    if kept[provider] is None:
         from keyring.errors import KeyringError, PasswordDeleteError
 
         try:
@@ -106,7 +105,7 @@ def forget_key(provider: str) -> bool:
             pass  # somebody else deleted it
         except KeyringError as error:
             raise UsageError(f"the system keyring can't be changed: {error}", remedy="Unlock it first.") from None
-    _write(kept)
+    _change(lambda kept: kept.pop(provider, None))
     return True
 
 
@@ -147,14 +146,11 @@ def _read() -> dict[str, str | None]:
     return kept if isinstance(kept, dict) else {}
 
 
-def _write(kept: dict[str, str | None]) -> None:
-    """Replace the file in one step, readable by its owner alone from the first byte on."""
-    import json
-
+def _change(change: Callable[[dict[str, Any]], None]) -> None:
+    """Let `change` alter the file, which is readable by its owner alone."""
     path = keys_file()
     try:
-        paths.private_dir(path.parent)
-        replace_privately(path, [json.dumps(kept, indent=2)])
+        change_state(path, change)
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}", remedy="It is as it was before.") from None
 
@@ -167,20 +163,16 @@ class Access:
     key: Secret | None
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Credentials:
-    """The keys and servers that one run knows, by its `settings` and the variables of a trusted `dotenv`.
+    """The keys and servers that one run knows, by its settings and the variables of a trusted `.env`."""
 
-    `known` has the keys that were read or asked for in this run, by provider; it grows. With `remembered`, only a
-    thread names the server `settings.base_url`.
-    """
-
-    def __init__(
-        self, settings: "Settings", dotenv: Mapping[str, str], known: dict[str, Secret], *, remembered: bool
-    ) -> None:
-        self._settings = settings
-        self._dotenv = dotenv
-        self._known = known
-        self._remembered = remembered
+    _settings: "Settings"
+    _dotenv: Mapping[str, str]
+    _known: dict[str, Secret]
+    """The keys that were read or asked for in this run, by provider; it grows."""
+    _remembered: bool
+    """Whether only a thread names the server `base_url` of the settings."""
 
     def has_key(self, provider: str) -> bool:
         """Return whether there is a key for `provider`; a keyring is not asked for it."""
@@ -235,7 +227,7 @@ class Credentials:
         if not isinstance(error, AuthError) or folder.trusted:
             return error
         missing = self._missing_keys(error.provider if isinstance(error, MissingKeyError) else provider)
-        left_out = [name for name in missing if name in folder.variables]
+        left_out = [name for name in missing if name in folder.values]
         if not left_out:
             return error
         reason = f"the .env of this folder sets {left_out[0]}, but is not trusted"

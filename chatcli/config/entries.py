@@ -13,7 +13,7 @@ from chatcli.config.providers import KEY_VARIABLES, OPENAI
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings, read_fields, user_name
 from chatcli.config.values import TypedText, is_a, read_value
-from chatcli.errors import UsageError
+from chatcli.errors import UsageError, usage_errors
 from chatcli.runtime.program import command, current_program
 
 _KINDS = {one.name: one.type for one in fields(Settings)}
@@ -53,10 +53,8 @@ class Entry:
                 remedy = f"Set one: `{command('config set')} {self}.NAME VALUE`."
                 raise UsageError(f"{self} is a table, and {text!r} is no entry of it", remedy=remedy)
             entry, text = find_entry(f"{self}.{name.strip()}"), value
-        try:
+        with usage_errors(f"{entry}: ", remedy=f"See `{command('help settings')}`."):
             return entry, _plain(entry._value(text))
-        except ValueError as error:
-            raise UsageError(f"{entry}: {error}", remedy=f"See `{command('help settings')}`.") from None
 
     def _value(self, text: str) -> Any:
         if self.kind == dict[str, str] and len(self.path) > 1:
@@ -71,7 +69,7 @@ class Entry:
 
     def remove(self) -> None:
         """Remove the entry from config.toml."""
-        found: Any = _written()
+        found: Any = read_config_file()
         for name in self.path:
             if not isinstance(found, Mapping) or name not in found:
                 raise UsageError(f"{self} is not set in {paths.config_file()}", remedy="Nothing was changed.")
@@ -108,24 +106,17 @@ def find_written(name: str) -> Entry:
     try:
         return find_entry(name)
     except UsageError:
-        if name in _written():
+        if name in read_config_file():
             return Entry("", (name,))
         raise
 
 
 def written_keys() -> Iterator[str]:
     """Yield the names of the entries of config.toml."""
-    for key, value in _written().items():
+    for key, value in read_config_file().items():
         yield key
         if isinstance(value, dict):
             yield from (f"{key}.{name}" for name in value)
-
-
-def _written() -> dict[str, Any]:
-    try:
-        return read_config_file()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
 
 
 def _split(key: str, rest: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from chatcli import paths
 from chatcli.config.trust import FolderFile, is_trusted, read_folder_file, state_path
@@ -22,39 +22,47 @@ _BOM = "\ufeff"
 Content = MutableMapping[str, Any]
 """What config.toml holds, or a table in it."""
 Check = Callable[[Content], None]
+Value = TypeVar("Value")
 _BLANKS = re.compile(r"[^\S\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Dotenv:
-    """The `.env` of the current folder; `Settings` decides which of its variables it uses."""
+class FolderSettings(Generic[Value]):
+    """What a file of a folder sets, trusted or not: a `.env` variables, `.mcp.json` servers."""
 
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The variables that it sets, trusted or not; nothing in them is expanded."""
+    values: Mapping[str, Value] = field(default_factory=dict, repr=False)
+    """What the file sets, by name; nothing in it is expanded."""
     file: FolderFile | None = None
     """The file as it was read; None if there is none that can be used."""
     trusted: bool = False
     problem: str = ""
-    """The reason why the file, or the file of trust, can't be used."""
+    """The reason why the file, or the file of trust, can't be used: then it has no effect."""
 
 
-def read_dotenv(folder: Path | None = None) -> Dotenv:
-    """Return the `.env` of `folder`, by default the current one; one that can't be used has a `problem`, no effect."""
-    if not os.path.lexists((folder or Path()) / DOTENV):
-        return Dotenv()
+def read_folder_settings(
+    name: str, folder: Path, parse: Callable[[FolderFile], Mapping[str, Value]]
+) -> FolderSettings[Value]:
+    """Return what the file `name` of `folder` sets; `parse` raises ValueError or UsageError if it is wrong."""
+    if not os.path.lexists(folder / name):
+        return FolderSettings()
     try:
-        file = read_folder_file(DOTENV, folder)
+        file = read_folder_file(name, folder)
         if file is None:
-            return Dotenv()
-        variables = parse_dotenv(file.content)
+            return FolderSettings()
+        values = parse(file)
     except OSError as error:
-        return Dotenv(problem=f"it can't be read: {error.strerror}")
-    except ValueError as error:
-        return Dotenv(problem=str(error))
+        return FolderSettings(problem=f"it can't be read: {error.strerror}")
+    except (UsageError, ValueError) as error:
+        return FolderSettings(problem=str(error))
     try:
-        return Dotenv(variables, file, trusted=is_trusted(file))
+        return FolderSettings(values, file, trusted=is_trusted(file))
     except (OSError, ValueError) as error:
-        return Dotenv(variables, file, problem=f"what you trust can't be read from {state_path()}: {error}")
+        return FolderSettings(values, file, problem=f"what you trust can't be read from {state_path()}: {error}")
+
+
+def read_dotenv(folder: Path | None = None) -> FolderSettings[str]:
+    """Return what the `.env` of `folder` sets, by default that of the current one."""
+    return read_folder_settings(DOTENV, folder or Path(), lambda file: parse_dotenv(file.content))
 
 
 def parse_dotenv(content: bytes) -> dict[str, str]:
@@ -71,13 +79,14 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
 
 
 def read_config_file() -> dict[str, Any]:
-    """Return the content of config.toml, or nothing. Raises `OSError` or `ValueError` if it can't be read."""
+    """Return the content of config.toml, or nothing. Raises `UsageError` if it can't be read."""
     file = paths.config_file()
     if file.is_dir():
         raise UsageError(f"{file} is a folder", remedy="It should be a file.")
-    if not file.exists():
-        return {}
-    return read_toml(read_file(file).decode("utf-8-sig").replace("\r\n", "\n"))
+    try:
+        return read_toml(read_file(file).decode("utf-8-sig").replace("\r\n", "\n")) if file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the settings in {file} can't be read: {error}") from None
 
 
 def set_value(path: tuple[str, ...], value: Any, check: Check | None = None) -> None:

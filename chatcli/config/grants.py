@@ -6,10 +6,10 @@ in the state folder, one file for each thread, by the store and the thread's ID.
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from chatcli import paths
 from chatcli.config.secrets import Secret, redact
@@ -53,21 +53,11 @@ class Grants:
             return
         self._change(lambda data: data.update(rules=[*rules, rule]))
 
-    def name_graph(self, graph: str) -> None:
-        """Remember that the user named `graph` for the thread. Raises what `allow` raises."""
-        if graph != self.graph:
-            self._change(lambda data: data.update(graph=graph))
-
     @property
     def values(self) -> dict[str, Any]:
-        """What the user gave the thread's graph, as `name_values` got it; empty if there is nothing."""
+        """What the user gave the thread's graph; empty if there is nothing."""
         values = self._read().get("values", {})
         return values if isinstance(values, dict) else {}
-
-    def name_values(self, values: dict[str, Any]) -> None:
-        """Remember what the user gave the thread's graph, as JSON. Raises what `allow` raises."""
-        if values != self.values:
-            self._change(lambda data: data.update(values=values))
 
     @property
     def documents(self) -> list[str] | None:
@@ -75,20 +65,15 @@ class Grants:
         documents = self._read().get("documents")
         return [str(source) for source in documents] if isinstance(documents, list) else None
 
-    def name_documents(self, documents: Sequence[str]) -> None:
-        """Remember the thread's documents, perhaps none. Raises what `allow` raises."""
-        if list(documents) != self.documents:
-            self._change(lambda data: data.update(documents=list(documents)))
-
     @property
     def folder(self) -> str:
         """The folder that an editor opened the thread in last; empty if none did."""
         return str(self._read().get("folder", ""))
 
-    def name_folder(self, folder: str) -> None:
-        """Remember the folder that an editor opens the thread in. Raises what `allow` raises."""
-        if folder != self.folder:
-            self._change(lambda data: data.update(folder=folder))
+    def name(self, what: Literal["graph", "values", "documents", "folder"], named: object) -> None:
+        """Remember what the user `named`, as JSON, for the property `what`. Raises what `allow` raises."""
+        if named != getattr(self, what):
+            self._change(lambda data: data.update({what: named}))
 
     def copy_to(self, thread_id: str) -> None:
         """Grant the copy `thread_id` exactly what the thread has. Raises what `allow` raises."""

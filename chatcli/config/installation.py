@@ -51,6 +51,11 @@ def is_local_possible() -> bool:
     return is_local_installed() or (sys.platform, os.uname().machine) in LOCAL_MACHINES
 
 
+def is_mcp_installed() -> bool:
+    """Return whether the MCP SDK is installed; other packages bring its version 1, which has no `mcp_types`."""
+    return find_spec("mcp_types") is not None
+
+
 def install_command(extra: str) -> str:
     """Return the shell command that installs the extra `extra` of chatcli."""
     return add_command(f"{DISTRIBUTION}[{extra}]", extra)

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from chatcli.config.secrets import names_secret, redact
-from chatcli.config.trust import MCP_FILE, FolderFile, is_trusted, read_folder_file
 from chatcli.config.values import read_value
-from chatcli.errors import UsageError
+from chatcli.errors import UsageError, usage_errors
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 
@@ -130,10 +129,9 @@ def read_servers(path: Path) -> dict[str, McpServer]:
     """
     try:
         content = read_file(path.expanduser(), pipe=True)
-    except OSError as error:
-        raise UsageError(f"the MCP servers in {path} can't be read: {(error.strerror or str(error)).lower()}") from None
-    except ValueError as error:
-        raise UsageError(f"the MCP servers in {path} can't be read: {error}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"the MCP servers in {path} can't be read: {reason}") from None
     return parse_servers(content, path)
 
 
@@ -142,46 +140,17 @@ def parse_servers(content: bytes, path: Path, *, confined_in: str = "") -> dict[
 
     Raises `UsageError` if it can't be read.
     """
-    try:
+    with usage_errors(f"{path} is not JSON: "):
         document = read_json(content.decode())
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from None
     listed = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
     if not isinstance(listed, dict):
         raise UsageError(f"{path} names no MCP servers", remedy='It should hold {"mcpServers": {"NAME": {...}}}.')
     known, servers = {one.name for one in fields(McpServer) if one.name not in _NO_KEYS}, {}
     for name, entry in listed.items():
         table = {key: value for key, value in entry.items() if key in known} if isinstance(entry, Mapping) else entry
-        try:
+        with usage_errors(f"the MCP server {name} in {path}: "):
             servers[str(name)] = replace(McpServer.read(table), confined_in=confined_in)
-        except ValueError as error:
-            raise UsageError(f"the MCP server {name} in {path}: {error}") from None
     return servers
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectServers:
-    """The servers that the `.mcp.json` of a folder names. They are code: without trust, nothing of them is used."""
-
-    file: FolderFile | None = None
-    servers: Mapping[str, McpServer] = field(default_factory=dict)
-    trusted: bool = False
-    problem: str = ""
-    """The reason why the file can't be used."""
-
-
-def read_project_servers(folder: Path, *, confines: bool) -> ProjectServers:
-    """Return the servers of the `.mcp.json` of `folder`, trusted or not; `confines` says whether to confine them."""
-    try:
-        file = read_folder_file(MCP_FILE, folder)
-        if file is None:
-            return ProjectServers()
-        servers = parse_servers(file.content, Path(MCP_FILE), confined_in=str(file.folder) if confines else "")
-        return ProjectServers(file, servers, is_trusted(file))
-    except OSError as error:
-        return ProjectServers(problem=f"it can't be read: {error.strerror}")
-    except (UsageError, ValueError) as error:
-        return ProjectServers(problem=str(error))
 
 
 def _fill(value: Any) -> Any:

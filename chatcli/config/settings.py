@@ -22,7 +22,7 @@ from chatcli.config.grants import check_named
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret
 from chatcli.config.thread_ids import check_thread_id
-from chatcli.config.trust import MCP_FILE
+from chatcli.config.trust import MCP_FILE, FolderFile
 from chatcli.config.values import (
     HeaderTable,
     ValueTable,
@@ -38,7 +38,7 @@ from chatcli.runtime.options import OPTIONS, scoped
 from chatcli.runtime.program import Program, command, current_program
 
 if TYPE_CHECKING:
-    from chatcli.config.mcp_servers import McpServer, ProjectServers
+    from chatcli.config.mcp_servers import McpServer
 
 Format = Literal["text", "markdown", "json", "jsonl"]
 FORMATS = get_args(Format)
@@ -179,7 +179,7 @@ class Settings:
     _given: frozenset[str] = field(default=frozenset(), repr=False)
     _written: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
-    _folder: sources.Dotenv = field(default_factory=sources.Dotenv, repr=False)
+    _folder: sources.FolderSettings[str] = field(default_factory=sources.FolderSettings, repr=False)
     _project: Path | None = field(default=None, repr=False)
     """The folder whose MCP servers are used if the user trusts them; None for a program without any."""
     _known_keys: dict[str, Secret] = field(default_factory=dict, repr=False)
@@ -201,13 +201,10 @@ class Settings:
         given = {name: value for name, value in (options or {}).items() if value is not None}
         program = program or current_program()
         # A key in it is for a model of `chat`'s own: where a graph answers, it is none of our business.
-        found = sources.read_dotenv(folder) if program.graph is None else sources.Dotenv()
+        found = sources.read_dotenv(folder) if program.graph is None else sources.FolderSettings()
         settable = _settable_variables() if found.trusted else set()
-        dotenv = {variable: value for variable, value in found.variables.items() if variable in settable}
-        try:
-            written = _by_field(sources.read_config_file())
-        except (OSError, ValueError) as error:
-            raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
+        dotenv = {variable: value for variable, value in found.values.items() if variable in settable}
+        written = _by_field(sources.read_config_file())
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ)}
         texts = {name: texts[name] for name in texts.keys() - program.without - program.not_from_user}
         texts = {**texts, **program.settings, **given}
@@ -266,7 +263,7 @@ class Settings:
         return {".env": 1, "config file": 2, DEFAULT: 2}.get(self.source(name), 0)
 
     @property
-    def folder(self) -> sources.Dotenv:
+    def folder(self) -> sources.FolderSettings[str]:
         """The `.env` of the current folder, trusted or not."""
         return self._folder
 
@@ -276,30 +273,28 @@ class Settings:
         A later one takes the place of an earlier one of its name: a project replaces none of the user's.
         """
         project = self.project_servers()
-        found = {**project.servers, **self.mcp_servers} if project is not None and project.trusted else self.mcp_servers
+        found = {**project.values, **self.mcp_servers} if project.trusted else self.mcp_servers
         if self.mcp_file is None:
             return found
         from chatcli.config.mcp_servers import read_servers
 
         return found | read_servers(self.mcp_file)
 
-    def project_servers(self) -> "ProjectServers | None":
-        """Return the MCP servers that the folder's `.mcp.json` names, trusted or not; None if there is no such file."""
+    def project_servers(self) -> "sources.FolderSettings[McpServer]":
+        """Return the MCP servers that the folder's `.mcp.json` names. They are code: none is used without trust."""
         if self._project is None or not os.path.lexists(self._project / MCP_FILE):
-            return None
-        from chatcli.config.mcp_servers import read_project_servers
+            return sources.FolderSettings()
+        from chatcli.config.mcp_servers import parse_servers
 
-        return read_project_servers(self._project, confines=self.sandbox)
+        def parse(file: FolderFile) -> "dict[str, McpServer]":
+            return parse_servers(file.content, Path(MCP_FILE), confined_in=str(file.folder) if self.sandbox else "")
+
+        return sources.read_folder_settings(MCP_FILE, self._project, parse)
 
     @property
     def tool_mode(self) -> ToolMode:
         """Which calls of tools run without a question."""
         return "yes" if self.yes else "auto" if self.auto else "ask"
-
-    @property
-    def greets(self) -> bool:
-        """Whether a conversation begins with a line about who answers."""
-        return self.greeting and not self.quiet and self.format not in ("json", "jsonl")
 
     @property
     def openai_endpoint(self) -> str | None:
@@ -309,7 +304,7 @@ class Settings:
     @property
     def credentials(self) -> Credentials:
         """The keys of providers and the servers that they go to."""
-        return Credentials(self, self._dotenv, self._known_keys, remembered=self._remembered)
+        return Credentials(self, self._dotenv, self._known_keys, self._remembered)
 
     def with_remembered_url(self, url: str) -> Self:
         """Return these settings for a model at `url`, which a thread remembers and no setting names."""

@@ -235,12 +235,12 @@ def _list(value: object) -> tuple[str, ...]:
     return tuple(map(_text, value))
 
 
-def _table(value: object) -> dict[str, Any]:
-    """Return a table; `value` is one, a text with a JSON object or one `KEY=VALUE`, or a list of such texts."""
+def _table(value: object, parse: Callable[[str], tuple[str, Any]] = parse_variable) -> dict[str, Any]:
+    """Return a table; `value` is one, a text with a JSON object or one that `parse` reads, or a list of these."""
     if isinstance(value, str):
         value = _json(value) if value.lstrip().startswith("{") else [value]
     if isinstance(value, list | tuple):
-        return dict(parse_variable(_text(item)) for item in value)
+        return dict(parse(_text(item)) for item in value)
     if not isinstance(value, dict):
         raise ValueError(f"a table, not {_shown(value)}")
     return value
@@ -248,11 +248,7 @@ def _table(value: object) -> dict[str, Any]:
 
 def _typed_table(value: object) -> ValueTable:
     """Read a table as `_table` does; the value of a `KEY=VALUE` is JSON or else text."""
-    if isinstance(value, str) and not value.lstrip().startswith("{"):
-        value = [value]
-    if isinstance(value, list | tuple):
-        return ValueTable(parse_typed(_text(item)) for item in value)
-    table = ValueTable(_table(value))
+    table = ValueTable(_table(value, parse_typed))
     for name, part in table.items():
         try:
             check_plain(part)

@@ -152,7 +152,7 @@ class Conversation:
             if not self.backend.keeps_threads:
                 self._documents[thread_id] = documents
             else:
-                self.backend.grants(thread_id).name_documents(documents)
+                self.backend.grants(thread_id).name("documents", list(documents))
         except OSError as error:
             self._documents[thread_id] = documents
             self.announce(

@@ -83,7 +83,7 @@ class ServerEngine:
             metadata = {**metadata, "assistant_id": mine}
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
         with suppress(OSError):  # then the server alone knows
-            await asyncio.to_thread(grants.name_graph, assistant["assistant_id"])
+            await asyncio.to_thread(grants.name, "graph", assistant["assistant_id"])
         if assistant["assistant_id"] not in self._schemas:
             found = await asyncio.to_thread(app_schemas, self._backend.server, assistant)
             self._schemas[assistant["assistant_id"]] = found
@@ -111,7 +111,7 @@ class ServerEngine:
             given=self._given,
             first=request.is_first_thread,
             remembered=remembered,
-            remember=lambda values: grants.name_values(values.as_json()),
+            remember=lambda values: grants.name("values", values.as_json()),
         )
 
     async def setup(self, thread_id: str) -> Setup | None:

@@ -93,7 +93,7 @@ class GraphEngine(LocalEngine):
         grants = self._grants.setdefault(thread_id, self._backend.grants(thread_id))
         if self._spec.target is None:  # an object can't be found again by its name
             with suppress(OSError):  # then the thread needs --graph the next time
-                await asyncio.to_thread(grants.name_graph, self._spec.label)
+                await asyncio.to_thread(grants.name, "graph", self._spec.label)
         remembered = GraphValues.read(grants.values)
         thread, question = self._thread(thread_id, self._given.for_thread(remembered, first=request.is_first_thread))
         return ValuesSession(
@@ -103,7 +103,7 @@ class GraphEngine(LocalEngine):
             given=self._given,
             first=request.is_first_thread,
             remembered=remembered,
-            remember=lambda values: grants.name_values(values.as_json()),
+            remember=lambda values: grants.name("values", values.as_json()),
             explain=partial(running_failure, spec=self._spec),
         )
 

@@ -3,7 +3,7 @@
 import os
 import sys
 from functools import partial
-from typing import IO, TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from chatcli.config.settings import Settings
 from chatcli.rendering.renderer import Renderer
@@ -37,7 +37,7 @@ def _build_text(settings: Settings) -> Renderer:
     is_plain = settings.format is not None or settings.script is not None or settings.schema_file is not None
     if not is_plain and (sys.stdout.isatty() or wants_color(settings.color)):
         # The streams as they are now: a user graph may replace sys.stdout later.
-        return DeferredRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
+        return DeferredRenderer(partial(terminal_renderer, settings, sys.stdout, sys.stderr))
     from chatcli.rendering.plain import PlainRenderer, ScriptRenderer
 
     plain = PlainRenderer if settings.script is None else ScriptRenderer
@@ -46,11 +46,12 @@ def _build_text(settings: Settings) -> Renderer:
     return plain(sys.stdout, sys.stderr, quiet=settings.quiet, lists_sources=listed, chosen_nodes=chosen)
 
 
-def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer:
+def terminal_renderer(settings: Settings, out: TextIO, err: TextIO, **options: Any) -> Renderer:
+    """Return the renderer for a terminal; its consoles are made with `options`, too."""
     from chatcli.rendering.terminal.renderer import TerminalRenderer
     from chatcli.rendering.theme import find_code_theme, find_theme
 
-    console, errors = build_console(out, settings.color), build_console(err, settings.color)
+    console, errors = (build_console(stream, settings.color, **options) for stream in (out, err))
     dumb = console.is_dumb_terminal
     return TerminalRenderer(
         console,
@@ -69,13 +70,12 @@ def wants_color(mode: str, environment: "Mapping[str, str]" = os.environ) -> boo
     return mode == "always" or (mode == "auto" and forced)
 
 
-def build_console(stream: IO[str], mode: str) -> "Console":
+def build_console(stream: IO[str], mode: str, **options: Any) -> "Console":
     """Return a console on `stream`; in "auto", rich looks at NO_COLOR, FORCE_COLOR, COLORTERM and TERM."""
     from rich.console import Console
 
-    forced = True if wants_color(mode) else None
-    no_color = {"always": False, "never": True}.get(mode)
-    return Console(file=stream, force_terminal=forced, no_color=no_color)
+    options = {"force_terminal": True if wants_color(mode) else None, **options}
+    return Console(file=stream, no_color={"always": False, "never": True}.get(mode), **options)
 
 
 class DeferredRenderer:

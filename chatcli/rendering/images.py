@@ -69,12 +69,10 @@ class Pictures:
             return self._attached[address]
         return next((data for name, data in self._attached.items() if PurePath(name).name == address), None)
 
-    def draw(self, data: bytes) -> bool:
-        """Draw an image at the start of an empty line, and go below it; return whether it is shown."""
-        shown = picture(data, self.protocol, _cells(self._console.file, self._console.size))
-        self._console.file.write(shown)
+    def draw(self, data: bytes) -> None:
+        """Draw an image, if it can be shown, at the start of an empty line, and go below it."""
+        self._console.file.write(picture(data, self.protocol, _cells(self._console.file, self._console.size)))
         self._console.file.flush()
-        return bool(shown)
 
 
 def _cells(terminal: IO[str], size: tuple[int, int]) -> Cells:

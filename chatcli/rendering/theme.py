@@ -40,14 +40,10 @@ URL = Style(color="blue")
 HEADINGS = (
     Style(bold=True, underline=True, color="magenta"),
     Style(bold=True, color="magenta"),
-    Style(bold=True),
+    *[Style(bold=True)] * 4,
 )
+"""The styles of headings of level 1 to 6."""
 CODE_THEME = "ansi_dark"
-
-
-def heading(level: int) -> Style:
-    """Return the style of a heading of `level` 1 to 6."""
-    return HEADINGS[min(level, len(HEADINGS)) - 1]
 
 
 @dataclass(frozen=True)

@@ -73,21 +73,16 @@ def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None, mo
         wanted = {"root": str(root), "folder": str(folder), "pattern": pattern, "names": names}
         return await _search(wanted, root, seconds)
 
-    def reads_secrets(arguments: Arguments) -> bool:
-        return holds_secrets(folders, _path(arguments), hidden=True)
+    def tool(coroutine: Callable[..., Awaitable[str]], *, hidden: bool) -> Tool:
+        return Tool(
+            StructuredTool.from_function(coroutine=coroutine, parse_docstring=True, handle_tool_error=True),
+            asks=lambda arguments: holds_secrets(folders, _path(arguments), hidden=hidden),
+            subject=partial(file_of, folders),
+            suggest=lambda arguments: escape(file_of(folders, arguments)),
+            reads_only=True,
+        )
 
-    def lists_secrets(arguments: Arguments) -> bool:
-        return holds_secrets(folders, _path(arguments))
-
-    def this_file(arguments: Arguments) -> str:
-        return escape(file_of(folders, arguments))
-
-    subject = partial(file_of, folders)
-    return [
-        Tool(_tool(read_file), asks=reads_secrets, subject=subject, suggest=this_file, reads_only=True),
-        Tool(_tool(list_files), asks=lists_secrets, subject=subject, suggest=this_file, reads_only=True),
-        Tool(_tool(search_files), asks=reads_secrets, subject=subject, suggest=this_file, reads_only=True),
-    ]
+    return [tool(read_file, hidden=True), tool(list_files, hidden=False), tool(search_files, hidden=True)]
 
 
 def file_of(folders: Sequence[Path], arguments: Arguments) -> str:
@@ -100,10 +95,6 @@ def file_of(folders: Sequence[Path], arguments: Arguments) -> str:
     except ToolException:
         return _path(arguments)
     return str(found.relative_to(folders[0]) if found.is_relative_to(folders[0]) else found)
-
-
-def _tool(coroutine: Callable[..., Awaitable[str]]) -> StructuredTool:
-    return StructuredTool.from_function(coroutine=coroutine, parse_docstring=True, handle_tool_error=True)
 
 
 def _path(arguments: Arguments) -> str:

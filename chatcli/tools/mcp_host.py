@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -33,6 +34,7 @@ ASKS_MODEL = "The MCP server gets the model's answer to these messages, and you 
 _WARNINGS = ("warning", "error", "critical", "alert", "emergency")
 
 
+@dataclass(eq=False)
 class Host:
     """What the server `name` may ask this process for. All that it sends is untrusted.
 
@@ -40,32 +42,24 @@ class Host:
     log. `can_ask` says that there is a user to ask; without one, every question is refused.
     """
 
-    def __init__(
-        self,
-        name: str,
-        announce: Callable[[Progress | Notice], None] = lambda event: None,
-        *,
-        debug: bool = False,
-        can_ask: bool = False,
-    ) -> None:
-        self.name = name
-        self.announce = announce
-        self.inbox = Inbox()
-        """What the server asks the user."""
-        self._debug = debug
-        self._can_ask = can_ask
-        self.logged = 0
-        """How many lines the server has logged since the last call began."""
+    name: str
+    announce: Callable[[Progress | Notice], None] = lambda event: None
+    debug: bool = False
+    can_ask: bool = False
+    inbox: Inbox = field(default_factory=Inbox, init=False)
+    """What the server asks the user."""
+    logged: int = field(default=0, init=False)
+    """How many lines the server has logged since the last call began."""
 
     @property
     def log_level(self) -> types.LoggingLevel | None:
         """What requests ask the server to log, since 2026-07-28: all of it, if the user wants to see that."""
-        return "debug" if self._debug else None
+        return "debug" if self.debug else None
 
     async def choose_log_level(self, client: Client) -> None:
         """Ask a server of an older version for its whole log, if the user wants to see it."""
         begun = client.session.initialize_result
-        if self._debug and begun is not None and begun.capabilities.logging is not None:
+        if self.debug and begun is not None and begun.capabilities.logging is not None:
             request = types.SetLevelRequest(params=types.SetLevelRequestParams(level="debug"))
             try:
                 await client.session.send_request(request, types.EmptyResult)
@@ -75,7 +69,7 @@ class Host:
     async def log(self, params: types.LoggingMessageNotificationParams) -> None:
         """Show what the server logs, with `--debug`."""
         self.logged += 1
-        if not self._debug or self.logged > MAX_LOGGED:
+        if not self.debug or self.logged > MAX_LOGGED:
             return
         text = params.data if isinstance(params.data, str) else repr(params.data)
         logger = f" {params.logger}" if params.logger else ""
@@ -86,7 +80,7 @@ class Host:
 
     async def elicit(self, context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
         """Let the user fill in a form, or open an address; declined where nobody can be asked."""
-        if not self._can_ask:
+        if not self.can_ask:
             return types.ElicitResult(action="decline")
         request: dict[str, Any] = {"type": FORM, "server": self.name, "message": params.message[:MAX_MESSAGE]}
         try:
@@ -111,7 +105,7 @@ class Host:
         self, context: Any, params: types.CreateMessageRequestParams
     ) -> types.CreateMessageResult | types.ErrorData:
         """Let the model answer what the server asks, if the user agrees; refused where nobody can be asked."""
-        if not self._can_ask:
+        if not self.can_ask:
             return _refusal("nobody can be asked whether the model may answer")
         try:
             prompt = _sampled_messages(params)

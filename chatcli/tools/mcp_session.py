@@ -213,7 +213,6 @@ class _Connection:
         return False
 
     async def close(self) -> None:
-        """End the session, and the server if it was started here."""
         self._stop.set()
         if self._task is not None:
             if not self._ready.is_set():

@@ -6,7 +6,6 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from langchain_core.tools import StructuredTool, ToolException
 
 from chatcli.tools.sandbox.confinement import Sandbox
-from chatcli.tools.tool import Arguments, Tool, asked_access
+from chatcli.tools.tool import Arguments, Tool
 from chatcli.tools.workspace import ACCESS, KEPT, Access, EditorTerminal, Finished
 
 DRAIN = 0.1
@@ -170,9 +169,13 @@ def shell_tool(sandbox: Sandbox, seconds: float, terminal: EditorTerminal | None
         return output or "[no output]"
 
     runnable = StructuredTool.from_function(coroutine=run_shell, parse_docstring=True, handle_tool_error=True)
-    tool = Tool(runnable, subject=_command, matches=_matches, suggest=_suggest, sandbox=sandbox)
-    return replace(
-        tool, is_harmless=lambda given: sandbox.strength == "full" and asked_access(tool, given) == "confined"
+    return Tool(
+        runnable,
+        subject=_command,
+        matches=_matches,
+        suggest=_suggest,
+        is_harmless=lambda arguments: sandbox.strength == "full",
+        sandbox=sandbox,
     )
 
 

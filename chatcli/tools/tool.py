@@ -59,7 +59,7 @@ class Tool:
     """Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The change
     is shown as a diff, and no rule allows it."""
     is_harmless: Callable[[Arguments], bool] = field(default=lambda arguments: False)
-    """Returns whether the mode `auto` lets a call run: all that it can change is in the current folder."""
+    """Returns whether the mode `auto` lets a confined call run: all that it can change is in the current folder."""
     sandbox: "Sandbox | None" = None
     """What confines the calls of a tool that runs commands. The argument `access` asks for more, and a rule may end in
     such an access."""
@@ -105,7 +105,8 @@ class Rules:
             return None
         if self.mode == "yes" or not tool.asks(arguments):
             return asked
-        if (self.mode == "auto" or (self.mode == "edit" and tool.changes)) and tool.is_harmless(arguments):
+        unasked = self.mode == "auto" or (self.mode == "edit" and tool.changes)
+        if unasked and asked == "confined" and tool.is_harmless(arguments):
             return asked
         rules = (*self.given, *kept_rules(), *more) if tool.takes_rules else ()
         granted = [_granted(rule, tool, arguments) for rule in rules]

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextvars
-import importlib.util
+import importlib
 import json
 import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import ToolCall
 from langchain_core.tools import BaseTool
 
-from chatcli.config.installation import install_command
+from chatcli.config.installation import install_command, is_mcp_installed
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import UsageError
@@ -42,45 +43,35 @@ _NAME_LENGTH = 64
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
+@dataclass(eq=False)
 class Toolbox:
-    """The tools that a model may call, and the decision which calls run.
+    """The tools that a model may call, and the decision which calls run."""
 
-    Args:
-        servers: The MCP servers, by name.
-        rules: The calls that are allowed beforehand.
-        builtin: The built-in tools that are switched on.
-        can_ask: Whether there is a user to ask; without one, a call that needs approval is refused.
-        seconds: How long a call may take.
-        max_steps: How often the model may call tools in a turn.
-        announce: Shows an event to the user, in the running turn or the next one.
-        debug: Whether the user sees what MCP servers log.
-        workspace: Where the built-in tools work; by default in the current folder.
+    servers: Mapping[str, McpServer] = field(default_factory=dict)
+    """The MCP servers, by name; disabled ones are left out."""
+    rules: Rules = field(default_factory=Rules)
+    """The calls that are allowed beforehand."""
+    _: KW_ONLY
+    builtin: Sequence[Tool] = ()
+    """The built-in tools that are switched on."""
+    can_ask: bool = False
+    """Whether there is a user to ask; without one, a call that needs approval is refused."""
+    seconds: float = TOOL_SECONDS
+    """How long a call may take."""
+    max_steps: int = MAX_STEPS
+    """How often the model may call tools in a turn."""
+    announce: Callable[[Progress | Notice], None] = lambda event: None
+    """Shows an event to the user, in the running turn or the next one."""
+    debug: bool = False
+    """Whether the user sees what MCP servers log."""
+    workspace: Workspace = field(default_factory=lambda: Workspace(Path.cwd()))
+    """Where the built-in tools work."""
 
-    """
-
-    def __init__(
-        self,
-        servers: Mapping[str, McpServer] | None = None,
-        rules: Rules | None = None,
-        *,
-        builtin: Sequence[Tool] = (),
-        can_ask: bool = False,
-        seconds: float = TOOL_SECONDS,
-        max_steps: int = MAX_STEPS,
-        announce: Callable[[Progress | Notice], None] = lambda event: None,
-        debug: bool = False,
-        workspace: Workspace | None = None,
-    ) -> None:
-        self.workspace = workspace or Workspace(Path.cwd())
-        self.rules = rules or Rules()
-        self.can_ask = can_ask
-        self.seconds = seconds
-        self.max_steps = max_steps
+    def __post_init__(self) -> None:
         self.tools: dict[str, Tool] = {}
         """The tools by name; empty until they are opened."""
         self.sessions: list[McpSession] = []
-        self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
-        self._builtin = builtin
+        self.servers = {name: server for name, server in self.servers.items() if not server.disabled}
         self._replies: dict[str, list[str]] = {}
         """The calls that each registered reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
@@ -89,8 +80,6 @@ class Toolbox:
         """Those of them that run outside of the sandbox."""
         self._plans: dict[str, Change] = {}
         """The changes that the calls of the newest answer stand for, until the user replies."""
-        self._announce = announce
-        self._debug = debug
         self._calls: dict[str, ServedCall] = {}
         """The calls of servers that run, by their places in the graph."""
         self._opening: asyncio.Task[None] | None = None
@@ -118,7 +107,7 @@ class Toolbox:
         if session is not None and not session.problem:
             return session
         reason = f": {session.problem}" if session is not None else ""
-        remedy = "" if _is_installed() else f"MCP servers need the extra mcp: {install_command('mcp')}"
+        remedy = "" if is_mcp_installed() else f"MCP servers need the extra mcp: {install_command('mcp')}"
         raise UsageError(f"the MCP server {name} can't be used{reason}", remedy=remedy)
 
     async def _opened(self) -> None:
@@ -130,19 +119,19 @@ class Toolbox:
     @property
     def empty(self) -> bool:
         """Whether no tool is switched on."""
-        return not self._servers and not self._builtin
+        return not self.servers and not self.builtin
 
     @property
     def starting(self) -> list[str]:
         """The servers that are still to be opened."""
-        return [] if self._opening is not None and self._opening.done() else list(self._servers)
+        return [] if self._opening is not None and self._opening.done() else list(self.servers)
 
     def problems(self) -> Iterator[str]:
         """Yield a line for each server that is left out, and for commands that run unasked and not confined."""
-        sandboxes = [tool.sandbox for tool in self._builtin if tool.sandbox is not None and tool.sandbox.is_on]
+        sandboxes = [tool.sandbox for tool in self.builtin if tool.sandbox is not None and tool.sandbox.is_on]
         if sandboxes and self.rules.is_wide() and not sandboxes[0].confines:
             yield "commands run without asking, and nothing confines them here: `chat doctor` says why"
-        if self._servers and not _is_installed():
+        if self.servers and not is_mcp_installed():
             yield f"MCP servers need the extra mcp: {install_command('mcp')}"
         for session in self.sessions:
             if session.problem:
@@ -225,25 +214,25 @@ class Toolbox:
         await asyncio.gather(*(session.close() for session in self.sessions))
 
     async def _open(self) -> None:
-        if self._servers and _is_installed():
+        if self.servers and is_mcp_installed():
             # In a thread: importing the SDK takes a second.
             await asyncio.to_thread(importlib.import_module, "chatcli.tools.mcp_session")
             from chatcli.tools.mcp_host import Host
             from chatcli.tools.mcp_session import McpSession
 
-            for name, server in self._servers.items():
-                host = Host(name, self._announce, debug=self._debug, can_ask=self.can_ask)
+            for name, server in self.servers.items():
+                host = Host(name, self.announce, debug=self.debug, can_ask=self.can_ask)
                 self.sessions.append(McpSession(name, server, host))
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
         self._name_tools()
 
     def _name_tools(self) -> None:
-        self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
+        self.tools = {tool.name: tool for tool in [*self.builtin, *self._served()]}
 
     def _served(self) -> Iterator[Tool]:
         """Yield the servers' tools; a name that is reserved, or occurs twice, gets the server's name in front."""
         times = Counter(_name(tool.name).casefold() for session in self.sessions for tool in session.tools)
-        taken = {*RESERVED, *(tool.name.casefold() for tool in self._builtin)}
+        taken = {*RESERVED, *(tool.name.casefold() for tool in self.builtin)}
         unique = {name for name in times if times[name] == 1} - taken
         taken |= times.keys()
         for session in self.sessions:
@@ -325,11 +314,6 @@ def _free(name: str, taken: set[str]) -> str:
         free = f"{name[: _NAME_LENGTH - len(f'_{number}')]}_{number}"
     taken.add(free.casefold())
     return free
-
-
-def _is_installed() -> bool:
-    # The package that only version 2 of the SDK has: other packages bring version 1.
-    return importlib.util.find_spec("mcp_types") is not None
 
 
 def builtin_tools(workspace: Workspace, seconds: float, settings: Settings) -> list[Tool]:

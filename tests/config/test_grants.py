@@ -15,24 +15,24 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_documents_are_of_one_thread_of_one_store() -> None:
     grants = Grants("store", "a")
     assert grants.documents is None
-    grants.name_documents(["/docs", "/notes/*.md"])
+    grants.name("documents", ["/docs", "/notes/*.md"])
     assert Grants("store", "a").documents == ["/docs", "/notes/*.md"]
     assert Grants("store", "b").documents is None
     assert Grants("other", "a").documents is None
 
 
 def test_a_thread_whose_documents_were_removed_has_none_rather_than_the_default() -> None:
-    Grants("store", "a").name_documents(["/docs"])
-    Grants("store", "a").name_documents([])
+    Grants("store", "a").name("documents", ["/docs"])
+    Grants("store", "a").name("documents", [])
     assert Grants("store", "a").documents == []
 
 
 @pytest.mark.parametrize("documents", [None, [], ["/docs"]])
 def test_a_copy_has_exactly_the_documents_of_its_origin(documents: list[str] | None) -> None:
     origin, copy = Grants("store", "a"), Grants("store", "b")
-    copy.name_documents(["/of an earlier thread"])
+    copy.name("documents", ["/of an earlier thread"])
     if documents is not None:
-        origin.name_documents(documents)
+        origin.name("documents", documents)
     origin.copy_to("b")
     assert Grants("store", "b").documents == documents
     origin.forget()

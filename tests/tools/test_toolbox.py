@@ -148,7 +148,7 @@ def test_the_settings_switch_tools_on(
     monkeypatch.setattr(Settings, "servers", lambda self: {"s": McpServer(command="x")})
     threads: Any = None
     toolbox = build_toolbox(Settings(**options), threads, lambda event: None, can_ask=True)
-    assert bool(toolbox._builtin) is tools
+    assert bool(toolbox.builtin) is tools
     assert toolbox.starting == (["s"] if servers else [])
     assert (toolbox.rules.mode == "yes") is everything
 

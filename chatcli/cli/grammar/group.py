@@ -176,8 +176,6 @@ def _leave_out(command: Any, program: Program) -> None:
 
 def _actions(command: Any) -> Collection[str]:
     """Return the names of what `command`, a sub-command, can do, if it has several."""
-    if not isinstance(command, Subcommand):
-        return ()
     return getattr(get_command(import_module(command.module).app), "commands", {}).keys()
 
 

@@ -99,12 +99,9 @@ def config_values(key: str, incomplete: str) -> list[Offer]:
         entry = find_entry(key)
     except ChatcliError:
         return []
-    if entry.setting in ("model", "aliases"):
-        return models(incomplete)
-    if entry.setting == "role":
-        return roles(incomplete)
-    if entry.setting == "code_theme":
-        return code_themes(incomplete)
+    offers = {"model": models, "aliases": models, "role": roles, "code_theme": code_themes}
+    if entry.setting in offers:
+        return offers[entry.setting](incomplete)
     return _fitting(("true", "false") if values.is_a(bool, entry.kind) else values.choices(entry.kind), incomplete)
 
 

@@ -76,7 +76,6 @@ class _FirstRun:
         self._output = create_output(always_prefer_tty=True)
 
     async def run(self) -> Settings:
-        """Return the settings with what the user chose."""
         task = asyncio.current_task()
         assert task is not None
 
@@ -200,12 +199,14 @@ class _FirstRun:
             try:
                 url = http_url(text)
                 try:
-                    models = await self._served(url, key)
+                    with self._input.cooked_mode():  # Ctrl-C is a signal
+                        models = await _served(url, key)
                 except AuthError as error:
                     self._report_error(error)
                     if (key := await self._ask_key("Key for this server")) is None:
                         continue
-                    models = await self._served(url, key)
+                    with self._input.cooked_mode():
+                        models = await _served(url, key)
             except ValueError as error:
                 self._report(f"{error}: http://localhost:8000/v1")
             except ChatcliError as error:
@@ -217,10 +218,6 @@ class _FirstRun:
                 if key is not None:
                     self._save_key(PROVIDERS[OPENAI], key)
                 return self._settings
-
-    async def _served(self, url: str, key: Secret | None) -> list[str]:
-        with self._input.cooked_mode():  # Ctrl-C is a signal
-            return await _served(url, key)
 
     def _save_url(self, url: str) -> None:
         """Write `url` to config.toml, and use it in this run even if it can't be written."""

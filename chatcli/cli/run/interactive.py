@@ -38,7 +38,7 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     past = backend.threads().newest_messages(composed.thread_id, PAST_MESSAGES) if resumes else []
     begin = replace(composed, schema=request.schema, can_ask=True).conversation
     repl = build_repl(settings, backend, begin, renderer, request.attachments)
-    if settings.greets:
+    if settings.greeting and not settings.quiet and settings.format not in ("json", "jsonl"):
         found = backend.threads().find(composed.thread_id) if past else None
         title = found.title if found is not None and found.title else composed.thread_id
         await _print_greeting(composed, "" if request.resume else title)

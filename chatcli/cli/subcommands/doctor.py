@@ -4,8 +4,9 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -15,13 +16,13 @@ from chatcli.cli.load_settings import load_settings
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson
 from chatcli.config.credentials import kept_keys
-from chatcli.config.installation import install_command, is_local_installed, is_local_possible
+from chatcli.config.installation import install_command, is_local_installed, is_local_possible, is_mcp_installed
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import choose_backend
-from chatcli.errors import ChatcliError, ExitCode
+from chatcli.errors import ChatcliError, ExitCode, NetworkError, UsageError
 from chatcli.events import Listing, Notice
 from chatcli.helper.eligible import is_supported
 from chatcli.helper.spawn import find_helper
@@ -86,108 +87,93 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("packages", "ok", versions)
     config = paths.config_file()
     yield Finding("settings", "ok", f"{config}" if config.exists() else f"defaults; {config} would hold yours")
-    yield from _folder(settings)
-    yield _threads(settings)
+    if settings.folder.problem or settings.folder.file is not None:
+        yield _find(".env", partial(_dotenv, settings))
+    yield _find("store" if settings.url is None else "server", lambda: choose_backend(settings).check())
     if program.graph is not None:
         return
-    yield _documents()
+    yield _find("documents", _documents)
     images = "can be attached, and shown where the terminal shows some"
     if importlib.util.find_spec("PIL") is None:
         images = f"Pillow is not installed, optional; to add it: {install_command('images')}"
     yield Finding("images", "ok", images)
-    yield from _keys(settings)
-    yield from _model(settings)
-    yield _local_runtime(settings)
-    yield _semantic(settings)
-    yield _helper(settings)
+    yield from _models(settings)
+    yield _find("local model", partial(_local_runtime, settings))
+    yield _find("search by meaning", partial(_semantic, settings))
+    yield _find("helper", partial(_helper, settings))
     off = "off: commands of the model can do all that you can"
     yield Finding("sandbox", "ok", describe_sandbox() if settings.sandbox else off)
     yield from _mcp_servers(settings)
 
 
-def _folder(settings: Settings) -> Iterator[Finding]:
-    dotenv = settings.folder
-    if dotenv.problem:
-        yield Finding(".env", "problem", f"it is ignored: {dotenv.problem}", "Fix or remove it.")
-    elif dotenv.file is not None:
-        state = "is trusted" if dotenv.trusted else "is not trusted and sets nothing; chat trust shows what it would"
-        yield Finding(".env", "ok", f"the .env of this folder {state}")
-
-
-def _threads(settings: Settings) -> Finding:
-    subject = "store" if settings.url is None else "server"
+def _find(subject: str, check: Callable[[], str]) -> Finding:
+    """Return what `check` says of `subject`; what it raises is a problem."""
     try:
-        return Finding(subject, "ok", choose_backend(settings).check())
+        return Finding(subject, "ok", check())
     except ChatcliError as error:
         return Finding(subject, "problem", error.message, error.remedy)
+    except OSError as error:
+        return Finding(subject, "problem", str(error))
 
 
-def _documents() -> Finding:
+def _dotenv(settings: Settings) -> str:
+    if settings.folder.problem:
+        raise UsageError(f"it is ignored: {settings.folder.problem}", remedy="Fix or remove it.")
+    trusted = settings.folder.trusted
+    state = "is trusted" if trusted else "is not trusted and sets nothing; chat trust shows what it would"
+    return f"the .env of this folder {state}"
+
+
+def _documents() -> str:
     from chatcli.documents.index import DocumentIndex
 
     file = paths.data_dir() / "documents.db"
     if not file.exists():
-        return Finding("documents", "ok", f"{file} is created with the first question about documents")
-    try:
-        with DocumentIndex() as index:
-            sources, notice = index.sources(), index.notice
-        size = file.stat().st_size
-    except (ChatcliError, OSError) as error:
-        remedy = error.remedy if isinstance(error, ChatcliError) else ""
-        return Finding("documents", "problem", f"{error}", remedy)
+        return f"{file} is created with the first question about documents"
+    with DocumentIndex() as index:
+        sources, notice = index.sources(), index.notice
+    size = file.stat().st_size
     detail = f"{file}, {size:,} bytes, {sum(one.files for one in sources):,} files of {len(sources):,} sources"
-    return Finding("documents", "ok", f"{detail}; {notice}" if notice else detail)
+    return f"{detail}; {notice}" if notice else detail
 
 
-def _keys(settings: Settings) -> Iterator[Finding]:
-    kept, credentials = kept_keys(), settings.credentials
-    known = [provider for provider in PROVIDERS if credentials.has_key(provider)]
+def _models(settings: Settings) -> Iterator[Finding]:
+    known = [provider for provider in PROVIDERS if settings.credentials.has_key(provider)]
     for provider in known:
-        is_set = credentials.sets_key(provider)
-        try:
-            credentials.access(provider)
-        except ChatcliError as error:
-            yield Finding(f"key of {provider}", "problem", error.message, error.remedy)
-        else:
-            origin = "in the environment or .env" if is_set else f"kept in the {kept[provider]}"
-            yield Finding(f"key of {provider}", "ok", origin)
+        yield _find(f"key of {provider}", partial(_key, settings, provider))
     if not known:
         yield Finding("keys", "ok", "none; the local model needs none")
+    yield _find("model", partial(_model, settings))
+    if settings.openai_endpoint is not None:
+        key = "base_url" if settings.base_url is not None else "openai_base_url"
+        yield _find("endpoint", partial(_reach, settings, settings.openai_endpoint, "/models", key))
+    if settings.langflow_url is not None:
+        yield _find("Langflow", partial(_reach, settings, settings.langflow_url, "/health", "langflow_url"))
 
 
-def _model(settings: Settings) -> Iterator[Finding]:
-    try:
-        name = choose_model(settings)
-    except ChatcliError as error:
-        yield Finding("model", "problem", error.message, error.remedy)
-        return
+def _key(settings: Settings, provider: str) -> str:
+    is_set = settings.credentials.sets_key(provider)
+    settings.credentials.access(provider)
+    return "in the environment or .env" if is_set else f"kept in the {kept_keys()[provider]}"
+
+
+def _model(settings: Settings) -> str:
+    name = choose_model(settings)
     answers, provider = f"{name} answers where none is named", PROVIDERS.get(name.provider)
     if name.provider == LOCAL and not is_local_possible():
         remedy = "Keep a provider's key: chat keys set PROVIDER; or name a server with --base-url."
-        yield Finding("model", "problem", f"{answers}, and it does not run on this machine", remedy)
-    elif name.provider == LOCAL and not is_local_installed():
+        raise UsageError(f"{answers}, and it does not run on this machine", remedy=remedy)
+    if name.provider == LOCAL and not is_local_installed():
         remedy = f"{install_command(LOCAL)}, or keep a provider's key: chat keys set PROVIDER"
-        yield Finding("model", "problem", f"{answers}, and its runtime is not installed", remedy)
-    elif provider is not None and not provider.is_installed:
+        raise UsageError(f"{answers}, and its runtime is not installed", remedy=remedy)
+    if provider is not None and not provider.is_installed:
         remedy = f"{install_command(provider.extra)}, or name another model: chat models default local"
-        yield Finding("model", "problem", f"{answers}, and its package is missing", remedy)
-    else:
-        yield Finding("model", "ok", answers)
-    if settings.openai_endpoint is not None:
-        key = "base_url" if settings.base_url is not None else "openai_base_url"
-        yield _reach("endpoint", settings.openai_endpoint, "/models", _setter(settings, key))
-    if settings.langflow_url is not None:
-        yield _reach("Langflow", settings.langflow_url, "/health", _setter(settings, "langflow_url"))
+        raise UsageError(f"{answers}, and its package is missing", remedy=remedy)
+    return answers
 
 
-def _setter(settings: Settings, key: str) -> str:
-    """Return the command or the source that sets `key` here."""
-    source = settings.source(key)
-    return f"`chat config set {key} URL`" if source == "config file" else source
-
-
-def _reach(subject: str, url: str, path: str, setter: str) -> Finding:
-    """Return whether the server at `url`, which `setter` sets, answers at `path`."""
+def _reach(settings: Settings, url: str, path: str, key: str) -> str:
+    """Return the state of the server at `url`, which the setting `key` names, by its answer at `path`."""
     import httpx2
 
     from chatcli.runtime.http import request
@@ -196,85 +182,86 @@ def _reach(subject: str, url: str, path: str, setter: str) -> Finding:
     try:
         status = request("GET", f"{url}{path}", seconds=_REACH_SECONDS).status_code
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        source = settings.source(key)
+        setter = f"`chat config set {key} URL`" if source == "config file" else source
         remedy = f"Check the address ({setter}) and that the server runs."
-        return Finding(subject, "problem", f"{shown} can't be reached: {error}", remedy)
-    return Finding(subject, "ok", f"{shown} answers (status {status})")
+        raise NetworkError(f"{shown} can't be reached: {error}", remedy=remedy) from None
+    return f"{shown} answers (status {status})"
 
 
-def _local_runtime(settings: Settings) -> Finding:
+def _local_runtime(settings: Settings) -> str:
     from chatcli.models.local.client import find_problem  # late: it imports the HTTP client
 
     if not is_local_installed():
-        if not is_local_possible():
-            return Finding("local model", "ok", "its runtime is not available for this system and processor")
-        # Where the local model is what answers, `_model` has reported the problem.
-        return Finding("local model", "ok", f"not installed, optional; to add it: {install_command(LOCAL)}")
+        # Where the local model is what answers, `_model` reports the problem.
+        return _optional(LOCAL)
     if (problem := find_problem()) is not None:
-        return Finding("local model", "problem", problem.message, problem.remedy)
+        raise problem
     if settings.local_model is not None:
-        return Finding("local model", "ok", f"local is {settings.local_model}, by CHATCLI_LOCAL_MODEL")
+        return f"local is {settings.local_model}, by CHATCLI_LOCAL_MODEL"
     weights = default_weights()
     if not weights.is_fetched:
         fetching = f"local is {weights.title}: {weights.megabytes} MB, fetched at first use"
-        return Finding("local model", "ok", f"{fetching}; to fetch it now: chat models pull local")
-    return Finding("local model", "ok", f"local is {weights.title}: {weights.cache_file}")
+        return f"{fetching}; to fetch it now: chat models pull local"
+    return f"local is {weights.title}: {weights.cache_file}"
 
 
-def _semantic(settings: Settings) -> Finding:
+def _semantic(settings: Settings) -> str:
     from chatcli.ranking.semantic import is_installed, is_usable  # late: they import sqlite3
 
-    subject = "search by meaning"
     if not is_installed():
-        if not is_local_possible():
-            return Finding(subject, "ok", "its runtime is not available for this system and processor")
-        return Finding(subject, "ok", f"not installed, optional; to add it: {install_command('semantic')}")
+        return _optional("semantic")
     if not is_usable():
-        return Finding(subject, "problem", "its model is another one than chatcli knows", install_command("semantic"))
-    return Finding(subject, "ok", "on" if settings.semantic else "off: searches rank by words alone")
+        raise UsageError("its model is another one than chatcli knows", remedy=install_command("semantic"))
+    return "on" if settings.semantic else "off: searches rank by words alone"
 
 
-def _helper(settings: Settings) -> Finding:
+def _optional(extra: str) -> str:
+    if not is_local_possible():
+        return "its runtime is not available for this system and processor"
+    return f"not installed, optional; to add it: {install_command(extra)}"
+
+
+def _helper(settings: Settings) -> str:
     if not is_supported():
-        return Finding("helper", "ok", "not available on this system: every one-shot imports what it needs")
+        return "not available on this system: every one-shot imports what it needs"
     if not settings.helper:
-        return Finding("helper", "ok", "off: every one-shot imports what it needs")
+        return "off: every one-shot imports what it needs"
     try:
         helper = find_helper()
     except OSError as error:
         remedy = f"Look at who made {paths.runtime_dir()}; --no-helper does without."
-        return Finding("helper", "problem", f"its socket can't be used: {error}", remedy)
+        raise UsageError(f"its socket can't be used: {error}", remedy=remedy) from None
     if helper is None:
-        return Finding("helper", "ok", "none now; the next one-shot leaves one behind, which makes others start faster")
+        return "none now; the next one-shot leaves one behind, which makes others start faster"
     if not helper.answers:
-        return Finding("helper", "problem", f"process {helper.pid} does not answer", f"kill {helper.pid}")
+        raise UsageError(f"process {helper.pid} does not answer", remedy=f"kill {helper.pid}")
     detail = f"process {helper.pid} makes one-shots start faster; it holds {helper.memory / 1e6:.0f} MB"
-    return Finding("helper", "ok", f"{detail}, and leaves after some idle minutes")
+    return f"{detail}, and leaves after some idle minutes"
 
 
 def _mcp_servers(settings: Settings) -> Iterator[Finding]:
-    """Yield the state of each MCP server without starting any."""
     try:
         servers = settings.servers()
     except ChatcliError as error:
         yield Finding("MCP servers", "problem", error.message, error.remedy)
         return
-    if servers and importlib.util.find_spec("mcp_types") is None:
+    if servers and not is_mcp_installed():
         yield Finding("MCP servers", "problem", "their client is not installed", install_command("mcp"))
     for name, server in servers.items():
-        yield _mcp_server(name, server)
+        yield _find(f"MCP server {name}", partial(_mcp_server, server))
 
 
-def _mcp_server(name: str, server: McpServer) -> Finding:
-    subject = f"MCP server {name}"
+def _mcp_server(server: McpServer) -> str:
+    """Return the state of a server without starting it."""
     try:
         filled = server.filled()
     except ChatcliError as error:
-        return Finding(subject, "problem", error.message, "Set it, or give a default: ${NAME:-default}.")
+        raise UsageError(error.message, remedy="Set it, or give a default: ${NAME:-default}.") from None
     if server.disabled:
-        return Finding(subject, "ok", "disabled")
+        return "disabled"
     if filled.command is None:
-        return Finding(subject, "ok", "connected to with the first question; /tools lists its tools")
+        return "connected to with the first question; /tools lists its tools"
     if (path := filled.command_path()) is None:
-        missing = f"its command {filled.command} is not found"
-        return Finding(subject, "problem", missing, "Install it, or give its path.")
-    return Finding(subject, "ok", f"{path}, started with the first question; /tools lists its tools")
+        raise UsageError(f"its command {filled.command} is not found", remedy="Install it, or give its path.")
+    return f"{path}, started with the first question; /tools lists its tools"

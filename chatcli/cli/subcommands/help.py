@@ -16,11 +16,11 @@ import typer
 from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import show
 from chatcli.config.settings import Settings
-from chatcli.errors import ChatcliError, UsageError
+from chatcli.errors import ChatcliError, usage_errors
 from chatcli.events import Listing
 from chatcli.manual import GROUPS, read_page, unfold
 from chatcli.message import MessageShown
-from chatcli.rendering.build import wants_color
+from chatcli.rendering.build import terminal_renderer, wants_color
 from chatcli.runtime.program import CHAT, command, current_program
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -82,19 +82,9 @@ def _column(groups: list[tuple[str, list[tuple[str, str]]]], width: int) -> list
 
 
 def _render(page: str, settings: Settings) -> str:
-    """Return `page` as the terminal shows it."""
-    from rich.console import Console
-
-    from chatcli.rendering.terminal.renderer import TerminalRenderer
-    from chatcli.rendering.theme import find_code_theme, find_theme
-
-    plain = settings.plain or os.environ.get("TERM") == "dumb"
-    no_color = {"always": False, "never": True}.get(settings.color)
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     written = io.StringIO()
-    console = Console(file=written, force_terminal=True, no_color=no_color, width=width)
-    theme, code_theme = find_theme(settings.theme), find_code_theme(settings.code_theme)
-    renderer = TerminalRenderer(console, console, markdown=not plain, theme=theme, code_theme=code_theme, movable=False)
+    renderer = terminal_renderer(settings, written, written, force_terminal=True, width=width)
     renderer.render(MessageShown("assistant", unfold(page)))
     renderer.close()
     return written.getvalue()
@@ -104,10 +94,8 @@ def _show_in_pager(text: str) -> bool:
     """Show `text` in the user's pager; return False where it fits the screen or there is no pager."""
     if text.count("\n") < shutil.get_terminal_size().lines:
         return False
-    try:
+    with usage_errors("$PAGER can't be read: ", remedy="Set it to a command, such as less."):
         command = shlex.split(os.environ.get("PAGER", "less"))
-    except ValueError as error:
-        raise UsageError(f"$PAGER can't be read: {error}", remedy="Set it to a command, such as less.") from None
     if not command or shutil.which(command[0]) is None:
         return False
     if os.path.basename(command[0]) == "less":  # noqa: PTH119 - a command's name

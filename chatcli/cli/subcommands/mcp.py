@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import sys
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ from chatcli.cli.grammar.options import SERVED, takes_options
 from chatcli.cli.load_settings import report_servers
 from chatcli.cli.subcommands.output import AsJson, settings_of, show_or_print_json
 from chatcli.config.entries import find_entry
-from chatcli.config.installation import install_command
+from chatcli.config.installation import install_command, is_mcp_installed
 from chatcli.config.mcp_servers import McpServer, read_servers
 from chatcli.config.settings import Settings
 from chatcli.config.trust import MCP_FILE
@@ -106,9 +105,8 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     found = [(name, server, "config.toml", "") for name, server in written.items()]
     if (file := settings.mcp_file) is not None:
         found += [(name, server, str(file), "") for name, server in read_servers(file).items()]
-    if project is not None:
-        state = "" if project.trusted else "not trusted"
-        found += [(name, server, MCP_FILE, state) for name, server in project.servers.items() if name not in written]
+    state = "" if project.trusted else "not trusted"
+    found += [(name, server, MCP_FILE, state) for name, server in project.values.items() if name not in written]
     columns = ("name", "server", "source", "state")
     rows = tuple(
         (name, server.describe(), source, state or ("disabled" if server.disabled else "used"))
@@ -164,7 +162,7 @@ def _server(ctx: typer.Context, name: str) -> McpServer:
 
 
 def _need_extra(words: str) -> None:
-    if find_spec("mcp_types") is None:  # other packages bring the SDK's version 1, which has no such module
+    if not is_mcp_installed():
         raise UsageError(f"`{command(words)}` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
 
 

@@ -13,12 +13,10 @@ from typer.core import TyperGroup
 
 from chatcli.cli.grammar.completion import offer
 from chatcli.config.settings import FORMATS, Settings
-from chatcli.conversation.backend import choose_backend
 from chatcli.errors import UsageError
 from chatcli.events import Event
 from chatcli.ranking import BY_MEANING
 from chatcli.rendering.build import build_renderer
-from chatcli.store.threads import Threads
 
 _MAX_AGE = timedelta(days=365_000)  # further back than dates go is no error
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
@@ -48,11 +46,6 @@ def format_settings(options: Mapping[str, Any]) -> Settings:
     """Return settings that hold only the wanted format, for a command that works when others are wrong."""
     wanted: Any = options.get("format") or os.environ.get("CHATCLI_FORMAT")
     return Settings(format=wanted if wanted in FORMATS else None)
-
-
-def threads_of(settings: Settings) -> Threads:
-    """Return the threads of the backend that `settings` choose."""
-    return choose_backend(settings).threads()
 
 
 def show(settings: Settings, *events: Event) -> None:

@@ -19,7 +19,7 @@ from chatcli.cli.subcommands.output import AsJson, ThreadId, ThreadIds, Yes, com
 from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, check_title, new_thread_id
 from chatcli.conversation.backend import choose_backend, delete_threads
-from chatcli.errors import UsageError
+from chatcli.errors import UsageError, usage_errors
 from chatcli.events import Event, Listing, MatchShown, Notice
 from chatcli.models.prices import Spent, spent_by, table_name
 from chatcli.rendering.json import message_fields
@@ -74,7 +74,7 @@ def list_(
 ) -> None:
     """List the threads, the newest first; on a terminal each on one line."""
     settings = common.settings_of(ctx, store, url)
-    threads = common.threads_of(settings)
+    threads = choose_backend(settings).threads()
     found = threads.recent(limit)
     if not cost and not common.wants_json(settings, as_json=as_json):  # there may be 100,000 of them
         common.show(settings, _listing(found, wide=wide))
@@ -134,7 +134,7 @@ def search(
     The words may be anywhere in a question and its answer. Where no exchange has all of them, those with most follow.
     """
     settings = common.settings_of(ctx, store, url)
-    found = common.threads_of(settings).search(" ".join(text), limit)
+    found = choose_backend(settings).threads().search(" ".join(text), limit)
     matches = (MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found)
     shown: list[MatchShown | Notice] = [*matches] or [Notice("no message has these words")]
     common.show_or_print_json(settings, [_match_as_json(match) for match in found], *shown, as_json=as_json)
@@ -203,11 +203,9 @@ def _match_as_json(match: Match) -> dict[str, Any]:
 @app.command()
 def rename(ctx: typer.Context, thread: ThreadId, title: Title, store: Store = None, url: Url = None) -> None:
     """Give a thread another title."""
-    try:
+    with usage_errors():
         new = check_title(" ".join(title))
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    threads = common.threads_of(common.settings_of(ctx, store, url))
+    threads = choose_backend(common.settings_of(ctx, store, url)).threads()
     threads.rename(find_thread(threads, thread).thread_id, new)
 
 
@@ -238,10 +236,8 @@ def fork(
     from chatcli.commands.branches import NEW_SESSION
 
     new_id = new_thread_id() if new is None else new
-    try:
+    with usage_errors():
         check_thread_id(new_id)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
     backend = choose_backend(common.settings_of(ctx, store, url))
     threads = backend.threads()
     origin = find_thread(threads, thread)

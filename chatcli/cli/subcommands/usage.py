@@ -8,6 +8,7 @@ import typer
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson
+from chatcli.conversation.backend import choose_backend
 from chatcli.events import Notice
 from chatcli.models.prices import cost_listing, spent, spent_by_model, table_name
 from chatcli.store.usage import without_copies
@@ -25,7 +26,7 @@ def usage(
     """Sum the turns, tokens and costs of the stored threads, by model."""
     settings = common.settings_of(ctx, store, url)
     begin = None if since is None else datetime.now(UTC) - common.read_age(since, "--since")
-    found = list(without_copies(common.threads_of(settings).usage()))
+    found = list(without_copies(choose_backend(settings).threads().usage()))
     if begin is not None:
         found = [answer for answer in found if answer.at >= begin.timestamp()]
     value = {

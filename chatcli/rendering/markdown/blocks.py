@@ -204,7 +204,7 @@ class BlockRenderer:
 
     def _heading(self, node: SyntaxTreeNode, width: int) -> list[Line]:
         level = int(node.tag[1])
-        style = theme.heading(level)
+        style = theme.HEADINGS[level - 1]
         mark = "#" * level + " "
         lines = _wrapped(_inline(node, style), _inner(width, len(mark)))
         return _prefix(lines, Run(mark, style), Run(" " * len(mark), theme.PLAIN), width)
@@ -317,7 +317,6 @@ def _inner(width: int, indent: int) -> int:
 
 
 def _prefix(lines: Sequence[Line], first: Run, others: Run, width: int) -> list[Line]:
-    """Return `lines` with `first` before the first line and `others` before the others."""
     if not lines:
         return [(first,)]
     if _inner(width, len(first.text)) == width:

@@ -70,8 +70,6 @@ def script_text(text: str, *, above: bool) -> str:
 
 
 class _Reader:
-    """Reads a formula's tokens."""
-
     def __init__(self, source: str) -> None:
         self._tokens = _TOKEN.findall(source)
         self._position = 0

@@ -30,19 +30,15 @@ def inline_lines(nodes: Iterable[SyntaxTreeNode], style: Style = theme.PLAIN) ->
 
 
 def _all_runs(nodes: Sequence[SyntaxTreeNode], style: Style) -> Iterator[Run]:
-    pairs: dict[int, int] | None = None
+    pairs = _tag_pairs(nodes)
     position = 0
     while position < len(nodes):
-        node = nodes[position]
-        if node.type == "html_inline":
-            if pairs is None:
-                pairs = _tag_pairs(nodes)
-            if end := pairs.get(position):
-                yield from _tagged(node.content, nodes[position + 1 : end], style)
-                position = end + 1
-                continue
-        yield from _runs(node, style)
-        position += 1
+        if end := pairs.get(position):
+            yield from _tagged(nodes[position].content, nodes[position + 1 : end], style)
+            position = end + 1
+        else:
+            yield from _runs(nodes[position], style)
+            position += 1
 
 
 def _tag_pairs(nodes: Sequence[SyntaxTreeNode]) -> dict[int, int]:
@@ -118,6 +114,5 @@ def _address(text: str, url: str, style: Style) -> Iterator[Run]:
 
 
 def _text(node: SyntaxTreeNode) -> str:
-    """Return the text of `node` and everything in it."""
     inside = "".join(map(_text, node.children))
     return inside if node.type == "image" else node.content + inside

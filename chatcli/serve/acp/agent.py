@@ -1,7 +1,6 @@
 """The agent: answers an editor's requests, and holds its sessions, each of which is a thread."""
 
 import asyncio
-import importlib.util
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from acp.exceptions import RequestError
 
 from chatcli import __version__
+from chatcli.config.installation import is_mcp_installed
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
@@ -146,7 +146,7 @@ class Agent:
         backend = choose_backend(self._settings)
         kept: Fields = {name: {} for name in ("list", "resume", "fork", "delete")} if backend.keeps_threads else {}
         own: Fields = {"additionalDirectories": {}} if self._provider else {}
-        takes_servers = bool(self._provider) and importlib.util.find_spec("mcp_types") is not None
+        takes_servers = bool(self._provider) and is_mcp_installed()
         return {
             "protocolVersion": PROTOCOL_VERSION,
             "agentInfo": {"name": "chatcli", "title": "chat", "version": __version__},

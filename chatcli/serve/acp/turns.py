@@ -363,7 +363,7 @@ class Turns:
                 await self._update({"sessionUpdate": "session_info_update", **info})
             if (backend := self.conversation.backend).keeps_threads:  # editors list sessions by their folders
                 with suppress(OSError):  # then it is listed without
-                    await asyncio.to_thread(backend.grants(self.id).name_folder, str(self._updates.root))
+                    await asyncio.to_thread(backend.grants(self.id).name, "folder", str(self._updates.root))
         if str(self.conversation.model_name) != self.shown_model:
             self.shown_model = str(self.conversation.model_name)
             await self._update({"sessionUpdate": "config_option_update", "configOptions": self._session.options()})

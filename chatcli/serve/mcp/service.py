@@ -22,7 +22,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine, LazyEngine
 from chatcli.documents.find import find_files, resolve_source
 from chatcli.documents.index import DocumentIndex
-from chatcli.errors import ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
+from chatcli.errors import ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError, usage_errors
 from chatcli.models.names import GRAPH
 from chatcli.rendering.json import answer_fields, message_fields
 from chatcli.runtime.program import command
@@ -151,10 +151,8 @@ class McpService:
     async def _thread(self, thread_id: str | None) -> str:
         if thread_id is None:
             return new_thread_id()
-        try:
+        with usage_errors():
             check_thread_id(thread_id)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
         if self._composed.is_plain:
             found = await self._with_threads(lambda threads: threads.find(thread_id))
             provider, _, graph = found.model.partition(":") if found is not None else ("", "", "")

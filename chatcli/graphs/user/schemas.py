@@ -11,7 +11,7 @@ import typing_extensions
 from langgraph.constants import END, START
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.shape import GraphShape, listed, shape_of_entrypoint, shape_of_state
@@ -35,7 +35,6 @@ class Fields:
         self.schema = schema
         self.known: Mapping[str, Any] = {name: kind for name, kind in _types(schema).items() if name not in without}
         self.is_open = _takes_more(schema) if self.known else not _is_one_value(schema)
-        self._adapters: dict[str, TypeAdapter[Any] | None] = {}
 
     def problems(self, name: str, readings: Sequence[Any]) -> list[str | None]:
         """Return why the field `name` can't have each of `readings`, None for one that it can have."""
@@ -47,8 +46,7 @@ class Fields:
     def _problem(self, name: str, value: Any, *, strict: bool) -> str | None:
         try:
             if not _is_model(self.schema):
-                if (adapter := self._adapter(name)) is not None:
-                    adapter.validate_json(json.dumps(value), strict=True)
+                self._converted(name, value)
             elif strict:
                 self.schema.model_validate_json(json.dumps({name: value}), strict=True)
             else:
@@ -61,21 +59,16 @@ class Fields:
         """Return `values` as objects of the fields' types: a date, say, for its text."""
         if _is_model(self.schema):  # it converts them itself
             return dict(values)
-        converted = {}
-        for name, value in values.items():
-            adapter = self._adapter(name)
-            converted[name] = value if adapter is None else adapter.validate_json(json.dumps(value), strict=True)
-        return converted
+        return {name: self._converted(name, value) for name, value in values.items()}
 
     def type_name(self, name: str) -> str:
         """Return the type of the field `name` for people."""
-        return type_name(self.known[name]) if name in self.known else "any"
+        return type_name(self.known[name])
 
-    def _adapter(self, name: str) -> "TypeAdapter[Any] | None":
-        """Return the adapter that checks the field `name`, None if its type can't be checked."""
-        if name not in self._adapters:
-            self._adapters[name] = type_adapter(self.known[name]) if name in self.known else None
-        return self._adapters[name]
+    def _converted(self, name: str, value: Any) -> Any:
+        """Return `value` as an object of the type of the field `name`, as it is if that can't be checked."""
+        adapter = type_adapter(self.known.get(name, Any))
+        return value if adapter is None else adapter.validate_json(json.dumps(value), strict=True)
 
 
 class GraphSchemas(Schemas):

@@ -2,14 +2,12 @@
 
 import asyncio
 import inspect
-import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, convert_to_messages
-from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable, RunnableConfig, patch_config
 from langgraph.constants import TAG_NOSTREAM
@@ -136,12 +134,7 @@ def as_chunk(piece: Any) -> AIMessageChunk:
     if isinstance(piece, AIMessageChunk):
         return piece
     if isinstance(piece, AIMessage):
-        fields = piece.model_dump(exclude={"type", "id", "tool_calls", "invalid_tool_calls"})
-        calls = [
-            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
-            for index, call in enumerate(piece.tool_calls)
-        ]
-        return AIMessageChunk(**fields, tool_call_chunks=calls)
+        return AIMessageChunk(**piece.model_dump(exclude={"type", "id"}))
     return AIMessageChunk(content=text_of(piece))
 
 

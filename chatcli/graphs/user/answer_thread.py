@@ -116,7 +116,7 @@ class AnswerThread(GraphThread):
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""
         await self.graph.aupdate_state(config, None, as_node=END)
-        await self._write(config, messages, await self.messages())
+        await self._write(config, messages)
 
     async def _asked(self, graph_input: Mapping[str, Any]) -> dict[str, Any]:
         """Return the input of the graph for `graph_input`: the question, and values beside it."""
@@ -125,7 +125,7 @@ class AnswerThread(GraphThread):
         earlier = await self.messages() if self.shape.whole_thread else []
         asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], other_input)}
         if not self.shape.is_chat:
-            asked[MESSAGES] = self._written([question], [] if self._adds else await self.messages())
+            asked[MESSAGES] = await self._written([question])
         return asked
 
     def _answer(self, snapshot: StateSnapshot, newest: CheckpointTuple) -> Answer:
@@ -146,16 +146,12 @@ class AnswerThread(GraphThread):
         """Write the answer as the graph's, unless the messages of the turn have it already."""
         messages = messages_of(snapshot)
         if new := new_answers(answer, messages, messages[newest_turn(messages) :]):
-            await self._write(config, new, messages)
+            await self._write(config, new)
 
-    async def _write(self, config: RunnableConfig, new: list[BaseMessage], earlier: list[BaseMessage]) -> None:
-        await self.graph.aupdate_state(config, {MESSAGES: self._written(new, earlier)}, as_node=QUESTION_NODE)
+    async def _write(self, config: RunnableConfig, new: list[BaseMessage]) -> None:
+        await self.graph.aupdate_state(config, {MESSAGES: await self._written(new)}, as_node=QUESTION_NODE)
 
-    def _written(self, new: list[BaseMessage], earlier: list[BaseMessage]) -> list[BaseMessage]:
-        """Return the messages to write so that `new` follows `earlier`."""
-        return new if self._adds else [*earlier, *new]
-
-    @property
-    def _adds(self) -> bool:
-        """Whether messages that are written are added to those before; without a reducer they replace them."""
-        return not isinstance(self.graph.channels[MESSAGES], LastValue)
+    async def _written(self, new: list[BaseMessage]) -> list[BaseMessage]:
+        """Return the messages to write so that `new` follows those before, which it replaces without a reducer."""
+        replaces = isinstance(self.graph.channels[MESSAGES], LastValue)
+        return [*await self.messages(), *new] if replaces else new

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, convert_to_messages
@@ -19,9 +19,6 @@ from chatcli.graphs.user.kinds import name_of, takes_history
 from chatcli.models.model import StreamedModel
 from chatcli.sessions.stream import Answer
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
 Pieces = AsyncIterator[Any]
 """The pieces of an answer: text, or messages."""
 
@@ -31,10 +28,6 @@ class _Pieces(StreamedModel):
 
     pieces: Any
     cache: bool = False  # the messages are not what the answer depends on
-
-    @property
-    def _llm_type(self) -> str:
-        return "pieces"
 
     async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
         empty = True
@@ -89,7 +82,8 @@ def wrap_runnable(runnable: Runnable[Any, Any]) -> StateGraph[Any]:
 def input_of(runnable: Runnable[Any, Any], messages: list[AnyMessage]) -> Any:
     """Return the conversation as `runnable` takes it: a list, `{"messages": list}`, or the fields of its own schema."""
     try:
-        fields = cast("type[BaseModel]", runnable.get_input_schema()).model_fields
+        schema: Any = runnable.get_input_schema()
+        fields = schema.model_fields
     except Exception:  # noqa: BLE001 - a schema that can't be made: most take this
         return {"messages": messages}
     if "root" in fields or not fields:

@@ -82,13 +82,7 @@ class AnswerThread(GraphThread):
         asked = await self._asked(graph_input) if isinstance(graph_input, Mapping) else graph_input
         async for part in GraphThread.stream(self, asked, config, context):
             yield part
-        snapshot = await self.snapshot()
-        if snapshot.next or snapshot.interrupts:
-            return
-        newest = await self._newest()
-        if isinstance(newest, CheckpointTuple):
-            answer = self._answer(snapshot, newest)
-            await self._store(config, answer, snapshot)
+        if (answer := await self._store(config, await self._newest())) is not None:
             yield {"type": ANSWER, "ns": (), "data": answer}
 
     async def complete(self, config: RunnableConfig) -> None:
@@ -97,15 +91,11 @@ class AnswerThread(GraphThread):
         metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
         by_this_graph = metadata.get("chatcli_model") == self.name
         # What comes after an answer that is stored, such as an edit of the state, is an update.
-        if not isinstance(newest, CheckpointTuple) or metadata.get("source") != "loop" or not by_this_graph:
-            return
-        snapshot = await self.snapshot()
-        if snapshot.next or snapshot.interrupts:
+        if metadata.get("source") != "loop" or not by_this_graph:
             return
         with suppress(UsageError):  # it has no such field: the next turn says so
             labels = {name: value for name, value in metadata.items() if name.startswith("chatcli_")}
-            config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
-            await self._store(config, self._answer(snapshot, newest), snapshot)
+            await self._store({**config, "metadata": {**labels, **config.get("metadata", {})}}, newest)
 
     async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
         """Write `question` and the `rest` of the input as if the graph had been asked."""
@@ -142,11 +132,15 @@ class AnswerThread(GraphThread):
         messages = messages_of(snapshot)
         return self.shape.read_turn(value, messages[newest_turn(messages) :], is_new=is_new)
 
-    async def _store(self, config: RunnableConfig, answer: Answer, snapshot: StateSnapshot) -> None:
-        """Write the answer as the graph's, unless the messages of the turn have it already."""
-        messages = messages_of(snapshot)
+    async def _store(self, config: RunnableConfig, newest: CheckpointTuple | StateSnapshot | None) -> Answer | None:
+        """Return the answer that ends the run with `newest`, None before its end; write it, unless a message has it."""
+        snapshot = await self.snapshot()
+        if snapshot.next or snapshot.interrupts or not isinstance(newest, CheckpointTuple):
+            return None
+        answer, messages = self._answer(snapshot, newest), messages_of(snapshot)
         if new := new_answers(answer, messages, messages[newest_turn(messages) :]):
             await self._write(config, new)
+        return answer
 
     async def _write(self, config: RunnableConfig, new: list[BaseMessage]) -> None:
         await self.graph.aupdate_state(config, {MESSAGES: await self._written(new)}, as_node=QUESTION_NODE)

@@ -167,9 +167,12 @@ def _passing_reason(error: Exception) -> str | None:
         return "the server is busy with another request"
     if isinstance(error, ModelAPIError) or (status is not None and status >= 500):
         return "the server failed"
-    lost = sdk_errors.is_any(error, sdk_errors.CONNECTIONS | sdk_errors.BREAKS)
-    away = lost and status is None and not sdk_errors.is_any(error, sdk_errors.TIMEOUTS)
-    return "the server can't be reached" if away or isinstance(error, ModelConnectionError) else None
+    if isinstance(error, ModelConnectionError):
+        return "the server can't be reached"
+    away = status is None and not sdk_errors.is_any(error, sdk_errors.TIMEOUTS)
+    if away and sdk_errors.is_any(error, sdk_errors.CONNECTIONS | sdk_errors.BREAKS):
+        return "the server can't be reached"
+    return None
 
 
 def refuse_unfinished(answer: AIMessage, model: Model) -> None:

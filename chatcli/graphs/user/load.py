@@ -199,8 +199,9 @@ def import_graph(spec: GraphSpec) -> object:
     except AttributeError:
         held = sorted(name for name, value in vars(module).items() if isinstance(value, Pregel | StateGraph))
         where = spec.path.name if spec.path is not None else spec.module
-        none = "It has no graph; name a graph, or a function that returns one."
-        hint = f"Its graphs: {', '.join(held)}." if held else none
+        hint = "It has no graph; name a graph, or a function that returns one."
+        if held:
+            hint = f"Its graphs: {', '.join(held)}."
         raise UsageError(f"{where} has no {spec.name!r}", remedy=hint) from None
 
 

@@ -34,7 +34,7 @@ def read_answer(value: Any) -> Answer:
     if held is None:
         text = text_of(value)
         output = None if isinstance(value, str | BaseMessage) or _is_messages(value) else _plain(value)
-        return Answer(text, output if value is not None else None, new_messages(value))
+        return Answer(text, output, new_messages(value))
     texts = [key for key, one in held.items() if isinstance(one, str)]
     choices = (
         [key for key in ANSWERS if key in held][:1],

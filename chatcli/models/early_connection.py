@@ -7,7 +7,8 @@ import socket
 import ssl
 from concurrent.futures import Future
 from contextlib import suppress
-from threading import Lock, Thread
+from functools import cached_property
+from threading import Thread
 from urllib.parse import urlsplit
 
 from chatcli.config.settings import Settings
@@ -25,8 +26,6 @@ class EarlyConnection:
         self.address = host, port
         self.opened: Future[ssl.SSLSocket | None] = Future()
         """The connection, or None where it failed; then the client connects anew, and reports what fails."""
-        self._lock = Lock()
-        self._context: ssl.SSLContext | None = None
         Thread(target=self._open, daemon=True).start()
 
     def _open(self) -> None:
@@ -37,7 +36,7 @@ class EarlyConnection:
             if not getproxies().keys() & {"https", "all"}:  # else the question goes to a proxy
                 with socket.create_connection(self.address, CONNECT_SECONDS) as connection:
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    opened = self.context().wrap_socket(connection, server_hostname=self.address[0])
+                    opened = self.context.wrap_socket(connection, server_hostname=self.address[0])
         self.opened.set_result(opened)
 
     def close(self) -> None:
@@ -49,15 +48,14 @@ class EarlyConnection:
 
         self.opened.add_done_callback(end)
 
+    @cached_property
     def context(self) -> ssl.SSLContext:
-        """Return the client's own rules for TLS. To read the certificates takes 25 ms, so both share them."""
-        with self._lock:
-            if self._context is None:
-                from httpcore2 import default_ssl_context
+        """The client's own rules for TLS. To read the certificates takes 25 ms, so both share them."""
+        from httpcore2 import default_ssl_context
 
-                self._context = default_ssl_context()
-                self._context.set_alpn_protocols(["http/1.1"])
-            return self._context
+        context = default_ssl_context()
+        context.set_alpn_protocols(["http/1.1"])
+        return context
 
 
 _waiting: list[EarlyConnection] = []

@@ -143,7 +143,12 @@ def translate_foreign(error: BaseException, owner: str) -> ChatcliError | None:
 def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...]) -> ChatcliError:
     status = sdk_errors.status(error)
     if isinstance(error, UnreadableAnswerError):
-        return _unreadable(error, where, name)
+        cause = error.__cause__ or error
+        if not error.begun:
+            return _not_an_answer(where, name, cause)
+        return NetworkError(
+            f"{where} sent a part of its answer that can't be read ({_kind(cause)})", remedy=_KEPT_REMEDY
+        )
     if sdk_errors.is_out_of_credit(error):
         return NetworkError(
             f"{where} has no credit left for this key: {_reason(error)}",
@@ -193,16 +198,6 @@ def _temporary_failure(error: Exception, where: str, name: str, status: int | No
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return _not_an_answer(where, name, error)
     return None
-
-
-def _unreadable(error: UnreadableAnswerError, where: str, name: str) -> NetworkError:
-    cause = error.__cause__ or error
-    if error.begun:
-        return NetworkError(
-            f"{where} sent a part of its answer that can't be read ({_kind(cause)})",
-            remedy=_KEPT_REMEDY,
-        )
-    return _not_an_answer(where, name, cause)
 
 
 def _not_an_answer(where: str, name: str, error: BaseException) -> NetworkError:

@@ -206,10 +206,8 @@ def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
     except ValueError:  # the request itself reports the address
         found = None
     wanted: int | None = client.num_ctx  # by --context-tokens
-    if found is None:
-        return Limits.of_window(wanted, settings.max_tokens)
-    window = found.size(wanted)
-    if wanted or found.own:
+    window = wanted if found is None else found.size(wanted)
+    if found is not None and (wanted or found.own):
         client.num_ctx = window
     return Limits.of_window(window, settings.max_tokens)
 

@@ -85,10 +85,6 @@ class FlowModel(StreamedModel):
     seconds: float
     """How long the server may send nothing before a request is cancelled."""
 
-    @property
-    def _llm_type(self) -> str:
-        return LANGFLOW
-
     async def _astream(self, messages: list[BaseMessage], *_: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         """Yield the flow's answer to the newest question; `session_id` of `kwargs` names its memory in Langflow."""
         answer = _Answer(self.server, self.flow, str(kwargs["session_id"]))
@@ -124,11 +120,9 @@ class FlowModel(StreamedModel):
                 await reply.aread()
                 raise self.server.failure(reply, f"the flow {self.flow}") from error
             async for line in _lines(reply):
-                try:
+                with self.server.reading():
                     event = read_json(line)
                     yield event["event"], event["data"]
-                except (ValueError, KeyError, TypeError):
-                    raise self.server.not_langflow() from None
 
 
 class _Answer:

@@ -1,7 +1,8 @@
 """A Langflow server's API (https://docs.langflow.org/api-reference-api-examples): flows, fields and errors."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -65,10 +66,8 @@ class LangflowServer:
         """Return the user's flows, without Langflow's own examples, within `timeout` seconds."""
         options = {"remove_example_flows": "true", "header_flows": "true"}
         listed = self._get("", "the list of flows", timeout, options)
-        try:
+        with self.reading():
             return [_flow(entry) for entry in listed if not entry.get("is_component")]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise self.not_langflow() from None
 
     def fields(self, handle: str, timeout: float = LIST_SECONDS) -> dict[str, list[str]] | None:
         """Return the fields of the flow `handle` that tweaks can set, by the title and by the ID of their component.
@@ -79,13 +78,11 @@ class LangflowServer:
         if found is None:
             return None
         flow = self._get(quote(found.id, safe=""), f"the flow {handle}", timeout)
-        try:
+        with self.reading():
             nodes = {str(node["id"]): node["data"].get("node") or {} for node in (flow["data"] or {}).get("nodes", ())}
             fields = {number: _fields(node.get("template") or {}) for number, node in nodes.items()}
             titles = {str(node["display_name"]): fields[key] for key, node in nodes.items() if "display_name" in node}
-        except (KeyError, TypeError, AttributeError):
-            raise self.not_langflow() from None
-        return titles | fields
+            return titles | fields
 
     def _get(self, what: str, name: str, timeout: float, options: Mapping[str, str] | None = None) -> Any:
         """Return the JSON at the path `what` below the flows; errors call it `name`."""
@@ -102,10 +99,8 @@ class LangflowServer:
             raise RefusedError(f"{self.shown_url} is not a URL: {error}", remedy="Check LANGFLOW_URL.") from None
         if not reply.is_success:
             raise self.failure(reply, name)
-        try:
+        with self.reading():
             return read_json(reply.content)
-        except ValueError:
-            raise self.not_langflow() from None
 
     def failure(self, reply: httpx2.Response, what: str) -> ChatcliError:
         """Return the error for `reply`, a failure, to the request for `what`."""
@@ -129,9 +124,14 @@ class LangflowServer:
             return NetworkError(f"{where} failed with status {status}: {reason}", remedy="Try again later.")
         return RefusedError(f"{where} refused {what}: {reason}")
 
-    def not_langflow(self) -> NetworkError:
-        """Return the error for a server whose answer is not Langflow's."""
-        return NetworkError(f"{self.shown_url} sent what is not an answer of Langflow", remedy="Check LANGFLOW_URL.")
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raise NetworkError where the block can't read an answer, which is another server's then."""
+        try:
+            yield
+        except (ValueError, LookupError, TypeError, AttributeError):
+            message = f"{self.shown_url} sent what is not an answer of Langflow"
+            raise NetworkError(message, remedy="Check LANGFLOW_URL.") from None
 
     def one_line(self, value: object) -> str:
         """Return the text of `value`, an error of the server, in one line and without the key."""

@@ -28,6 +28,10 @@ _TAKING_FILES = ("openai:gpt-5-mini", "openai:gpt-5", "openai:gpt-4.1-mini", "op
 class StreamedModel(BaseChatModel):
     """A chat model that answers by `_astream` alone, which a subclass has."""
 
+    @property
+    def _llm_type(self) -> str:
+        return "streamed"
+
     # None of these takes a run manager: langchain itself reports each chunk of a stream to who listens.
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
         return asyncio.run(self._agenerate(*args, **kwargs))

@@ -69,40 +69,19 @@ def openai_base_url(prefix: str, settings: Settings) -> str:
 
 
 def resolve_model(text: str, settings: Settings) -> ModelName:
-    """Return the model of the alias `text`, or else of the name; an alias can't stand for another alias."""
-    text = settings.aliases.get(text.strip(), text)
-    custom_server = settings.openai_endpoint is not None
-    # One that is named without a provider is of that of the default model. If the local model is the default, it is of
-    # OpenAI: the names of local models are recognised in any case.
-    prefix, colon, _model = (settings.model or "").strip().partition(":")
-    default = OTHER_NAMES.get(prefix, prefix)
-    if custom_server:
-        default = OPENAI
-    elif not colon or default not in PROVIDERS or default == LOCAL:
-        rows = (row for row in PROVIDERS.values() if row.default_model)
-        default = next((row.prefix for row in rows if settings.credentials.has_key(row.prefix)), OPENAI)
-    return parse_model(text, custom_server=custom_server, default=default, local_model=settings.local_model)
+    """Return the model that `text` names: an alias, `provider:model`, a provider alone, or a model of the default one.
 
-
-def check_alias(name: str) -> None:
-    """Refuse `name` if it can't be an alias of a model."""
-    if ":" in name or not name.strip() or name in (*PROVIDERS, *LOCAL_MODELS):
-        raise UsageError(f"{name!r} can't be an alias: it has a colon, is empty, or names a provider or model")
-
-
-def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_model: Path | None = None) -> ModelName:
-    """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider.
-
-    A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
-    does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
-    prefixes are providers.
+    An alias can't stand for another alias, and a provider alone stands for its default model. With `--base-url`, a name
+    may have a colon that does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and
+    only langchain's own prefixes are providers.
     """
-    text = text.strip()
+    text = settings.aliases.get(text.strip(), text).strip()
+    custom_server = settings.openai_endpoint is not None
     provider, colon, model = text.partition(":")
     if not custom_server:
         provider = OTHER_NAMES.get(provider, provider)
     if provider in PROVIDERS and (colon or provider == LOCAL or not custom_server):
-        return _of_provider(provider, model, local_model)
+        return _of_provider(provider, model, settings.local_model)
     if colon and not custom_server:
         near = difflib.get_close_matches(provider, (*PROVIDERS, *OTHER_NAMES), n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
@@ -113,8 +92,24 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_
     if not text:
         raise UsageError("the model's name is empty", remedy="Name it as provider:model, e.g. openai:gpt-5-mini.")
     if not custom_server and text in (*LOCAL_MODELS, *pulled_models()):
-        return _of_provider(LOCAL, text, local_model)
-    return ModelName(default, text)
+        return _of_provider(LOCAL, text, settings.local_model)
+    return ModelName(OPENAI if custom_server else _default_provider(settings), text)
+
+
+def _default_provider(settings: Settings) -> str:
+    """Return the provider of a name without one: that of the default model or the first with a key, but not `local`."""
+    prefix, colon, _model = (settings.model or "").strip().partition(":")
+    default = OTHER_NAMES.get(prefix, prefix)
+    if colon and default in PROVIDERS and default != LOCAL:
+        return default
+    rows = (row for row in PROVIDERS.values() if row.default_model)
+    return next((row.prefix for row in rows if settings.credentials.has_key(row.prefix)), OPENAI)
+
+
+def check_alias(name: str) -> None:
+    """Refuse `name` if it can't be an alias of a model."""
+    if ":" in name or not name.strip() or name in (*PROVIDERS, *LOCAL_MODELS):
+        raise UsageError(f"{name!r} can't be an alias: it has a colon, is empty, or names a provider or model")
 
 
 def _of_provider(provider: str, model: str, local_model: Path | None) -> ModelName:

@@ -149,11 +149,11 @@ def _look_up(provider: str, model: str, tokens: Tokens, at: float) -> "PriceCalc
     # Its import takes 0.1 s, and only a listed model needs it.
     import genai_prices
 
-    cached = {"cache_read_tokens": tokens.cache_read, "cache_write_tokens": tokens.cache_write}
     used = genai_prices.Usage(
         input_tokens=tokens.input,
         output_tokens=tokens.output,
-        **{name: count for name, count in cached.items() if count},
+        cache_read_tokens=tokens.cache_read or None,
+        cache_write_tokens=tokens.cache_write or None,
     )
     when = datetime.fromtimestamp(at, UTC) if at else None
     try:

@@ -32,7 +32,7 @@ def async_client(url: str, hooks: Hooks) -> httpx.AsyncClient:
     early = take_early(url) if httpx.__name__ == "httpx2" else None
     if early is None:
         return DefaultAsyncClient(event_hooks=hooks)
-    client = DefaultAsyncClient(event_hooks=hooks, verify=early.context())
+    client = DefaultAsyncClient(event_hooks=hooks, verify=early.context)
     # A client takes a whole transport only, and ours would need most of the library's own. A connection that is open
     # already saves 100 to 300 ms of the first answer; `test_early_connection` fails when these names change.
     pool = client._transport._pool  # type: ignore[attr-defined]

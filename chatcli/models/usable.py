@@ -75,10 +75,13 @@ def _usable(model: UsableModel, settings: Settings) -> UsableModel:
 
 def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
     # All are asked at once, so that the slowest one decides how long it takes.
-    flows = begin(lambda: _flows(settings), SERVER_SECONDS if settings.langflow_url else 2 * LOCAL_SECONDS)
-    pulled = begin(lambda: pulled_by_ollama(LOCAL_SECONDS), 2 * LOCAL_SECONDS)
+    flows_seconds = SERVER_SECONDS if settings.langflow_url else 2 * LOCAL_SECONDS
     lmstudio = settings.credentials.server_url(LMSTUDIO) or LMSTUDIO_URL
-    offered = begin(lambda: offered_by_lmstudio(lmstudio, LOCAL_SECONDS), 2 * LOCAL_SECONDS)
+    asked = {
+        LANGFLOW: begin(lambda: _flows(settings), flows_seconds),
+        OLLAMA: begin(lambda: pulled_by_ollama(LOCAL_SECONDS), 2 * LOCAL_SECONDS),
+        LMSTUDIO: begin(lambda: offered_by_lmstudio(lmstudio, LOCAL_SECONDS), 2 * LOCAL_SECONDS),
+    }
     if settings.openai_endpoint is not None:
         for model in _served(f"{settings.openai_endpoint}/models", settings):
             yield ModelName(OPENAI, model), redact(settings.openai_endpoint, [])  # it may hold a password
@@ -90,24 +93,18 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
     own = () if settings.local_model is None else (override_name(settings.local_model),)
     for model in dict.fromkeys((*own, *names.LOCAL_MODELS, *pulled_models())):
         yield ModelName(LOCAL, model), ON_THIS_MACHINE
-    for model in flows():
-        yield ModelName(LANGFLOW, model), "Langflow"
-    for model in pulled():
-        yield ModelName(OLLAMA, model), "Ollama"
-    for model in offered():
-        yield ModelName(LMSTUDIO, model), "LM Studio"
+    for prefix, answer in asked.items():
+        for model in answer():
+            yield ModelName(prefix, model), PROVIDERS[prefix].title
 
 
 def _served(url: str, settings: Settings) -> list[str]:
     """Return the models that an OpenAI-compatible server lists; none if it does not answer."""
     try:
-        key = settings.credentials.access(OPENAI).key
-    except AuthError:  # for example in a locked keyring
-        return []
-    headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
-    try:
+        key = settings.credentials.access(OPENAI).key  # it may be in a locked keyring
+        headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
         return served_names(request("GET", url, seconds=SERVER_SECONDS, headers=headers).content)
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
+    except (AuthError, httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         return []
 
 

@@ -6,11 +6,11 @@ role and model in the state of a thread, so that a resumed thread has them.
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from chatcli import paths
 from chatcli.config.providers import PROVIDERS
@@ -20,9 +20,6 @@ from chatcli.errors import UsageError
 from chatcli.models.names import ModelName, choose_model, resolve_model
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_toml
-
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
 
 SUFFIXES = (".toml", ".md")
 _FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n?", re.DOTALL | re.MULTILINE)
@@ -262,14 +259,3 @@ def _chosen(settings: Settings, setup: Setup) -> Setup:
     if settings.is_option("var"):
         raise UsageError("variables belong to a role, and none is chosen", remedy="Choose one with --role NAME.")
     return setup if settings.system is None else setup.with_system(settings.system)
-
-
-def fill_template(
-    template: str, variables: Mapping[str, str], messages: "Sequence[BaseMessage]"
-) -> "list[BaseMessage]":
-    """Return the system message that a role's `template` makes of `variables`, and `messages` as the same objects."""
-    # Late, since it brings a parser of YAML: a plain conversation has no template, and starts without it.
-    from langchain_core.prompts.chat import ChatPromptTemplate, MessagesPlaceholder
-
-    prompt = ChatPromptTemplate.from_messages([("system", template), MessagesPlaceholder(_CONVERSATION)])
-    return prompt.format_messages(**variables, **{_CONVERSATION: list(messages)})

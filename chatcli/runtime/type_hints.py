@@ -1,5 +1,6 @@
-"""Type hints in the code of a user: read, named for people, and used to check values."""
+"""Parameters and type hints in the code of a user: read, named for people, and used to check values."""
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, get_args, get_origin, get_type_hints
@@ -18,6 +19,20 @@ def type_hints(of: Any, *, extras: bool = True, names: Mapping[str, Any] | None 
         return get_type_hints(of, localns=dict(names or {}) or None, include_extras=extras)
     except Exception:  # noqa: BLE001 - to read a hint is to run it
         return None
+
+
+def parameters_of(function: Any) -> list[inspect.Parameter]:
+    """Return the parameters of a function or a class; none where Python does not know them, as of a builtin."""
+    try:
+        return [*inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError):
+        return []
+
+
+def needed_parameters(function: Any) -> list[inspect.Parameter]:
+    """Return the parameters of a function or a class without which it can't be called."""
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [one for one in parameters_of(function) if one.default is one.empty and one.kind not in variable]
 
 
 def without_qualifier(hint: Any) -> Any:

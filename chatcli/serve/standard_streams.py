@@ -30,18 +30,10 @@ def take_streams() -> tuple[int, int]:
 
 def read_lines(descriptor: int) -> Iterator[bytes]:
     """Yield the lines that `descriptor` brings, without newlines and blank ones; raise OSError if it can't be read."""
-    begun: list[bytes] = []
-    while data := os.read(descriptor, _READ_AT_ONCE):
-        first, *others = data.split(b"\n")
-        begun.append(first)
-        for other in others:
-            yield from _unless_blank(b"".join(begun))
-            begun = [other]
-    yield from _unless_blank(b"".join(begun))
-
-
-def _unless_blank(line: bytes) -> list[bytes]:
-    return [line] if line.strip() else []
+    with open(descriptor, "rb", _READ_AT_ONCE) as lines:
+        for line in lines:
+            if line.strip():
+                yield line.removesuffix(b"\n")
 
 
 def write_whole(descriptor: int, data: bytes) -> None:

@@ -19,7 +19,6 @@ from chatcli.fences import unmarked
 from chatcli.message import SPEAKERS
 from chatcli.rendering.markdown.parser import open_fence
 from chatcli.rendering.plain import source_lines
-from chatcli.roles import fill_template
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.sessions.history import as_shown
 from chatcli.transfer.document import ThreadDocument
@@ -66,7 +65,7 @@ def _sections(document: ThreadDocument) -> Iterator[tuple[str, str, list[str], b
     """Yield the speaker, the text, the sources, and whether it was interrupted; the system prompt comes first."""
     system = document.system
     if document.template:
-        system = str(fill_template(document.template, document.variables, [])[0].text)
+        system = document.template.format_map(document.variables)  # its fields are plain names: `template_variables`
     if system:
         role = f" (role {sanitize_line(document.role)})" if document.role else ""
         yield f"System prompt{role}", sanitize(system), [], False

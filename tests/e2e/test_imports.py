@@ -30,7 +30,7 @@ BEHIND = {
 
 
 WITH_TEMPLATES = {"langchain_core.prompts.base", "yaml"}
-"""What only a role's template needs, and a plain one-shot does not import."""
+"""What langchain's own templates need, and a one-shot does not import."""
 FOR_TRACES = {"langsmith.schemas", "requests.models", "urllib3"}
 FOR_NOBODY = {"aiohttp"}
 

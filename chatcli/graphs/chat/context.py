@@ -20,7 +20,6 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.memory.prompt_context import PromptContext
 from chatcli.message import Citation
 from chatcli.models.errors import translate
-from chatcli.roles import fill_template
 from chatcli.sessions.history import newest_question, newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
 
@@ -145,8 +144,8 @@ def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *,
     """Return the system message, if there is one, and `opened`."""
     # Behind the system prompt stand what is known beside the conversation, and the summary if the rest is `summed_up`.
     messages = _sendable(opened)
-    if template := state.get("template"):
-        messages = fill_template(template, state.get("variables", {}), messages)
+    if template := state.get("template"):  # its fields are plain names: `template_variables`
+        messages = [SystemMessage(template.format_map(state.get("variables", {}))), *messages]
     elif system := state.get("system") or turn.model.default_system:
         messages = [SystemMessage(system), *messages]
     added = [turn.known] if turn.known else []

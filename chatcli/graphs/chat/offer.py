@@ -86,9 +86,8 @@ def _document_tools(runtime: Runtime[TurnContext], marker: str) -> list[Tool]:
     turn = runtime.context
     limit = request_limit(turn)
     has_room = limit is None or limit >= LEAST_WINDOW
-    if not turn.documents or turn.schema is not None or not has_room or is_small(turn.model):
-        return []
-    if not takes_tools(turn.model):
+    may_call = turn.schema is None and takes_tools(turn.model) and not is_small(turn.model)
+    if not turn.documents or not has_room or not may_call:
         return []
 
     def result(passages: Sequence[FoundPassage], more: str = "") -> Result:
@@ -128,18 +127,14 @@ def _document_tools(runtime: Runtime[TurnContext], marker: str) -> list[Tool]:
             more = f"\n[more follows, from {place} on]"
         return result(number_passages(chosen, turn.numbers), more)
 
-    return [
-        Tool(_tool(each), asks=lambda arguments: False, reads_only=True) for each in (search_documents, read_document)
+    coroutines: tuple[Callable[..., Any], ...] = (search_documents, read_document)
+    runnables = [
+        StructuredTool.from_function(
+            coroutine=each, parse_docstring=True, handle_tool_error=True, response_format="content_and_artifact"
+        )
+        for each in coroutines
     ]
-
-
-def _tool(coroutine: Callable[..., Any]) -> StructuredTool:
-    return StructuredTool.from_function(
-        coroutine=coroutine,
-        parse_docstring=True,
-        handle_tool_error=True,
-        response_format="content_and_artifact",
-    )
+    return [Tool(runnable, asks=lambda arguments: False, reads_only=True) for runnable in runnables]
 
 
 def search_index(words: str, sources: Sequence[str], limit: int) -> list[Passage]:

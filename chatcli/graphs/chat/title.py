@@ -3,7 +3,7 @@
 import asyncio
 import re
 from contextlib import aclosing
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
@@ -12,9 +12,6 @@ from chatcli.sanitize import sanitize
 from chatcli.sessions.thread import TITLE_LENGTH
 from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
 
 TITLE_SECONDS = 30.0
 MAX_SAID = 200
@@ -38,10 +35,10 @@ async def ask_title(question: str, answer: str, model: Model, spent: list[Tokens
     said = {"question": one_line(question, MAX_SAID), "answer": one_line(answer, MAX_SAID)}
     whole: AIMessage | None = None
     try:
-        stream = cast("AsyncGenerator[AIMessage]", model.client.astream([HumanMessage(REQUEST.format(**said))]))
+        stream: Any = model.client.astream([HumanMessage(REQUEST.format(**said))])
         async with asyncio.timeout(TITLE_SECONDS), aclosing(stream) as parts:
             async for part in parts:
-                whole = whole + part if isinstance(whole, AIMessageChunk) else part  # type: ignore[assignment]
+                whole = whole + part if isinstance(whole, AIMessageChunk) else part
                 if whole is not None and len(str(whole.text)) > MAX_WRITTEN:
                     break
     except Exception:  # noqa: BLE001 - whatever fails, the thread has a title already: its question

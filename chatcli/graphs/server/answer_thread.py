@@ -66,7 +66,6 @@ class ServerAnswerThread(ServerThread):
         return cast("StateSnapshot", snapshot)
 
     async def history(self) -> list[BaseMessage]:
-        """See `GraphThread.history`."""
         return await (ServerThread.history(self) if self.shape.is_chat else self.messages())
 
     async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
@@ -82,13 +81,11 @@ class ServerAnswerThread(ServerThread):
             await asyncio.to_thread(self.threads.keep_answers, self.id, [*map(_as_json, messages)])
 
     async def go_to(self, config: RunnableConfig, checkpoint_id: str, *, pending: bool = False) -> None:
-        """See `GraphThread.go_to`."""
         await ServerThread.go_to(self, config, checkpoint_id, pending=pending)
         if not self.shape.is_chat:
             await asyncio.to_thread(self.threads.move, self.id, checkpoint_id)
 
     async def empty(self, config: RunnableConfig) -> None:
-        """See `GraphThread.empty`."""
         await ServerThread.empty(self, config)
         if not self.shape.is_chat:
             await asyncio.to_thread(self.threads.note_empty, self.id)

@@ -75,7 +75,6 @@ class ServerGraph(RemoteGraph):
         return snapshot._replace(values={**values, "messages": messages_from_json(values)})
 
     async def aupdate_state(self, *args: Any, **options: Any) -> RunnableConfig:
-        """See `RemoteGraph.aupdate_state`."""
         with server_failures(self.server):
             return await super().aupdate_state(*args, **options)
 
@@ -119,7 +118,6 @@ class ServerThread(GraphThread):
     state_schema: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, model: ModelName | str = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
-        """See `GraphThread.config`."""
         config = GraphThread.config(self, model, title=title, turn=turn)
         config["configurable"]["thread_id"] = self.uuid
         return config
@@ -219,7 +217,6 @@ class ServerThread(GraphThread):
         return status != "success"
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
-        """See `GraphThread.pending`."""
         return as_requests((await self.snapshot()).interrupts)
 
     async def mark_stopped(self) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ Row = Mapping[str, Any]
 
 
 class ServerThreads:
-    """The threads of `server`, which locks and stores its running turns itself: our locks and journal do nothing.
+    """The `Threads` of `server`, which locks and stores its running turns itself: our locks and journal do nothing.
 
     Every method raises the errors of `check_server` and `server_failures` instead of StoreError.
     """
@@ -55,12 +55,10 @@ class ServerThreads:
         self._opened: SyncLangGraphClient | None = None
 
     def recent(self, limit: int | None = None) -> list[common.ThreadSummary]:
-        """See `Threads.recent`."""
         with self._client() as client:
             return [_summary_of(row) for row in _rows(client, limit)]
 
     def find(self, thread_id: str) -> common.ThreadSummary | None:
-        """See `Threads.find`."""
         with self._thread(thread_id) as (client, row):
             return None if row is None else _summary_of(_with_values(client, row))
 
@@ -85,13 +83,11 @@ class ServerThreads:
         return []
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
-        """See `Threads.rename`."""
         with self._thread(thread_id) as (client, row):
             if row is not None and old in (None, _summary_of(row).title):
                 client.threads.update(row["thread_id"], metadata={TITLE: title})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
-        """See `Threads.delete`."""
         with self._client() as client:
             for thread_id in thread_ids:
                 if (row := _find(client, thread_id)) is not None:
@@ -121,15 +117,12 @@ class ServerThreads:
                 client.threads.update_state(copy, None, checkpoint_id=checkpoint_id)
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        """See `Threads.usage`."""
         return []
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
-        """See `Threads.newest_messages`."""
         return shown_in(self.values(thread_id))[-limit:]
 
     def steps(self, thread_id: str) -> list[common.Step]:
-        """See `Threads.steps`."""
         with self._thread(thread_id) as (client, row):
             states = [] if row is None else _history(client, row["thread_id"])
             emptied = _talk_of(row).get("emptied", []) if row is not None and _talk_of(row) else None

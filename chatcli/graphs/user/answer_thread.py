@@ -82,13 +82,7 @@ class AnswerThread(GraphThread):
         asked = await self._asked(graph_input) if isinstance(graph_input, Mapping) else graph_input
         async for part in GraphThread.stream(self, asked, config, context):
             yield part
-        snapshot = await self.snapshot()
-        if snapshot.next or snapshot.interrupts:
-            return
-        newest = await self._newest()
-        if isinstance(newest, CheckpointTuple):
-            answer = self._answer(snapshot, newest)
-            await self._store(config, answer, snapshot)
+        if (answer := await self._store(config, await self._newest())) is not None:
             yield {"type": ANSWER, "ns": (), "data": answer}
 
     async def complete(self, config: RunnableConfig) -> None:
@@ -97,15 +91,11 @@ class AnswerThread(GraphThread):
         metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
         by_this_graph = metadata.get("chatcli_model") == self.name
         # What comes after an answer that is stored, such as an edit of the state, is an update.
-        if not isinstance(newest, CheckpointTuple) or metadata.get("source") != "loop" or not by_this_graph:
-            return
-        snapshot = await self.snapshot()
-        if snapshot.next or snapshot.interrupts:
+        if metadata.get("source") != "loop" or not by_this_graph:
             return
         with suppress(UsageError):  # it has no such field: the next turn says so
             labels = {name: value for name, value in metadata.items() if name.startswith("chatcli_")}
-            config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
-            await self._store(config, self._answer(snapshot, newest), snapshot)
+            await self._store({**config, "metadata": {**labels, **config.get("metadata", {})}}, newest)
 
     async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
         """Write `question` and the `rest` of the input as if the graph had been asked."""
@@ -116,7 +106,7 @@ class AnswerThread(GraphThread):
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""
         await self.graph.aupdate_state(config, None, as_node=END)
-        await self._write(config, messages, await self.messages())
+        await self._write(config, messages)
 
     async def _asked(self, graph_input: Mapping[str, Any]) -> dict[str, Any]:
         """Return the input of the graph for `graph_input`: the question, and values beside it."""
@@ -125,7 +115,7 @@ class AnswerThread(GraphThread):
         earlier = await self.messages() if self.shape.whole_thread else []
         asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], other_input)}
         if not self.shape.is_chat:
-            asked[MESSAGES] = self._written([question], [] if self._adds else await self.messages())
+            asked[MESSAGES] = await self._written([question])
         return asked
 
     def _answer(self, snapshot: StateSnapshot, newest: CheckpointTuple) -> Answer:
@@ -142,20 +132,20 @@ class AnswerThread(GraphThread):
         messages = messages_of(snapshot)
         return self.shape.read_turn(value, messages[newest_turn(messages) :], is_new=is_new)
 
-    async def _store(self, config: RunnableConfig, answer: Answer, snapshot: StateSnapshot) -> None:
-        """Write the answer as the graph's, unless the messages of the turn have it already."""
-        messages = messages_of(snapshot)
+    async def _store(self, config: RunnableConfig, newest: CheckpointTuple | StateSnapshot | None) -> Answer | None:
+        """Return the answer that ends the run with `newest`, None before its end; write it, unless a message has it."""
+        snapshot = await self.snapshot()
+        if snapshot.next or snapshot.interrupts or not isinstance(newest, CheckpointTuple):
+            return None
+        answer, messages = self._answer(snapshot, newest), messages_of(snapshot)
         if new := new_answers(answer, messages, messages[newest_turn(messages) :]):
-            await self._write(config, new, messages)
+            await self._write(config, new)
+        return answer
 
-    async def _write(self, config: RunnableConfig, new: list[BaseMessage], earlier: list[BaseMessage]) -> None:
-        await self.graph.aupdate_state(config, {MESSAGES: self._written(new, earlier)}, as_node=QUESTION_NODE)
+    async def _write(self, config: RunnableConfig, new: list[BaseMessage]) -> None:
+        await self.graph.aupdate_state(config, {MESSAGES: await self._written(new)}, as_node=QUESTION_NODE)
 
-    def _written(self, new: list[BaseMessage], earlier: list[BaseMessage]) -> list[BaseMessage]:
-        """Return the messages to write so that `new` follows `earlier`."""
-        return new if self._adds else [*earlier, *new]
-
-    @property
-    def _adds(self) -> bool:
-        """Whether messages that are written are added to those before; without a reducer they replace them."""
-        return not isinstance(self.graph.channels[MESSAGES], LastValue)
+    async def _written(self, new: list[BaseMessage]) -> list[BaseMessage]:
+        """Return the messages to write so that `new` follows those before, which it replaces without a reducer."""
+        replaces = isinstance(self.graph.channels[MESSAGES], LastValue)
+        return [*await self.messages(), *new] if replaces else new

@@ -8,7 +8,7 @@ from inspect import Parameter
 from typing import Any, get_origin
 
 from chatcli.errors import UsageError
-from chatcli.runtime.type_hints import type_hints
+from chatcli.runtime.type_hints import needed_parameters, parameters_of, type_hints
 
 WANTED = (
     "a compiled graph, a StateGraph, an @entrypoint, a Runnable over messages, a function without parameters that"
@@ -47,13 +47,7 @@ def kind_of(found: object, name: str) -> Kind:
         article = "an" if kind[:1].lower() in "aeiou" else "a"
         what = f"the class {found.__name__}" if inspect.isclass(found) else f"{article} {kind}"
         raise NotAGraphError(f"{name} is {what}, not a graph", remedy=f"Give {WANTED}.")
-    try:
-        parameters = [*inspect.signature(found).parameters.values()]
-    except (TypeError, ValueError):  # of a builtin
-        parameters = []
-    hints = _hints(found)
-    variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    needed = [one for one in parameters if one.default is Parameter.empty and one.kind not in variable]
+    parameters, needed, hints = parameters_of(found), needed_parameters(found), _hints(found)
     if _answers(parameters, needed, hints):
         return Kind.FUNCTION
     if _makes(needed, hints) and not (inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found)):
@@ -68,7 +62,7 @@ def kind_of(found: object, name: str) -> Kind:
 
 def takes_history(function: object) -> bool:
     """Return whether a function of the kind FUNCTION takes the history beside the message."""
-    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]  # it is callable
+    parameters = parameters_of(function)
     positional = [one for one in parameters if one.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
     return len(positional) > 1 or any(one.kind is Parameter.VAR_POSITIONAL for one in parameters)
 

@@ -32,7 +32,7 @@ from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import MAX_MESSAGE, translate_foreign
 from chatcli.models.sdk_errors import chain, missing_key
 from chatcli.runtime.exits import exits_contained
-from chatcli.runtime.type_hints import type_hints
+from chatcli.runtime.type_hints import parameters_of, type_hints
 from chatcli.store.errors import as_store_error
 from chatcli.text import one_line
 
@@ -154,8 +154,11 @@ def _missing_key(error: BaseException, spec: GraphSpec) -> AuthError | None:
 def describe(error: BaseException) -> str:
     """Return `error` in one line, with the file and line in the graph's code, without any key."""
     place = find_place(error)
-    where = f" ({_shown(place[0])}, line {place[1]})" if place is not None else ""
-    return f"{_line(error)}{where}"
+    if place is None:
+        return _line(error)
+    file = Path(place[0])
+    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return f"{_line(error)} ({shown}, line {place[1]})"
 
 
 def find_place(error: BaseException) -> tuple[str, int] | None:
@@ -185,11 +188,6 @@ def _line(error: BaseException) -> str:
     return one_line(_redact(one_line(f"{type(error).__name__}: {message}")).rstrip(": "), MAX_REASON)
 
 
-def _shown(file: str) -> str:
-    path = Path(file)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
-
-
 def import_graph(spec: GraphSpec) -> object:
     """Run the module of `spec` and return the object with the graph's name, for `make_graph`."""
     if spec.target is not None:
@@ -201,11 +199,9 @@ def import_graph(spec: GraphSpec) -> object:
     except AttributeError:
         held = sorted(name for name, value in vars(module).items() if isinstance(value, Pregel | StateGraph))
         where = spec.path.name if spec.path is not None else spec.module
-        hint = (
-            f"Its graphs: {', '.join(held)}."
-            if held
-            else "It has no graph; name a graph, or a function that returns one."
-        )
+        hint = "It has no graph; name a graph, or a function that returns one."
+        if held:
+            hint = f"Its graphs: {', '.join(held)}."
         raise UsageError(f"{where} has no {spec.name!r}", remedy=hint) from None
 
 
@@ -304,13 +300,10 @@ async def call_factory(factory: Callable[..., Any], resources: AsyncExitStack, s
 
 
 def _arguments(factory: Callable[..., Any], store: BaseStore | None) -> dict[str, Any]:
-    parameters = [
-        one
-        for one in inspect.signature(factory).parameters.values()
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-    ]
     given: dict[str, Any] = {}
-    for parameter in parameters:
+    for parameter in parameters_of(factory):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
         if store is not None and _takes_runtime(parameter, factory):
             given[parameter.name] = _runtime(store)
         elif parameter.default is parameter.empty or parameter.name == "config":

@@ -5,13 +5,13 @@ import inspect
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast, get_origin, is_typeddict
+from typing import Any, get_origin
 
-import typing_extensions
 from langgraph.constants import END, START
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
+from typing_extensions import is_typeddict
 
 from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.shape import GraphShape, listed, shape_of_entrypoint, shape_of_state
@@ -19,11 +19,15 @@ from chatcli.graphs.user.load import AnyPregel, describe
 from chatcli.graphs.values import KINDS, GraphValues
 from chatcli.graphs.values_session import Schemas
 from chatcli.runtime.exits import exits_contained
-from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_qualifier
+from chatcli.runtime.type_hints import (
+    needed_parameters,
+    parameters_of,
+    type_adapter,
+    type_hints,
+    type_name,
+    without_qualifier,
+)
 from chatcli.sessions.state import MESSAGES
-
-if TYPE_CHECKING:
-    from langgraph.channels.base import BaseChannel
 
 AnyGraph = AnyPregel | StateGraph[Any, Any, Any, Any]
 
@@ -35,7 +39,6 @@ class Fields:
         self.schema = schema
         self.known: Mapping[str, Any] = {name: kind for name, kind in _types(schema).items() if name not in without}
         self.is_open = _takes_more(schema) if self.known else not _is_one_value(schema)
-        self._adapters: dict[str, TypeAdapter[Any] | None] = {}
 
     def problems(self, name: str, readings: Sequence[Any]) -> list[str | None]:
         """Return why the field `name` can't have each of `readings`, None for one that it can have."""
@@ -47,8 +50,7 @@ class Fields:
     def _problem(self, name: str, value: Any, *, strict: bool) -> str | None:
         try:
             if not _is_model(self.schema):
-                if (adapter := self._adapter(name)) is not None:
-                    adapter.validate_json(json.dumps(value), strict=True)
+                self._converted(name, value)
             elif strict:
                 self.schema.model_validate_json(json.dumps({name: value}), strict=True)
             else:
@@ -61,21 +63,16 @@ class Fields:
         """Return `values` as objects of the fields' types: a date, say, for its text."""
         if _is_model(self.schema):  # it converts them itself
             return dict(values)
-        converted = {}
-        for name, value in values.items():
-            adapter = self._adapter(name)
-            converted[name] = value if adapter is None else adapter.validate_json(json.dumps(value), strict=True)
-        return converted
+        return {name: self._converted(name, value) for name, value in values.items()}
 
     def type_name(self, name: str) -> str:
         """Return the type of the field `name` for people."""
-        return type_name(self.known[name]) if name in self.known else "any"
+        return type_name(self.known[name])
 
-    def _adapter(self, name: str) -> "TypeAdapter[Any] | None":
-        """Return the adapter that checks the field `name`, None if its type can't be checked."""
-        if name not in self._adapters:
-            self._adapters[name] = type_adapter(self.known[name]) if name in self.known else None
-        return self._adapters[name]
+    def _converted(self, name: str, value: Any) -> Any:
+        """Return `value` as an object of the type of the field `name`, as it is if that can't be checked."""
+        adapter = type_adapter(self.known.get(name, Any))
+        return value if adapter is None else adapter.validate_json(json.dumps(value), strict=True)
 
 
 class GraphSchemas(Schemas):
@@ -153,7 +150,7 @@ def _types(schema: Any) -> dict[str, Any]:
     """Return the types of the fields of `schema` by name; none if it does not name its fields."""
     if _is_model(schema):
         return {_alias(name, field): field.annotation for name, field in schema.model_fields.items()}
-    if _is_typed_dict(schema) or dataclasses.is_dataclass(schema):
+    if is_typeddict(schema) or dataclasses.is_dataclass(schema):
         hints = type_hints(schema)
         if hints is None:
             hints = dict.fromkeys(inspect.get_annotations(schema), Any)
@@ -162,20 +159,16 @@ def _types(schema: Any) -> dict[str, Any]:
         return {name: without_qualifier(hint) for name, hint in hints.items()}
     if not isinstance(schema, type) or schema.__module__ == "builtins":
         return {}
-    try:
-        parameters = inspect.signature(schema).parameters.values()
-    except (TypeError, ValueError):
-        return {}
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {one.name: Any for one in parameters if one.kind in kinds}
+    return {one.name: Any for one in parameters_of(schema) if one.kind in kinds}
 
 
 def _takes_more(schema: Any) -> bool:
     if _is_model(schema):
         return bool(schema.model_config.get("extra") == "allow")
-    if _is_typed_dict(schema) or dataclasses.is_dataclass(schema):
+    if is_typeddict(schema) or dataclasses.is_dataclass(schema):
         return False
-    return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(schema).parameters.values())
+    return any(one.kind is one.VAR_KEYWORD for one in parameters_of(schema))
 
 
 def _is_one_value(schema: Any) -> bool:
@@ -188,7 +181,7 @@ def _required(schema: Any) -> set[str]:
     """Return the fields without which an object of `schema` can't be made; none for a TypedDict, which is a dict."""
     if _is_model(schema):
         return {_alias(name, field) for name, field in schema.model_fields.items() if field.is_required()}
-    return set(_needed_parameters(schema)) if dataclasses.is_dataclass(schema) else set()
+    return {one.name for one in needed_parameters(schema)} if dataclasses.is_dataclass(schema) else set()
 
 
 def _without_default(schema: Any) -> Collection[str]:
@@ -203,10 +196,6 @@ def _alias(name: str, field: Any) -> str:
 
 def _is_model(schema: Any) -> bool:
     return isinstance(schema, type) and issubclass(schema, BaseModel)
-
-
-def _is_typed_dict(schema: Any) -> bool:
-    return is_typeddict(schema) or typing_extensions.is_typeddict(schema)
 
 
 def _reason(error: ValidationError, name: str) -> str | None:
@@ -243,10 +232,10 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
     # Raises MissingFieldError if a required field is not given, UsageError if the constructor rejects a value.
     if not isinstance(schema, type):
         return dict(given) or None
-    if _is_typed_dict(schema):
+    if is_typeddict(schema):
         return _TypedContext(schema, given)
     is_model = issubclass(schema, BaseModel)  # its fields may have sources of their own, as in pydantic-settings
-    if not is_model and (missing := [name for name in _needed_parameters(schema) if name not in given]):
+    if not is_model and (missing := [one.name for one in needed_parameters(schema) if one.name not in given]):
         raise MissingFieldError(missing)
     try:
         with exits_contained():
@@ -262,19 +251,6 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
         ) from None
     except Exception as error:
         raise UsageError(f"the graph's context ({schema.__name__}) can't be built: {describe(error)}") from error
-
-
-def _needed_parameters(schema: Any) -> list[str]:
-    try:
-        parameters = inspect.signature(schema).parameters.values()
-    except ValueError:  # a class like `dict`, which takes anything
-        return []
-    return [
-        parameter.name
-        for parameter in parameters
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
 
 
 def find_shape(graph: AnyPregel, name: str, values: GraphValues) -> GraphShape | None:
@@ -294,14 +270,14 @@ def _of_entrypoint(graph: AnyPregel, name: str, values: GraphValues) -> GraphSha
     function = _entrypoint_function(graph)
     hints = None if function is None else type_hints(function)
     if hints is None:
-        taken = cast("BaseChannel[Any, Any, Any]", graph.channels[START]).UpdateType
-        hint, returned = Any if isinstance(taken, str) else taken, Any
+        channel: Any = graph.channels[START]
+        hint, returned = Any if isinstance(channel.UpdateType, str) else channel.UpdateType, Any
     else:
-        first = next(iter(inspect.signature(function).parameters), "")
+        first = next((one.name for one in parameters_of(function)), "")
         hint, returned = hints.get(first, Any), hints.get("return", Any)
     shape = shape_of_entrypoint(name, hint, Fields(hint).known, Fields(returned).known, values, _without_default(hint))
     # Of the messages of a thread, one with `previous` remembers what it wants.
-    forgets = function is None or "previous" not in inspect.signature(function).parameters
+    forgets = "previous" not in [one.name for one in parameters_of(function)]
     is_object = isinstance(hint, type) and (dataclasses.is_dataclass(hint) or issubclass(hint, BaseModel))
     return dataclasses.replace(shape, whole=hint if is_object else None, whole_thread=forgets)
 

@@ -2,14 +2,12 @@
 
 import asyncio
 import inspect
-import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, convert_to_messages
-from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable, RunnableConfig, patch_config
 from langgraph.constants import TAG_NOSTREAM
@@ -21,9 +19,6 @@ from chatcli.graphs.user.kinds import name_of, takes_history
 from chatcli.models.model import StreamedModel
 from chatcli.sessions.stream import Answer
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
 Pieces = AsyncIterator[Any]
 """The pieces of an answer: text, or messages."""
 
@@ -33,10 +28,6 @@ class _Pieces(StreamedModel):
 
     pieces: Any
     cache: bool = False  # the messages are not what the answer depends on
-
-    @property
-    def _llm_type(self) -> str:
-        return "pieces"
 
     async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
         empty = True
@@ -91,7 +82,8 @@ def wrap_runnable(runnable: Runnable[Any, Any]) -> StateGraph[Any]:
 def input_of(runnable: Runnable[Any, Any], messages: list[AnyMessage]) -> Any:
     """Return the conversation as `runnable` takes it: a list, `{"messages": list}`, or the fields of its own schema."""
     try:
-        fields = cast("type[BaseModel]", runnable.get_input_schema()).model_fields
+        schema: Any = runnable.get_input_schema()
+        fields = schema.model_fields
     except Exception:  # noqa: BLE001 - a schema that can't be made: most take this
         return {"messages": messages}
     if "root" in fields or not fields:
@@ -136,12 +128,7 @@ def as_chunk(piece: Any) -> AIMessageChunk:
     if isinstance(piece, AIMessageChunk):
         return piece
     if isinstance(piece, AIMessage):
-        fields = piece.model_dump(exclude={"type", "id", "tool_calls", "invalid_tool_calls"})
-        calls = [
-            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
-            for index, call in enumerate(piece.tool_calls)
-        ]
-        return AIMessageChunk(**fields, tool_call_chunks=calls)
+        return AIMessageChunk(**piece.model_dump(exclude={"type", "id"}))
     return AIMessageChunk(content=text_of(piece))
 
 

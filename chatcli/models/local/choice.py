@@ -4,15 +4,12 @@ import resource
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chatcli import paths
 from chatcli.config.providers import LOCAL, PROVIDERS
+from chatcli.config.settings import Settings
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 from chatcli.runtime.files import replace_privately
-
-if TYPE_CHECKING:
-    from chatcli.config.settings import Settings
 
 _MODEL = "model"
 _OFFERED = "offered"
@@ -64,7 +61,7 @@ def offer_larger(used: Weights) -> str:
     )
 
 
-def offer_provider(settings: "Settings", provider: str) -> str:
+def offer_provider(settings: Settings, provider: str) -> str:
     """Return the offer of a provider's models after an answer of `provider`, or an empty text.
 
     It is made once, if the local model answered, and there is no key yet.

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from chatcli.models.local.runtime import Endpoint, FileLock, Runtime, is_taken
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 from chatcli.models.sdk_http import httpx
 from chatcli.paths import private_opener
-from chatcli.runtime.http import async_hooks
+from chatcli.runtime.background import in_background
+from chatcli.runtime.http import request
 
 # How long a thread of libgomp spins before it sleeps. The default of 300,000 rounds takes time from other programs,
 # such as the terminal: beside two busy programs on two cores, answers came at 2 to 12 tokens a second, and at 22 with
@@ -101,32 +102,35 @@ def find_problem() -> ChatcliError | None:
     )
 
 
-def spawn_server(
-    runtime: Runtime, model: Path, weights: Weights, lock: FileLock, idle_seconds: float
-) -> subprocess.Popen[bytes]:
-    """Start a server for the file `model`, in a new session, and pass the lock to it.
+def start_server(
+    runtime: Runtime, model: Path, weights: Weights, idle_seconds: float
+) -> subprocess.Popen[bytes] | None:
+    """Start a server for the file `model`, in a new session; return None if another one starts or runs.
 
-    The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
-    which holds `lock` on `runtime.server_lock`, closes it afterwards.
+    The child inherits the locked descriptor, so no other client can start a second server in between.
     """
-    command = [
-        # -P: a file in the current folder must not be imported instead of chatcli.
-        *(sys.executable, "-P", "-m", "chatcli.models.local.server_main"),
-        *("--model", str(model.absolute()), "--idle-seconds", str(idle_seconds)),
-        *("--context", str(weights.window), "--answer", str(answer_room(weights))),
-        *("--folder", str(runtime.folder.absolute()), "--name", runtime.name),
-        *("--lock-fd", str(lock.fileno())),
-    ]
-    with open(runtime.log_file, "wb", opener=private_opener) as log:
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            command,
-            env=_ENVIRONMENT | os.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=[lock.fileno()],
-        )
+    with closing(FileLock(runtime.server_lock)) as lock:
+        if not lock.try_take():
+            return None
+        runtime.forget_endpoint()
+        command = [
+            # -P: a file in the current folder must not be imported instead of chatcli.
+            *(sys.executable, "-P", "-m", "chatcli.models.local.server_main"),
+            *("--model", str(model.absolute()), "--idle-seconds", str(idle_seconds)),
+            *("--context", str(weights.window), "--answer", str(answer_room(weights))),
+            *("--folder", str(runtime.folder.absolute()), "--name", runtime.name),
+            *("--lock-fd", str(lock.fileno())),
+        ]
+        with open(runtime.log_file, "wb", opener=private_opener) as log:
+            child = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+                command,
+                env=_ENVIRONMENT | os.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
+            )
     # A Popen warns if it is collected while its process is running, also when the interpreter ends, but the server is
     # meant to outlive its parent. A thread that waits for it keeps the Popen to the very end.
     threading.Thread(target=child.wait, daemon=True).start()
@@ -275,7 +279,7 @@ class LocalServer:
         try:
             while time.monotonic() < deadline:
                 if child is None:
-                    child = _start_if_none(runtime, model, self.weights, idle_seconds)
+                    child = start_server(runtime, model, self.weights, idle_seconds)
                 elif (returncode := child.poll()) is not None:
                     raise explain_death(returncode, runtime.log_file)
                 endpoint = await self._adopt(runtime)
@@ -326,41 +330,22 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
         self._server.close()
 
 
-def _start_if_none(
-    runtime: Runtime, model: Path, weights: Weights, idle_seconds: float
-) -> subprocess.Popen[bytes] | None:
-    with closing(FileLock(runtime.server_lock)) as lock:
-        if not lock.try_take():
-            return None
-        runtime.forget_endpoint()
-        return spawn_server(runtime, model, weights, lock, idle_seconds)
-
-
 async def _answers(endpoint: Endpoint) -> bool:
     """Return whether a server with that key answers; `/health` needs no key, so it would prove nothing."""
-    headers = {"Authorization": f"Bearer {endpoint.api_key}"}
-    # No proxy from the environment: the loopback interface is never behind one.
-    async with httpx2.AsyncClient(
-        verify=_NO_CERTIFICATES, trust_env=False, timeout=_PROBE_SECONDS, event_hooks=async_hooks()
-    ) as client:
-        try:
-            response = await client.get(f"{endpoint.base_url}/models", headers=headers)
-        except httpx2.HTTPError:
-            return False
+    url, headers = f"{endpoint.base_url}/models", {"Authorization": f"Bearer {endpoint.api_key}"}
+    try:
+        response = await in_background(lambda: request("GET", url, seconds=_PROBE_SECONDS, headers=headers))
+    except httpx2.HTTPError:
+        return False
     return response.status_code == httpx2.codes.OK
 
 
 def _idle_seconds() -> float:
     text = os.environ.get(_IDLE_VARIABLE) or str(_DEFAULT_IDLE_SECONDS)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds < float("inf"):
-        raise UsageError(
-            f"{_IDLE_VARIABLE}={text} is not a number of seconds above 0", remedy="Correct it, or unset it."
-        )
-    return seconds
+    with suppress(ValueError):
+        if 0.0 < float(text) < float("inf"):
+            return float(text)
+    raise UsageError(f"{_IDLE_VARIABLE}={text} is not a number of seconds above 0", remedy="Correct it, or unset it.")
 
 
 def _no_server(runtime: Runtime) -> InternalError:

@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -173,17 +174,14 @@ def _ask_api(file: HubFile) -> _Facts:
         if response.status_code != httpx2.codes.OK:
             continue
         answer = read_json(response.content)
-        entries = answer.get("siblings") if isinstance(answer, dict) else answer
-        for entry in filter(lambda entry: isinstance(entry, dict), entries if isinstance(entries, list) else ()):
-            stored = entry.get("lfs")
-            if file.path in (entry.get("rfilename"), entry.get("path")) and isinstance(stored, dict):
-                size = stored.get("size")
-                commit = answer.get("sha") if isinstance(answer, dict) else None
-                return (
-                    str(stored.get("sha256") or stored.get("oid") or ""),
-                    size if isinstance(size, int) else 0,
-                    commit if isinstance(commit, str) else file.revision,
-                )
+        about = answer if isinstance(answer, dict) else {"siblings": answer}
+        entries = about.get("siblings")
+        for entry in entries if isinstance(entries, list) else ():
+            with suppress(LookupError, TypeError, AttributeError):  # a hub may list anything
+                if file.path in (entry.get("rfilename"), entry.get("path")):
+                    stored = entry["lfs"]
+                    sha256 = str(stored.get("sha256") or stored["oid"])
+                    return sha256, int(stored["size"]), str(about.get("sha") or file.revision)
     return "", 0, file.revision
 
 
@@ -209,7 +207,7 @@ def fetch_from_hub(transfer: Transfer) -> None:
     """
     weights = transfer.weights
     url = _file_url(weights.hub_repository, weights.hub_revision, weights.hub_path or weights.file_name)
-    with _Reader(url, transfer.received()) as reader:
+    with closing(_Reader(url, transfer.received())) as reader:
         response = reader.next(transfer, ANSWER_SECONDS)
         if not isinstance(response, httpx2.Response):
             raise SourceError("no answer")
@@ -249,12 +247,9 @@ class _Reader:
         self._headers = _hub_headers() | {"Accept-Encoding": "identity"} | wanted
         self._items: queue.Queue[httpx2.Response | bytes | SourceError | None] = queue.Queue(_QUEUED_CHUNKS)
         self._abandoned = threading.Event()
-
-    def __enter__(self) -> "_Reader":
         threading.Thread(target=self._run, name="chatcli-hub", daemon=True).start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._abandoned.set()
 
     def next(self, transfer: Transfer, limit: float) -> httpx2.Response | bytes | None:

@@ -57,7 +57,7 @@ class Verifier:
         identity = self._identity(path)
         if not self.holds_weights(path):
             return False
-        self._record(identity)
+        self.stamp(path, identity)
         return True
 
     def holds_weights(self, path: Path) -> bool:
@@ -71,14 +71,11 @@ class Verifier:
                 digest.update(block)
         return digest.hexdigest() == self._weights.sha256
 
-    def stamp(self, path: Path) -> None:
-        """Record `path` as verified: for a file that was renamed after it was hashed."""
-        self._record(self._identity(path))
-
-    def _record(self, identity: str) -> None:
+    def stamp(self, path: Path, identity: str = "") -> None:
+        """Record `path` as verified: as it is now, or with the `identity` that it had before it was hashed."""
         with suppress(OSError):
             paths.private_dir(self._stamp.parent)
-            self._stamp.write_text(identity)
+            self._stamp.write_text(identity or self._identity(path))
 
     def _identity(self, path: Path) -> str:
         status = path.stat()

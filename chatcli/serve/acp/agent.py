@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ Reread = Callable[[Path], Settings]
 """Returns the settings in a folder."""
 
 
+@dataclass(eq=False)
 class Agent:
     """The agent that an editor talks to.
 
@@ -56,24 +57,18 @@ class Agent:
     failure to `report`, for the log. The `provider` of the model that answers first is empty for a graph or a server.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        provider: str,
-        reread: Reread,
-        begin: Begin,
-        report: Callable[[ChatcliError], None],
-    ) -> None:
-        self._settings = settings
-        self._report = report
-        self._provider = provider
-        self._reread = reread
-        self._begin = begin
-        self._client = Client()
-        self._sessions: dict[str, EditorSession] = {}
-        self._running: set[asyncio.Task[Any]] = set()
-        """The requests that are not answered yet."""
-        self._later: set[asyncio.Task[None]] = set()
+    _settings: Settings
+    _provider: str
+    _reread: Reread
+    _begin: Begin
+    _report: Callable[[ChatcliError], None]
+    _client: Client = field(default_factory=Client)
+    _sessions: "dict[str, EditorSession]" = field(default_factory=dict)
+    _running: set[asyncio.Task[Any]] = field(default_factory=set)
+    """The requests that are not answered yet."""
+    _later: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
         self._handlers: dict[str, Handler] = {
             "initialize": self._initialize,
             "authenticate": self._authenticate,

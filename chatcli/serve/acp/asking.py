@@ -149,16 +149,9 @@ class Asker:
             raise UnableError
         schema, choices = form_of(request)
         message = payload_text(request.payload)
-        try:
-            answer = await self._client.request(
-                "elicitation/create", sessionId=self._session_id, mode="form", message=message, requestedSchema=schema
-            )
-        except RequestError:
-            raise UnableError from None
-        except ConnectionError:
-            raise StoppedError from None
-        content = answer.get("content") if isinstance(answer, Mapping) else None
-        if not isinstance(answer, Mapping) or answer.get("action") != "accept" or not isinstance(content, Mapping):
+        answer = await self._request("elicitation/create", mode="form", message=message, requestedSchema=schema)
+        content = answer.get("content")
+        if answer.get("action") != "accept" or not isinstance(content, Mapping):
             raise InWordsError
         if schema["properties"].keys() != {_FIELD} or (request.response_schema or {}).get("properties"):
             return dict(content)
@@ -191,24 +184,28 @@ class Asker:
             await self._update({"sessionUpdate": "tool_call", **call, "status": "pending"})
         status = "failed"
         try:
-            answer = await self._client.request(
-                "session/request_permission", sessionId=self._session_id, toolCall=call, options=list(options)
-            )
-            outcome = answer.get("outcome") if isinstance(answer, Mapping) else None
-            chosen = outcome.get("optionId") if isinstance(outcome, Mapping) else None
+            answer = await self._request("session/request_permission", toolCall=call, options=list(options))
+            outcome = answer.get("outcome")
             if not isinstance(outcome, Mapping) or outcome.get("outcome") != "selected":
                 raise DismissedError
+            chosen = outcome.get("optionId")
             if chosen not in [option["optionId"] for option in options]:
                 raise UnableError
             status = "completed"
-        except RequestError:
-            raise UnableError from None
-        except ConnectionError:
-            raise StoppedError from None
         finally:
             if own:
                 await self._update(status_update(call["toolCallId"], status))
         return str(chosen)
+
+    async def _request(self, method: str, **params: Any) -> Mapping[str, Any]:
+        """Return the editor's answer, an empty one in place of what is no object."""
+        try:
+            answer = await self._client.request(method, sessionId=self._session_id, **params)
+        except RequestError:
+            raise UnableError from None
+        except ConnectionError:
+            raise StoppedError from None
+        return answer if isinstance(answer, Mapping) else {}
 
     async def _update(self, update: Fields) -> None:
         await self._client.update(self._session_id, update)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-from typing import Any
 
 import anyio
 import mcp.types as types
@@ -78,12 +77,9 @@ def _read(source: int, loop: asyncio.AbstractEventLoop, to_server: Incoming, wri
         else:
             await to_server.send(message)
 
-    def run(work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result()
-
     try:
         for line in read_lines(source):
-            run(take(line))
+            asyncio.run_coroutine_threadsafe(take(line), loop).result()
     except (OSError, RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError):
         pass  # the client or the loop is gone
     if not loop.is_closed():

@@ -151,6 +151,7 @@ class Threads(Protocol):
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """Return the threads whose ID begins with `prefix`, the newest first, `limit` of them at most."""
+        # For a store that has no such search: all its threads are read.
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:

@@ -1,7 +1,7 @@
 """The attachments of a question: `@path` in a line, a path, a URL or standard input, recognised by their content."""
 
 import codecs
-import io
+import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -93,19 +93,12 @@ class Attachment:
 
 
 def read_attachment(
-    source: str,
-    *,
-    data: bytes = b"",
-    stdin: BinaryIO | None = None,
-    allow_private: bool = False,
-    timeout: float | None = None,
+    source: str, *, stdin: BinaryIO | None = None, allow_private: bool = False, timeout: float | None = None
 ) -> Attachment:
-    """Read `source`: a path, an http or https URL, or "-" for `stdin`; or just the name of `data`, if that is given.
+    """Read `source`: a path, an http or https URL, or "-" for `stdin`.
 
     `allow_private` lets a URL redirect to a private address, and `timeout` is the seconds that it may take.
     """
-    if data:
-        return identify(source, read_all(source, io.BytesIO(data)))
     if source == STDIN:
         if stdin is None or stdin.closed or stdin.isatty():
             raise UsageError("-f - needs something on standard input", remedy="Pipe it in.")
@@ -220,14 +213,9 @@ def _existing(word: str) -> str:
 
 
 def _names_folder(source: str) -> bool:
-    try:
-        return source.endswith("/") and Path(source).expanduser().is_dir()
-    except (OSError, RuntimeError, ValueError):  # as in `_is_file`
-        return False
+    return source.endswith("/") and os.path.isdir(os.path.expanduser(source))  # noqa: PTH111, PTH112 - as in `_is_file`
 
 
 def _is_file(source: str) -> bool:
-    try:
-        return Path(source).expanduser().is_file()
-    except (OSError, RuntimeError, ValueError):  # a name that is too long, ~ of an unknown user, a zero byte
-        return False
+    # Not by Path, which raises errors for a name that is too long, ~ of an unknown user, or a zero byte.
+    return os.path.isfile(Path(os.path.expanduser(source)))  # noqa: PTH111, PTH113

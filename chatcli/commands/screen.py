@@ -3,12 +3,11 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from chatcli import events
-from chatcli.attachments.attachment import read_attachment
+from chatcli.attachments.attachment import Attachment, identify, read_attachment
 from chatcli.attachments.clipboard import read_image
 from chatcli.commands.mcp_prompts import prompt_rows
 from chatcli.commands.registry import Command, CommandContext
@@ -194,25 +193,21 @@ async def attach(context: CommandContext, arguments: str) -> AsyncIterator[event
     """Attach a file or a URL to the next question."""
     if not arguments:
         raise UsageError("/file takes a path or a URL", remedy="For example: /file notes.txt")
-    yield await _attach(context, arguments)
+    private, timeout = context.settings.allow_private_urls, context.settings.timeout
+    read = partial(read_attachment, arguments, allow_private=private, timeout=timeout)
+    yield _attach(context, await asyncio.to_thread(read))
 
 
 async def paste(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
     """Attach the image in the clipboard to the next question."""
     media_type, data = await asyncio.to_thread(read_image)
-    yield await _attach(context, f"pasted.{media_type.removeprefix('image/')}", data)
+    ending, taken = media_type.removeprefix("image/"), {each.name for each in context.waiting}
+    names = (f"pasted{'' if number == 1 else f'-{number}'}.{ending}" for number in itertools.count(1))
+    yield _attach(context, identify(next(name for name in names if name not in taken), data))
 
 
-async def _attach(context: CommandContext, source: str, data: bytes = b"") -> events.Notice:
-    """Let the file or URL `source`, or the `data` of that name, go along with the next question."""
-    private, timeout = context.settings.allow_private_urls, context.settings.timeout
-    read = partial(read_attachment, source, data=data, allow_private=private, timeout=timeout)
-    attachment = await asyncio.to_thread(read)
-    if data:  # a second one gets another name, as `pasted-2.png`
-        taken = {each.name for each in context.waiting}
-        stem, dot, ending = source.rpartition(".")
-        names = itertools.chain([source], (f"{stem}-{number}{dot}{ending}" for number in itertools.count(2)))
-        attachment = replace(attachment, name=next(each for each in names if each not in taken))
+def _attach(context: CommandContext, attachment: Attachment) -> events.Notice:
+    """Let `attachment` go along with the next question."""
     context.waiting = (*context.waiting, attachment)
     return events.Notice(f"{attachment.name} is sent with the next question")
 

@@ -216,8 +216,10 @@ class _Walk:
             for entry in entries:
                 if entry.name[0] == ".":
                     continue
+                places = None if folder.places is None else _step(self._segments, folder.places, entry.name)
                 if entry.is_file(follow_symlinks=False):
-                    if self._keeps(entry, rules, known, folder.places) and entry.path not in kept:
+                    is_wanted = (places is None or end in places) and entry.path not in kept
+                    if is_wanted and not self._leaves_out(entry, rules, known):
                         try:
                             status = entry.stat(follow_symlinks=False)
                         except OSError:
@@ -225,35 +227,22 @@ class _Walk:
                         kept.add(entry.path)
                         yield FoundFile(entry.path, status)
                 elif entry.is_dir(follow_symlinks=False):
-                    places = None if folder.places is None else _step(self._segments, folder.places, entry.name)
-                    if (places is None or min(places, default=end) < end) and self._enters(entry, rules, known):
+                    is_wanted = (places is None or min(places, default=end) < end) and entry.path not in _SYSTEM_FOLDERS
+                    if is_wanted and not self._leaves_out(entry, rules, known, folder=True):
+                        self.now.folders.add(entry.path)
                         inner.append(_Folder(entry.path, rules, known, places))
             waiting.extend(reversed(inner))
 
-    def _keeps(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool, places: frozenset[int] | None) -> bool:
-        path = entry.path
-        if known:
-            if path in self._earlier.kept:
-                return True
-            if path in self._earlier.left_out:
-                self.now.left_out.add(path)
-                return False
-        if places is not None and len(self._segments) not in _step(self._segments, places, entry.name):
-            return False
-        if not is_secret_path((entry.name,)) and not rules.ignore(path):
-            return True
-        self.now.left_out.add(path)
-        return False
-
-    def _enters(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool) -> bool:
-        path = entry.path
-        left_out = path in _SYSTEM_FOLDERS or (
-            path in self._earlier.left_out
-            if known and (path in self._earlier.left_out or path in self._earlier.folders)
-            else is_secret_path((entry.name,)) or rules.ignore(path, folder=True)
-        )
-        (self.now.left_out if left_out else self.now.folders).add(path)
-        return not left_out
+    def _leaves_out(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool, *, folder: bool = False) -> bool:
+        """Return whether a file or folder is left out; by what was decided earlier, if it is `known`."""
+        path, taken = entry.path, self._earlier.folders if folder else self._earlier.kept
+        if known and (path in taken or path in self._earlier.left_out):
+            left_out = path not in taken
+        else:
+            left_out = is_secret_path((entry.name,)) or rules.ignore(path, folder=folder)
+        if left_out:
+            self.now.left_out.add(path)
+        return left_out
 
     def _rules_above(self, root: str) -> tuple["IgnoreRules", bool]:
         """Return the rules of the parents of `root` up to its repository's root, and whether they are as they were."""

@@ -1,7 +1,6 @@
 """The file of the index of documents: its tables, and how it is opened, rebuilt and read when something is wrong."""
 
 import json
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.ranking.words import TABLE
 from chatcli.runtime.files import lock_folder
-from chatcli.runtime.sqlite import ForeignSchemaError, SideFileError, check_schema, connect
+from chatcli.runtime.sqlite import ForeignSchemaError, SideFileError, check_schema, connect, remove
 
 VERSION = 1
 """Of the tables and of `words.index_words`: a file of another version is built again."""
@@ -90,7 +89,7 @@ def rebuild_index(file: Path, broken: sqlite3.Connection) -> sqlite3.Connection:
             broken.close()
         with lock_folder(file.parent):
             if seen is not None and _identity(file) == seen:  # else another process has replaced it
-                _remove(file)
+                remove(file)
             db = _open(file)[0]
             _add_sources(db, sources)
             return db
@@ -101,15 +100,9 @@ def rebuild_index(file: Path, broken: sqlite3.Connection) -> sqlite3.Connection:
 @contextmanager
 def transaction(db: sqlite3.Connection, *, write: bool) -> Iterator[None]:
     """Run the block as one transaction, which sees one state of the file; undo its changes if it fails."""
-    db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-    try:
+    with db:
+        db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            with suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
-        raise
 
 
 def is_damage(error: Exception) -> bool:
@@ -147,7 +140,7 @@ def _open(file: Path) -> tuple[sqlite3.Connection, str]:
         if not is_damage(error):
             raise
         problem = DAMAGED
-    _remove(file)
+    remove(file)
     db = _connect(file)
     _add_sources(db, sources)
     return db, problem
@@ -174,45 +167,32 @@ class _ForeignError(Exception):
 
 
 def _connect(file: Path) -> sqlite3.Connection:
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    db = connect(file, _check, timeout=BUSY_TIMEOUT, check_same_thread=False)
-    try:
-        # Before the first table. Pages that a change leaves empty are given back at the end of an update.
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        # Readers and a writer that takes minutes do not wait for each other. The -wal file has the mode of the file.
-        db.execute("PRAGMA journal_mode = WAL")
-        # A loss of power may undo the newest transactions: they are then done again.
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA foreign_keys = ON")
-        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
-            with transaction(db, write=True):
-                for statement in _TABLES.split(";\n"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA application_id = {_APPLICATION}")
-                db.execute(f"PRAGMA user_version = {VERSION}")
-        db.execute("SELECT (SELECT count(*) FROM sources), (SELECT rowid FROM words LIMIT 1)")
-    except BaseException:
-        db.close()
-        raise
-    return db
+    file.touch(0o600)
+    file.chmod(0o600)
+    return connect(file, _prepare, timeout=BUSY_TIMEOUT, check_same_thread=False)
 
 
-def _check(db: sqlite3.Connection, file: Path) -> None:
-    """Raise _ForeignError unless the database is empty, or ours."""
+def _prepare(db: sqlite3.Connection, file: Path) -> None:
+    """Make the tables of an empty database; raise _ForeignError unless it is that, or ours."""
     check_schema(db, file, _TABLES)
-    known = (db.execute("PRAGMA application_id").fetchone()[0], db.execute("PRAGMA user_version").fetchone()[0])
-    if known != (_APPLICATION, VERSION) and db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+    is_empty = db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+    known = (*db.execute("PRAGMA application_id").fetchone(), *db.execute("PRAGMA user_version").fetchone())
+    if not is_empty and known != (_APPLICATION, VERSION):
         raise _ForeignError(_sources(db))
-
-
-def _remove(file: Path) -> None:
-    """Remove the index with its log; a process that has it open goes on with the removed files, and harms nothing."""
-    for name in (f"{file.name}-journal", f"{file.name}-wal", f"{file.name}-shm", file.name):
-        file.with_name(name).unlink(missing_ok=True)
+    # Before the first table. Pages that a change leaves empty are given back at the end of an update.
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    # Readers and a writer that takes minutes do not wait for each other. The -wal file has the mode of the file.
+    db.execute("PRAGMA journal_mode = WAL")
+    # A loss of power may undo the newest transactions: they are then done again.
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA foreign_keys = ON")
+    if is_empty:
+        with transaction(db, write=True):
+            for statement in _TABLES.split(";\n"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("SELECT (SELECT count(*) FROM sources), (SELECT rowid FROM words LIMIT 1)")
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

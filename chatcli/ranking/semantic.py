@@ -133,7 +133,7 @@ def _verified(package: str, name: str, sha256: str) -> bytes:
     found = find_spec(package)
     assert found is not None
     assert found.origin is not None
-    data = Path(found.origin).with_name(name.split("/")[0]).joinpath(*name.split("/")[1:]).read_bytes()
+    data = (Path(found.origin).parent / name).read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{name} of {package} is not the model that this version was measured with")
     return data

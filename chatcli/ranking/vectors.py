@@ -15,7 +15,7 @@ from pathlib import Path
 from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.runtime.files import lock_folder
-from chatcli.runtime.sqlite import ForeignSchemaError, check_schema, connect
+from chatcli.runtime.sqlite import ForeignSchemaError, check_schema, connect, remove
 
 MOST, DAYS = 20_000, 30
 """How many vectors are kept, of 768 bytes each, and for how long."""
@@ -55,7 +55,7 @@ def forget_vectors() -> None:
     try:
         if file.exists():
             with lock_folder(file.parent):
-                _remove(file)
+                remove(file)
     except OSError as error:
         raise StoreError(
             f"the cache of vectors can't be removed: {error.strerror}: {file}", remedy="Remove the file."
@@ -84,7 +84,7 @@ def _opened() -> Iterator[sqlite3.Connection]:
         try:
             db = _connect(file)
         except (sqlite3.DatabaseError, StoreError):  # damaged, of another version, or left by a kill
-            _remove(file)
+            remove(file)
             db = _connect(file)
         with closing(db), db:
             db.execute("DELETE FROM vectors WHERE written < ?", (int(time.time()) - DAYS * 86_400,))
@@ -93,24 +93,14 @@ def _opened() -> Iterator[sqlite3.Connection]:
 
 def _connect(file: Path) -> sqlite3.Connection:
     file.touch(mode=0o600)
-    db = connect(file, _check, timeout=0, isolation_level="IMMEDIATE")
-    try:
-        db.execute("PRAGMA secure_delete = ON")
-        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
-            db.executescript(f"BEGIN; {_TABLE}; {_INDEX}; PRAGMA user_version = {_VERSION}; COMMIT")
-    except BaseException:
-        db.close()
-        raise
-    return db
+    return connect(file, _prepare, timeout=0, isolation_level="IMMEDIATE")
 
 
-def _check(db: sqlite3.Connection, file: Path) -> None:
+def _prepare(db: sqlite3.Connection, file: Path) -> None:
+    """Make the table in a new file; raise ForeignSchemaError for that of another version."""
     check_schema(db, file, "")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version != _VERSION and db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+    db.execute("PRAGMA secure_delete = ON")
+    if db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
+        db.executescript(f"BEGIN; {_TABLE}; {_INDEX}; PRAGMA user_version = {_VERSION}; COMMIT")
+    if db.execute("PRAGMA user_version").fetchone() != (_VERSION,):
         raise ForeignSchemaError(f"the cache of vectors {file} is of another version")
-
-
-def _remove(file: Path) -> None:
-    for name in (f"{file.name}-journal", file.name):
-        file.with_name(name).unlink(missing_ok=True)

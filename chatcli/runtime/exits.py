@@ -5,7 +5,7 @@
 import asyncio
 import signal
 import traceback
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -62,21 +62,18 @@ class _Contained(Coroutine[Any, Any, Any]):
         return self.send(None)
 
     def send(self, value: Any) -> Any:
-        """Take the next step."""
-        try:
-            return self._work.send(value)
-        except (SystemExit, KeyboardInterrupt) as end:
-            raise _as_error(end) from end
+        return self._step(self._work.send, value)
 
     def throw(self, *error: Any) -> Any:
-        """Take the next step, which begins with `error`."""
+        return self._step(self._work.throw, *error)
+
+    def _step(self, step: Callable[..., Any], *given: Any) -> Any:
         try:
-            return self._work.throw(*error)
+            return step(*given)
         except (SystemExit, KeyboardInterrupt) as end:
             raise _as_error(end) from end
 
     def close(self) -> None:
-        """End it where it is."""
         self._work.close()
 
 

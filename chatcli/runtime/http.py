@@ -4,10 +4,9 @@
 
 import socket
 import sys
-import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from chatcli.runtime.addresses import is_this_machine
+from chatcli.runtime.background import begin
 from chatcli.text import one_line
 
 MIB = 1 << 20
@@ -235,15 +235,7 @@ def greeting(url: str) -> str:
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
     """Return the result of `work`, which runs in a daemon thread; raise httpx2.ReadTimeout after `seconds`."""
     # A blocking client has a limit for each pause only, and none for the lookup of a name.
-    result: Future[_Result] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
-            result.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
+    result = begin(work)
     wait([result], max(seconds, 0))
     if not result.done():
         raise httpx2.ReadTimeout(f"no whole answer within {seconds:g} seconds")

@@ -2,6 +2,7 @@
 
 # A value that is nested deeper than Python's stack breaks the code that prints, stores or validates it later.
 
+from contextlib import suppress
 from typing import Any
 
 MAX_DEPTH = 100
@@ -39,6 +40,16 @@ def read_toml(text: str) -> dict[str, Any]:
         raise TooDeepError(MAX_DEPTH) from None
     check_depth(value)
     return value
+
+
+def json_object(text: Any) -> dict[str, Any] | None:
+    """Return the object that `text` is in JSON; None if it is anything else."""
+    import json
+
+    with suppress(ValueError, TypeError):
+        value = json.loads(text)
+        return value if isinstance(value, dict) else None
+    return None
 
 
 def check_depth(value: Any, max_depth: int = MAX_DEPTH) -> None:

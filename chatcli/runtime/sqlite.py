@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from chatcli.errors import StoreError
 
@@ -35,6 +35,8 @@ _NAME = re.compile(r"""[\w$]+|"(?:[^"]|"")*"|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]""
 Tokens = tuple[str, ...]
 Mode = Literal["rw", "ro", "ro&immutable=1"]
 """How a file is opened, in the words of SQLite's URIs."""
+Check = Callable[[sqlite3.Connection, Path], None]
+"""Refuses a database by raising an error, or makes its tables; the path is without links."""
 Opener = Callable[[Path, Mode], sqlite3.Connection]
 """Opens a file by `connect`."""
 
@@ -48,30 +50,18 @@ class ForeignSchemaError(StoreError):
 
 
 def connect(
-    file: Path,
-    check: Callable[[sqlite3.Connection, Path], None],
-    *,
-    timeout: float,
-    mode: Mode = "rw",
-    steps: int | None = None,
-    isolation_level: Literal["IMMEDIATE"] | None = None,
-    check_same_thread: bool = True,
+    file: Path, check: Check, *, mode: Mode = "rw", steps: int | None = None, **options: Any
 ) -> sqlite3.Connection:
     """Return a connection to the database in `file`, which has to exist; a link is followed.
 
-    `check` is called with the connection and the path without links, before anybody else reads (`check_schema`).
-    `timeout` is in seconds, to wait for another process's write; `steps` are the most that all queries may take
-    together, None for any number. The rest is as in `sqlite3.connect`.
+    `check` is called before anybody else reads (`check_schema`). `steps` are the most that all queries may take
+    together, None for any number. `options` are those of `sqlite3.connect`; without an isolation level there are no
+    transactions but those that are begun.
     """
     target = check_side_files(file)
     name = str(target).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(
-        f"file:{name}?mode={mode}",
-        uri=True,
-        timeout=timeout,
-        isolation_level=isolation_level,
-        check_same_thread=check_same_thread,
-    )
+    options = {"isolation_level": None, **options}
+    connection: sqlite3.Connection = sqlite3.connect(f"file:{name}?mode={mode}", uri=True, **options)
     try:
         # Switch off what nothing here needs and what a crafted file could use.
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -88,6 +78,12 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def remove(file: Path) -> None:
+    """Remove a database with its log; a process that has it open goes on with the removed files, and harms nothing."""
+    for name in (f"{file.name}-journal", *(f"{file.name}{suffix}" for suffix in _PAGES), file.name):
+        file.with_name(name).unlink(missing_ok=True)
 
 
 def in_memory() -> sqlite3.Connection:

@@ -3,7 +3,7 @@
 import errno
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from chatcli.errors import ChatcliError, ExitCallError, StoreError, unexpected
@@ -32,7 +32,7 @@ _REASONS = (
 REPAIR = "Recover what can be read, and keep the damaged file beside it: chat doctor --repair"
 FOREIGN = "Name another with --store, or keep only the threads and their items: chat doctor --repair"
 _DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt", "unsupported file format", "vtable constructor")
-ITEM_TABLES = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, "store_migrations": {"v"}}
+_ITEM_TABLES = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, "store_migrations": {"v"}}
 """The columns that the tables of LangGraph's store have at least; other programs may have tables of these names."""
 
 
@@ -119,10 +119,12 @@ def as_store_error(error: BaseException) -> StoreError | None:
     return None
 
 
-def refuse_foreign_table(table: str, columns: set[str], where: str) -> None:
-    """Raise StoreError when `table`, whose `columns` are none if it does not exist, is not LangGraph's."""
-    if columns and not ITEM_TABLES[table] <= columns:
-        raise StoreError(
-            f"the graph's store can't be kept in {where}: another program has a table {table!r} there",
-            remedy="Name another place with --store, or compile the graph with a store of its own.",
-        )
+def refuse_foreign_tables(columns_of: Callable[[str], Iterable[tuple[str]]], where: str) -> None:
+    """Raise StoreError if a table that LangGraph's store needs is another program's, by the columns of each."""
+    for table, needed in _ITEM_TABLES.items():
+        columns = {name for (name,) in columns_of(table)}
+        if columns and not needed <= columns:
+            raise StoreError(
+                f"the graph's store can't be kept in {where}: another program has a table {table!r} there",
+                remedy="Name another place with --store, or compile the graph with a store of its own.",
+            )

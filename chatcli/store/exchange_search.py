@@ -7,21 +7,22 @@ and with the date of the thread.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from heapq import nlargest
 from itertools import chain, islice
 from math import log1p
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from chatcli.ranking.search import Scope, Weights
 from chatcli.ranking.semantic import rank_matches
 from chatcli.ranking.words import FUNCTION_WORDS, TABLE, index_words, question_terms
 from chatcli.runtime.sqlite import in_memory
-from chatcli.store.threads import MATCH_END, MATCH_START, ExchangeQueries, FoundExchange, Match, words_in
+from chatcli.store.database import Queries, Run
+from chatcli.store.threads import MATCH_END, MATCH_START, FoundExchange, Match, ThreadSummary, words_in
 
 _Known = TypeVar("_Known")
 
@@ -49,61 +50,40 @@ _ENDINGS = tuple(
 """Endings of English words, the longer ones first; FTS5's stems are compared in the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One exchange of a thread: pairs of role and text. Those whose `place` differs by one follow each other."""
-
-    place: int
-    messages: Sequence[tuple[str, str]]
-
-    @property
-    def text(self) -> str:
-        """The words of all messages."""
-        return "\n".join(text for _, text in self.messages)
-
-
-@dataclass(frozen=True, slots=True)
-class Talk:
-    """A thread with those of its exchanges that are ranked."""
-
-    thread_id: str
-    title: str
-    updated_at: str
-    said: Sequence[Said]
+Candidate = tuple[int, FoundExchange]
+"""An exchange that may be found, after its place in its thread."""
 
 
 def rank_exchanges(
-    talks: Iterable[Talk], words: str, limit: int, total: int = 0, *, cached: bool = True
+    candidates: Iterable[Candidate], words: str, limit: int, total: int = 0, *, cached: bool = True
 ) -> list[FoundExchange]:
-    """Return up to `limit` of the exchanges in `talks` that match `words`, the best first.
+    """Return up to `limit` of the exchanges `candidates` that match `words`, the best first.
 
-    `total` is how many exchanges the store has, if `talks` has only those that may match. `cached` says whether
-    vectors of them may be kept on this machine.
+    Those of a thread follow each other in their order. `total` is how many exchanges the store has, if `candidates`
+    are only those that may match. `cached` says whether vectors of them may be kept on this machine.
     """
-    rows: dict[int, tuple[Talk, Said]] = {}
-    number = 0
-    for talk in talks:
-        before = -2
-        for said in talk.said:
-            number += 1 if said.place == before + 1 else 2  # a gap in the numbers: no neighbour
-            before = said.place
-            rows[number] = (talk, said)
+    rows: dict[int, FoundExchange] = {}
+    number, before = 0, ("", 0)
+    for place, exchange in candidates:
+        number += 1 if before == (exchange.thread_id, place - 1) else 2  # a gap in the numbers: no neighbour
+        before = (exchange.thread_id, place)
+        rows[number] = exchange
     with closing(in_memory()) as database:
         database.execute(TABLE)
         database.executemany(
             "INSERT INTO words (rowid, place, text) VALUES (?, ?, ?)",
-            ((number, _day(talk.updated_at), index_words(said.text)) for number, (talk, said) in rows.items()),
+            ((number, _day(one.updated_at), index_words(_text(one))) for number, one in rows.items()),
         )
         scope = Scope([(0, number + 1)], max(total, len(rows)), len(rows))
         weights = _TOPIC if FUNCTION_WORDS.isdisjoint(words_in(words)) else _QUESTION
         matches = rank_matches(
-            database, words, scope, limit, lambda match: rows[match.passage][1].text, weights, cached=cached
+            database, words, scope, limit, lambda match: _text(rows[match.passage]), weights, cached=cached
         )
-    found = ((*rows[match.passage], match) for match in matches)
-    return [
-        FoundExchange(talk.thread_id, talk.title, talk.updated_at, said.messages, match.missing, match.weak)
-        for talk, said, match in found
-    ]
+    return [replace(rows[match.passage], missing=match.missing, weak=match.weak) for match in matches]
+
+
+def _text(exchange: FoundExchange) -> str:
+    return "\n".join(text for _, text in exchange.messages)
 
 
 def as_matches(found: Sequence[FoundExchange], words: str, limit: int) -> list[Match]:
@@ -137,27 +117,25 @@ def _day(moment: str) -> str:
         return ""
 
 
-def exchanges_of(messages: Iterable[tuple[str, str]]) -> list[Said]:
-    """Return the exchanges of a thread's `messages`, pairs of role and text in order."""
-    return [Said(place, each) for place, each in enumerate(_grouped(messages))]
+def exchanges_of(thread: ThreadSummary, messages: Iterable[tuple[str, str]]) -> Iterator[Candidate]:
+    """Yield the exchanges of `thread` from its `messages`, pairs of role and text in order."""
+    for place, each in enumerate(_grouped(messages)):
+        yield place, FoundExchange(thread.thread_id, thread.title, thread.updated_at, each)
 
 
-Read = Callable[..., Iterable[tuple[Any, ...]]]
-"""Returns the rows of a query with values, of which each column has a given type."""
-
-
-def find_in_database(read: Read, queries: ExchangeQueries, words: str, limit: int, without: str) -> list[FoundExchange]:
+def find_in_database(run: Run, queries: Queries, words: str, limit: int, without: str) -> list[FoundExchange]:
     """Return up to `limit` of the exchanges that match `words`, the best first, except those of `without`."""
     held = {
-        beginning: [number for (number,) in read(queries.holding, {"beginning": beginning, "newest": NEWEST}, int)]
+        beginning: [number for (number,) in run(queries.holding, {"beginning": beginning, "newest": NEWEST}, int)]
         for beginning in beginnings(words)
     }
-    [(count,)] = read(queries.count, {}, int)
+    if not any(held.values()):
+        return []
+    [(count,)] = run(queries.count, {}, int)
     drawn = _best(held.values(), count)
-    threads: dict[int, str] = dict(read(queries.threads, {"ids": json.dumps(drawn)}, int, str))
+    threads: dict[int, str] = dict(run(queries.threads, {"ids": json.dumps(drawn)}, int, str))
     pool = list(islice((number for number in drawn if threads.get(number, without) != without), _POOL))
-    talks = _talks(read, queries, pool, threads)
-    return rank_exchanges(talks, words, limit, count // 2)
+    return rank_exchanges(_candidates(run, queries, pool, threads), words, limit, count // 2)
 
 
 def beginnings(words: str) -> list[str]:
@@ -191,35 +169,27 @@ def _best(held: Collection[Sequence[int]], count: int) -> list[int]:
     return nlargest(_DRAWN, holding, key=lambda number: (scores[number], number))
 
 
-def _talks(read: Read, queries: ExchangeQueries, pool: Sequence[int], threads: Mapping[int, str]) -> list[Talk]:
-    """Return the exchanges of the messages `pool`, the best first, with those before and after them."""
+def _candidates(run: Run, queries: Queries, pool: Sequence[int], threads: Mapping[int, str]) -> Iterator[Candidate]:
+    """Yield the exchanges of the messages `pool`, the best first, with those before and after them."""
     wanted: dict[str, list[int]] = defaultdict(list)
     for number in pool:
         wanted[threads[number]].append(number)
-    texts = _texts(read, queries, pool)
+    texts = _texts(run, queries, pool)
     places: dict[str, dict[int, list[tuple[str, int]]]] = {}
     rest: list[int] = []
     for thread, numbers in wanted.items():
-        rows = read(queries.roles, {"thread": thread}, int, str)
+        rows = run(queries.roles, {"thread": thread}, int, str)
         grouped = _grouped((role, number) for number, role in rows if role in ("user", "assistant"))
         at = {number: place for place, group in enumerate(grouped) for _, number in group}
         near = {at[number] + step for number in numbers if number in at for step in (-1, 0, 1)}
         places[thread] = {place: grouped[place] for place in sorted(near) if 0 <= place < len(grouped)}
         rest += [number for group in places[thread].values() for _, number in group if number not in texts]
-    texts |= _texts(read, queries, rest)
-    summaries = read(queries.summaries, {"threads": json.dumps(list(places))}, str, str, str)
-    return [
-        Talk(
-            thread,
-            title,
-            moment,
-            [
-                Said(place, [(role, texts[number]) for role, number in group if number in texts])
-                for place, group in places[thread].items()
-            ],
-        )
-        for thread, title, moment in summaries
-    ]
+    texts |= _texts(run, queries, rest)
+    summaries = run(queries.summaries, {"threads": json.dumps(list(places))}, str, str, str)
+    for thread, title, moment in summaries:
+        for place, group in places[thread].items():
+            said = [(role, texts[number]) for role, number in group if number in texts]
+            yield place, FoundExchange(thread, title, moment, said)
 
 
 def _grouped(messages: Iterable[tuple[str, _Known]]) -> list[list[tuple[str, _Known]]]:
@@ -232,12 +202,12 @@ def _grouped(messages: Iterable[tuple[str, _Known]]) -> list[list[tuple[str, _Kn
     return grouped
 
 
-def _texts(read: Read, queries: ExchangeQueries, numbers: Sequence[int]) -> dict[int, str]:
+def _texts(run: Run, queries: Queries, numbers: Sequence[int]) -> dict[int, str]:
     """Return the texts of the messages `numbers`, the first ones where they are long."""
     found: dict[int, str] = {}
     size = 0
     for start in range(0, len(numbers), _AT_ONCE):
-        for number, text in read(queries.texts, {"ids": json.dumps(numbers[start : start + _AT_ONCE])}, int, str):
+        for number, text in run(queries.texts, {"ids": json.dumps(numbers[start : start + _AT_ONCE])}, int, str):
             found[number] = text
             size += len(text)
         if size > _MOST_CHARACTERS:

@@ -1,14 +1,13 @@
 """LangGraph's store: the items that a graph keeps across threads, opened where the threads are when first used."""
 
 import asyncio
-import json
 import math
 import sqlite3
 import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
@@ -20,7 +19,8 @@ from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 
 from chatcli.errors import ChatcliError, StoreError
 from chatcli.runtime.files import lock_folder
-from chatcli.store.errors import ITEM_TABLES, DamagedError, as_store_error, refuse_foreign_table
+from chatcli.runtime.parse import json_object
+from chatcli.store.errors import DamagedError, as_store_error, refuse_foreign_tables
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.sqlite.staging import is_unmade, new_file
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, open_file
@@ -131,9 +131,8 @@ def open_sqlite_items(
         with new_file(path):
             pass  # the checkpointer makes its tables in it
     with closing(open_file(path, check_same_thread=False, isolation_level=None)) as connection:
-        for table in ITEM_TABLES:
-            rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
-            refuse_foreign_table(table, {name for (name,) in rows}, str(path))
+        query = "SELECT name FROM pragma_table_info(?)"
+        refuse_foreign_tables(lambda table: connection.execute(query, [table]), str(path))
         # It passes everything else on, so that it does for a connection.
         like_connection = cast("sqlite3.Connection", _WithCosines(connection))
         store = SqliteStore(like_connection, deserializer=_read_value, index=index, ttl=ttl)
@@ -185,10 +184,8 @@ def _has_numpy() -> bool:
 
 
 def _read_value(stored: Any) -> dict[str, Any]:
-    value = None
-    with suppress(ValueError, TypeError):
-        value = json.loads(stored)
-    if not isinstance(value, dict):
+    value = json_object(stored)
+    if value is None:
         raise DamagedError("an item of the graph's store can't be read")
     return value
 

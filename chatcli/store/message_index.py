@@ -1,27 +1,26 @@
 """Finds the messages in LangGraph's writes, for the index of messages."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, convert_to_messages
-from langchain_core.runnables import RunnableConfig
 
 from chatcli.events import INTERRUPTED
 from chatcli.message import human_role
 from chatcli.store.errors import DamagedError, damaged_thread
 from chatcli.store.recall import without_recalled
 from chatcli.store.serde import CompressedSerializer
-from chatcli.store.usage import REQUEST, UsageRow, answer_entry, usage_row
+from chatcli.store.usage import REQUEST, UsageRow, answer_entry
 
 _SERDE = CompressedSerializer()
 
 
 def message_rows(
-    config: RunnableConfig, writes: Sequence[tuple[str, Any]]
+    where: Mapping[str, Any], writes: Sequence[tuple[str, Any]]
 ) -> Iterator[tuple[str, str, str, str, str, bool]]:
     """Yield the row of each question and answer in `writes`: thread, message, checkpoint, role, text, interrupted."""
-    # A subgraph's messages are left out: they reach the thread through its parent.
-    where = config["configurable"]
+    # `where` is what is configurable. A subgraph's messages are left out: they reach the thread through its parent.
     if where.get("checkpoint_ns"):
         return
     for channel, value in writes:
@@ -47,9 +46,10 @@ def role_of(message: HumanMessage | AIMessage) -> str:
     return human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant"
 
 
-def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own_server: bool) -> list[list[Any]]:
-    """Return the entries about tokens of `value`, a message or several that were written at `checkpoint_id`."""
+def usage_row(write: Sequence[Any], value: Any, metadata: Mapping[str, Any], *, own_server: bool) -> UsageRow:
+    """Return the row that is kept of `write`, whose value is a message or several."""
     # `metadata` is the checkpoint's; with `own_server`, the thread had a server then that the user had named.
+    thread_id, checkpoint_id, task_id, index = write
     found: list[list[Any]] = []
     model = metadata.get("chatcli_model")
     for message in map(as_message, value if isinstance(value, list) else [value]):
@@ -59,18 +59,18 @@ def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own
             noted = message.response_metadata.get(REQUEST)
             usage = message.usage_metadata
             found.append(answer_entry(message.id or "", usage, noted, checkpoint_id, model, own_server=own_server))
-    return found
+    return str(thread_id), str(checkpoint_id), str(task_id), int(index), json.dumps(found)
 
 
 def read_usage(
     write: Sequence[Any], stored: tuple[str, bytes], metadata: Mapping[str, Any], *, own_server: bool
 ) -> UsageRow:
-    """Return the row that is kept of `write`, whose value is `stored`."""
+    """Return the row that is kept of `write`, whose value is `stored`; raise DamagedError if it can't be read."""
     try:
         said = _SERDE.loads_typed(stored)
     except DamagedError as error:
         raise damaged_thread(str(write[0]), error) from error
-    return usage_row(write, usage_of(said, write[1], metadata, own_server=own_server))
+    return usage_row(write, said, metadata, own_server=own_server)
 
 
 def has_server(checkpoint: tuple[str, bytes] | None) -> bool:

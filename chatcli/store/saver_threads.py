@@ -8,10 +8,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from chatcli.message import MessageShown
 from chatcli.store import threads as common
-from chatcli.store.message_index import role_of, usage_of
+from chatcli.store.message_index import role_of, usage_row
 from chatcli.store.recall import without_recalled
 from chatcli.store.step_order import in_order
-from chatcli.store.usage import AnswerUsage, answers_of, usage_row
+from chatcli.store.usage import AnswerUsage, answers_of
 
 
 class ForeignThreads(common.Threads):
@@ -31,20 +31,16 @@ class ForeignThreads(common.Threads):
         checkpoints = self._checkpoints(thread_id)
         return self._summary(thread_id, checkpoints) if checkpoints else None
 
-    def starting_with(self, prefix: str, limit: int) -> list[common.ThreadSummary]:
-        """Return the threads whose ID begins with `prefix`, the newest first."""
-        return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
-
     def exchanges(self, text: str, limit: int, without: str) -> list[common.FoundExchange]:
         """See `Threads.exchanges`."""
-        from chatcli.store.exchange_search import Talk, exchanges_of, rank_exchanges
+        from chatcli.store.exchange_search import Candidate, exchanges_of, rank_exchanges
 
-        talks: list[Talk] = []
+        found: list[Candidate] = []
         for one in self.recent() if common.words_in(text) else ():
             if one.thread_id != without:
                 said = [(role_of(each), without_recalled(each.text)) for each in self._said(one.thread_id)]
-                talks.append(Talk(one.thread_id, one.title, one.updated_at, exchanges_of(said)))
-        return rank_exchanges(talks, text, limit, cached=False)
+                found += exchanges_of(one, said)
+        return rank_exchanges(found, text, limit, cached=False)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
@@ -73,9 +69,8 @@ class ForeignThreads(common.Threads):
                 own_server = bool(found.checkpoint["channel_values"].get("base_url"))
                 for index, (task_id, channel, value) in enumerate(found.pending_writes or ()):
                     if channel == "messages":
-                        checkpoint_id = found.checkpoint["id"]
-                        entries = usage_of(value, checkpoint_id, dict(found.metadata), own_server=own_server)
-                        kept.append(usage_row((owner, checkpoint_id, task_id, index), entries))
+                        write = (owner, found.checkpoint["id"], task_id, index)
+                        kept.append(usage_row(write, value, dict(found.metadata), own_server=own_server))
         return answers_of(kept)
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
@@ -115,17 +110,11 @@ class ForeignThreads(common.Threads):
         return list(shown.values())
 
     def _summary(self, thread_id: str, checkpoints: Sequence[CheckpointTuple]) -> common.ThreadSummary:
-        facts: dict[str, Any] = {}
-        for checkpoint in checkpoints:
-            facts = {**checkpoint.metadata, **{key: facts[key] for key in ("chatcli_title",) if key in facts}}
-        return common.ThreadSummary(
-            thread_id,
-            self._titles.get(thread_id, facts.get("chatcli_title", "")),
-            facts.get("chatcli_model", ""),
-            facts.get("chatcli_turn", 0),
-            checkpoints[0].checkpoint["ts"],
-            checkpoints[-1].checkpoint["ts"],
-        )
+        steps = [_step(checkpoint) for checkpoint in checkpoints]
+        title = self._titles.get(thread_id, next((step.title for step in steps if step.title), ""))
+        facts: dict[str, Any] = dict(checkpoints[-1].metadata)
+        made, used = checkpoints[0].checkpoint["ts"], checkpoints[-1].checkpoint["ts"]
+        return common.ThreadSummary(thread_id, title, facts.get("chatcli_model", ""), steps[-1].turn, made, used)
 
 
 class MemoryThreads(ForeignThreads):

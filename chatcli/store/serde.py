@@ -147,12 +147,9 @@ def _check_message(message: BaseMessage) -> None:
         (getattr(message, "tool_calls", []), list),
     ]
     blocks = message.content if isinstance(message.content, list) else []
-    is_whole = all(isinstance(value, kind) for value, kind in fields)
-    if not is_whole or not all(isinstance(block, str | dict) for block in blocks):
+    fields += ((block.get("text", "") if isinstance(block, dict) else block, str) for block in blocks)
+    if not all(isinstance(value, kind) for value, kind in fields):
         raise _damage("a message")
-    for block in blocks:
-        if isinstance(block, dict) and not isinstance(block.get("text", ""), str):
-            raise _damage("a message")
 
 
 def _damage(what: str) -> DamagedError:

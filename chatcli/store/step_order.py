@@ -1,6 +1,6 @@
 """The order in which the checkpoints of a thread were written, also where the clock had stepped back meanwhile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -37,6 +37,15 @@ def in_order(thread_id: str, steps: Sequence[Step]) -> list[Step]:
     if len(_below(None, children)) < len(steps):  # a circle
         raise damaged(thread_id)
     return _sorted(_below(None, _linked(steps, children)))
+
+
+def is_in_order(links: Iterable[tuple[str, str | None]]) -> bool:
+    """Return whether the `links` of a thread, each a checkpoint and its parent, by ID, have a beginning and no gap."""
+    try:
+        in_order("", [Step(name, parent, 0, "", "") for name, parent in links])
+    except DamagedError:
+        return False
+    return True
 
 
 def damaged(thread_id: str) -> DamagedError:

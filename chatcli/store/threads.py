@@ -151,6 +151,8 @@ class Threads(Protocol):
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """Return the threads whose ID begins with `prefix`, the newest first, `limit` of them at most."""
+        # For a store that has no such search: all its threads are read.
+        return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """Return the messages of the exchanges that hold every word of `text` in any form, the best first.
@@ -166,6 +168,7 @@ class Threads(Protocol):
 
         The thread `without` is left out. A LangGraph server has none: what it keeps belongs to its app.
         """
+        return []
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """Give the thread the title `title`; with `old`, only if that is its title now."""
@@ -178,30 +181,13 @@ class Threads(Protocol):
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """Return the usage of the answers of one thread or of all, also on abandoned branches; none for a server."""
+        return []
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the thread's current branch, the oldest first."""
 
     def steps(self, thread_id: str) -> list[Step]:
         """Return the thread's checkpoints, the oldest first; the last one is the current branch's newest."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeQueries:
-    """The queries of a database for messages; numbers are given as a JSON list."""
-
-    holding: str
-    """Returns the IDs of the newest messages that have a word which begins with `beginning`."""
-    threads: str
-    """Returns of the messages `ids` the ID and the thread."""
-    roles: str
-    """Returns the ID and the role of each message of `thread`, in order."""
-    texts: str
-    """Returns of the messages `ids` the ID and the text."""
-    summaries: str
-    """Returns of the `threads`, a JSON list, the ID, the title and the date."""
-    count: str
-    """Returns how many messages the store has."""
 
 
 def refuse_taken(thread_id: str, *, taken: bool) -> None:
@@ -237,7 +223,7 @@ def lineage(steps: Sequence[Step]) -> list[Step]:
 
 def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
     """Return the thread whose ID is `prefix`, or the only one whose ID begins with it; raise UsageError without one."""
-    if _is_text(prefix):
+    if prefix == prefix.encode("utf-8", "replace").decode():  # a command line may have bytes that are no text
         if (exact := threads.find(prefix)) is not None:
             return exact
         matching = threads.starting_with(prefix, limit=_MAX_NAMED)
@@ -253,15 +239,6 @@ def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
         f"there is no thread {prefix!r}",
         remedy=f"Nearest: {', '.join(near)}." if near else f"See `{command('threads list')}`.",
     )
-
-
-def _is_text(word: str) -> bool:
-    """Return whether `word` is text that a database accepts: a command line may have bytes that are not."""
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def words_in(text: str) -> list[str]:

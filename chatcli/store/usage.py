@@ -8,7 +8,7 @@ import operator
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -145,11 +145,6 @@ def without_copies(answers: Iterable[AnswerUsage]) -> Iterator[AnswerUsage]:
         if answer.key not in seen:
             seen.add(answer.key)
             yield answer
-
-
-def usage_row(write: Sequence[Any], entries: list[list[Any]]) -> UsageRow:
-    """Return the row that is kept of `write`."""
-    return str(write[0]), str(write[1]), str(write[2]), int(write[3]), json.dumps(entries)
 
 
 def _count(number: object) -> int | None:

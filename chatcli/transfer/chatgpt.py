@@ -49,11 +49,9 @@ class _Source(Export):
     url: str | None = None
 
 
-class _Reference(Export):
+class _Reference(_Source):
     matched_text: str | None = None
     alt: str | None = None
-    title: str | None = None
-    url: str | None = None
     items: list[_Source] | None = None
 
 
@@ -245,7 +243,7 @@ def _without_marks(text: str, metadata: _Metadata | None) -> str:
 def _link(reference: _Reference) -> str:
     if reference.alt is not None:
         return reference.alt
-    sources = [*(reference.items or []), _Source(title=reference.title, url=reference.url)]
+    sources = [*(reference.items or []), reference]
     links = [f"[{' '.join((source.title or source.url).split())}]({source.url})" for source in sources if source.url]
     return f"({', '.join(links)})" if links else ""
 

@@ -1,6 +1,5 @@
 """Turns the messages of llm's log, in either of its two schemas, into langchain's messages."""
 
-import base64
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
 
 from chatcli.attachments.attachment import image_type
-from chatcli.attachments.content import MAX_IMAGE_BYTES
+from chatcli.attachments.content import MAX_IMAGE_BYTES, image_block
 from chatcli.transfer.document import ThreadDocument, check_unique
 from chatcli.transfer.foreign import fenced, joined, quoted
 
@@ -118,7 +117,7 @@ class Builder:
         self._left_out += ["attachment"] * len(files)
         self.add_answer(message_id, joined(*server_calls, texts, *labels), reasoning, calls)
 
-    def _labelled(self, attachment_id: object) -> tuple[str, dict[str, Any] | None]:
+    def _labelled(self, attachment_id: object) -> tuple[str, dict[str, object] | None]:
         """Return the label that stands for an attachment in the text, and its image if the log has one."""
         # Files that the log only names are not read, since the log may be untrusted.
         row = self.attachments.get(attachment_id) if isinstance(attachment_id, str) else None
@@ -130,8 +129,7 @@ class Builder:
         media_type = image_type(data)
         if media_type is None or len(data) > MAX_IMAGE_BYTES:
             return f"<file name={name}{kind}/>", None
-        image = {"type": "image", "base64": base64.b64encode(data).decode("ascii"), "mime_type": media_type}
-        return f"<file name={name}{kind}/>", image
+        return f"<file name={name}{kind}/>", image_block(data, media_type)
 
     def _with_files(self, text: str, files: Sequence[object]) -> str | list[Block]:
         """Return the content with `text` and `files`: images that are in the log, and the names of other files."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from chatcli.config.thread_ids import check_stored_id
 from chatcli.errors import StoreError
 from chatcli.runtime.files import put_in_place, write_to_disk
+from chatcli.runtime.parse import json_object
 from chatcli.sessions.history import merged
 from chatcli.store.items import open_sqlite_items
 from chatcli.store.location import StoreLocation
@@ -18,7 +19,6 @@ from chatcli.store.open import open_store
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.sqlite import salvage, schema
 from chatcli.store.sqlite.open import SqliteSaver, rebuild_messages
-from chatcli.store.sqlite.repair import is_item
 from chatcli.store.sqlite.staging import staging_path
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import free_id, import_documents
@@ -39,7 +39,7 @@ async def rescue(path: Path) -> list[str]:
     # Return a line for each damaged thread, and one that names the copy. On a StoreError, the store is unchanged.
     contents = salvage.read_contents(path)
     threads = salvage.rows_by_thread(contents)
-    items = [row for row in contents.items.values() if is_item(row[2])]
+    items = [row for row in contents.items.values() if json_object(row[2]) is not None]
     if not threads and not items:
         raise StoreError(f"nothing in {path} can be read as a chatcli store", remedy="It is unchanged.")
     serde = CompressedSerializer()

@@ -82,7 +82,7 @@ async def _write(graph: ChatGraph, thread_id: str, document: ThreadDocument) -> 
     beginning, turns = _split(document.messages)
     if beginning or document.title or not turns:
         # The index takes the title from the first checkpoint that has one, in the same transaction.
-        config = _config(thread_id, document.model, title=document.title)
+        config = _config(thread_id, document.model, **({"chatcli_title": document.title} if document.title else {}))
         # The index reads no messages from a thread's first checkpoint, so they come with later ones.
         await graph.aupdate_state(config, {"messages": [], **first}, as_node=MODEL_NODE)
         first = {}
@@ -90,7 +90,8 @@ async def _write(graph: ChatGraph, thread_id: str, document: ThreadDocument) -> 
         for message in beginning:
             await graph.aupdate_state(config, {"messages": [message]}, as_node=MODEL_NODE)
     for number, (question, *answers) in enumerate(turns, 1):
-        config = _config(thread_id, document.model, number, question)
+        title = one_line(question.text)[:TITLE_LENGTH]
+        config = _config(thread_id, document.model, chatcli_turn=number, chatcli_title=title)
         await graph.aupdate_state(config, {"messages": []}, as_node=_INPUT)
         await graph.aupdate_state(config, {"messages": [question], **first}, as_node=START)
         first = {}
@@ -118,14 +119,6 @@ def _split(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[lis
     return beginning, turns
 
 
-def _config(
-    thread_id: str, model: str, turn: int = 0, question: BaseMessage | None = None, *, title: str = ""
-) -> RunnableConfig:
+def _config(thread_id: str, model: str, **facts: str | int) -> RunnableConfig:
     """Return the config of an update, with the metadata that `Session` gives its turns."""
-    metadata: dict[str, str | int] = {"chatcli_model": model}
-    if title:
-        metadata["chatcli_title"] = title
-    if question is not None:
-        metadata["chatcli_turn"] = turn
-        metadata["chatcli_title"] = one_line(question.text)[:TITLE_LENGTH]
-    return {"configurable": {"thread_id": thread_id}, "metadata": metadata}
+    return {"configurable": {"thread_id": thread_id}, "metadata": {"chatcli_model": model, **facts}}

@@ -9,7 +9,8 @@ import pytest
 
 from chatcli.documents.index import DocumentIndex
 from chatcli.ranking import BY_MEANING, semantic
-from chatcli.store.exchange_search import Said, Talk, rank_exchanges
+from chatcli.store.exchange_search import Candidate, rank_exchanges
+from chatcli.store.threads import FoundExchange
 
 pytestmark = pytest.mark.skipif(not semantic.is_installed(), reason="the extra semantic is not installed")
 
@@ -37,8 +38,8 @@ def index(tmp_path: Path) -> Iterator[DocumentIndex]:
         yield index
 
 
-def _talks(*texts: str) -> list[Talk]:
-    return [Talk(str(number), "", "", [Said(0, [("user", text)])]) for number, text in enumerate(texts)]
+def _exchanges(*texts: str) -> list[Candidate]:
+    return [(0, FoundExchange(str(number), "", "", [("user", text)])) for number, text in enumerate(texts)]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -50,7 +51,7 @@ def test_meaning_decides_between_passages_with_the_same_words(index: DocumentInd
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_meaning_decides_between_exchanges_with_the_same_words(question: str) -> None:
-    assert rank_exchanges(_talks(RIVER, MONEY), question, 1)[0].question == QUESTIONS[question]
+    assert rank_exchanges(_exchanges(RIVER, MONEY), question, 1)[0].question == QUESTIONS[question]
 
 
 def test_a_second_search_takes_the_vectors_of_the_first(index: DocumentIndex, file: Path) -> None:
@@ -65,12 +66,12 @@ def test_a_second_search_takes_the_vectors_of_the_first(index: DocumentIndex, fi
 def test_words_alone_rank_where_meaning_is_not_wanted(index: DocumentIndex, file: Path) -> None:
     BY_MEANING.set(False)
     index.search("bank")
-    rank_exchanges(_talks(RIVER, MONEY), "bank", 2)
+    rank_exchanges(_exchanges(RIVER, MONEY), "bank", 2)
     assert not file.exists()
 
 
 def test_nothing_is_kept_of_a_store_in_memory(file: Path) -> None:
-    assert rank_exchanges(_talks(RIVER, MONEY), "bank loan", 2, cached=False)[0].question == MONEY
+    assert rank_exchanges(_exchanges(RIVER, MONEY), "bank loan", 2, cached=False)[0].question == MONEY
     assert not file.exists()
 
 
@@ -83,4 +84,4 @@ def test_nothing_but_the_text_is_in_its_vector() -> None:
 
 def test_a_text_of_any_characters_and_any_length_has_a_vector(tmp_path: Path) -> None:
     texts = ["bank \ud800 \x00", "bank " * 5000, "bank"]
-    assert len(rank_exchanges(_talks(*texts), "bank \udfff", 3)) == 3
+    assert len(rank_exchanges(_exchanges(*texts), "bank \udfff", 3)) == 3

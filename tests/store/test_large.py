@@ -60,8 +60,9 @@ def test_the_beginning_of_a_message_is_searched(tmp_path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize(("query", "values"), [(threads.FIND, ["t"]), (threads.STARTING_WITH, ["t", "u", 5])])
-def test_one_thread_is_looked_up_by_an_index(tmp_path: Path, query: str, values: list[str | int]) -> None:
+@pytest.mark.parametrize("query", [threads.QUERIES.find, threads.QUERIES.starting_with])
+def test_one_thread_is_looked_up_by_an_index(tmp_path: Path, query: str) -> None:
+    values = {"thread": "t", "prefix": "t", "limit": 5}
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         connection.executescript(schema.TABLES)
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]

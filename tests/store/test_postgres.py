@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from chatcli.config.settings import Settings
 from chatcli.store.location import StoreLocation
 from chatcli.store.postgres.schema import VERSION
-from chatcli.store.postgres.threads import _EXCHANGES, PostgresThreads
+from chatcli.store.postgres.threads import _QUERIES, PostgresThreads
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial
 from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat, wait_until
@@ -102,7 +102,7 @@ def test_a_search_takes_messages_from_the_index_whatever_the_planner_knows(
             " VALUES ('abc', '', '', 1, now(), now())"
         )
         database.execute("VACUUM ANALYZE")
-        query = "EXPLAIN " + _EXCHANGES.holding.format(words="chatcli_words(m.text)")
+        query = "EXPLAIN " + _QUERIES.holding
         plan = database.execute(query, {"beginning": "everywhere", "newest": 50}).fetchall()
         assert "Bitmap Index Scan on chatcli_messages_by_word" in str(plan)
     newest = threads.search("everywhere seldom", limit=2)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatcli.store import recall as recall_module
-from chatcli.store.exchange_search import Said, Talk, rank_exchanges
+from chatcli.store.exchange_search import rank_exchanges
 from chatcli.store.recall import MAX_CHARACTERS, Recalled, recall, without_recalled
 from chatcli.store.sqlite.threads import SqliteThreads
 from chatcli.store.threads import FoundExchange
@@ -88,11 +88,11 @@ def test_nothing_is_found_for_no_words_and_in_no_other_thread() -> None:
 
 
 def test_one_word_that_many_exchanges_have_does_not_tell_what_is_meant() -> None:
-    said = [Said(2 * number, [("user", f"I plan my garden, part {number}")]) for number in range(6)]
-    said += [Said(20 + 2 * number, [("user", f"a question about things, part {number}")]) for number in range(20)]
-    said.append(Said(80, [("user", "we plan the festival at the harbour")]))
-    talks = [Talk("a", "A title", DAY, said)]
-    assert all(each.weak for each in rank_exchanges(talks, "What is the plan?", 9))
-    assert not any(each.weak for each in rank_exchanges(talks, "What is the plan for the festival?", 9))
-    assert not any(each.weak for each in rank_exchanges(talks, "What about the harbour?", 9))
-    assert not any(each.weak for each in rank_exchanges(talks, "plan", 9))  # a topic
+    said = [(2 * number, f"I plan my garden, part {number}") for number in range(6)]
+    said += [(20 + 2 * number, f"a question about things, part {number}") for number in range(20)]
+    said.append((80, "we plan the festival at the harbour"))
+    exchanges = [(place, FoundExchange("a", "A title", DAY, [("user", text)])) for place, text in said]
+    assert all(each.weak for each in rank_exchanges(exchanges, "What is the plan?", 9))
+    assert not any(each.weak for each in rank_exchanges(exchanges, "What is the plan for the festival?", 9))
+    assert not any(each.weak for each in rank_exchanges(exchanges, "What about the harbour?", 9))
+    assert not any(each.weak for each in rank_exchanges(exchanges, "plan", 9))  # a topic

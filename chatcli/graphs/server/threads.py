@@ -10,7 +10,7 @@ the thread: the app's state has no place for them, and the server copies a threa
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid5
 
 from langgraph_sdk.client import SyncLangGraphClient
@@ -22,7 +22,6 @@ from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_clien
 from chatcli.message import MessageShown, human_role
 from chatcli.sessions.thread import TITLE_LENGTH
 from chatcli.store import threads as common
-from chatcli.store.usage import AnswerUsage
 from chatcli.text import one_line
 
 NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
@@ -41,13 +40,11 @@ Row = Mapping[str, Any]
 """A thread, a state or a message."""
 
 
-class ServerThreads:
-    """The `Threads` of `server`, which locks and stores its running turns itself: our locks and journal do nothing.
+class ServerThreads(common.Threads):
+    """The threads of `server`, which locks and stores its running turns itself: our locks and journal do nothing.
 
     Every method raises the errors of `check_server` and `server_failures` instead of StoreError.
     """
-
-    end_with_process: ClassVar[bool] = False
 
     def __init__(self, server: ServerAddress) -> None:
         self.journal, self.locks = common.Journal(), common.TurnLocks()
@@ -62,25 +59,17 @@ class ServerThreads:
         with self._thread(thread_id) as (client, row):
             return None if row is None else _summary_of(_with_values(client, row))
 
-    def starting_with(self, prefix: str, limit: int) -> list[common.ThreadSummary]:
-        """See `Threads.starting_with`; the server has no such search, so that all threads are read."""
-        return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
-
     def search(self, text: str, limit: int = 50) -> list[common.Match]:
         """See `Threads.search`. A server can't search messages, so this downloads every thread."""
-        from chatcli.store.exchange_search import Talk, as_matches, exchanges_of, rank_exchanges  # late, as in a store
+        from chatcli.store.exchange_search import Candidate, as_matches, exchanges_of, rank_exchanges  # as in a store
 
-        talks: list[Talk] = []
+        found: list[Candidate] = []
         with self._client() as client:
             for row in _rows(client) if common.words_in(text) else ():
                 summary = _summary_of(row)
                 said = ((shown.role, shown.text) for shown in shown_in({**_values_of(row), **_talk(client, row)}))
-                talks.append(Talk(summary.thread_id, summary.title, summary.updated_at, exchanges_of(said)))
-        return as_matches(rank_exchanges(talks, text, limit), text, limit)
-
-    def exchanges(self, text: str, limit: int, without: str) -> list[common.FoundExchange]:
-        """Return none: see `Threads.exchanges`."""
-        return []
+                found += exchanges_of(summary, said)
+        return as_matches(rank_exchanges(found, text, limit), text, limit)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         with self._thread(thread_id) as (client, row):
@@ -115,9 +104,6 @@ class ServerThreads:
             client.threads.update(copy, metadata={NAME: new_id, **({TALK: talk} if talk else {})})
             if checkpoint_id is not None:
                 client.threads.update_state(copy, None, checkpoint_id=checkpoint_id)
-
-    def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
-        return []
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         return shown_in(self.values(thread_id))[-limit:]

@@ -8,7 +8,7 @@ from langgraph.store.postgres import PostgresStore
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
-from chatcli.store.errors import refuse_foreign_table
+from chatcli.store.errors import refuse_foreign_tables
 from chatcli.store.postgres.connection import connect, parameters
 from chatcli.store.postgres.saver import POOL_TIMEOUT
 from chatcli.store.postgres.tables import making_tables
@@ -28,25 +28,17 @@ def open_postgres_items(
         check=ConnectionPool.check_connection,  # it may be lost while the user thinks
         open=False,
     )
-    with closing(connect(uri)) as connection:
-        for table in ("store", "store_migrations"):
-            rows = connection.execute(_COLUMNS, (table,)).fetchall()
-            refuse_foreign_table(table, {name for (name,) in rows}, "this database")
-        if index is not None and connection.execute(_PGVECTOR).fetchone() is None:
-            report("the graph's store does not search by meaning: the PostgreSQL server has no extension vector")
-            index = None
-        pool.open()
-        try:
+    with closing(pool):
+        with closing(connect(uri)) as connection:
+            refuse_foreign_tables(lambda table: connection.execute(_COLUMNS, [table]), "this database")
+            if index is not None and connection.execute(_PGVECTOR).fetchone() is None:
+                report("the graph's store does not search by meaning: the PostgreSQL server has no extension vector")
+                index = None
+            pool.open()
             store = PostgresStore(pool, index=index, ttl=ttl)  # type: ignore[arg-type]
             with making_tables(connection):
                 store.setup()
-        except BaseException:
-            pool.close()
-            raise
-    try:
         yield store
-    finally:
-        pool.close()
 
 
 _PGVECTOR = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"

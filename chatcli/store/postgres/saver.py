@@ -56,7 +56,7 @@ class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver)
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Store the writes of a task, and the messages in them in the index."""
-        indexed = [indexable(row) for row in message_rows(config, writes)]
+        indexed = [indexable(row) for row in message_rows(config["configurable"], writes)]
         if not indexed:
             await super().aput_writes(config, writes, task_id, task_path)
             return

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import psycopg
 from langgraph.checkpoint.postgres import PostgresSaver
@@ -14,9 +13,6 @@ from chatcli.store.message_index import message_rows
 from chatcli.store.postgres import schema
 from chatcli.store.postgres.connection import stored_version
 from chatcli.store.serde import CompressedSerializer
-
-if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
 
 LOCK_INTERVAL = 0.1
 """Seconds between two tries for the right to make the tables."""
@@ -90,6 +86,6 @@ def rebuild_messages(connection: psycopg.Connection) -> None:
             " WHERE channel = 'messages' AND checkpoint_ns = '' ORDER BY checkpoint_id, task_path, task_id, idx"
         )
         for thread_id, checkpoint_id, kind, value in rows:
-            where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_id": checkpoint_id}}
+            where = {"thread_id": thread_id, "checkpoint_id": checkpoint_id}
             for row in message_rows(where, [("messages", serde.loads_typed((kind, value)))]):
                 connection.execute(schema.ADD_MESSAGE, indexable(row))

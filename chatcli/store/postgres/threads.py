@@ -7,22 +7,23 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from chatcli.message import MessageShown
 from chatcli.store import threads as common
+from chatcli.store.database import DatabaseJournal, DatabaseThreads, Queries, Run, no_rows
 from chatcli.store.postgres.connection import as_postgres_error, connect, stored_version
 from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
-from chatcli.store.step_order import in_order
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
 
 IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
 
 
-class PostgresThreads(common.Threads):
+class PostgresThreads(DatabaseThreads):
     """The threads of the store at `uri`; a database without chatcli's tables has none."""
 
     # One connection serves all calls and holds the locks: the server releases them when the connection ends.
@@ -32,7 +33,8 @@ class PostgresThreads(common.Threads):
         self._used = 0.0
         self._one_at_a_time = threading.Lock()
         self._version = 0
-        self.journal = PostgresJournal(self._use)
+        self._queries = _QUERIES
+        self.journal = DatabaseJournal(self._running, _QUERIES, str.encode, bytes.decode)
         self.locks = PostgresLocks(self._use)
 
     def set_up(self) -> None:
@@ -48,51 +50,6 @@ class PostgresThreads(common.Threads):
         with self._one_at_a_time:
             self._drop()
 
-    def recent(self, limit: int | None = None) -> list[common.ThreadSummary]:
-        """Return the threads, the newest first, `limit` of them at most."""
-        with self._use() as connection:
-            if not self._is_set_up(connection):
-                return []
-            # The index is for the newest; all threads are read and sorted in less time.
-            order = "updated_minute DESC, " if limit is not None and self._version >= REDUCED else ""
-            return [common.ThreadSummary(*row) for row in connection.execute(_RECENT.format(order=order), (limit,))]
-
-    def find(self, thread_id: str) -> common.ThreadSummary | None:
-        """Return the thread `thread_id`, None if it does not exist."""
-        with self._use() as connection:
-            if not self._is_set_up(connection):
-                return None
-            row = connection.execute(_FIND, (thread_id,)).fetchone()
-            return common.ThreadSummary(*row) if row else None
-
-    def starting_with(self, prefix: str, limit: int) -> list[common.ThreadSummary]:
-        """Return the threads whose ID begins with `prefix`, the newest first."""
-        with self._use() as connection:
-            if not self._is_set_up(connection):
-                return []
-            return [common.ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
-
-    def exchanges(self, text: str, limit: int, without: str) -> list[common.FoundExchange]:
-        """See `Threads.exchanges`."""
-        from chatcli.store.exchange_search import find_in_database
-
-        with self._use() as connection:
-            if not common.words_in(text) or not self._is_set_up(connection):
-                return []
-            # A store is brought up to date when a turn opens it.
-            words = "chatcli_words(m.text)" if self._version >= REDUCED else "m.words"
-            queries = replace(_EXCHANGES, holding=_EXCHANGES.holding.format(words=words))
-
-            def read(query: str, values: dict[str, Any], *kinds: type) -> Iterator[tuple[Any, ...]]:
-                return iter(connection.execute(query, values))  # the server keeps to the types of its columns
-
-            return find_in_database(read, queries, text, limit, without)
-
-    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
-        """Give the thread the title `title`; with `old`, only if that is its title now."""
-        with self._use() as connection:
-            connection.execute(_RENAME, {"thread": thread_id, "title": title, "old": old})
-
     def delete(self, thread_ids: Sequence[str]) -> None:
         """Delete the threads; the server's autovacuum gives the space to what is written next."""
         with self._use() as connection, connection.transaction():
@@ -100,21 +57,6 @@ class PostgresThreads(common.Threads):
                 connection.execute(
                     f"DELETE FROM {table} WHERE thread_id = ANY(%s)",  # noqa: S608 - constant names
                     (list(thread_ids),),
-                )
-
-    def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current one."""
-        with self._use() as connection, connection.transaction():
-            common.refuse_taken(new_id, taken=connection.execute(_FIND, (new_id,)).fetchone() is not None)
-            steps = in_order(thread_id, [common.Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
-            branch = common.branch_to(thread_id, steps, checkpoint_id)
-            values = {"thread": thread_id, "new": new_id, "branch": branch}
-            connection.execute(_COPY_BLOBS, values)
-            for table, columns, order in _COPIED:
-                connection.execute(
-                    f"INSERT INTO {table} (thread_id, {columns}) SELECT %(new)s, {columns} FROM {table}"  # noqa: S608 - constants
-                    f" WHERE {_IN_BRANCH} ORDER BY {order}",
-                    values,
                 )
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
@@ -139,16 +81,23 @@ class PostgresThreads(common.Threads):
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the current branch, the oldest first."""
-        with self._use() as connection:
-            if not self._is_set_up(connection):
-                return []
-            rows = connection.execute(_SAID, {"thread": thread_id, "limit": limit}).fetchall()
-            return [MessageShown(*row) for row in reversed(rows)]
+        with self._reading() as run:
+            return [MessageShown(*row) for row in run(_SAID, {"thread": thread_id, "limit": limit})][::-1]
 
-    def steps(self, thread_id: str) -> list[common.Step]:
-        """Return the thread's checkpoints, the oldest first."""
+    @contextmanager
+    def _reading(self) -> Iterator[Run]:
         with self._use() as connection:
-            return in_order(thread_id, [common.Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
+            yield partial(_run, connection) if self._is_set_up(connection) else no_rows
+
+    @contextmanager
+    def _running(self) -> Iterator[Run]:
+        with self._use() as connection:
+            yield partial(_run, connection)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Run]:
+        with self._use() as connection, connection.transaction():
+            yield partial(_run, connection)
 
     @contextmanager
     def _use(self) -> Iterator[psycopg.Connection]:
@@ -163,6 +112,7 @@ class PostgresThreads(common.Threads):
     def _is_set_up(self, connection: psycopg.Connection) -> bool:
         if self._version < VERSION:  # another process may have brought it up to date
             self._version = stored_version(connection)
+            self._queries = _QUERIES if self._version >= REDUCED else _OLDER_QUERIES
         return self._version > 0
 
     def _alive(self) -> psycopg.Connection:
@@ -183,6 +133,12 @@ class PostgresThreads(common.Threads):
             self._connection = None
 
 
+def _run(
+    connection: psycopg.Connection, query: str, values: dict[str, Any], *kinds: object
+) -> Iterable[tuple[Any, ...]]:
+    return connection.execute(query, values)  # the server keeps to the types of its columns
+
+
 def _has_usage(connection: psycopg.Connection) -> bool:
     return connection.execute("SELECT to_regclass('chatcli_usage') IS NOT NULL").fetchone() == (True,)
 
@@ -192,31 +148,6 @@ def _read_usage(writes: Iterable[Any]) -> Iterator[UsageRow]:
         from chatcli.store.message_index import read_usage  # with LangGraph, which listing threads does without
 
         yield read_usage(write, (kind, bytes(value)), metadata or {}, own_server=bool(base_url))
-
-
-class PostgresJournal(common.Journal):
-    """The journal of a store; `use` yields its connection."""
-
-    def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:
-        self._use = use
-
-    def save(self, thread_id: str, partial: common.Partial) -> None:
-        """Keep `partial`, in place of what was kept for the thread."""
-        with self._use() as connection:
-            connection.execute(_SAVE_PARTIAL, (thread_id, partial.question_id, partial.text.encode()))
-
-    def read(self, thread_id: str) -> common.Partial | None:
-        """Return the answer that was on its way when its process ended, if any."""
-        with self._use() as connection:
-            row = connection.execute(
-                "SELECT question_id, text FROM chatcli_journal WHERE thread_id = %s", (thread_id,)
-            ).fetchone()
-            return common.Partial(row[0], bytes(row[1]).decode()) if row else None
-
-    def clear(self, thread_id: str) -> None:
-        """Forget what was kept for the thread."""
-        with self._use() as connection:
-            connection.execute("DELETE FROM chatcli_journal WHERE thread_id = %s", (thread_id,))
 
 
 class PostgresLocks(common.TurnLocks):
@@ -267,50 +198,6 @@ SELECT thread_id, title, model, turns,
     to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 FROM chatcli_threads
 """
-_RECENT = f"{_SUMMARY} ORDER BY {{order}}chatcli_threads.updated_at DESC LIMIT %s"
-_FIND = f"{_SUMMARY} WHERE thread_id = %s"
-_STARTING_WITH = f"{_SUMMARY} WHERE starts_with(thread_id, %s) ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
-
-_RENAME = """
-UPDATE chatcli_threads SET title = %(title)s
-WHERE thread_id = %(thread)s AND (%(old)s::text IS NULL OR title = %(old)s)
-"""
-
-# The numbers of all messages are taken from the index before they are ordered: the planner might otherwise go through
-# the messages by number, and cut each into words. A beginning is letters and digits alone, so that it is no operator.
-_EXCHANGES = common.ExchangeQueries(
-    """
-WITH found AS MATERIALIZED (
-    SELECT m.id FROM chatcli_messages m WHERE {words} @@ to_tsquery('simple',
-        %(beginning)s || CASE WHEN octet_length(%(beginning)s) > 2 THEN ':*' ELSE '' END)
-)
-SELECT id FROM found ORDER BY id DESC LIMIT %(newest)s
-""",
-    "SELECT id, thread_id FROM chatcli_messages"
-    " WHERE id = ANY(ARRAY(SELECT json_array_elements_text(%(ids)s)::bigint))",
-    "SELECT id, role FROM chatcli_messages WHERE thread_id = %(thread)s ORDER BY id",
-    f"SELECT id, left(text, {SEARCHED}) FROM chatcli_messages"  # noqa: S608 - a constant number
-    " WHERE id = ANY(ARRAY(SELECT json_array_elements_text(%(ids)s)::bigint))",
-    """
-SELECT thread_id, title, to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-FROM chatcli_threads WHERE thread_id IN (SELECT json_array_elements_text(%(threads)s))
-""",
-    "SELECT count(*) FROM chatcli_messages",
-)
-
-_SAVE_PARTIAL = """
-INSERT INTO chatcli_journal (thread_id, question_id, text) VALUES (%s, %s, %s)
-ON CONFLICT (thread_id) DO UPDATE SET question_id = excluded.question_id, text = excluded.text
-"""
-
-_STEPS = """
-SELECT checkpoint_id, parent_checkpoint_id,
-    coalesce((metadata ->> 'chatcli_turn')::integer, 0),
-    coalesce(metadata ->> 'chatcli_title', ''),
-    coalesce(metadata ->> 'source', '')
-FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' ORDER BY checkpoint_id
-"""
-
 # From the newest checkpoint back, a row at a time, so that the limit ends the walk: hence LATERAL, and no ORDER BY
 # over the whole. A checkpoint of turn 0 is the empty beginning to which a thread was rewound: nothing before it counts.
 _SAID = """
@@ -351,15 +238,7 @@ INSERT INTO chatcli_usage (thread_id, checkpoint_id, task_id, idx, entries) VALU
 ON CONFLICT DO NOTHING
 """
 
-_IN_BRANCH = "thread_id = %(thread)s AND checkpoint_id = ANY(%(branch)s)"
-_COPY_BLOBS = (
-    "INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)"
-    " SELECT DISTINCT %(new)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob"
-    " FROM checkpoints c, jsonb_each_text(c.checkpoint -> 'channel_versions') AS used (channel, version),"
-    " checkpoint_blobs b WHERE c.thread_id = %(thread)s AND c.checkpoint_id = ANY(%(branch)s)"
-    " AND b.thread_id = %(thread)s AND b.checkpoint_ns = c.checkpoint_ns"
-    " AND b.channel = used.channel AND b.version = used.version"
-)
+_IN_BRANCH = "IN (SELECT json_array_elements_text(%(branch)s))"
 _COPIED = (
     ("checkpoints", "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata", "checkpoint_id"),
     (
@@ -369,4 +248,68 @@ _COPIED = (
     ),
     ("chatcli_messages", "message_id, checkpoint_id, role, text, interrupted", "id"),
 )
-"""The other tables that are copied with a thread: their columns beside the thread's ID, and the order of the rows."""
+"""The tables that are copied with a thread: their columns beside the thread's ID, and the order of the rows.
+
+Of `checkpoint_blobs`, a thread has those that its checkpoints name.
+"""
+_QUERIES = Queries(
+    all=f"{_SUMMARY} ORDER BY chatcli_threads.updated_at DESC",
+    # By the minute first, for its index; all threads are read and sorted in less time without it.
+    newest=f"{_SUMMARY} ORDER BY updated_minute DESC, chatcli_threads.updated_at DESC LIMIT %(limit)s",
+    find=f"{_SUMMARY} WHERE thread_id = %(thread)s",
+    starting_with=f"{_SUMMARY} WHERE starts_with(thread_id, %(prefix)s)"
+    " ORDER BY chatcli_threads.updated_at DESC LIMIT %(limit)s",
+    rename="UPDATE chatcli_threads SET title = %(title)s"
+    " WHERE thread_id = %(thread)s AND (%(old)s::text IS NULL OR title = %(old)s)",
+    steps="""
+SELECT checkpoint_id, parent_checkpoint_id,
+    coalesce((metadata ->> 'chatcli_turn')::integer, 0),
+    coalesce(metadata ->> 'chatcli_title', ''),
+    coalesce(metadata ->> 'source', '')
+FROM checkpoints WHERE thread_id = %(thread)s AND checkpoint_ns = '' ORDER BY checkpoint_id
+""",
+    copies=(
+        "INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)"  # noqa: S608 - constants
+        " SELECT DISTINCT %(new)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob"
+        " FROM checkpoints c, jsonb_each_text(c.checkpoint -> 'channel_versions') AS used (channel, version),"
+        f" checkpoint_blobs b WHERE c.thread_id = %(thread)s AND c.checkpoint_id {_IN_BRANCH}"
+        " AND b.thread_id = %(thread)s AND b.checkpoint_ns = c.checkpoint_ns"
+        " AND b.channel = used.channel AND b.version = used.version",
+        *(
+            f"INSERT INTO {table} (thread_id, {columns}) SELECT %(new)s, {columns} FROM {table}"  # noqa: S608 - constants
+            f" WHERE thread_id = %(thread)s AND checkpoint_id {_IN_BRANCH} ORDER BY {order}"
+            for table, columns, order in _COPIED
+        ),
+    ),
+    save_partial="INSERT INTO chatcli_journal (thread_id, question_id, text)"
+    " VALUES (%(thread)s, %(question)s, %(text)s)"
+    " ON CONFLICT (thread_id) DO UPDATE SET question_id = excluded.question_id, text = excluded.text",
+    read_partial="SELECT question_id, text FROM chatcli_journal WHERE thread_id = %(thread)s",
+    clear_partial="DELETE FROM chatcli_journal WHERE thread_id = %(thread)s",
+    # The numbers of all messages are taken from the index before they are ordered: the planner might otherwise go
+    # through the messages by number, and cut each into words. A beginning is letters and digits alone, so that it is no
+    # operator.
+    holding="""
+WITH found AS MATERIALIZED (
+    SELECT m.id FROM chatcli_messages m WHERE chatcli_words(m.text) @@ to_tsquery('simple',
+        %(beginning)s || CASE WHEN octet_length(%(beginning)s) > 2 THEN ':*' ELSE '' END)
+)
+SELECT id FROM found ORDER BY id DESC LIMIT %(newest)s
+""",
+    threads="SELECT id, thread_id FROM chatcli_messages"
+    " WHERE id = ANY(ARRAY(SELECT json_array_elements_text(%(ids)s)::bigint))",
+    roles="SELECT id, role FROM chatcli_messages WHERE thread_id = %(thread)s ORDER BY id",
+    texts=f"SELECT id, left(text, {SEARCHED}) FROM chatcli_messages"  # noqa: S608 - a constant number
+    " WHERE id = ANY(ARRAY(SELECT json_array_elements_text(%(ids)s)::bigint))",
+    summaries="""
+SELECT thread_id, title, to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+FROM chatcli_threads WHERE thread_id IN (SELECT json_array_elements_text(%(threads)s))
+""",
+    count="SELECT count(*) FROM chatcli_messages",
+)
+_OLDER_QUERIES = replace(
+    _QUERIES,
+    newest=_QUERIES.newest.replace("updated_minute DESC, ", ""),
+    holding=_QUERIES.holding.replace("chatcli_words(m.text)", "m.words"),
+)
+"""Those of a store of an older version: it is brought up to date when a turn opens it."""

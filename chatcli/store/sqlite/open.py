@@ -64,7 +64,7 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Store the writes of a task, and the messages in them in the index."""
-        rows = list(message_rows(config, writes))
+        rows = list(message_rows(config["configurable"], writes))
         with _naming(config, _OF_SQLITE):
             if rows:
                 await self.setup()
@@ -259,6 +259,6 @@ async def rebuild_messages(connection: aiosqlite.Connection, serde: SerializerPr
         " WHERE channel = 'messages' AND checkpoint_ns = '' ORDER BY checkpoint_id, task_path, task_id, idx"
     ) as rows:
         async for thread_id, checkpoint_id, kind, value in rows:
-            where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_id": checkpoint_id}}
+            where = {"thread_id": thread_id, "checkpoint_id": checkpoint_id}
             indexed = message_rows(where, [("messages", serde.loads_typed((kind, value)))])
             await connection.executemany(schema.ADD_MESSAGE, list(indexed))

@@ -1,6 +1,5 @@
 """Checks a SQLite store and rebuilds its index, for `chat doctor`."""
 
-import json
 import os
 import sqlite3
 import zlib
@@ -11,14 +10,14 @@ from operator import itemgetter
 from pathlib import Path
 
 from chatcli.errors import StoreError
+from chatcli.runtime.parse import json_object
 from chatcli.runtime.sqlite import connect as connect_file
 from chatcli.runtime.sqlite import unchecked
 from chatcli.store.compression import COMPRESSED, decompress
 from chatcli.store.errors import DamagedError, as_sqlite_failure, sqlite_failures
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
-from chatcli.store.step_order import in_order
-from chatcli.store.threads import Step
+from chatcli.store.step_order import is_in_order
 
 _MAX_NAMED = 5
 
@@ -59,15 +58,7 @@ def _damaged_items(connection: sqlite3.Connection) -> int:
     columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('store')")}
     if not {"prefix", "key", "value"} <= columns:
         return 0
-    return sum(not is_item(value) for (value,) in connection.execute("SELECT value FROM store"))
-
-
-def is_item(value: object) -> bool:
-    """Return whether `value` can be what LangGraph's store wrote: a JSON object."""
-    try:
-        return isinstance(value, str | bytes) and isinstance(json.loads(value), dict)
-    except ValueError:
-        return False
+    return sum(json_object(value) is None for (value,) in connection.execute("SELECT value FROM store"))
 
 
 def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
@@ -82,14 +73,10 @@ def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
                 except (zlib.error, TypeError):
                     yield str(thread_id)
     for thread_id, metadata in connection.execute("SELECT thread_id, metadata FROM checkpoints"):
-        try:
-            json.loads(metadata or b"{}")
-        except (ValueError, TypeError):
+        if json_object(metadata or b"{}") is None:
             yield str(thread_id)
     for thread_id, links in groupby(connection.execute(_LINKS), itemgetter(0)):
-        try:
-            in_order(str(thread_id), [Step(name, parent, 0, "", "") for _, name, parent in links])
-        except DamagedError:
+        if not is_in_order((name, parent) for _, name, parent in links):
             yield str(thread_id)
 
 

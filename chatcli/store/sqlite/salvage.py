@@ -16,8 +16,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from chatcli.events import INTERRUPTED
 from chatcli.store.errors import DamagedError
 from chatcli.store.serde import CompressedSerializer, check_checkpoint, check_metadata, check_write
-from chatcli.store.step_order import in_order
-from chatcli.store.threads import Step, chain
+from chatcli.store.step_order import is_in_order
+from chatcli.store.threads import chain
 
 Value = int | float | str | bytes | None
 Row = Sequence[Value]
@@ -309,7 +309,8 @@ def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues
             continue
         if namespace == "" and channel == "messages":
             messages.setdefault(str(name), []).extend(messages_in(read))
-    lost += sum(parent is not None and parent not in parents for parent in parents.values()) or _is_circle(parents)
+    missing = sum(parent is not None and parent not in parents for parent in parents.values())
+    lost += missing or not is_in_order(sorted(parents.items()))
     unreadable = lost
     known = {message.id for found in messages.values() for message in found}
     known |= {message.id for state in states.values() for message in messages_in(state.get("messages"))}
@@ -323,15 +324,6 @@ def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues
             messages.setdefault(str(name), []).append(made_by(str(text), id=str(message_id), response_metadata=marks))
     lost += not thread.checkpoints
     return ThreadValues(states, facts, messages, parents, unreadable, lost, (+unread).total())
-
-
-def _is_circle(parents: Mapping[str, str | None]) -> bool:
-    """Return whether a chain of `parents`, none of which is missing, has no beginning."""
-    try:
-        in_order("", [Step(name, parent, 0, "", "") for name, parent in sorted(parents.items())])
-    except DamagedError:
-        return True
-    return False
 
 
 def messages_in(written: object) -> list[BaseMessage]:

@@ -3,31 +3,31 @@
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.message import MessageShown
+from chatcli.runtime.parse import json_object
 from chatcli.runtime.sqlite import READ_STEPS, ForeignSchemaError, Mode, check_schema, connect_as_possible
 from chatcli.runtime.sqlite import connect as connect_file
 from chatcli.store import threads as common
+from chatcli.store.database import DatabaseJournal, DatabaseThreads, Queries, Run, no_rows
 from chatcli.store.errors import FOREIGN, DamagedError, ReadOnlyError, sqlite_failures
 from chatcli.store.sqlite import schema
-from chatcli.store.step_order import in_order
 from chatcli.store.usage import AnswerUsage, UsageRow, answers_of
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
-LOCK_FIRST: Literal["IMMEDIATE"] = "IMMEDIATE"
+LOCK_FIRST = "IMMEDIATE"
 """The isolation level: a transaction waits for the write lock at its beginning.
 
 Later it can't wait: SQLite fails at once when a transaction that has read wants a lock that is taken. The first write
@@ -52,52 +52,16 @@ _LANGGRAPHS = {"checkpoints", "writes", "store", "store_migrations", "store_vect
 _SEARCH = {f"messages_fts_{part}" for part in ("data", "idx", "docsize", "config")}
 OWN_TABLES = _INDEX | _LANGGRAPHS | _SEARCH | {"usage"}
 """All tables that a store may have; another program's database has others."""
-LAST = "\U0010ffff"
-"""The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
 
-class SqliteThreads(common.Threads):
+class SqliteThreads(DatabaseThreads):
     """The threads of the store at `path`; a store that does not exist yet has none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.journal = SqliteJournal(self._connection)
+        self._queries = QUERIES
+        self.journal = DatabaseJournal(self._writing, QUERIES)
         self.locks = SqliteLocks(path)
-
-    def recent(self, limit: int | None = None) -> list[common.ThreadSummary]:
-        """Return the threads, the newest first, `limit` of them at most."""
-        with self._reading() as connection:
-            return _summaries(connection.execute(_RECENT, (-1 if limit is None else limit,))) if connection else []
-
-    def find(self, thread_id: str) -> common.ThreadSummary | None:
-        """Return the thread `thread_id`, None if it does not exist."""
-        with self._reading() as connection:
-            return next(iter(_summaries(connection.execute(FIND, (thread_id,)))), None) if connection else None
-
-    def starting_with(self, prefix: str, limit: int) -> list[common.ThreadSummary]:
-        """Return the threads whose ID begins with `prefix`, the newest first."""
-        with self._reading() as connection:
-            return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))) if connection else []
-
-    def exchanges(self, text: str, limit: int, without: str) -> list[common.FoundExchange]:
-        """See `Threads.exchanges`."""
-        from chatcli.store.exchange_search import find_in_database
-
-        if not common.words_in(text):
-            return []
-        with self._reading() as connection:
-            if connection is None:
-                return []
-
-            def read(query: str, values: dict[str, Any], *kinds: type) -> Iterator[tuple[Any, ...]]:
-                return _typed(connection.execute(query, values), *kinds)
-
-            return find_in_database(read, _EXCHANGES, text, limit, without)
-
-    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
-        """Give the thread the title `title`; with `old`, only if that is its title now."""
-        with self._connection() as connection:
-            connection.execute(_RENAME, {"thread": thread_id, "title": title, "old": old})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """Delete the threads, and give the space back."""
@@ -114,18 +78,6 @@ class SqliteThreads(common.Threads):
             # Not `execute`, which takes one step of a statement without rows: that would free a single page.
             connection.executescript("PRAGMA incremental_vacuum")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """Make `new_id` of the branch that ends at `checkpoint_id`, or of the current one."""
-        with self._connection() as connection:
-            common.refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
-            branch = json.dumps(common.branch_to(thread_id, _steps(connection, thread_id), checkpoint_id))
-            for table, columns, order in COPIED:
-                connection.execute(
-                    f"INSERT INTO {table} (thread_id, {columns}) SELECT :new, {columns} FROM {table}"  # noqa: S608 - constants
-                    f" WHERE {_IN_BRANCH} ORDER BY {order}",
-                    {"thread": thread_id, "new": new_id, "branch": branch},
-                )
 
     def usage(self, thread_id: str | None = None) -> list[AnswerUsage]:
         """Return the usage of the stored answers of one thread or of all."""
@@ -150,30 +102,27 @@ class SqliteThreads(common.Threads):
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the current branch, the oldest first."""
-        with self._reading() as connection:
-            if connection is None:
-                return []
-            rows = _typed(connection.execute(_SAID, {"thread": thread_id}), str, int, str, str, int)
+        with self._reading() as run:
+            rows = run(_SAID, {"thread": thread_id}, str, int, str, str, int)
             # The newest checkpoint comes first; one may hold several messages, whose order is that of their ids.
             newest_first = chain.from_iterable(sorted(group, reverse=True) for _, group in groupby(rows, itemgetter(0)))
             messages = [MessageShown(role, text, bool(cut)) for _, _, role, text, cut in islice(newest_first, limit)]
             return messages[::-1]
 
-    def steps(self, thread_id: str) -> list[common.Step]:
-        """Return the thread's checkpoints, the oldest first."""
-        with self._connection() as connection:
-            return _steps(connection, thread_id)
-
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """Open the store for one query; None while there is none, or while somebody is making it."""
+    def _reading(self) -> Iterator[Run]:
         if not self._path.exists():
-            yield None
+            yield no_rows
             return
         with self._connection() as connection:
             tables = _tables(connection)
             is_being_made = not tables >= _INDEX and (not tables or "checkpoints" in tables)
-            yield None if is_being_made else connection
+            yield no_rows if is_being_made else partial(_run, connection)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Run]:
+        with self._connection() as connection:
+            yield partial(_run, connection)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -182,9 +131,10 @@ class SqliteThreads(common.Threads):
             yield connection
 
 
-def _steps(connection: sqlite3.Connection, thread_id: str) -> list[common.Step]:
-    rows = _typed(connection.execute(_STEPS, (thread_id,)), str, (str, type(None)), int, str, str)
-    return in_order(thread_id, [common.Step(*row) for row in rows])
+def _run(
+    connection: sqlite3.Connection, query: str, values: dict[str, Any], *kinds: type | tuple[type, ...]
+) -> Iterator[tuple[Any, ...]]:
+    return _typed(connection.execute(query, values), *kinds)
 
 
 def _typed(rows: Iterable[tuple[Any, ...]], *kinds: type | tuple[type, ...]) -> Iterator[tuple[Any, ...]]:
@@ -193,16 +143,6 @@ def _typed(rows: Iterable[tuple[Any, ...]], *kinds: type | tuple[type, ...]) -> 
         if not all(map(isinstance, row, kinds)):
             raise DamagedError("the store can't be used: a value in it has the wrong type")
         yield row
-
-
-def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[common.ThreadSummary]:
-    found = [common.ThreadSummary(*row) for row in _typed(rows, str, str, str, int, str, str)]
-    try:
-        for one in found:
-            datetime.fromisoformat(one.updated_at)
-    except ValueError as error:
-        raise DamagedError("the store can't be used: a date in it can't be read") from error
-    return found
 
 
 def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterator[UsageRow]:
@@ -214,42 +154,10 @@ def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterat
         checkpoint = (write[0], write[1])
         if checkpoint not in servers:
             servers = {checkpoint: has_server(connection.execute(_CHECKPOINT, checkpoint).fetchone())}
-        yield read_usage(write, (kind, value), _metadata(metadata), own_server=servers[checkpoint])
-
-
-def _metadata(text: str | None) -> dict[str, Any]:
-    metadata = None
-    with suppress(ValueError):
-        metadata = json.loads(text or "{}")
-    if not isinstance(metadata, dict):
-        raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read")
-    return metadata
-
-
-class SqliteJournal(common.Journal):
-    """The journal of a store; `connection` opens it for one transaction."""
-
-    def __init__(self, connection: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
-        self._connection = connection
-
-    def save(self, thread_id: str, partial: common.Partial) -> None:
-        """Keep `partial`, in place of what was kept for the thread."""
-        with self._connection() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO journal (thread_id, question_id, text) VALUES (?, ?, ?)",
-                (thread_id, partial.question_id, partial.text),
-            )
-
-    def read(self, thread_id: str) -> common.Partial | None:
-        """Return the answer that was on its way when its process ended, if any."""
-        with self._connection() as connection:
-            rows = connection.execute("SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,))
-            return next((common.Partial(*row) for row in _typed(rows, str, str)), None)
-
-    def clear(self, thread_id: str) -> None:
-        """Forget what was kept for the thread."""
-        with self._connection() as connection:
-            connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
+        facts = json_object(metadata or "{}")
+        if facts is None:
+            raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read")
+        yield read_usage(write, (kind, value), facts, own_server=servers[checkpoint])
 
 
 class SqliteLocks(common.TurnLocks):
@@ -309,26 +217,12 @@ def connect(path: Path) -> sqlite3.Connection:
     return connect_as_possible(path, schema.VERSION, _open_complete)
 
 
-def open_file(
-    path: Path,
-    mode: Mode = "rw",
-    *,
-    steps: int | None = None,
-    isolation_level: Literal["IMMEDIATE"] | None = LOCK_FIRST,
-    check_same_thread: bool = True,
-) -> sqlite3.Connection:
+def open_file(path: Path, mode: Mode = "rw", **options: Any) -> sqlite3.Connection:
     """Return a connection to the store at `path`, which may lack tables, after checks; see `runtime.sqlite.connect`."""
     if path.is_dir():
         raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
-    connection = connect_file(
-        path,
-        _check,
-        timeout=BUSY_TIMEOUT,
-        mode=mode,
-        steps=steps,
-        isolation_level=isolation_level,
-        check_same_thread=check_same_thread,
-    )
+    options = {"isolation_level": LOCK_FIRST, **options}
+    connection = connect_file(path, _check, timeout=BUSY_TIMEOUT, mode=mode, **options)
     connection.executescript(SETTINGS)
     if mode == "rw":
         # The schema has our own triggers alone now. SQLite counts the full-text index, which they write, as unsafe.
@@ -370,34 +264,6 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
-_SUMMARY = "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"
-_RECENT = f"{_SUMMARY} ORDER BY updated_at DESC LIMIT ?"
-FIND = f"{_SUMMARY} WHERE thread_id = ?"
-STARTING_WITH = f"{_SUMMARY} WHERE thread_id >= ? AND thread_id < ? ORDER BY updated_at DESC LIMIT ?"
-
-_RENAME = "UPDATE threads SET title = :title WHERE thread_id = :thread AND (:old IS NULL OR title = :old)"
-
-_EXCHANGES = common.ExchangeQueries(
-    # Quoted: FTS5 would read the user's text as its query language. Too much begins with one or two letters.
-    "SELECT rowid FROM messages_fts WHERE messages_fts MATCH"
-    """ '"' || :beginning || CASE WHEN length(CAST(:beginning AS BLOB)) > 2 THEN '" *' ELSE '"' END"""
-    " ORDER BY rowid DESC LIMIT :newest",
-    "SELECT id, thread_id FROM messages WHERE id IN (SELECT value FROM json_each(:ids))",
-    "SELECT id, role FROM messages WHERE thread_id = :thread ORDER BY id",
-    f"SELECT id, substr(text, 1, {schema.SEARCHED}) FROM messages"  # noqa: S608 - a constant number
-    " WHERE id IN (SELECT value FROM json_each(:ids))",
-    "SELECT thread_id, title, updated_at FROM threads WHERE thread_id IN (SELECT value FROM json_each(:threads))",
-    "SELECT count(*) FROM messages",
-)
-
-_STEPS = """
-SELECT checkpoint_id, parent_checkpoint_id,
-    coalesce(json_extract(CAST(metadata AS TEXT), '$.chatcli_turn'), 0),
-    coalesce(json_extract(CAST(metadata AS TEXT), '$.chatcli_title'), ''),
-    coalesce(json_extract(CAST(metadata AS TEXT), '$.source'), '')
-FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id
-"""
-
 # Walked a row at a time, so that the caller can stop when it has read enough: hence no ORDER BY over the whole.
 # A checkpoint without a turn is the empty beginning to which a thread was rewound: nothing before it counts.
 _SAID = """
@@ -435,10 +301,45 @@ _CHECKPOINT = (
     "SELECT type, checkpoint FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' AND checkpoint_id = ?"
 )
 
-_IN_BRANCH = "thread_id = :thread AND checkpoint_id IN (SELECT value FROM json_each(:branch))"
 COPIED = (
     ("checkpoints", "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata", "checkpoint_id"),
     ("writes", "checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value", "checkpoint_id"),
     ("messages", "message_id, checkpoint_id, role, text, interrupted", "id"),
 )
 """The tables that are copied with a thread: their columns beside the thread's ID, and the order of the rows."""
+_SUMMARY = "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"
+QUERIES = Queries(
+    all=f"{_SUMMARY} ORDER BY updated_at DESC",
+    newest=f"{_SUMMARY} ORDER BY updated_at DESC LIMIT :limit",
+    find=f"{_SUMMARY} WHERE thread_id = :thread",
+    # The highest code point is in no text: a text with a prefix sorts below the prefix followed by it.
+    starting_with=f"{_SUMMARY} WHERE thread_id >= :prefix AND thread_id < :prefix || char(0x10ffff)"
+    " ORDER BY updated_at DESC LIMIT :limit",
+    rename="UPDATE threads SET title = :title WHERE thread_id = :thread AND (:old IS NULL OR title = :old)",
+    steps="""
+SELECT checkpoint_id, parent_checkpoint_id,
+    coalesce(json_extract(CAST(metadata AS TEXT), '$.chatcli_turn'), 0),
+    coalesce(json_extract(CAST(metadata AS TEXT), '$.chatcli_title'), ''),
+    coalesce(json_extract(CAST(metadata AS TEXT), '$.source'), '')
+FROM checkpoints WHERE thread_id = :thread AND checkpoint_ns = '' ORDER BY checkpoint_id
+""",
+    copies=tuple(
+        f"INSERT INTO {table} (thread_id, {columns}) SELECT :new, {columns} FROM {table} WHERE thread_id = :thread"  # noqa: S608 - constants
+        f" AND checkpoint_id IN (SELECT value FROM json_each(:branch)) ORDER BY {order}"
+        for table, columns, order in COPIED
+    ),
+    save_partial="INSERT OR REPLACE INTO journal (thread_id, question_id, text) VALUES (:thread, :question, :text)",
+    read_partial="SELECT question_id, text FROM journal WHERE thread_id = :thread",
+    clear_partial="DELETE FROM journal WHERE thread_id = :thread",
+    # Quoted: FTS5 would read the user's text as its query language. Too much begins with one or two letters.
+    holding="SELECT rowid FROM messages_fts WHERE messages_fts MATCH"
+    """ '"' || :beginning || CASE WHEN length(CAST(:beginning AS BLOB)) > 2 THEN '" *' ELSE '"' END"""
+    " ORDER BY rowid DESC LIMIT :newest",
+    threads="SELECT id, thread_id FROM messages WHERE id IN (SELECT value FROM json_each(:ids))",
+    roles="SELECT id, role FROM messages WHERE thread_id = :thread ORDER BY id",
+    texts=f"SELECT id, substr(text, 1, {schema.SEARCHED}) FROM messages"  # noqa: S608 - a constant number
+    " WHERE id IN (SELECT value FROM json_each(:ids))",
+    summaries="SELECT thread_id, title, updated_at FROM threads"
+    " WHERE thread_id IN (SELECT value FROM json_each(:threads))",
+    count="SELECT count(*) FROM messages",
+)

@@ -15,9 +15,8 @@ A turn and a slash command are both an async iterator of `Event`. Order guarante
 The JSON Lines output is this union, serialised by `rendering.json`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from chatcli.errors import ChatcliError
@@ -263,6 +262,13 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class LinesShown:
+    """Lines, each with its style, that are safe for a terminal, and of which nothing may be left out."""
+
+    lines: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class DiffShown:
     """The change of a file, as a unified diff; untrusted text, of which nothing may be left out."""
 
@@ -285,25 +291,6 @@ class ThreadChanged:
 
     thread_id: str
     messages: tuple[MessageShown, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class InputPrefilled:
-    """The next line begins with the question `text`, to be edited and sent.
-
-    If that is `optional`, a line that was entered meanwhile is sent without it.
-    """
-
-    text: str
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EditorRequested:
-    """The user's editor is to open on `text`, for the next line, or on the file at `path`."""
-
-    text: str = ""
-    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,123 +362,8 @@ class SixelReported:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One of several to choose from: its name, and what else distinguishes it; untrusted text."""
-
-    name: str
-    about: str
-    current: bool = False
-    """Whether it is in use."""
-    argument: str = ""
-    """What the command is given that uses it, where that is not the name."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRequested:
-    """The provider of that prefix needs a key from the user; then the `line` is to be entered again."""
-
-    provider: str
-    line: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmationRequested:
-    """The user is to answer `question` with yes or no; after a yes the `line` is to be entered.
-
-    Where a no means something else than nothing, it is the line `otherwise`, and the answer is one key.
-    """
-
-    question: str
-    line: str
-    otherwise: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRequested:
-    """The user is to decide by one key on the tool call `action`, one of those that a graph's request reviews.
-
-    It is shown right before the key is asked for by `KeysOffered`. `problem` says why the request comes again.
-    """
-
-    action: Mapping[str, Any]
-    number: int = 1
-    among: int = 1
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class KeysOffered:
-    """The user is to press one of `keys`, each with what it means, perhaps as the answer to `question`."""
-
-    keys: Mapping[str, str]
-    question: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChoicesOffered:
-    """The user is to pick one of `choices`, a `what`, which the slash command `command` then uses.
-
-    Where nothing can be picked, `printed` is shown instead, if there is any.
-    """
-
-    command: str
-    what: str
-    choices: tuple[Choice, ...]
-    printed: "tuple[TextEvent, ...]" = ()
-
-    @property
-    def title(self) -> str:
-        """What a list of the choices is called."""
-        return f"{self.what}s"
-
-    @property
-    def listing(self) -> Listing:
-        """The choices as a table."""
-        rows = tuple((f"{one.name}{' (in use)' if one.current else ''}", one.about) for one in self.choices)
-        return Listing(self.title, (self.what, "about"), rows)
-
-
-@dataclass(frozen=True, slots=True)
-class TreeRow:
-    """A turn in the tree of a thread's branches; `title` is the beginning of its question, untrusted text."""
-
-    number: int
-    title: str
-    depth: int
-    """How many forks it stands behind, on branches that do not continue the one of the fork."""
-    begins: bool
-    """Whether such a branch begins with it."""
-    current: bool
-    """Whether it is on the current branch."""
-    here: bool
-    """Whether the current branch ends with it."""
-    forks: bool
-    """Whether several turns follow it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """The beginnings of a turn's question and of its last answer, which is empty where there is none; untrusted."""
-
-    question: str
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class TreeOffered:
-    """The user is to go to one of the turns `rows`, or to take over the summary of its branch."""
-
-    rows: tuple[TreeRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ScreenCleared:
     """The user asked for an empty screen."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExitRequested:
-    """The user asked to leave."""
 
 
 TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
@@ -506,6 +378,7 @@ TextEvent = (
     | ImageAttached
     | Progress
     | Listing
+    | LinesShown
     | DiffShown
     | MessageShown
     | MatchShown
@@ -524,17 +397,6 @@ ScreenEvent = (
     | SixelReported
 )
 """A change of what is on the screen, or of how it is shown."""
-InputEvent = (
-    InputPrefilled
-    | EditorRequested
-    | KeyRequested
-    | ConfirmationRequested
-    | DecisionRequested
-    | KeysOffered
-    | ChoicesOffered
-    | TreeOffered
-)
-"""Something that the user types or chooses next."""
-CommandEvent = ThreadChanged | ClipboardFilled | ExitRequested
+CommandEvent = ThreadChanged | ClipboardFilled
 """Something else that a slash command does."""
-Event = TurnEvent | TerminalEvent | TextEvent | ScreenEvent | InputEvent | CommandEvent
+Event = TurnEvent | TerminalEvent | TextEvent | ScreenEvent | CommandEvent

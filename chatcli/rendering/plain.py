@@ -118,20 +118,25 @@ def diff_lines(diff: str) -> list[tuple[str, str]]:
     ]
 
 
-def decision_lines(event: events.DecisionRequested) -> list[tuple[str, str]]:
-    """Return the call that the user is to decide on by a key, as lines with their styles."""
-    lines = [(f"error: {sanitize_line(event.problem)}", "red")] if event.problem else []
-    lines += [(f"call {event.number} of {event.among}:", "dim")] if event.among > 1 else []
-    lines += action_lines(event.action)
-    if (rule := event.action.get("rule")) and "t" in decision_keys(event.action):
+def decision_lines(
+    action: Mapping[str, Any], number: int = 1, among: int = 1, problem: str = ""
+) -> list[tuple[str, str]]:
+    """Return the call `action`, on which the user is to decide by a key, as lines with their styles.
+
+    It is one of those that a graph's request reviews. `problem` says why the request comes again.
+    """
+    lines = [(f"error: {sanitize_line(problem)}", "red")] if problem else []
+    lines += [(f"call {number} of {among}:", "dim")] if among > 1 else []
+    lines += action_lines(action)
+    if (rule := action.get("rule")) and "t" in decision_keys(action):
         lines.append((f"t and a allow every call like {reveal(str(rule))}", "dim"))
     return lines
 
 
-def keys_line(event: events.KeysOffered) -> str:
-    """Return the line that offers keys."""
-    keys = ", ".join(f"{key} {meaning}" for key, meaning in event.keys.items())
-    return f"{sanitize_line(event.question)} {keys}".lstrip()
+def keys_line(keys: Mapping[str, str], question: str) -> str:
+    """Return the line that offers `keys`, each with what it means, perhaps as the answer to `question`."""
+    offered = ", ".join(f"{key} {meaning}" for key, meaning in keys.items())
+    return f"{sanitize_line(question)} {offered}".lstrip()
 
 
 def answer_forms(actions: Sequence[Mapping[str, Any]]) -> str:
@@ -206,10 +211,9 @@ class PlainRenderer:
                 self._print(self._calls.finish(event))
             case events.ApprovalRequested():
                 self._request(event)
-            case events.DecisionRequested() | events.DiffShown():
-                self._print_call(event)
-            case events.KeysOffered():
-                self._print(keys_line(event), "error")
+            case events.LinesShown() | events.DiffShown():
+                for line, _ in event.lines if isinstance(event, events.LinesShown) else diff_lines(event.diff):
+                    self._print(line, "error")
             case events.TurnFinished() | events.TurnInterrupted() | events.TurnFailed():
                 self._end_turn(event)
             case _:
@@ -286,11 +290,6 @@ class PlainRenderer:
             self._print(f"{line} waits")
         for line in request_lines(event):
             self._print(line, "error")  # shown with `quiet` too: the user has to answer
-
-    def _print_call(self, event: events.DecisionRequested | events.DiffShown) -> None:
-        lines = decision_lines(event) if isinstance(event, events.DecisionRequested) else diff_lines(event.diff)
-        for line, _ in lines:
-            self._print(line, "error")
 
     def _end_turn(self, event: events.TerminalEvent) -> None:
         self._end_aside()

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chatcli.attachments.attachment import Attachment
+    from chatcli.commands.registry import Choice
     from chatcli.conversation.conversation import Conversation
-    from chatcli.events import ChoicesOffered
     from chatcli.repl.completion import LineCompleter
     from chatcli.repl.handler import LineHandler
 
@@ -76,19 +76,19 @@ class Repl:
         first: str | None = None,
         *,
         resources: "Sequence[tuple[str, str]]" = (),
-        offered: "ChoicesOffered | None" = None,
+        threads: "Sequence[Choice]" = (),
         decides: bool = False,
     ) -> bool:
         """Ask `first`, if given, then each typed line; return whether a signal ended the REPL, not the user.
 
         The `resources` of MCP servers go along with `first`.
-        With `offered`, the user picks one of these threads first; with `decides`, they decide on the calls that wait.
+        With `threads`, the user picks one of them first; with `decides`, they decide on the calls that wait.
         """
         leave_signals_to_python()  # from here on the terminal must be restored at the end
         take_signals(asyncio.get_running_loop(), self._stop, (signal.SIGTERM, signal.SIGHUP))
         with self._prompt.held():
-            if offered is not None:
-                await (await self.handler()).pick(offered)
+            if threads:
+                await (await self.handler()).resume(threads)
             if first is not None:
                 await (await self._handler_of_line()).ask_first(first, resources)
             if decides:

@@ -7,11 +7,11 @@ import pytest
 from chatcli.errors import ContextError, NetworkError
 from chatcli.events import (
     Event,
-    ExitRequested,
     Listing,
     Notice,
     Progress,
     ReasoningDelta,
+    ScreenCleared,
     TextDelta,
     TurnFailed,
     TurnInterrupted,
@@ -116,7 +116,7 @@ def test_events_that_the_contract_does_not_name_are_left_out() -> None:
         Progress("loading"),
         Progress("loading", finished=True),
         Listing("", ("a",), ()),
-        ExitRequested(),
+        ScreenCleared(),
     )
     assert objects == []
     assert err == "loading...\nloading: done\n"

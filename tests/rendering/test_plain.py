@@ -11,7 +11,6 @@ import pytest
 from chatcli.errors import AuthError, NetworkError
 from chatcli.events import (
     Event,
-    ExitRequested,
     Listing,
     Notice,
     Progress,
@@ -123,7 +122,7 @@ def test_past_messages_are_blocks() -> None:
 
 
 def test_the_rest_is_silent() -> None:
-    assert show(ReasoningDelta("hm"), ScreenCleared(), ExitRequested()) == ("", "")
+    assert show(ReasoningDelta("hm"), ScreenCleared()) == ("", "")
 
 
 @pytest.mark.parametrize("text", ["half a li", "x" * 20, "x" * 21, "whole\n", ""])

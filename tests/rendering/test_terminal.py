@@ -17,7 +17,6 @@ from chatcli.events import (
     WAITING,
     DraftChanged,
     Event,
-    ExitRequested,
     Listing,
     Notice,
     ProgramStarting,
@@ -353,7 +352,7 @@ TALK = (MessageShown("user", "why\n*so*?"), MessageShown("assistant", "- because
             id="a notice stands above the open end",
         ),
         pytest.param(
-            [ThreadChanged("t1", TALK), ExitRequested()],
+            [ThreadChanged("t1", TALK)],
             {},
             ["> why", "  *so*?", "", "• because", "[interrupted]", "", "thread t1"],
             id="a thread is shown as it looked",

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from chatcli.events import ShellFinished, ShellOutput
-from chatcli.repl.handler import ShellCommand
+from chatcli.repl.shell import ShellCommand
 from tests.models.local.processes import alive, wait_until
 
 

@@ -235,8 +235,7 @@ class TerminalRenderer:
         | events.ThemeChosen
         | events.SixelReported
         | events.DraftChanged
-        | events.DecisionRequested
-        | events.KeysOffered
+        | events.LinesShown
         | events.ShellOutput,
     ) -> None:
         match event:
@@ -253,10 +252,8 @@ class TerminalRenderer:
                 self._screen.use_sixel()
             case events.DraftChanged(texts) if self._screen.has_live_lines:
                 self._screen.tail.show_draft(texts)
-            case events.DecisionRequested():
-                self._screen.print_lines(plain.decision_lines(event))
-            case events.KeysOffered():
-                self._screen.print_lines([(plain.keys_line(event), "bold")])
+            case events.LinesShown(lines):
+                self._screen.print_lines(lines)
             case events.ShellOutput(text):
                 self._screen.open_text().feed(self._sanitizer.feed(text))
 

@@ -164,8 +164,6 @@ class Updates:
                 yield self._search(event)
             case events.TurnFinished() | events.TurnInterrupted():
                 yield from _sources(event.cited)
-            case events.ChoicesOffered():
-                yield from self._choices(event)
             case _:
                 yield from self._aside(event)
 
@@ -237,12 +235,6 @@ class Updates:
             "locations": locations,
         }
 
-    def _choices(self, event: events.ChoicesOffered) -> Iterator[Fields]:
-        for printed in event.printed:
-            yield from self._aside(printed)
-        if not any(choice.argument for choice in event.choices):  # each is named as it is given
-            yield text_chunk(f"{listing_text(event.listing)}\n\nChoose one: `/{event.command} NAME`\n")
-
     def _aside(self, event: events.Event) -> Iterator[Fields]:
         match event:
             case events.Notice():
@@ -258,12 +250,8 @@ class Updates:
             case events.DiffShown():
                 shown = "\n".join(line for line, _ in diff_lines(event.diff))
                 yield text_chunk(f"```diff\n{shown}\n```\n")
-            case events.ShellOutput():
-                yield text_chunk(event.text)
             case events.ThreadChanged():
                 yield text_chunk("The thread is now at another turn; the messages above stay shown.\n")
-            case events.EditorRequested(path=Path() as path):
-                yield text_chunk(f"The facts are in {path}\n")
 
 
 def _sources(cited: Cited | None) -> Iterator[Fields]:

@@ -8,7 +8,8 @@ from chatcli.commands.tree import find_turn, tree_rows
 from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.errors import UsageError
-from chatcli.events import DiffShown, Listing, Notice, ThreadChanged
+from chatcli.events import Listing, Notice
+from chatcli.rendering.display import LinesShown, ThreadChanged, diff_lines
 from chatcli.sessions.requests import Continue, Retry
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ async def undo(context: CommandContext, arguments: str) -> None:
     while changes and (files != TAKE_BACK or changes != session.offered_changes):
         session.offered_changes = changes
         for change in changes:
-            await context.show(DiffShown(change.diff()))
+            await context.show(LinesShown(diff_lines(change.diff())))
         question, line = "Change these files back, too?", f"/undo {count} {TAKE_BACK}"
         agreed = await context.screen.confirm(question, line, by_key=True)
         if agreed is None:
@@ -48,8 +49,7 @@ async def undo(context: CommandContext, arguments: str) -> None:
     for change in changes:
         await context.show(Notice(await asyncio.to_thread(change.take_back)))
     for path in kept:
-        problem = f"{path} stays as it is: it has changed since, or can't be written"
-        await context.show(Notice(problem, "warning"))
+        await context.show(Notice(f"{path} stays as it is: it has changed since, or can't be written", "warning"))
     for question in questions[len(_questions(left)) :][:1]:  # none after an edit of the state
         context.screen.prefill(question, optional=True)
 

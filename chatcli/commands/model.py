@@ -36,7 +36,7 @@ async def choose_model(context: CommandContext, arguments: str) -> None:
     """Use the model NAME; without NAME, pick one."""
     conversation = context.conversation
     if not arguments:
-        await _choose_model(context)
+        await _offer_models(context)
         return
     had_documents = bool(conversation.documents)
     await conversation.use_model(arguments)
@@ -45,8 +45,8 @@ async def choose_model(context: CommandContext, arguments: str) -> None:
         await context.show(Notice("it answers without this thread's documents: a Langflow flow has its own", "warning"))
 
 
-async def _choose_model(context: CommandContext) -> None:
-    """Offer the models that can be used now; the current one is marked, and among them."""
+async def _offer_models(context: CommandContext) -> None:
+    """Let the user pick one of the models that can be used now; the current one is marked, and among them."""
     from chatcli.models.usable import usable_models  # an HTTP client, which the other commands do without
 
     current, found = context.conversation.model_name, await asyncio.to_thread(usable_models, context.settings)

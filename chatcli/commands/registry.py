@@ -81,9 +81,6 @@ class Screen(Protocol):
         If that is `optional`, a line that was entered meanwhile is sent without it.
         """
 
-    def leave(self) -> None:
-        """End the conversation."""
-
 
 @dataclass(slots=True)
 class CommandContext:
@@ -99,19 +96,19 @@ class CommandContext:
     """The folder that the conversation is about; None for the current one."""
     waiting: tuple[Attachment, ...] = ()
     """What goes along with the next question: files, and what past threads say."""
+    leaving: bool = False
+    """Whether the conversation ends with this command."""
 
     async def show(self, event: Event) -> None:
         """Show `event` on the screen."""
         await self.screen.show(event)
 
 
-class Handler(Protocol):
-    """Runs a command, which never prints. The first line of its docstring is the command's help."""
+Handler = Callable[[CommandContext, str], Awaitable[TurnRequest | None]]
+"""Runs a command with its arguments, and returns the turn that follows; it never prints.
 
-    __doc__: str | None
-
-    def __call__(self, context: CommandContext, arguments: str, /) -> Awaitable[TurnRequest | None]:
-        """Return the turn that follows, None for none; raise ChatcliError or ValueError for a mistake of the user."""
+The first line of its docstring is the command's help. It raises ChatcliError or ValueError for a mistake of the user.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from chatcli.commands.registry import Choice, Command, CommandContext, run_chose
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings, show_settings
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import ClipboardFilled, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
+from chatcli.events import Listing, Notice
 from chatcli.manual import TOPICS, read_page, unfold
 from chatcli.message import MessageShown
+from chatcli.rendering.display import ClipboardFilled, PlainToggled, ScreenCleared, ThemeChosen
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 _THEMES = {
@@ -152,7 +153,7 @@ async def clear_screen(context: CommandContext, arguments: str) -> None:
 
 async def leave(context: CommandContext, arguments: str) -> None:
     """Leave."""
-    context.screen.leave()
+    context.leaving = True
 
 
 async def copy(context: CommandContext, arguments: str) -> None:

@@ -9,7 +9,8 @@ from chatcli.config.providers import LOCAL
 from chatcli.config.thread_ids import check_title
 from chatcli.conversation.backend import delete_threads
 from chatcli.errors import UsageError
-from chatcli.events import Notice, ThreadChanged
+from chatcli.events import Notice
+from chatcli.rendering.display import ThreadChanged
 from chatcli.runtime.program import command
 from chatcli.store.recall import FEW_CHARACTERS, MAX_CHARACTERS, recall
 from chatcli.store.threads import ThreadSummary

@@ -21,12 +21,11 @@ from chatcli.message import (
     result_text,
     reviewed_actions,
 )
+from chatcli.rendering import display
 from chatcli.sanitize import Sanitizer, reveal, reveal_lines, sanitize, sanitize_line
 from chatcli.text import display_width, format_size
 
 _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}
-
-_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
 
 _STEP = 10
 """The percentage of a download after which progress is reported again."""
@@ -105,17 +104,7 @@ def action_lines(action: Mapping[str, Any]) -> list[tuple[str, str]]:
         arguments = {key: value for key, value in arguments.items() if key == "path"}
     lines = [(reveal(call_text(name, arguments, whole=True)), "bold")]
     lines += [(f"  {line}", "") for line in reveal_lines(description) if line.strip()]
-    return [*lines, *(diff_lines(diff) if diff else [])]
-
-
-def diff_lines(diff: str) -> list[tuple[str, str]]:
-    """Return the lines of a unified diff, safe for a terminal, each with its style; nothing is left out."""
-    old, new, *lines = diff.split("\n")
-    return [
-        (reveal(old), "dim"),
-        (reveal(new), "dim"),
-        *((reveal(line), _DIFF_STYLES.get(line[:1], "")) for line in lines),
-    ]
+    return [*lines, *(display.diff_lines(diff) if diff else [])]
 
 
 def decision_lines(
@@ -211,8 +200,8 @@ class PlainRenderer:
                 self._print(self._calls.finish(event))
             case events.ApprovalRequested():
                 self._request(event)
-            case events.LinesShown() | events.DiffShown():
-                for line, _ in event.lines if isinstance(event, events.LinesShown) else diff_lines(event.diff):
+            case display.LinesShown():
+                for line, _ in event.lines:
                     self._print(line, "error")
             case events.TurnFinished() | events.TurnInterrupted() | events.TurnFailed():
                 self._end_turn(event)
@@ -226,7 +215,7 @@ class PlainRenderer:
                 pass
             case events.Notice():
                 self._print(notice_text(event), "error" if event.urgent else event.level)
-            case events.MarkdownShown():
+            case display.MarkdownShown():
                 self._calls.drop(event.call_id)
                 self._print(event.text)
             case events.Progress():
@@ -236,9 +225,9 @@ class PlainRenderer:
                 self._show("".join(f"{line}\n" for line in listing_lines(event)))
                 if not event.rows:
                     self._print(f"{sanitize_line(event.title)}: none")
-            case MessageShown() | events.MatchShown():
+            case MessageShown() | display.MatchShown():
                 self._show(message_block(event) if isinstance(event, MessageShown) else match_block(event))
-            case events.ThreadChanged():
+            case display.ThreadChanged():
                 self._print(f"thread {sanitize_line(event.thread_id)}")
                 self._show("".join(message_block(message) for message in event.messages))
             case _:
@@ -376,7 +365,7 @@ def source_lines(cited: Cited | None) -> list[str]:
     return [] if cited is None else [sanitize_line(line) for line, _ in cited.lines()]
 
 
-def match_block(match: events.MatchShown) -> str:
+def match_block(match: display.MatchShown) -> str:
     """Return a search result as a block: its thread, its speaker, its text, and a blank line."""
     speaker = SPEAKERS.get(match.role, sanitize_line(match.role))
     snippet = sanitize_line("".join(text for text, _ in match.parts))

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from chatcli.errors import UsageError
-from chatcli.events import ApprovalRequested, Event, LinesShown, Notice
+from chatcli.events import ApprovalRequested, Event, Notice
 from chatcli.message import SCOPE_KEYS, decision_keys, is_review, reviewed_actions
+from chatcli.rendering.display import LinesShown
 from chatcli.rendering.plain import answer_forms, decision_lines, keys_line
 from chatcli.sanitize import reveal
 from chatcli.sessions.interrupt_answers import decide, read_answer

@@ -23,6 +23,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.message import Said, is_form
 from chatcli.models.local.choice import offer_provider
+from chatcli.rendering import display
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_form_answer, read_key
 from chatcli.repl.mentions import Mentioned, find_mentioned, find_pasted
@@ -42,35 +43,42 @@ from chatcli.sessions.requests import Ask
 class LineHandler:
     """Handles the lines of `prompt`, which go to `conversation`; `renderer` shows their events.
 
-    It is the screen of the commands. The `attachments` go along with the first question.
+    It is the screen of the commands. The `attachments` go along with the first question. The prompt gets a `toolbar` if
+    there is to be one.
     """
 
     def __init__(
         self,
-        conversation: Conversation,
         settings: Settings,
+        conversation: Conversation,
         renderer: Renderer,
         prompt: Prompt,
         attachments: Sequence[Attachment],
+        *,
+        toolbar: bool,
     ) -> None:
         self.conversation = conversation
-        self.leaving = False
         self.on_open: Callable[[], None] = lambda: None
         self.entered = 0.0
         """When the line was entered, by the monotonic clock."""
-        self._context = registry.CommandContext(
-            conversation, all_commands(), settings, self, waiting=tuple(attachments)
-        )
-        self._renderer = renderer
+        self.context = registry.CommandContext(conversation, all_commands(), settings, self, waiting=tuple(attachments))
+        self._renderer = state = Toolbar(conversation, renderer, lambda: thread_titles(conversation.backend))
         self._prompt = prompt
         self._interrupt = self.conversation.interrupt
         self._line, self._stopped = "", False
         """The line that was entered, with its marks, and whether Ctrl-C has stopped it."""
         self._reading = ExitStack()
         """Ends the reading of keys beside the work on a line."""
-        self._draft = Typeahead()
+        self._draft: Typeahead
         self._shown: events.Event | None = None
         """What the running command has shown last."""
+        state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
+        # The local model's server ends what it reads before it begins the question that is typed now.
+        prompt.when_typed(conversation.expect_question)
+        if toolbar:
+            prompt.toolbar = state.text
+            self.on_open = state.learn_thread
+            conversation.title_writer.on_end = state.learn_titles
 
     async def handle(self, line: str) -> None:
         """Run the command in `line`, or ask the question."""
@@ -97,7 +105,7 @@ class LineHandler:
     async def keep(self, line: str) -> None:
         """Store the question `line` without asking it; do nothing if `line` is a command."""
         if not (registry.parse_word(line) or registry.parse_command(line) or registry.parse_shell(line)):
-            question = Ask(plain(registry.parse_question(line)), self._context.waiting)
+            question = Ask(plain(registry.parse_question(line)), self.context.waiting)
             await self._work(self._show_all(self.conversation.store_without_asking(question)))
 
     def _prefill(self, line: str, *, optional: bool = True, in_editor: bool = False) -> None:
@@ -138,7 +146,7 @@ class LineHandler:
         What pasted parts of it mention goes along only as far as it is in `pasted`. If it was not `typed`, it answers
         no request. If Ctrl-C stops it before its answer begins, it is in the input line again.
         """
-        waiting, text, servers = self._context.waiting, plain(question), self.conversation.mcp_servers
+        waiting, text, servers = self.context.waiting, plain(question), self.conversation.mcp_servers
         try:
             found = await asyncio.to_thread(find_mentioned, typed_mentions(question), servers.names)
             mentioned = await asyncio.to_thread(lambda: list(map(read_attachment, (*found.files, *pasted.files))))
@@ -155,8 +163,8 @@ class LineHandler:
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             yield events.Notice(f"there is no file {names}: sent as text", "warning")
         if not self.conversation.takes_recall and any(each.kind == "recalled" for each in waiting):
-            yield drop_recalled(self._context)
-        attachments, self._context.waiting = (*self._context.waiting, *mentioned), ()
+            yield drop_recalled(self.context)
+        attachments, self.context.waiting = (*self.context.waiting, *mentioned), ()
         asked, begun = Ask(text, attachments, typed=typed), False
         run = self.conversation.store_without_asking if self._stopped else self.conversation.run
         async with aclosing(run(asked)) as turn:
@@ -165,7 +173,7 @@ class LineHandler:
                 begun |= isinstance(event, events.TextDelta | events.ToolCallStarted)
         unanswered = self._stopped and not begun and isinstance(event, events.TurnInterrupted) and not event.content
         if unanswered and await self.conversation.take_back():
-            self._context.waiting = waiting
+            self.context.waiting = waiting
             self._prefill(self._line)
             self._prompt.skip_line_before_next()
             yield events.Notice("no answer had begun: your question is in the input line again")
@@ -178,15 +186,15 @@ class LineHandler:
         with self._reading:
             self._read_keys()
             if starting := not self.conversation.engine.is_open:
-                self._renderer.render(events.ProgramStarting(time.monotonic() - self.entered))
+                self._renderer.render(display.ProgramStarting(time.monotonic() - self.entered))
             last = await work
             if starting:
-                self._renderer.render(events.ProgramStarting(None))
+                self._renderer.render(display.ProgramStarting(None))
             if is_waiting(last):
                 self._draft.hold()
             if isinstance(last, events.TurnFinished):
                 provider = self.conversation.model_name.provider
-                if offer := offer_provider(self._context.settings, provider):
+                if offer := offer_provider(self.context.settings, provider):
                     self._renderer.render(events.Notice(offer))
             await self._call_user(last, time.monotonic() - began)
             if isinstance(last, events.TerminalEvent):
@@ -195,7 +203,7 @@ class LineHandler:
             self._prompt.skip_line_before_next()
         if is_waiting(last):
             await self.decide()
-        elif isinstance(last, events.ShellFinished) and last.output.strip():
+        elif isinstance(last, display.ShellFinished) and last.output.strip():
             # It is sent only if the user inserts it.
             text = f"\n```console\n$ {last.command}\n{last.output.rstrip()}\n```\n"
             self._prompt.pastes.offered = self._prompt.pastes.add(f"output of {last.command}", text)
@@ -216,7 +224,7 @@ class LineHandler:
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """Leave the keyboard to a question of the running command in a `with` block."""
-        self._renderer.render(events.ProgramStarting(None))
+        self._renderer.render(display.ProgramStarting(None))
         self._reading.close()
         try:
             yield
@@ -230,12 +238,12 @@ class LineHandler:
     async def _command(self, parsed: registry.ParsedCommand) -> events.Event | None:
         """Run a command, and the turn that follows it; return the last event."""
         self._shown = None
-        request = await registry.run_command(parsed, self._context)
+        request = await registry.run_command(parsed, self.context)
         return self._shown if request is None else await self._show_all(self.conversation.run(request))
 
     async def _call_user(self, last: events.Event | None, seconds: float) -> None:
         """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""
-        settings, focus = self._context.settings, self._prompt.focus
+        settings, focus = self.context.settings, self._prompt.focus
         if not focus.away or not (text := news(last, seconds, settings.notify_after)):
             return
         if settings.notify == "auto":
@@ -318,7 +326,7 @@ class LineHandler:
             if not key:
                 self._renderer.render(events.Notice(f"{title} needs a key, and you gave none", "error"))
                 return False
-            self._context.settings.credentials.use_key(provider, key)
+            self.context.settings.credentials.use_key(provider, key)
             if await self._agrees("Keep the key for the next time?"):
                 kept = await asyncio.to_thread(save_key, provider, key)
                 self._renderer.render(events.Notice(f"the key of {title} is kept in {kept}"))
@@ -333,33 +341,6 @@ class LineHandler:
         """Let the next line begin with `text`; what was typed for the editor may give orders."""
         typed = in_editor and plain(self._line) == self._line
         self._prefill(text if typed else mark(text), optional=optional, in_editor=in_editor)
-
-    def leave(self) -> None:
-        """Leave after this line."""
-        self.leaving = True
-
-
-def build_handler(
-    settings: Settings,
-    begin: Callable[[], Conversation],
-    renderer: Renderer,
-    prompt: Prompt,
-    attachments: Sequence[Attachment],
-    *,
-    toolbar: bool,
-) -> LineHandler:
-    """Begin the conversation and return the handler of its lines; give the prompt a `toolbar` if there is to be one."""
-    conversation = begin()
-    state = Toolbar(conversation, renderer, lambda: thread_titles(conversation.backend))
-    state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
-    handler = LineHandler(conversation, settings, state, prompt, attachments)
-    # The local model's server ends what it reads before it begins the question that is typed now.
-    prompt.when_typed(conversation.expect_question)
-    if toolbar:
-        prompt.toolbar = state.text
-        handler.on_open = state.learn_thread
-        conversation.title_writer.on_end = state.learn_titles
-    return handler
 
 
 def _title(conversation: Conversation) -> str:

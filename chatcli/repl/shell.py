@@ -7,7 +7,8 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from chatcli.events import Event, ShellFinished, ShellOutput
+from chatcli.events import Event
+from chatcli.rendering.display import ShellFinished, ShellOutput
 from chatcli.tools.leash import missed_interrupt
 
 KEPT = 1_000_000

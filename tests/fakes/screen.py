@@ -31,6 +31,3 @@ class QuietScreen:
 
     def prefill(self, text: str, *, optional: bool = False, in_editor: bool = False) -> None:
         return None
-
-    def leave(self) -> None:
-        return None

@@ -11,13 +11,13 @@ from chatcli.events import (
     Notice,
     Progress,
     ReasoningDelta,
-    ScreenCleared,
     TextDelta,
     TurnFailed,
     TurnInterrupted,
     TurnStarted,
     Usage,
 )
+from chatcli.rendering.display import ScreenCleared
 from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
 from tests.rendering.screen import finished
 

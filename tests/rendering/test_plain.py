@@ -15,14 +15,13 @@ from chatcli.events import (
     Notice,
     Progress,
     ReasoningDelta,
-    ScreenCleared,
     TextDelta,
-    ThreadChanged,
     TurnFailed,
     TurnInterrupted,
     TurnStarted,
 )
 from chatcli.message import MessageShown
+from chatcli.rendering.display import ScreenCleared, ThreadChanged
 from chatcli.rendering.plain import PlainRenderer
 from tests.rendering.screen import finished
 

@@ -15,23 +15,19 @@ from rich.console import Console
 from chatcli.errors import AuthError
 from chatcli.events import (
     WAITING,
-    DraftChanged,
     Event,
     Listing,
     Notice,
-    ProgramStarting,
     Progress,
     ReasoningDelta,
-    ScreenCleared,
-    ScreenResumed,
     TextDelta,
-    ThreadChanged,
     TurnFailed,
     TurnInterrupted,
     TurnStarted,
     Usage,
 )
 from chatcli.message import MessageShown
+from chatcli.rendering.display import DraftChanged, ProgramStarting, ScreenCleared, ScreenResumed, ThreadChanged
 from chatcli.rendering.terminal import answer
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.terminal.renderer import TerminalRenderer

@@ -9,16 +9,15 @@ from rich.console import Console
 
 from chatcli.events import (
     ApprovalRequested,
-    DiffShown,
     Event,
     IntermediateText,
-    LinesShown,
     TextDelta,
     ToolCallFinished,
     ToolCallStarted,
     TurnInterrupted,
     TurnStarted,
 )
+from chatcli.rendering.display import LinesShown, diff_lines
 from chatcli.rendering.plain import PlainRenderer, action_lines, decision_lines, keys_line, request_lines
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from tests.rendering.screen import Clock, Terminal, finished
@@ -129,7 +128,7 @@ def test_nothing_of_a_call_that_is_approved_is_hidden(hidden: str) -> None:
 def test_a_diff_is_coloured_and_shown_whole() -> None:
     diff = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-one\x1b[2K\r\n+two\u202e" + " words" * 60
     terminal = Terminal(80)
-    TerminalRenderer(terminal.console, terminal.console, clock=Clock()).render(DiffShown(diff))
+    TerminalRenderer(terminal.console, terminal.console, clock=Clock()).render(LinesShown(diff_lines(diff)))
     shown = "".join(terminal.lines()).replace("\n", "")
     assert "-one<U+001B>[2K<U+000D>+two<U+202E> words" in shown
     assert shown.count("words") == 60

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from chatcli.events import ApprovalRequested, Event, LinesShown
+from chatcli.events import ApprovalRequested, Event
+from chatcli.rendering.display import LinesShown
 from chatcli.repl.decisions import read_decisions
 
 

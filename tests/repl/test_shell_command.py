@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from chatcli.events import ShellFinished, ShellOutput
+from chatcli.rendering.display import ShellFinished, ShellOutput
 from chatcli.repl.shell import ShellCommand
 from tests.models.local.processes import alive, wait_until
 

@@ -13,15 +13,7 @@ from langgraph.errors import GraphRecursionError
 
 from chatcli import events
 from chatcli.attachments.attachment import Attachment
-from chatcli.commands.registry import (
-    Choice,
-    CommandContext,
-    ParsedCommand,
-    choices_listing,
-    parse_command,
-    parse_question,
-    run_command,
-)
+from chatcli.commands import registry
 from chatcli.commands.threads import drop_recalled
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import ToolMode
@@ -80,7 +72,7 @@ class Turns:
         self._spent: Counter[str] = Counter()
         """The tokens that the turns of the prompt used."""
         root = self._workspace.root
-        self._context = CommandContext(self.conversation, session.commands, self.settings, self, folder=root)
+        self._context = registry.CommandContext(self.conversation, session.commands, self.settings, self, folder=root)
 
     async def show_state(self) -> None:
         """Show what the thread waits for, so that the next prompt can answer it, and what of the window it takes."""
@@ -126,12 +118,12 @@ class Turns:
         if mode is not None:
             (await self.conversation.chat_session()).toolbox.rules.mode = mode
         try:
-            command = parse_command(text)
+            command = registry.parse_command(text)
             found = None if command is None else self._context.registry.find(command.name)
             if command is not None and found is not None and found.name not in LEFT_OUT:
                 reason = await self._obey(command)
             else:
-                reason = await self._ask(parse_question(text), attachments)
+                reason = await self._ask(registry.parse_question(text), attachments)
         finally:
             if not self._in_words:
                 await self._update(*self._updates.end_calls())
@@ -139,23 +131,23 @@ class Turns:
                 await self._show_changes()
         return {"stopReason": reason, **({"usage": dict(self._spent)} if self._spent["totalTokens"] else {})}
 
-    async def _obey(self, command: ParsedCommand) -> str:
+    async def _obey(self, command: registry.ParsedCommand) -> str:
         if command.name == "docs":
-            command = ParsedCommand(command.name, self._in_folder(command.arguments))
-        request = await run_command(command, self._context)
+            command = registry.ParsedCommand(command.name, self._in_folder(command.arguments))
+        request = await registry.run_command(command, self._context)
         self._check_stop()
-        return END if request is None else await self._follow(await self._show(self.conversation.run(request)))
+        return END if request is None else await self._follow(await self._show_turn(self.conversation.run(request)))
 
     async def show(self, event: events.Event) -> None:
         """Show `event`, if an editor has a place for it."""
         await self._update(*self._updates.of(event))
 
-    async def choose(self, what: str, choices: Sequence[Choice], printed: events.Event | None = None) -> str:
+    async def choose(self, what: str, choices: Sequence[registry.Choice], printed: events.Event | None = None) -> str:
         """Show the choices: the next prompt names one."""
         if printed is not None:
             await self.show(printed)
         if not any(choice.argument for choice in choices):  # each is named as it is given
-            listing = listing_text(choices_listing(what, choices))
+            listing = listing_text(registry.choices_listing(what, choices))
             await self._update(text_chunk(f"{listing}\n\nChoose one: `/{what} NAME`\n"))
         return ""
 
@@ -184,9 +176,6 @@ class Turns:
     def prefill(self, text: str, *, optional: bool = False, in_editor: bool = False) -> None:
         """Do nothing: the input is the editor's."""
 
-    def leave(self) -> None:
-        """Do nothing: the editor closes its sessions."""
-
     def _in_folder(self, arguments: str) -> str:
         """Return the arguments of /docs with a path in the session's folder, not in the process's."""
         word, blank, path = arguments.partition(" ")
@@ -212,7 +201,7 @@ class Turns:
         if self._context.waiting and not self.conversation.takes_recall:
             await self._update(*self._updates.of(drop_recalled(self._context)))
         attachments, self._context.waiting = (*self._context.waiting, *attachments), ()
-        return await self._follow(await self._show(self.conversation.run(Ask(text, attachments))))
+        return await self._follow(await self._show_turn(self.conversation.run(Ask(text, attachments))))
 
     async def _settle(self, pending: Sequence[events.ApprovalRequested], question: Ask) -> str:
         """Answer what the thread waits for, with `question` if that fits; return why the prompt ends, else ""."""
@@ -227,7 +216,7 @@ class Turns:
             if not (answered or self._stop.is_set()):
                 return ""
             if not answered:
-                await self._show(self.conversation.store_without_asking(question))
+                await self._show_turn(self.conversation.store_without_asking(question))
             raise
         return reason if answered or reason != END or self._in_words else ""
 
@@ -248,7 +237,7 @@ class Turns:
                 turn = self.conversation.run(Resume(answers))
             else:
                 return END
-            outcome = await self._show(turn)
+            outcome = await self._show_turn(turn)
         match outcome.last:
             case events.TurnInterrupted():
                 if not self.closing:  # the graph may not have reached the calls that were decided on
@@ -334,7 +323,7 @@ class Turns:
         finally:
             self._asking = None
 
-    async def _show(self, turn: AsyncGenerator[events.Event, None]) -> Outcome:
+    async def _show_turn(self, turn: AsyncGenerator[events.Event, None]) -> Outcome:
         outcome = Outcome()
         async with aclosing(turn) as closing:
             async for event in closing:

@@ -10,7 +10,8 @@ from chatcli import events
 from chatcli.documents.find import absolute_path
 from chatcli.fences import unmarked
 from chatcli.message import Cited, MessageShown, call_text, human_role
-from chatcli.rendering.plain import ProgressLines, diff_lines
+from chatcli.rendering import display
+from chatcli.rendering.plain import ProgressLines
 from chatcli.sanitize import reveal, reveal_lines
 from chatcli.serve.acp.client import Fields
 
@@ -247,10 +248,10 @@ class Updates:
                 yield text_chunk(f"{listing_text(event)}\n")
             case MessageShown():
                 yield text_chunk(f"{event.text}\n")
-            case events.DiffShown():
-                shown = "\n".join(line for line, _ in diff_lines(event.diff))
+            case display.LinesShown():
+                shown = "\n".join(line for line, _ in event.lines)
                 yield text_chunk(f"```diff\n{shown}\n```\n")
-            case events.ThreadChanged():
+            case display.ThreadChanged():
                 yield text_chunk("The thread is now at another turn; the messages above stay shown.\n")
 
 

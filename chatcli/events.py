@@ -1,6 +1,6 @@
-"""The events of a session: everything that the engine sends to the screen.
+"""The events of a session: everything that the engine says.
 
-A turn and a slash command are both an async iterator of `Event`. Order guarantees of a turn:
+A turn is an async iterator of `Event`. Its order guarantees:
 
 - `TurnStarted` comes first, once the question is about to be stored.
 - `DocumentsFound` comes before the first text where the thread has documents; a tool may find more later.
@@ -12,12 +12,11 @@ A turn and a slash command are both an async iterator of `Event`. Order guarante
   then ends with `TurnFinished`, whose `finish_reason` is `WAITING`.
 - `Notice` and `Progress` may come anywhere before the terminal event.
 
-The JSON Lines output is this union, serialised by `rendering.json`.
+The JSON Lines output is every `JsonEvent`, serialised by `rendering.json`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from chatcli.errors import ChatcliError
@@ -35,6 +34,18 @@ NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """What happens in a session; what only the screen is told is in `rendering.display`."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonEvent(SessionEvent):
+    """An event that is a line of the JSON Lines output, with its `type`."""
+
+    type: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens counted by the provider; all zero if it reported none."""
 
@@ -44,7 +55,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnStarted:
+class TurnStarted(JsonEvent):
     """A turn begins on `thread_id`; `model` is named `provider:model`."""
 
     type: ClassVar[Literal["turn_started"]] = "turn_started"
@@ -53,7 +64,7 @@ class TurnStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentsFound:
+class DocumentsFound(JsonEvent):
     """The thread's documents were searched for the words `query`; without `passages`, nothing relevant was found."""
 
     type: ClassVar[Literal["documents_found"]] = "documents_found"
@@ -62,7 +73,7 @@ class DocumentsFound:
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(JsonEvent):
     """The next piece of the answer; untrusted text, cut anywhere.
 
     `node` is the node of the user graph that writes it, after the nodes of its outer graphs; empty elsewhere. A `draft`
@@ -76,7 +87,7 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class IntermediateText:
+class IntermediateText(SessionEvent):
     """A whole message of a user graph's `node`, which has come as `TextDelta` and is no part of the answer."""
 
     text: str
@@ -84,7 +95,7 @@ class IntermediateText:
 
 
 @dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(JsonEvent):
     """The next piece of the model's reasoning, apart from the answer; untrusted text. `node` is as in `TextDelta`."""
 
     type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
@@ -93,7 +104,7 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallStarted:
+class ToolCallStarted(JsonEvent):
     """The model of `node` calls the tool `name`; the arguments are the model's own, untrusted."""
 
     type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
@@ -104,7 +115,7 @@ class ToolCallStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallFinished:
+class ToolCallFinished(JsonEvent):
     """The call `call_id` is over: `content` is the result that the model gets, untrusted text."""
 
     type: ClassVar[Literal["tool_call_finished"]] = "tool_call_finished"
@@ -117,14 +128,14 @@ class ToolCallFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class TodosChanged:
+class TodosChanged(SessionEvent):
     """The graph has another list of what it is going to do: each a `content` with a `status`, the graph's own."""
 
     todos: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalRequested:
+class ApprovalRequested(JsonEvent):
     """The graph waits for the user: LangGraph's interrupt `interrupt_id`, whose `payload` is the graph's own JSON.
 
     It stays pending in the thread until the turn is resumed with an answer, in this process or a later one.
@@ -149,7 +160,7 @@ class FlowAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnFinished:
+class TurnFinished(JsonEvent):
     """The whole answer, stored in the thread."""
 
     type: ClassVar[Literal["turn_finished"]] = "turn_finished"
@@ -178,7 +189,7 @@ class TurnFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnInterrupted:
+class TurnInterrupted(JsonEvent):
     """The user stopped the turn; `content` is what had arrived, kept in the thread as a partial answer."""
 
     type: ClassVar[Literal["turn_interrupted"]] = "turn_interrupted"
@@ -192,7 +203,7 @@ class TurnInterrupted:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnFailed:
+class TurnFailed(JsonEvent):
     """The turn failed; `content` is what had arrived, kept in the thread as a partial answer."""
 
     type: ClassVar[Literal["turn_failed"]] = "turn_failed"
@@ -205,7 +216,7 @@ class TurnFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(JsonEvent):
     """One line or a few for the user, never part of the answer.
 
     A `passing` one explains a wait: it is for a terminal, not for a log. An `urgent` one stands on standard error in
@@ -222,15 +233,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkdownShown:
-    """Markdown in place of the line of the call `call_id`, or of a notice if that is empty; not part of the answer."""
-
-    text: str
-    call_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageAttached:
+class ImageAttached(SessionEvent):
     """The image `data` goes along with the question as `name`: to be looked at. A `Notice` has named it."""
 
     name: str
@@ -238,7 +241,7 @@ class ImageAttached:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(SessionEvent):
     """Work that takes a while: `done` of `total` units so far; `total` 0 when it is not known.
 
     `unit` is "bytes" for a download, "files" for documents, "percent" for a call of a tool, and "" for a step without
@@ -254,7 +257,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(SessionEvent):
     """A table for the user, as `/help` and `chat threads list` show."""
 
     title: str
@@ -262,279 +265,7 @@ class Listing:
     rows: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DiffShown:
-    """The change of a file, as a unified diff; untrusted text, of which nothing may be left out."""
-
-    diff: str
-
-
-@dataclass(frozen=True, slots=True)
-class MatchShown:
-    """A message that a search found: `parts` are the pieces of its text, each with whether it matches."""
-
-    thread_id: str
-    title: str
-    role: str
-    parts: tuple[tuple[str, bool], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadChanged:
-    """The session now holds another thread."""
-
-    thread_id: str
-    messages: tuple[MessageShown, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class InputPrefilled:
-    """The next line begins with the question `text`, to be edited and sent.
-
-    If that is `optional`, a line that was entered meanwhile is sent without it.
-    """
-
-    text: str
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EditorRequested:
-    """The user's editor is to open on `text`, for the next line, or on the file at `path`."""
-
-    text: str = ""
-    path: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DraftChanged:
-    """What the user types while something runs: lines that wait to be sent, and last the one being typed.
-
-    Without texts there is nothing to show.
-    """
-
-    texts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramStarting:
-    """A line waits for the program, which has been starting for `seconds`; None where it waits no longer."""
-
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ScreenSuspended:
-    """Something else is about to use the screen: the user's shell, while this process is suspended."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScreenResumed:
-    """The screen is this process's again, or has another size."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShellOutput:
-    """The next piece of what a shell command writes; untrusted text, cut anywhere."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShellFinished:
-    """A shell command ended; `output` is all that it wrote."""
-
-    command: str
-    output: str
-    exit_code: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClipboardFilled:
-    """The user asked for `text`, which is `what`, in the clipboard; untrusted text."""
-
-    text: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlainToggled:
-    """The user wants Markdown shown as it is written, or rendered again."""
-
-
-@dataclass(frozen=True, slots=True)
-class ThemeChosen:
-    """The user, or the terminal by its background, chose the colours `name`."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class SixelReported:
-    """The terminal said that it shows images by sixel."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of several to choose from: its name, and what else distinguishes it; untrusted text."""
-
-    name: str
-    about: str
-    current: bool = False
-    """Whether it is in use."""
-    argument: str = ""
-    """What the command is given that uses it, where that is not the name."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRequested:
-    """The provider of that prefix needs a key from the user; then the `line` is to be entered again."""
-
-    provider: str
-    line: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmationRequested:
-    """The user is to answer `question` with yes or no; after a yes the `line` is to be entered.
-
-    Where a no means something else than nothing, it is the line `otherwise`, and the answer is one key.
-    """
-
-    question: str
-    line: str
-    otherwise: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRequested:
-    """The user is to decide by one key on the tool call `action`, one of those that a graph's request reviews.
-
-    It is shown right before the key is asked for by `KeysOffered`. `problem` says why the request comes again.
-    """
-
-    action: Mapping[str, Any]
-    number: int = 1
-    among: int = 1
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class KeysOffered:
-    """The user is to press one of `keys`, each with what it means, perhaps as the answer to `question`."""
-
-    keys: Mapping[str, str]
-    question: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChoicesOffered:
-    """The user is to pick one of `choices`, a `what`, which the slash command `command` then uses.
-
-    Where nothing can be picked, `printed` is shown instead, if there is any.
-    """
-
-    command: str
-    what: str
-    choices: tuple[Choice, ...]
-    printed: "tuple[TextEvent, ...]" = ()
-
-    @property
-    def title(self) -> str:
-        """What a list of the choices is called."""
-        return f"{self.what}s"
-
-    @property
-    def listing(self) -> Listing:
-        """The choices as a table."""
-        rows = tuple((f"{one.name}{' (in use)' if one.current else ''}", one.about) for one in self.choices)
-        return Listing(self.title, (self.what, "about"), rows)
-
-
-@dataclass(frozen=True, slots=True)
-class TreeRow:
-    """A turn in the tree of a thread's branches; `title` is the beginning of its question, untrusted text."""
-
-    number: int
-    title: str
-    depth: int
-    """How many forks it stands behind, on branches that do not continue the one of the fork."""
-    begins: bool
-    """Whether such a branch begins with it."""
-    current: bool
-    """Whether it is on the current branch."""
-    here: bool
-    """Whether the current branch ends with it."""
-    forks: bool
-    """Whether several turns follow it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """The beginnings of a turn's question and of its last answer, which is empty where there is none; untrusted."""
-
-    question: str
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class TreeOffered:
-    """The user is to go to one of the turns `rows`, or to take over the summary of its branch."""
-
-    rows: tuple[TreeRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ScreenCleared:
-    """The user asked for an empty screen."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExitRequested:
-    """The user asked to leave."""
-
-
 TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
 """The last event of a turn."""
-AnswerEvent = (
-    DocumentsFound | TextDelta | IntermediateText | ReasoningDelta | ToolCallStarted | ToolCallFinished | TodosChanged
-)
-TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
-TextEvent = (
-    Notice
-    | MarkdownShown
-    | ImageAttached
-    | Progress
-    | Listing
-    | DiffShown
-    | MessageShown
-    | MatchShown
-    | ShellOutput
-    | ShellFinished
-)
-"""Something to show that is no part of an answer."""
-ScreenEvent = (
-    DraftChanged
-    | ProgramStarting
-    | ScreenSuspended
-    | ScreenResumed
-    | ScreenCleared
-    | PlainToggled
-    | ThemeChosen
-    | SixelReported
-)
-"""A change of what is on the screen, or of how it is shown."""
-InputEvent = (
-    InputPrefilled
-    | EditorRequested
-    | KeyRequested
-    | ConfirmationRequested
-    | DecisionRequested
-    | KeysOffered
-    | ChoicesOffered
-    | TreeOffered
-)
-"""Something that the user types or chooses next."""
-CommandEvent = ThreadChanged | ClipboardFilled | ExitRequested
-"""Something else that a slash command does."""
-Event = TurnEvent | TerminalEvent | TextEvent | ScreenEvent | InputEvent | CommandEvent
+Event = SessionEvent | MessageShown
+"""All that can be shown."""

@@ -83,6 +83,14 @@ class MessageShown:
     cited: Cited | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The beginnings of a turn's question and of its last answer, which is empty where there is none; untrusted."""
+
+    question: str
+    answer: str
+
+
 def human_role(additional_kwargs: Mapping[str, Any]) -> str:
     """Return the role of a human message: langchain marks by `lc_source` what the user did not type."""
     source = additional_kwargs.get("lc_source")

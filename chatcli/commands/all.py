@@ -2,12 +2,10 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
 
 from chatcli.commands import branches, documents, mcp_prompts, memory, model, screen, state, threads, tree
 from chatcli.commands.registry import Command, CommandContext, CommandRegistry
 from chatcli.errors import GraphError
-from chatcli.events import Event
 from chatcli.graphs.user.load import describe
 from chatcli.message import MessageShown
 from chatcli.runtime.program import SlashCommand, current_program
@@ -24,7 +22,7 @@ def all_commands() -> CommandRegistry:
 def _as_command(own: SlashCommand) -> Command:
     """Return `own` as a command of the prompt; what its handler raises becomes a GraphError that names the line."""
 
-    async def run(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    async def run(context: CommandContext, arguments: str) -> None:
         state = await (await context.conversation.session()).state_values()
         try:
             made = await asyncio.to_thread(own.handler, arguments, state)
@@ -32,7 +30,7 @@ def _as_command(own: SlashCommand) -> Command:
         except Exception as error:
             raise GraphError(f"/{own.name} failed: {describe(error)}") from error
         if text:
-            yield MessageShown("assistant", text)
+            await context.show(MessageShown("assistant", text))
 
     run.__doc__ = own.help
     return Command(own.name, "", run)

@@ -1,20 +1,19 @@
 """The command about the documents that answers are grounded on: /docs."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
-from chatcli.commands.registry import Command, CommandContext
+from chatcli.commands.registry import Choice, Command, CommandContext, run_chosen
 from chatcli.conversation.conversation import Conversation
 from chatcli.documents.find import match_sources, resolve_source, shown_path, text_is_glob
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import Choice, ChoicesOffered, Event, Listing, Notice
+from chatcli.events import Listing, Notice
 
 WORDS = ("add", "remove", "list", "off")
 
 
-async def change_documents(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def change_documents(context: CommandContext, arguments: str) -> None:
     """Pick the documents; add or remove PATH; list; off."""
     conversation = context.conversation
     check_takes_documents(conversation)
@@ -23,16 +22,16 @@ async def change_documents(context: CommandContext, arguments: str) -> AsyncIter
     if path.startswith(("'", '"')):  # the quotes of completion, which leaves the second one out after a folder
         path = path[1:].removesuffix(path[0])
     if not arguments and (choices := await asyncio.to_thread(_choices, conversation.documents)):
-        yield ChoicesOffered("docs", "document", choices, (_listing(conversation.documents),))
+        await run_chosen("docs", context, "document", choices, _listing(conversation.documents))
     elif word in ("", "list") and not path:
-        yield _listing(conversation.documents)
+        await context.show(_listing(conversation.documents))
     elif word == "off" and not path:
         conversation.use_documents(())
-        yield Notice("this thread has no documents any more")
+        await context.show(Notice("this thread has no documents any more"))
     elif word == "add" and path:
-        yield await add_documents(conversation, [path])
+        await context.show(await add_documents(conversation, [path]))
     elif word == "remove" and path:
-        yield _remove(conversation, path)
+        await context.show(_remove(conversation, path))
     else:
         raise UsageError("/docs takes add PATH, remove PATH, list or off", remedy="For example: /docs add notes/")
 

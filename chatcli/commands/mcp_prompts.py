@@ -1,18 +1,16 @@
 """The prompts of MCP servers as slash commands: /SERVER:PROMPT."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from functools import partial
 
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.errors import UsageError
-from chatcli.events import Event, Notice
+from chatcli.events import Notice
 from chatcli.message import MessageShown
 from chatcli.sessions.requests import Ask
 from chatcli.tools.mcp_resources import ServedPrompt
 
 
-async def ask_prompt(name: str, context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def ask_prompt(name: str, context: CommandContext, arguments: str) -> Ask:
     """Ask what a prompt of an MCP server makes of its arguments; what is sent is shown."""
     conversation = context.conversation
     servers = conversation.mcp_servers
@@ -21,7 +19,7 @@ async def ask_prompt(name: str, context: CommandContext, arguments: str) -> Asyn
         named = ", ".join(servers.names)
         raise UsageError(f"there is no MCP server {server}", remedy=f"There are: {named}." if named else "")
     if starting := await servers.starting():
-        yield Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
+        await context.show(Notice(f"starting MCP servers: {', '.join(starting)}", passing=True))
     prompts = {prompt.name: prompt for prompt in await servers.prompts(server)}
     if prompt_name not in prompts:
         named = ", ".join(f"/{prompt.command}" for prompt in prompts.values())
@@ -29,10 +27,8 @@ async def ask_prompt(name: str, context: CommandContext, arguments: str) -> Asyn
         raise UsageError(f"the MCP server {server} has no prompt {prompt_name}", remedy=remedy)
     prompt = prompts[prompt_name]
     text, attachments = await servers.read_prompt(prompt, prompt.read_arguments(arguments))
-    yield MessageShown("user", text)
-    async with aclosing(conversation.run(Ask(text, attachments))) as events:
-        async for event in events:
-            yield event
+    await context.show(MessageShown("user", text))
+    return Ask(text, attachments)
 
 
 def find_prompt(name: str) -> Command | None:

@@ -2,16 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatcli import paths
-from chatcli.commands.registry import Command, CommandContext
+from chatcli.commands.registry import Choice, Command, CommandContext, run_chosen
 from chatcli.config.values import parse_variable, parse_variables, positive
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import Choice, ChoicesOffered, Event, Listing, Notice
+from chatcli.events import Listing, Notice
 from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
 from chatcli.message import is_review
 from chatcli.models.prices import cost_listing, dollars, table_name
@@ -33,21 +32,21 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s|(?<=\u3002)|\n\s*\n")
 _SPEAKERS = {"human": "you", "ai": "model"}
 
 
-async def choose_model(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def choose_model(context: CommandContext, arguments: str) -> None:
     """Use the model NAME; without NAME, pick one."""
     conversation = context.conversation
     if not arguments:
-        yield await _offer_models(context)
+        await _offer_models(context)
         return
     had_documents = bool(conversation.documents)
     await conversation.use_model(arguments)
-    yield Notice(f"model {conversation.model_name}")
+    await context.show(Notice(f"model {conversation.model_name}"))
     if had_documents and not conversation.takes_documents:
-        yield Notice("it answers without this thread's documents: a Langflow flow has its own", "warning")
+        await context.show(Notice("it answers without this thread's documents: a Langflow flow has its own", "warning"))
 
 
-async def _offer_models(context: CommandContext) -> ChoicesOffered:
-    """Return the offer of the models that can be used now; the current one is marked, and among them."""
+async def _offer_models(context: CommandContext) -> None:
+    """Let the user pick one of the models that can be used now; the current one is marked, and among them."""
     from chatcli.models.usable import usable_models  # an HTTP client, which the other commands do without
 
     current, found = context.conversation.model_name, await asyncio.to_thread(usable_models, context.settings)
@@ -57,10 +56,10 @@ async def _offer_models(context: CommandContext) -> ChoicesOffered:
         choices.append(Choice(name, about, current=one.name == current))
     if not any(choice.current for choice in choices):
         choices.insert(0, Choice(str(current), "", current=True))
-    return ChoicesOffered("model", "model", tuple(choices), (Notice(f"model {current}"),))
+    await run_chosen("model", context, "model", choices, Notice(f"model {current}"))
 
 
-async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def show_context(context: CommandContext, arguments: str) -> None:
     """List the messages sent with the next question."""
     fitted = await (await context.conversation.chat_session()).context()
     known = fitted.known
@@ -74,29 +73,32 @@ async def show_context(context: CommandContext, arguments: str) -> AsyncIterator
     rows[:0] = [("sent", "instructions", f"{path}, {about}") for path in known.sources]
     rows += [("sent", "memory", fact) for fact in known.facts or ()]
     rows += [("sent last", "passage", f"[{each.number}] {each.place}") for each in fitted.passages]
-    yield Listing("Context", ("", "role", "text"), tuple(rows))
+    await context.show(Listing("Context", ("", "role", "text"), tuple(rows)))
     budget = "no known limit" if fitted.budget is None else f"a budget of {fitted.budget}"
     counts = f"{len(fitted.messages)} messages are sent, {len(fitted.left_out)} left out"
     if fitted.summed_up:
         counts += f", {len(fitted.summed_up)} sent as a summary"
-    yield Notice(f"{counts}: about {fitted.tokens} tokens, {budget}")
+    await context.show(Notice(f"{counts}: about {fitted.tokens} tokens, {budget}"))
     if fitted.passages:
         counts = f"{len(fitted.passages)}, about {fitted.passage_tokens} tokens"
-        yield Notice(f"passages of documents with the newest question: {counts}; the next question gets its own")
+        told = f"passages of documents with the newest question: {counts}; the next question gets its own"
+        await context.show(Notice(told))
 
 
-async def compact(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def compact(context: CommandContext, arguments: str) -> None:
     """From now on send a summary in place of the oldest turns."""
     summary = await context.conversation.compact()
-    yield Notice(f"the oldest turns are now sent as this summary; the thread keeps them, see /history:\n{summary}")
+    told = "the oldest turns are now sent as this summary; the thread keeps them, see /history:"
+    await context.show(Notice(f"{told}\n{summary}"))
 
 
-async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def choose_role(context: CommandContext, arguments: str) -> None:
     """Use the role NAME, or "none"; without NAME, pick one."""
     conversation = context.conversation
     setup = (await conversation.chat_session()).setup
     if not arguments:
-        yield await asyncio.to_thread(_offer_roles, setup)
+        choices, printed = await asyncio.to_thread(_role_choices, setup)
+        await run_chosen("role", context, "role", choices, printed)
         return
     name, _, variables = arguments.partition(" ")
     if name.lower() in NO_ROLE and name.lower() not in role_files():
@@ -104,17 +106,17 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
     else:
         setup = setup.with_role(find_role(name), parse_variables(variables))
     await conversation.use_setup(setup)
-    yield Notice(_described(setup))
+    await context.show(Notice(_described(setup)))
 
 
-def _offer_roles(setup: Setup) -> ChoicesOffered:
-    """Return the offer of the roles, and of none."""
+def _role_choices(setup: Setup) -> tuple[list[Choice], Notice]:
+    """Return the roles, and none, to choose from, and what is printed instead."""
     files = role_files()
     choices = [Choice(name, _about_role(path), current=name == setup.role.lower()) for name, path in files.items()]
     if NO_ROLE[0] not in files:
         about = "the thread's own system prompt goes too" if setup.system and not setup.role else ""
         choices.insert(0, Choice(NO_ROLE[0], about, current=not setup.role and not setup.system))
-    return ChoicesOffered("role", "role", tuple(choices), (Notice(f"{_described(setup)}. Roles: {', '.join(files)}"),))
+    return choices, Notice(f"{_described(setup)}. Roles: {', '.join(files)}")
 
 
 def _about_role(path: Path) -> str:
@@ -128,45 +130,45 @@ def _about_role(path: Path) -> str:
     return f"{whose}, can't be used"
 
 
-async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def set_variable(context: CommandContext, arguments: str) -> None:
     """Set a variable, or a value of the graph; alone, show all."""
     conversation = context.conversation
     name, equals, bound = arguments.partition("=")
     if equals and name.strip() == MAX_COST and not conversation.has_own_graph:
         conversation.max_cost = None if bound.strip().lower() in NO_ROLE else parse_bound(bound)
-        yield Notice(_described_bound(conversation.max_cost))
+        await context.show(Notice(_described_bound(conversation.max_cost)))
         return
     from chatcli.graphs.values_session import ValuesSession  # imports LangGraph, which the session needs too
 
     session = await conversation.session()
     if isinstance(session, ValuesSession):
         if not arguments:
-            yield _values_table(session)
+            await context.show(_values_table(session))
             return
         kind, key, value = parse_place(arguments)
         await session.set_value(kind, key, value)
-        yield Notice(f"{shown_key(kind, key)}={shown_value(key, session.values.of(kind)[key])}")
+        await context.show(Notice(f"{shown_key(kind, key)}={shown_value(key, session.values.of(kind)[key])}"))
         return
     setup = (await conversation.chat_session()).setup
     if arguments:
         name, value = parse_variable(arguments)
         setup = setup.with_variables({**setup.variables, name: value})
         await conversation.use_setup(setup)
-    yield Notice(_described(setup))
+    await context.show(Notice(_described(setup)))
     if not arguments and conversation.max_cost is not None:
-        yield Notice(_described_bound(conversation.max_cost))
+        await context.show(Notice(_described_bound(conversation.max_cost)))
 
 
-async def show_cost(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def show_cost(context: CommandContext, arguments: str) -> None:
     """Show what the thread has cost, by model."""
     conversation = context.conversation
     answers = await conversation.answered()
     if not answers:
-        yield Notice("nothing is known to have been paid for this thread yet")
+        await context.show(Notice("nothing is known to have been paid for this thread yet"))
     else:
-        yield cost_listing("Cost of the thread", answers)
+        await context.show(cost_listing("Cost of the thread", answers))
     table = await asyncio.to_thread(table_name)
-    yield Notice(f"prices: {table}; {_described_bound(conversation.max_cost)}")
+    await context.show(Notice(f"prices: {table}; {_described_bound(conversation.max_cost)}"))
 
 
 def parse_bound(text: str) -> float:
@@ -182,7 +184,7 @@ def _described_bound(bound: float | None) -> str:
     return "no bound is set (--max-cost)" if bound is None else f"a thread may cost {dollars(bound)} (--max-cost)"
 
 
-def _values_table(session: "ValuesSession") -> Event:
+def _values_table(session: "ValuesSession") -> Listing | Notice:
     """Return the values that the graph gets from the user, and the others that it takes."""
     types, values = session.schemas.types(), session.values
     given = {(kind, key): shown_value(key, value) for kind in KINDS for key, value in values.of(kind).items()}
@@ -195,35 +197,33 @@ def _values_table(session: "ValuesSession") -> Event:
     return Listing("Values of the graph", ("key", "value", "type"), tuple(rows))
 
 
-async def set_system(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def set_system(context: CommandContext, arguments: str) -> None:
     """Set the system prompt; without TEXT, show it."""
     conversation = context.conversation
     setup = (await conversation.chat_session()).setup
     if arguments:
         setup = setup.with_system(arguments)
         await conversation.use_setup(setup)
-    yield Notice(f"system prompt: {setup.system}" if setup.system else _described(setup))
+    await context.show(Notice(f"system prompt: {setup.system}" if setup.system else _described(setup)))
 
 
-async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def show_tools(context: CommandContext, arguments: str) -> None:
     """List the tools, and the calls that run without asking."""
     from chatcli.tools.tool import kept_rules  # imports langchain, which the engine imports too
 
     session = await context.conversation.chat_session()
     toolbox = session.toolbox
     if toolbox.empty:
-        yield Notice(
-            "no tools are switched on: use --tools for the built-in ones, --recall to search past threads,"
-            " [mcp.NAME] in config.toml for a server's"
-        )
+        how = "--tools for the built-in ones, --recall to search past threads, [mcp.NAME] in config.toml for a server's"
+        await context.show(Notice(f"no tools are switched on: use {how}"))
         return
     if toolbox.starting:
-        yield Notice(f"starting MCP servers: {', '.join(toolbox.starting)}", passing=True)
+        await context.show(Notice(f"starting MCP servers: {', '.join(toolbox.starting)}", passing=True))
     tools = await toolbox.open(lambda line: None)
     rows = tuple((tool.name, tool.server or "built in", _excerpt(tool.runnable.description)) for tool in tools.values())
-    yield Listing("Tools", ("tool", "from", "does"), rows)
+    await context.show(Listing("Tools", ("tool", "from", "does"), rows))
     for problem in toolbox.problems():
-        yield Notice(problem, "warning")
+        await context.show(Notice(problem, "warning"))
     rules = [
         *((rule, "this run") for rule in toolbox.rules.given),
         *((rule, "this thread") for rule in await session.allowed()),
@@ -232,12 +232,12 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
     if toolbox.rules.mode == "yes":
         rules.insert(0, ("*", "this run (--yes)"))
     if rules:
-        yield Listing("Run without asking", ("rule", "where"), tuple(rules))
+        await context.show(Listing("Run without asking", ("rule", "where"), tuple(rules)))
     else:
-        yield Notice("no rule lets a call run unasked: allow one by t or a, or by --allow RULE")
+        await context.show(Notice("no rule lets a call run unasked: allow one by t or a, or by --allow RULE"))
 
 
-async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+async def approve(context: CommandContext, arguments: str) -> Ask | None:
     """Answer the pending request; without ANSWER, approve calls."""
     session = await context.conversation.session()
     pending = await session.pending(shown=False)
@@ -247,11 +247,9 @@ async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Even
         raise UsageError("this thread is not waiting for an answer")
     if not arguments and not is_review(pending[0].payload):
         for request in await session.pending():
-            yield request
-        return
-    async with aclosing(context.conversation.run(Ask(arguments or "approve", typed=True))) as events:
-        async for event in events:
-            yield event
+            await context.show(request)
+        return None
+    return Ask(arguments or "approve", typed=True)
 
 
 def _described(setup: Setup) -> str:

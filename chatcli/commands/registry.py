@@ -1,17 +1,22 @@
 """Define slash commands, find them in typed lines, and run them."""
 
 import difflib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import MissingKeyError
-from chatcli.events import Event, KeyRequested, Notice
+from chatcli.events import Event, Listing, Notice
+from chatcli.message import Said
+from chatcli.sessions.requests import TurnRequest
 from chatcli.store.errors import as_failure
+
+if TYPE_CHECKING:
+    from chatcli.commands.tree import TreeRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,61 @@ class ParsedCommand:
     arguments: str
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several to choose from: its name, and what else distinguishes it; untrusted text."""
+
+    name: str
+    about: str
+    current: bool = False
+    """Whether it is in use."""
+    argument: str = ""
+    """What the command is given that uses it, where that is not the name."""
+
+
+def choices_listing(what: str, choices: Iterable[Choice]) -> Listing:
+    """Return the `choices`, each a `what`, as a table."""
+    rows = tuple((f"{one.name}{' (in use)' if one.current else ''}", one.about) for one in choices)
+    return Listing(f"{what}s", (what, "about"), rows)
+
+
+class Screen(Protocol):
+    """The user of a command, at a prompt or in an editor."""
+
+    async def show(self, event: Event) -> None:
+        """Show `event`."""
+
+    async def choose(self, what: str, choices: Sequence[Choice], printed: Event | None = None) -> str:
+        """Return the argument of the choice, a `what`, that the user picks; empty for none.
+
+        Where nothing can be picked, `printed` is shown instead, if there is any.
+        """
+
+    async def walk(self, rows: "Sequence[TreeRow]", read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str | None:
+        """Return the command that the user chooses in the tree of `rows`: empty for none, None if it can't be shown.
+
+        `read` returns what is said on a branch that a turn is on.
+        """
+
+    async def confirm(self, question: str, line: str, *, by_key: bool = False) -> bool | None:
+        """Return whether the user says yes to `question`; None where nothing is to be changed.
+
+        With `by_key`, the answer is one key, and a no is more than that. Who can't be asked may enter `line` for a yes.
+        """
+
+    async def ask_key(self, provider: str) -> bool:
+        """Ask for the key of the provider of that prefix, and use it from now on; return whether there is one."""
+
+    async def edit(self, path: Path) -> None:
+        """Let the user edit the file at `path`. Raises `UsageError` where no editor can be used."""
+
+    def prefill(self, text: str, *, optional: bool = False, in_editor: bool = False) -> None:
+        """Let the next line begin with the question `text`, to be edited, perhaps in the user's editor, and sent.
+
+        If that is `optional`, a line that was entered meanwhile is sent without it.
+        """
+
+
 @dataclass(slots=True)
 class CommandContext:
     """The objects that a command's handler may use, and what the commands remember."""
@@ -29,21 +89,26 @@ class CommandContext:
     conversation: Conversation
     registry: "CommandRegistry"
     settings: Settings
+    screen: Screen
     theme: str = ""
     """The theme that was chosen by a command, empty for that of the settings."""
     folder: Path | None = None
     """The folder that the conversation is about; None for the current one."""
     waiting: tuple[Attachment, ...] = ()
     """What goes along with the next question: files, and what past threads say."""
+    leaving: bool = False
+    """Whether the conversation ends with this command."""
+
+    async def show(self, event: Event) -> None:
+        """Show `event` on the screen."""
+        await self.screen.show(event)
 
 
-class Handler(Protocol):
-    """Runs a command: it yields events and never prints. The first line of its docstring is the command's help."""
+Handler = Callable[[CommandContext, str], Awaitable[TurnRequest | None]]
+"""Runs a command with its arguments, and returns the turn that follows; it never prints.
 
-    __doc__: str | None
-
-    def __call__(self, context: CommandContext, arguments: str, /) -> AsyncIterator[Event]:
-        """Yield the events; raise ChatcliError or ValueError for a mistake of the user."""
+The first line of its docstring is the command's help. It raises ChatcliError or ValueError for a mistake of the user.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +186,31 @@ def parse_question(line: str) -> str:
     return line[1:] if line.startswith("//") else line
 
 
-async def run_command(parsed: ParsedCommand, context: CommandContext) -> AsyncGenerator[Event, None]:
-    """Yield the events of the command `parsed`; a mistake of the user is a notice, never an exception."""
+async def run_command(parsed: ParsedCommand, context: CommandContext) -> TurnRequest | None:
+    """Run the command `parsed`, and return the turn that follows; a mistake of the user is a notice, no exception."""
     command = context.registry.find(parsed.name)
     if command is None:
         nearest = context.registry.nearest(parsed.name)
         hint = f"Did you mean /{nearest}?" if nearest else "See /help."
-        yield Notice(f"unknown command /{parsed.name}. {hint} (// at the beginning sends it as text)", "error")
-        return
+        problem = f"unknown command /{parsed.name}. {hint} (// at the beginning sends it as text)"
+        await context.show(Notice(problem, "error"))
+        return None
     context.conversation.branching = None
     try:
-        async for event in command.handler(context, parsed.arguments):
-            yield event
+        return await command.handler(context, parsed.arguments)
     except MissingKeyError as error:
-        yield KeyRequested(error.provider, f"/{parsed.name} {parsed.arguments}".rstrip())
+        return await run_command(parsed, context) if await context.screen.ask_key(error.provider) else None
     except ValueError as error:
-        yield Notice(f"{error}", "error")
+        await context.show(Notice(f"{error}", "error"))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - no command may end the conversation
         failure = as_failure(error)
-        yield Notice(f"{failure.message}. {failure.remedy}".rstrip(), "error")
+        await context.show(Notice(f"{failure.message}. {failure.remedy}".rstrip(), "error"))
+    return None
+
+
+async def run_chosen(
+    name: str, context: CommandContext, what: str, choices: Sequence[Choice], printed: Event | None = None
+) -> None:
+    """Run the command `name`, which no turn follows, with the argument that the user picks: see `Screen.choose`."""
+    if chosen := await context.screen.choose(what, choices, printed):
+        await run_command(ParsedCommand(name, chosen), context)

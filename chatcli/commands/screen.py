@@ -2,20 +2,21 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from chatcli import events
 from chatcli.attachments.attachment import Attachment, identify, read_attachment
 from chatcli.attachments.clipboard import read_image
 from chatcli.commands.mcp_prompts import prompt_rows
-from chatcli.commands.registry import Command, CommandContext
+from chatcli.commands.registry import Choice, Command, CommandContext, run_chosen
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings, show_settings
 from chatcli.errors import ChatcliError, UsageError
+from chatcli.events import Listing, Notice
 from chatcli.manual import TOPICS, read_page, unfold
 from chatcli.message import MessageShown
+from chatcli.rendering.display import ClipboardFilled, PlainToggled, ScreenCleared, ThemeChosen
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 _THEMES = {
@@ -66,43 +67,44 @@ _SHORT = (
 )
 
 
-async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def show_help(context: CommandContext, arguments: str) -> None:
     """Show the commands, or the one (or the page) NAME."""
     name = arguments.strip().lower().removeprefix("/")
     command = context.registry.find(name) if name else None
     if command is not None:
-        yield events.Notice(f"/{f'{command.name} {command.usage}'.strip()}: {command.help}")
+        await context.show(Notice(f"/{f'{command.name} {command.usage}'.strip()}: {command.help}"))
     if name in TOPICS or (name not in ("", ALL, _KEYS) and command is None):
-        yield MessageShown("assistant", unfold(read_page(name)))
+        await context.show(MessageShown("assistant", unfold(read_page(name))))
     if command is not None or name in TOPICS:
         return
     if name == _KEYS:
-        yield events.Listing("", ("key", "what it does"), KEYS)
+        await context.show(Listing("", ("key", "what it does"), KEYS))
         return
     conversation, prompts = context.conversation, []
     servers = conversation.mcp_servers
     if servers.names and (starting := await servers.starting()):
-        yield events.Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
+        await context.show(Notice(f"starting MCP servers: {', '.join(starting)}", passing=True))
     for server in servers.names:
         try:
             prompts += await servers.prompts(server)
         except ChatcliError as error:
-            yield events.Notice(error.message, "warning")
+            await context.show(Notice(error.message, "warning"))
     offered = tuple(context.registry.offered(conversation))
-    yield help_table(offered, prompt_rows(prompts)) if name == ALL else help_groups(offered, prompt_rows(prompts))
+    table = help_table if name == ALL else help_groups
+    await context.show(table(offered, prompt_rows(prompts)))
 
 
-def help_groups(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> events.Listing:
+def help_groups(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
     """Return the names of the `commands` by group, short enough for a small screen, and how to see more."""
     left = {command.name: f"/{command.name}" for command in commands}
     rows = [(title, " ".join(left.pop(name) for name in names if name in left)) for title, names in GROUPS.items()]
     rows.append(("Others", " ".join(left.values())))
     rows.append(("Prompts", " ".join(usage.split()[0] for usage, _ in prompts)))
     shown = tuple(row for row in rows if row[1])
-    return events.Listing("", ("type", "commands"), (*shown, _BLANK, *_SHORT))
+    return Listing("", ("type", "commands"), (*shown, _BLANK, *_SHORT))
 
 
-def help_table(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> events.Listing:
+def help_table(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
     """Return the table of everything that can be typed: `commands`, `prompts` of servers, other lines and keys."""
     rows = [
         (f"{', '.join(f'/{name}' for name in (command.name, *command.aliases))} {command.usage}".rstrip(), command.help)
@@ -110,29 +112,29 @@ def help_table(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...]
     ]
     if prompts:
         rows += [_BLANK, *prompts]
-    return events.Listing("", ("type", "what it does"), (*rows, _BLANK, *LINES, _BLANK, *KEYS))
+    return Listing("", ("type", "what it does"), (*rows, _BLANK, *LINES, _BLANK, *KEYS))
 
 
-async def toggle_plain(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def toggle_plain(context: CommandContext, arguments: str) -> None:
     """Switch Markdown rendering off, or on again."""
-    yield events.PlainToggled()
+    await context.show(PlainToggled())
 
 
-async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def choose_theme(context: CommandContext, arguments: str) -> None:
     """Use the colours of theme NAME; without NAME, pick one."""
     if not arguments:
         current = context.theme or context.settings.theme
-        choices = tuple(events.Choice(name, about, current=name == current) for name, about in _THEMES.items())
-        yield events.ChoicesOffered("theme", "theme", choices, (events.Notice(f"themes: {', '.join(THEMES)}"),))
+        choices = [Choice(name, about, current=name == current) for name, about in _THEMES.items()]
+        await run_chosen("theme", context, "theme", choices, Notice(f"themes: {', '.join(THEMES)}"))
         return
     if arguments not in THEMES:
         raise UsageError(f"unknown theme {arguments!r}", remedy=f"Themes: {', '.join(THEMES)}.")
     context.theme = arguments
-    yield events.ThemeChosen(arguments)
-    yield events.Notice(f"theme {arguments}")
+    await context.show(ThemeChosen(arguments))
+    await context.show(Notice(f"theme {arguments}"))
 
 
-async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def show_config(context: CommandContext, arguments: str) -> None:
     """Show the settings that were set, or all, and their sources."""
     if arguments not in ("", ALL):
         raise UsageError(f"/config takes `{ALL}` or nothing")
@@ -140,20 +142,20 @@ async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[
     here = {"thread": context.conversation.thread_id, "model": str(context.conversation.model_name)}
     changed = {name: Effective(text, "this conversation") for name, text in here.items() if found[name].value != text}
     for event in show_settings(found | changed, f"/config {ALL}", show_all=arguments == ALL):
-        yield event
+        await context.show(event)
 
 
-async def clear_screen(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def clear_screen(context: CommandContext, arguments: str) -> None:
     """Clear the screen; the thread stays."""
-    yield events.ScreenCleared()
+    await context.show(ScreenCleared())
 
 
-async def leave(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def leave(context: CommandContext, arguments: str) -> None:
     """Leave."""
-    yield events.ExitRequested()
+    context.leaving = True
 
 
-async def copy(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def copy(context: CommandContext, arguments: str) -> None:
     """Copy the last answer, the N-th last, or the last code."""
     messages = await (await context.conversation.session()).history()
     answers = [message.text for message in messages if message.role == "assistant"]
@@ -165,56 +167,57 @@ async def copy(context: CommandContext, arguments: str) -> AsyncIterator[events.
         blocks = [block for answer in answers for block in code_blocks(answer)]
         if not blocks:
             raise UsageError("no answer has a code block")
-        yield events.ClipboardFilled(blocks[-1], "the last code block")
+        await context.show(ClipboardFilled(blocks[-1], "the last code block"))
         return
     back = int(arguments) if arguments.isdecimal() else 1 if not arguments else 0
     if not 1 <= back <= len(answers):
         raise UsageError(f"/copy takes a number from 1 to {len(answers)}, or `code`")
-    yield events.ClipboardFilled(answers[-back], "the answer" if back == 1 else f"the answer {back} from the end")
+    which = "the answer" if back == 1 else f"the answer {back} from the end"
+    await context.show(ClipboardFilled(answers[-back], which))
 
 
-async def save(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def save(context: CommandContext, arguments: str) -> None:
     """Save this thread as FILE: .md, .json, .jsonl or .html."""
     name = arguments.removesuffix(_YES)
     path, exists = await asyncio.to_thread(_find_page, name)
-    if exists and name == arguments:
-        yield events.ConfirmationRequested(f"{path} exists. Overwrite it?", f"/save {name}{_YES}")
+    overwrites = exists and name == arguments
+    if overwrites and not await context.screen.confirm(f"{path} exists. Overwrite it?", f"/save {name}{_YES}"):
         return
     try:
         document = await context.conversation.document()
         await asyncio.to_thread(write_file, path, thread_lines(document, format_of(path) or ExportFormat.MD))
     except (ChatcliError, OSError) as error:
-        yield events.Notice(f"{path} was not written: {error}", "error")
+        await context.show(Notice(f"{path} was not written: {error}", "error"))
     else:
-        yield events.Notice(f"saved to {path}")
+        await context.show(Notice(f"saved to {path}"))
 
 
-async def attach(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def attach(context: CommandContext, arguments: str) -> None:
     """Attach a file or a URL to the next question."""
     if not arguments:
         raise UsageError("/file takes a path or a URL", remedy="For example: /file notes.txt")
     private, timeout = context.settings.allow_private_urls, context.settings.timeout
     read = partial(read_attachment, arguments, allow_private=private, timeout=timeout)
-    yield _attach(context, await asyncio.to_thread(read))
+    await context.show(_attach(context, await asyncio.to_thread(read)))
 
 
-async def paste(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def paste(context: CommandContext, arguments: str) -> None:
     """Attach the image in the clipboard to the next question."""
     media_type, data = await asyncio.to_thread(read_image)
     ending, taken = media_type.removeprefix("image/"), {each.name for each in context.waiting}
     names = (f"pasted{'' if number == 1 else f'-{number}'}.{ending}" for number in itertools.count(1))
-    yield _attach(context, identify(next(name for name in names if name not in taken), data))
+    await context.show(_attach(context, identify(next(name for name in names if name not in taken), data)))
 
 
-def _attach(context: CommandContext, attachment: Attachment) -> events.Notice:
+def _attach(context: CommandContext, attachment: Attachment) -> Notice:
     """Let `attachment` go along with the next question."""
     context.waiting = (*context.waiting, attachment)
-    return events.Notice(f"{attachment.name} is sent with the next question")
+    return Notice(f"{attachment.name} is sent with the next question")
 
 
-async def write_in_editor(context: CommandContext, arguments: str) -> AsyncIterator[events.Event]:
+async def write_in_editor(context: CommandContext, arguments: str) -> None:
     """Write a question in $VISUAL or $EDITOR, and send it."""
-    yield events.EditorRequested(arguments)
+    context.screen.prefill(arguments, in_editor=True)
 
 
 def _find_page(name: str) -> tuple[Path, bool]:

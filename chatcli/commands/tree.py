@@ -1,14 +1,17 @@
 """The command about all branches of a thread at once: /tree."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chatcli.commands.registry import Command, CommandContext
+from chatcli.commands.registry import Command, CommandContext, parse_command, run_command
 from chatcli.errors import UsageError
-from chatcli.events import Event, Listing, Notice, Said, TreeOffered, TreeRow
+from chatcli.events import Listing, Notice
+from chatcli.sessions.requests import TurnRequest
 from chatcli.text import one_line, truncate
 
 if TYPE_CHECKING:
+    from chatcli.message import Said
     from chatcli.sessions.history import Turn
 
 LIST, SUMMARY = "list", "summary"
@@ -20,7 +23,25 @@ QUESTION_WIDTH, ANSWER_WIDTH = 36, 26
 """The columns of the printed tree, which fits 80 columns."""
 
 
-async def show_tree(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+@dataclass(frozen=True, slots=True)
+class TreeRow:
+    """A turn in the tree of a thread's branches; `title` is the beginning of its question, untrusted text."""
+
+    number: int
+    title: str
+    depth: int
+    """How many forks it stands behind, on branches that do not continue the one of the fork."""
+    begins: bool
+    """Whether such a branch begins with it."""
+    current: bool
+    """Whether it is on the current branch."""
+    here: bool
+    """Whether the current branch ends with it."""
+    forks: bool
+    """Whether several turns follow it."""
+
+
+async def show_tree(context: CommandContext, arguments: str) -> TurnRequest | None:
     """Go to a turn of any branch, or take over its summary."""
     conversation = context.conversation
     session = await conversation.session()
@@ -28,20 +49,23 @@ async def show_tree(context: CommandContext, arguments: str) -> AsyncIterator[Ev
     if not turns:
         raise UsageError("the thread has no turns yet", remedy="Ask it something first.")
     word, _, number = arguments.partition(" ")
-    if not arguments:
-        yield TreeOffered(tuple(tree_rows(turns)))
-    elif arguments == LIST:
+    if not arguments and (line := await context.screen.walk(list(tree_rows(turns)), session.said_around)) is not None:
+        chosen = parse_command(line)
+        return None if chosen is None else await run_command(chosen, context)
+    if arguments in ("", LIST):
         said: dict[int, Said] = {}
         async for found in session.said():
             said |= found
-        yield tree_listing(turns, said)
+        await context.show(tree_listing(turns, said))
     elif word == SUMMARY and number.isdecimal():
-        chosen = find_turn(turns, int(number))
-        yield Notice(f"summarising the branch of turn {number}", passing=True)
-        summary = await conversation.take_over(chosen)
-        yield Notice(f"from now on this summary is sent as a message of this branch; /undo takes it back:\n{summary}")
+        turn = find_turn(turns, int(number))
+        await context.show(Notice(f"summarising the branch of turn {number}", passing=True))
+        summary = await conversation.take_over(turn)
+        told = "from now on this summary is sent as a message of this branch; /undo takes it back:"
+        await context.show(Notice(f"{told}\n{summary}"))
     else:
         raise UsageError(f"/tree takes {LIST}, or {SUMMARY} and the number of a turn", remedy=f"/tree {SUMMARY} 2")
+    return None
 
 
 def find_turn(turns: "Sequence[Turn]", number: int) -> "Turn":

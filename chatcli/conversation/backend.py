@@ -20,8 +20,7 @@ from chatcli.store.location import MEMORY, POSTGRES, SQLITE, StoreLocation, post
 if TYPE_CHECKING:
     from chatcli.conversation.compose import Composition
     from chatcli.conversation.engine import Announce, Engine
-    from chatcli.events import Said
-    from chatcli.message import MessageShown
+    from chatcli.message import MessageShown, Said
     from chatcli.roles import Setup
     from chatcli.sessions.history import Turn
     from chatcli.store.threads import Threads, ThreadSummary

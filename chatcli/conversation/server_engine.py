@@ -18,7 +18,6 @@ from chatcli.conversation.backend import ServerBackend
 from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import SessionRequest
 from chatcli.errors import UsageError
-from chatcli.events import Said
 from chatcli.graphs.server.answer_thread import ServerAnswerThread
 from chatcli.graphs.server.client import (
     SERVER,
@@ -33,7 +32,7 @@ from chatcli.graphs.server.thread import ServerGraph, ServerThread, messages_fro
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.graphs.values import GivenValues, GraphValues
 from chatcli.graphs.values_session import ValuesSession
-from chatcli.message import MessageShown
+from chatcli.message import MessageShown, Said
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup

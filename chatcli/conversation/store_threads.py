@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from chatcli.config.grants import Grants
-from chatcli.events import Said
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph, read_setup, with_empty_fields
-from chatcli.message import MessageShown
+from chatcli.message import MessageShown, Said
 from chatcli.models.names import GRAPH
 from chatcli.roles import Setup
 from chatcli.sessions.history import Turn, as_shown, read_turns, said_in

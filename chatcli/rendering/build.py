@@ -89,7 +89,7 @@ class DeferredRenderer:
     def render(self, event: "Event") -> None:
         """Show `event`; what the terminal said is kept until another event comes, since it shows nothing by itself."""
         if self._renderer is None:
-            from chatcli.events import SixelReported, ThemeChosen
+            from chatcli.rendering.display import SixelReported, ThemeChosen
 
             if isinstance(event, ThemeChosen | SixelReported):
                 self._kept.append(event)

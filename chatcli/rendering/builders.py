@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chatcli.errors import GraphError
-from chatcli.events import Event, MarkdownShown, Notice, ToolCallFinished, ToolCallStarted
+from chatcli.events import Event, Notice, ToolCallFinished, ToolCallStarted
+from chatcli.rendering.display import MarkdownShown
 from chatcli.rendering.renderer import Renderer
 
 

@@ -10,19 +10,6 @@ from chatcli.message import Cited, MessageShown
 from chatcli.rendering.plain import ProgressLines, error_lines, notice_text
 from chatcli.sanitize import sanitize
 
-_LINES = (
-    events.TurnStarted,
-    events.DocumentsFound,
-    events.TextDelta,
-    events.ReasoningDelta,
-    events.ToolCallStarted,
-    events.ToolCallFinished,
-    events.ApprovalRequested,
-    events.Notice,
-    events.TurnFinished,
-    events.TurnInterrupted,
-    events.TurnFailed,
-)
 _OPTIONAL = ("node", "draft", "response_schema")
 """The fields that a line has only where they say something."""
 _FOUND = ("number", "path", "start_line", "end_line", "page", "score")
@@ -109,7 +96,7 @@ class JsonLinesRenderer(_Streams):
 
     def render(self, event: events.Event) -> None:
         """Write `event` if the JSON format has its type; the caller handles a broken pipe."""
-        if isinstance(event, _LINES):
+        if isinstance(event, events.JsonEvent):
             self._write({"type": event.type, **_fields(event)})
         elif isinstance(event, events.Progress):
             self._print_progress(event)

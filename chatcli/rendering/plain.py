@@ -21,12 +21,11 @@ from chatcli.message import (
     result_text,
     reviewed_actions,
 )
+from chatcli.rendering import display
 from chatcli.sanitize import Sanitizer, reveal, reveal_lines, sanitize, sanitize_line
 from chatcli.text import display_width, format_size
 
 _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}
-
-_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
 
 _STEP = 10
 """The percentage of a download after which progress is reported again."""
@@ -105,33 +104,28 @@ def action_lines(action: Mapping[str, Any]) -> list[tuple[str, str]]:
         arguments = {key: value for key, value in arguments.items() if key == "path"}
     lines = [(reveal(call_text(name, arguments, whole=True)), "bold")]
     lines += [(f"  {line}", "") for line in reveal_lines(description) if line.strip()]
-    return [*lines, *(diff_lines(diff) if diff else [])]
+    return [*lines, *(display.diff_lines(diff) if diff else [])]
 
 
-def diff_lines(diff: str) -> list[tuple[str, str]]:
-    """Return the lines of a unified diff, safe for a terminal, each with its style; nothing is left out."""
-    old, new, *lines = diff.split("\n")
-    return [
-        (reveal(old), "dim"),
-        (reveal(new), "dim"),
-        *((reveal(line), _DIFF_STYLES.get(line[:1], "")) for line in lines),
-    ]
+def decision_lines(
+    action: Mapping[str, Any], number: int = 1, among: int = 1, problem: str = ""
+) -> list[tuple[str, str]]:
+    """Return the call `action`, on which the user is to decide by a key, as lines with their styles.
 
-
-def decision_lines(event: events.DecisionRequested) -> list[tuple[str, str]]:
-    """Return the call that the user is to decide on by a key, as lines with their styles."""
-    lines = [(f"error: {sanitize_line(event.problem)}", "red")] if event.problem else []
-    lines += [(f"call {event.number} of {event.among}:", "dim")] if event.among > 1 else []
-    lines += action_lines(event.action)
-    if (rule := event.action.get("rule")) and "t" in decision_keys(event.action):
+    It is one of those that a graph's request reviews. `problem` says why the request comes again.
+    """
+    lines = [(f"error: {sanitize_line(problem)}", "red")] if problem else []
+    lines += [(f"call {number} of {among}:", "dim")] if among > 1 else []
+    lines += action_lines(action)
+    if (rule := action.get("rule")) and "t" in decision_keys(action):
         lines.append((f"t and a allow every call like {reveal(str(rule))}", "dim"))
     return lines
 
 
-def keys_line(event: events.KeysOffered) -> str:
-    """Return the line that offers keys."""
-    keys = ", ".join(f"{key} {meaning}" for key, meaning in event.keys.items())
-    return f"{sanitize_line(event.question)} {keys}".lstrip()
+def keys_line(keys: Mapping[str, str], question: str) -> str:
+    """Return the line that offers `keys`, each with what it means, perhaps as the answer to `question`."""
+    offered = ", ".join(f"{key} {meaning}" for key, meaning in keys.items())
+    return f"{sanitize_line(question)} {offered}".lstrip()
 
 
 def answer_forms(actions: Sequence[Mapping[str, Any]]) -> str:
@@ -206,10 +200,9 @@ class PlainRenderer:
                 self._print(self._calls.finish(event))
             case events.ApprovalRequested():
                 self._request(event)
-            case events.DecisionRequested() | events.DiffShown():
-                self._print_call(event)
-            case events.KeysOffered():
-                self._print(keys_line(event), "error")
+            case display.LinesShown():
+                for line, _ in event.lines:
+                    self._print(line, "error")
             case events.TurnFinished() | events.TurnInterrupted() | events.TurnFailed():
                 self._end_turn(event)
             case _:
@@ -222,7 +215,7 @@ class PlainRenderer:
                 pass
             case events.Notice():
                 self._print(notice_text(event), "error" if event.urgent else event.level)
-            case events.MarkdownShown():
+            case display.MarkdownShown():
                 self._calls.drop(event.call_id)
                 self._print(event.text)
             case events.Progress():
@@ -232,9 +225,9 @@ class PlainRenderer:
                 self._show("".join(f"{line}\n" for line in listing_lines(event)))
                 if not event.rows:
                     self._print(f"{sanitize_line(event.title)}: none")
-            case MessageShown() | events.MatchShown():
+            case MessageShown() | display.MatchShown():
                 self._show(message_block(event) if isinstance(event, MessageShown) else match_block(event))
-            case events.ThreadChanged():
+            case display.ThreadChanged():
                 self._print(f"thread {sanitize_line(event.thread_id)}")
                 self._show("".join(message_block(message) for message in event.messages))
             case _:
@@ -286,11 +279,6 @@ class PlainRenderer:
             self._print(f"{line} waits")
         for line in request_lines(event):
             self._print(line, "error")  # shown with `quiet` too: the user has to answer
-
-    def _print_call(self, event: events.DecisionRequested | events.DiffShown) -> None:
-        lines = decision_lines(event) if isinstance(event, events.DecisionRequested) else diff_lines(event.diff)
-        for line, _ in lines:
-            self._print(line, "error")
 
     def _end_turn(self, event: events.TerminalEvent) -> None:
         self._end_aside()
@@ -377,7 +365,7 @@ def source_lines(cited: Cited | None) -> list[str]:
     return [] if cited is None else [sanitize_line(line) for line, _ in cited.lines()]
 
 
-def match_block(match: events.MatchShown) -> str:
+def match_block(match: display.MatchShown) -> str:
     """Return a search result as a block: its thread, its speaker, its text, and a blank line."""
     speaker = SPEAKERS.get(match.role, sanitize_line(match.role))
     snippet = sanitize_line("".join(text for text, _ in match.parts))

@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from chatcli.errors import UsageError
-from chatcli.events import ApprovalRequested, DecisionRequested, Event, KeysOffered, Notice
+from chatcli.events import ApprovalRequested, Event, Notice
 from chatcli.message import SCOPE_KEYS, decision_keys, is_review, reviewed_actions
-from chatcli.rendering.plain import answer_forms
+from chatcli.rendering.display import LinesShown
+from chatcli.rendering.plain import answer_forms, decision_lines, keys_line
 from chatcli.sanitize import reveal
 from chatcli.sessions.interrupt_answers import decide, read_answer
 from chatcli.tools.forms import FormField, read_form
@@ -63,7 +64,8 @@ async def read_decisions(keyboard: Keyboard, show: Show, request: ApprovalReques
     problem = str(request.payload.get("problem") or "")
     decisions = []
     for number, action in enumerate(actions, 1):
-        decision = await _read_decision(keyboard, show, DecisionRequested(action, number, len(actions), problem))
+        shown = decision_lines(action, number, len(actions), problem)
+        decision = await _read_decision(keyboard, show, action, LinesShown(shown))
         if decision is None:
             show(Notice(f"nothing has run yet. {answer_forms(actions)}"))
             return None
@@ -72,37 +74,41 @@ async def read_decisions(keyboard: Keyboard, show: Show, request: ApprovalReques
     return json.dumps(decisions)
 
 
-async def _read_decision(keyboard: Keyboard, show: Show, asked: DecisionRequested) -> dict[str, Any] | None:
-    keys = decision_keys(asked.action)
-    question = _QUESTIONS.get(str(asked.action.get("name")), "Call the tool?")
+async def _read_decision(
+    keyboard: Keyboard, show: Show, action: Mapping[str, Any], shown: LinesShown
+) -> dict[str, Any] | None:
+    keys = decision_keys(action)
+    question = _QUESTIONS.get(str(action.get("name")), "Call the tool?")
     while True:
-        show(asked)
-        key = await read_key(keyboard, show, KeysOffered(keys, question)) if keys else ""
+        show(shown)
+        key = await read_key(keyboard, show, keys, question) if keys else ""
         if key == "e":
-            if (edited := await _read_edit(keyboard, show, asked.action)) is not None:
+            if (edited := await _read_edit(keyboard, show, action)) is not None:
                 return edited
         elif key:
             show(Notice(DECIDED[key]))
-            return decide(key, asked.action)
+            return decide(key, action)
         else:
             return None
 
 
-async def read_key(keyboard: Keyboard, show: Show, offered: KeysOffered, *, default: str = "") -> str:
-    """Return which of the keys that are `offered` is pressed; empty if the user leaves, or begins a line.
+async def read_key(
+    keyboard: Keyboard, show: Show, keys: Mapping[str, str], question: str = "", *, default: str = ""
+) -> str:
+    """Return which of `keys` is pressed, perhaps to answer `question`; empty if the user leaves, or begins a line.
 
-    Enter alone is the key `default`, if there is one.
+    Each key comes with what it means. Enter alone is the key `default`, if there is one.
 
     A key counts from the moment that the keys are shown: the call was shown before. Nobody decides on what they have
     not seen yet.
     """
     with keyboard.single_keys():
-        show(offered)
+        show(LinesShown([(keys_line(keys, question), "bold")]))
         while True:
             typed = await keyboard.keys()
             # A program, or a habit, may send Enter at once; a longer text is a word, not a decision.
             key = typed[:1] if typed[1:] in ("", "\r", "\n") else ""
-            if key in offered.keys:
+            if key in keys:
                 return key
             if default and typed in ("\r", "\n"):
                 return default
@@ -138,7 +144,7 @@ async def read_form_answer(keyboard: Keyboard, show: Show, request: ApprovalRequ
     except ValueError:  # the store may come from anybody
         fields = []
     if not fields:
-        key = await read_key(keyboard, show, KeysOffered({"y": "yes", "n": "no"}))
+        key = await read_key(keyboard, show, {"y": "yes", "n": "no"})
         return json.dumps({"action": {"y": "accept", "n": "decline"}[key]}) if key else None
     content: dict[str, Any] = {}
     for field in fields:

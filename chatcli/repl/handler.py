@@ -1,12 +1,11 @@
 """Handle a line: a slash command (which may let the user pick something), a shell command or a question."""
 
 import asyncio
-import codecs
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from pathlib import Path
 
 from chatcli import events
@@ -15,15 +14,16 @@ from chatcli.commands import registry
 from chatcli.commands.all import all_commands
 from chatcli.commands.documents import add_documents, check_takes_documents
 from chatcli.commands.threads import drop_recalled
-from chatcli.commands.tree import LIST
+from chatcli.commands.tree import TreeRow
 from chatcli.config.credentials import save_key
-from chatcli.config.providers import PROVIDERS, Provider
+from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
-from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
-from chatcli.message import is_form
+from chatcli.errors import ChatcliError, InterruptedTurnError
+from chatcli.message import Said, is_form
 from chatcli.models.local.choice import offer_provider
+from chatcli.rendering import display
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_form_answer, read_key
 from chatcli.repl.mentions import Mentioned, find_mentioned, find_pasted
@@ -31,102 +31,54 @@ from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.pastes import holds_folded, mark, plain, typed_mentions
 from chatcli.repl.picker import Picker, TreeWalk, read_choice
 from chatcli.repl.prompt import Prompt
+from chatcli.repl.shell import ShellCommand
 from chatcli.repl.toolbar import Toolbar, thread_titles
-from chatcli.repl.typeahead import busy
+from chatcli.repl.typeahead import Typeahead, busy
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.sessions.requests import Ask
-from chatcli.tools.leash import missed_interrupt
-
-KEPT = 1_000_000
-"""The most characters of a command's output that are kept for a question; the end of a longer output is kept."""
-_POLL_SECONDS = 0.05
-
-
-class ShellCommand:
-    """Runs `command` in the user's shell; its output becomes events.
-
-    The command has no access to the keyboard and the terminal, since the input line uses them.
-    """
-
-    def __init__(self, command: str) -> None:
-        self._command = command
-        self._process: asyncio.subprocess.Process | None = None
-        self._done = False
-        self._ending: asyncio.Task[None] | None = None
-        """Ends what an interrupted shell leaves running; None if nothing was interrupted."""
-
-    async def run(self) -> AsyncIterator[events.Event]:
-        """Yield the output as it arrives, then the exit code; closing the generator early kills the command."""
-        self._process = process = await asyncio.create_subprocess_exec(
-            os.environ.get("SHELL") or "/bin/sh",
-            "-c",
-            self._command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        output = ""
-        try:
-            while data := await process.stdout.read(65536):
-                text = decoder.decode(data)
-                output = (output + text)[-KEPT:]
-                yield events.ShellOutput(text)
-            code = await process.wait()
-            if self._ending is not None:
-                await self._ending
-            self._done = True
-            yield events.ShellFinished(self._command, output, code if code >= 0 else 128 - code)
-        finally:
-            self._send(signal.SIGKILL)
-            await process.wait()
-
-    def interrupt(self) -> None:
-        """Interrupt the command, as Ctrl-C does; the second time, or once the shell itself is over, kill it.
-
-        What an interrupted shell leaves running is killed too, such as its background jobs, which ignore interrupts.
-        """
-        if self._process is None:
-            return
-        if self._ending is not None or self._process.returncode is not None:
-            self._send(signal.SIGKILL)
-        else:
-            self._send(signal.SIGINT)
-            self._ending = asyncio.ensure_future(self._end(self._process))
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        while process.returncode is None:  # `wait` would also wait for the output of what is left
-            await asyncio.sleep(_POLL_SECONDS)
-            for missed in missed_interrupt(process.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(missed, signal.SIGINT)
-        self._send(signal.SIGKILL)
-
-    def _send(self, number: signal.Signals) -> None:
-        if self._process is not None and not self._done:
-            with suppress(ProcessLookupError, PermissionError):  # it has just ended (macOS), or runs as another user
-                os.killpg(self._process.pid, number)
 
 
 class LineHandler:
-    """Handles the lines of `prompt`, which go to the conversation of `context`; `renderer` shows their events."""
+    """Handles the lines of `prompt`, which go to `conversation`; `renderer` shows their events.
 
-    def __init__(self, context: registry.CommandContext, renderer: Renderer, prompt: Prompt) -> None:
-        self.conversation = context.conversation
-        self.leaving = False
+    It is the screen of the commands. The `attachments` go along with the first question. The prompt gets a `toolbar` if
+    there is to be one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        conversation: Conversation,
+        renderer: Renderer,
+        prompt: Prompt,
+        attachments: Sequence[Attachment],
+        *,
+        toolbar: bool,
+    ) -> None:
+        self.conversation = conversation
         self.on_open: Callable[[], None] = lambda: None
         self.entered = 0.0
         """When the line was entered, by the monotonic clock."""
-        self._context = context
-        self._renderer = renderer
+        self.context = registry.CommandContext(conversation, all_commands(), settings, self, waiting=tuple(attachments))
+        self._renderer = state = Toolbar(conversation, renderer, lambda: thread_titles(conversation.backend))
         self._prompt = prompt
         self._interrupt = self.conversation.interrupt
         self._line, self._stopped = "", False
         """The line that was entered, with its marks, and whether Ctrl-C has stopped it."""
+        self._reading = ExitStack()
+        """Ends the reading of keys beside the work on a line."""
+        self._draft: Typeahead
+        self._shown: events.Event | None = None
+        """What the running command has shown last."""
+        state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
+        # The local model's server ends what it reads before it begins the question that is typed now.
+        prompt.when_typed(conversation.expect_question)
+        if toolbar:
+            prompt.toolbar = state.text
+            self.on_open = state.learn_thread
+            conversation.title_writer.on_end = state.learn_titles
 
     async def handle(self, line: str) -> None:
         """Run the command in `line`, or ask the question."""
@@ -138,27 +90,27 @@ class LineHandler:
             self._renderer.render(events.Notice(problem))
         elif command:
             typed = registry.ParsedCommand(plain(command.name), plain(command.arguments))
-            await self._consume(registry.run_command(typed, self._context))
+            await self._work(self._command(typed))
         elif shell_line:
             shell = ShellCommand(plain(shell_line))
-            await self._consume(shell.run(), shell.interrupt)
+            await self._work(self._show_all(shell.run()), shell.interrupt)
         else:
             question = registry.parse_question(line)
             if (pasted := await self._choose_pasted(question)) is None:
                 self._prefill(line)
                 self._renderer.render(events.Notice("nothing was sent"))
             else:
-                await self._consume(self._ask(question, pasted))
+                await self._work(self._show_all(self._ask(question, pasted)))
 
     async def keep(self, line: str) -> None:
         """Store the question `line` without asking it; do nothing if `line` is a command."""
         if not (registry.parse_word(line) or registry.parse_command(line) or registry.parse_shell(line)):
-            question = Ask(plain(registry.parse_question(line)), self._context.waiting)
-            await self._consume(self.conversation.store_without_asking(question))
+            question = Ask(plain(registry.parse_question(line)), self.context.waiting)
+            await self._work(self._show_all(self.conversation.store_without_asking(question)))
 
-    def _prefill(self, line: str, *, optional: bool = True) -> None:
+    def _prefill(self, line: str, *, optional: bool = True, in_editor: bool = False) -> None:
         """Let the next line begin with the marked `line`, see `Prompt.prefill`."""
-        self._prompt.prefill(self._prompt.pastes.fold_again(line), optional=optional)
+        self._prompt.prefill(self._prompt.pastes.fold_again(line), optional=optional, in_editor=in_editor)
 
     async def _choose_pasted(self, question: str) -> Mentioned | None:
         """Ask which files named in pasted parts of `question` to attach; return them, or None to send nothing."""
@@ -170,44 +122,19 @@ class LineHandler:
         for row in rows:
             self._renderer.render(events.Notice(f"  {row}"))
         asked = "Attach that?" if len(rows) == 1 else "Attach these?"
-        offered = events.KeysOffered({"y": "yes", "n": "no (Enter)"}, asked)
-        key = await read_key(self._prompt, self._renderer.render, offered, default="n")
+        keys = {"y": "yes", "n": "no (Enter)"}
+        key = await read_key(self._prompt, self._renderer.render, keys, asked, default="n")
         return {"y": pasted, "n": Mentioned()}.get(key)
 
     async def ask_first(self, text: str, resources: Sequence[tuple[str, str]] = ()) -> None:
         """Ask the question of the command line, never a command or an answer, with `resources`: a server and a URI."""
         self._line = mark(text)
-        await self._consume(self._ask(self._line, Mentioned(resources=tuple(resources)), typed=False))
+        await self._work(self._show_all(self._ask(self._line, Mentioned(resources=tuple(resources)), typed=False)))
 
-    async def pick(self, offered: events.ChoicesOffered | events.TreeOffered) -> None:
-        """Let the user choose from what is `offered`, and do it; in plain text, print instead."""
-        if isinstance(offered, events.TreeOffered):
-            command = await self._walk(offered.rows)
-        elif offered.printed and self._prompt.plain:
-            for event in offered.printed:
-                self._renderer.render(event)
-            return
-        else:
-            if self._prompt.plain:
-                choice = await read_choice(self._prompt, offered, self._renderer.render)
-            else:
-                picker = Picker(self._prompt, offered)
-                self._interrupt = picker.leave
-                choice = await picker.pick()
-            command = (
-                None if choice is None else registry.ParsedCommand(offered.command, choice.argument or choice.name)
-            )
-        if command is not None:
-            await self._consume(registry.run_command(command, self._context))
-
-    async def _walk(self, rows: Sequence[events.TreeRow]) -> registry.ParsedCommand | None:
-        """Return the user's choice in the tree of `rows`; in plain text, print the tree."""
-        if self._prompt.plain:
-            return registry.ParsedCommand("tree", LIST)
-        session = await self.conversation.session()
-        walk = TreeWalk(self._prompt, rows)
-        self._interrupt = walk.leave
-        return registry.parse_command(await walk.choose(session.said_around))
+    async def resume(self, threads: Sequence[registry.Choice]) -> None:
+        """Let the user pick one of `threads`, and open it."""
+        if picked := await self._pick("thread", threads):
+            await self._work(self._command(registry.ParsedCommand("thread", picked)))
 
     def interrupt(self) -> None:
         """Stop what is running."""
@@ -219,7 +146,7 @@ class LineHandler:
         What pasted parts of it mention goes along only as far as it is in `pasted`. If it was not `typed`, it answers
         no request. If Ctrl-C stops it before its answer begins, it is in the input line again.
         """
-        waiting, text, servers = self._context.waiting, plain(question), self.conversation.mcp_servers
+        waiting, text, servers = self.context.waiting, plain(question), self.conversation.mcp_servers
         try:
             found = await asyncio.to_thread(find_mentioned, typed_mentions(question), servers.names)
             mentioned = await asyncio.to_thread(lambda: list(map(read_attachment, (*found.files, *pasted.files))))
@@ -236,8 +163,8 @@ class LineHandler:
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             yield events.Notice(f"there is no file {names}: sent as text", "warning")
         if not self.conversation.takes_recall and any(each.kind == "recalled" for each in waiting):
-            yield drop_recalled(self._context)
-        attachments, self._context.waiting = (*self._context.waiting, *mentioned), ()
+            yield drop_recalled(self.context)
+        attachments, self.context.waiting = (*self.context.waiting, *mentioned), ()
         asked, begun = Ask(text, attachments, typed=typed), False
         run = self.conversation.store_without_asking if self._stopped else self.conversation.run
         async with aclosing(run(asked)) as turn:
@@ -246,73 +173,83 @@ class LineHandler:
                 begun |= isinstance(event, events.TextDelta | events.ToolCallStarted)
         unanswered = self._stopped and not begun and isinstance(event, events.TurnInterrupted) and not event.content
         if unanswered and await self.conversation.take_back():
-            self._context.waiting = waiting
+            self.context.waiting = waiting
             self._prefill(self._line)
             self._prompt.skip_line_before_next()
             yield events.Notice("no answer had begun: your question is in the input line again")
 
-    async def _consume(self, given: AsyncIterator[events.Event], interrupt: Callable[[], None] | None = None) -> None:
-        loop, began = asyncio.get_running_loop(), time.monotonic()
+    async def _work(self, work: Awaitable[events.Event | None], interrupt: Callable[[], None] | None = None) -> None:
+        """Await `work` on a line, whose result is the last event, and read keys meanwhile; `interrupt` stops it."""
+        began = time.monotonic()
         self._interrupt = interrupt or self.conversation.interrupt
         self._stopped = False
+        with self._reading:
+            self._read_keys()
+            if starting := not self.conversation.engine.is_open:
+                self._renderer.render(display.ProgramStarting(time.monotonic() - self.entered))
+            last = await work
+            if starting:
+                self._renderer.render(display.ProgramStarting(None))
+            if is_waiting(last):
+                self._draft.hold()
+            if isinstance(last, events.TurnFinished):
+                provider = self.conversation.model_name.provider
+                if offer := offer_provider(self.context.settings, provider):
+                    self._renderer.render(events.Notice(offer))
+            await self._call_user(last, time.monotonic() - began)
+            if isinstance(last, events.TerminalEvent):
+                await self.conversation.begin_title(last)
+        if isinstance(last, events.TerminalEvent) and not is_waiting(last):
+            self._prompt.skip_line_before_next()
+        if is_waiting(last):
+            await self.decide()
+        elif isinstance(last, display.ShellFinished) and last.output.strip():
+            # It is sent only if the user inserts it.
+            text = f"\n```console\n$ {last.command}\n{last.output.rstrip()}\n```\n"
+            self._prompt.pastes.offered = self._prompt.pastes.add(f"output of {last.command}", text)
+            self._renderer.render(events.Notice("Ctrl-X Ctrl-O puts this output into your question"))
+
+    def _read_keys(self) -> None:
+        """Read keys until `_reading` is closed."""
+        loop = asyncio.get_running_loop()
 
         def stop() -> None:
             self._stopped = True
             self._interrupt()
 
         loop.add_signal_handler(signal.SIGINT, stop)
+        self._reading.callback(loop.remove_signal_handler, signal.SIGINT)
+        self._draft = self._reading.enter_context(busy(self._prompt, self._renderer.render, stop))
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Leave the keyboard to a question of the running command in a `with` block."""
+        self._renderer.render(display.ProgramStarting(None))
+        self._reading.close()
         try:
-            with busy(self._prompt, self._renderer.render, stop) as draft:
-                if starting := not self.conversation.engine.is_open:
-                    self._renderer.render(events.ProgramStarting(time.monotonic() - self.entered))
-                last = await consume(given, self._renderer, hides=is_decided_by_key)
-                if starting:
-                    self._renderer.render(events.ProgramStarting(None))
-                if is_waiting(last):
-                    draft.hold()
-                if isinstance(last, events.TurnFinished):
-                    provider = self.conversation.model_name.provider
-                    if offer := offer_provider(self._context.settings, provider):
-                        self._renderer.render(events.Notice(offer))
-                await self._call_user(last, time.monotonic() - began)
-            if isinstance(last, events.TerminalEvent):
-                await self.conversation.begin_title(last)
+            yield
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
-        if isinstance(last, events.TerminalEvent) and not is_waiting(last):
-            self._prompt.skip_line_before_next()
-        await (self.decide() if is_waiting(last) else self._follow(last))
+            self._interrupt = self.conversation.interrupt
+            self._read_keys()
+
+    async def _show_all(self, given: AsyncIterator[events.Event]) -> events.Event | None:
+        return await consume(given, self._renderer, hides=is_decided_by_key)
+
+    async def _command(self, parsed: registry.ParsedCommand) -> events.Event | None:
+        """Run a command, and the turn that follows it; return the last event."""
+        self._shown = None
+        request = await registry.run_command(parsed, self.context)
+        return self._shown if request is None else await self._show_all(self.conversation.run(request))
 
     async def _call_user(self, last: events.Event | None, seconds: float) -> None:
         """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""
-        settings, focus = self._context.settings, self._prompt.focus
+        settings, focus = self.context.settings, self._prompt.focus
         if not focus.away or not (text := news(last, seconds, settings.notify_after)):
             return
         if settings.notify == "auto":
             title = await asyncio.to_thread(_title, self.conversation)
             focus.send(notification(command(), f"{text}: {title}" if title else text, os.environ))
         focus.send(BELL)
-
-    async def _follow(self, last: events.Event | None) -> None:
-        """Do what the last event of a line asks for."""
-        match last:
-            case events.ExitRequested():
-                self.leaving = True
-            case events.InputPrefilled(text, optional):
-                self._prefill(mark(text), optional=optional)
-            case events.EditorRequested(text, path):
-                await self._edit(text, path)
-            case events.ShellFinished(command, output) if output.strip():
-                # It is sent only if the user inserts it.
-                text = f"\n```console\n$ {command}\n{output.rstrip()}\n```\n"
-                self._prompt.pastes.offered = self._prompt.pastes.add(f"output of {command}", text)
-                self._renderer.render(events.Notice("Ctrl-X Ctrl-O puts this output into your question"))
-            case events.ChoicesOffered() | events.TreeOffered():
-                await self.pick(last)
-            case events.ConfirmationRequested(question, line, otherwise):
-                await self._confirm(question, line, otherwise)
-            case events.KeyRequested(provider, line):
-                await self._ask_key(PROVIDERS[provider], line)
 
     async def decide(self) -> None:
         """Let the user decide by keys on the calls that the thread waits for, or fill in the form of a server."""
@@ -330,70 +267,80 @@ class LineHandler:
         else:
             return
         if answer is not None:
-            await self._consume(self.conversation.run(Ask(answer, typed=True)))
+            await self._work(self._show_all(self.conversation.run(Ask(answer, typed=True))))
 
-    async def _confirm(self, question: str, line: str, otherwise: str) -> None:
-        if otherwise:
-            offered = events.KeysOffered({"y": "yes", "n": "no"}, question)
-            key = await read_key(self._prompt, self._renderer.render, offered)
-            line = {"y": line, "n": otherwise}.get(key, "")
-        elif not await self._agrees(question):
-            line = ""
-        if line:
-            await self.handle(line)
+    # What commands ask of the screen: see `Screen`.
+
+    async def show(self, event: events.Event) -> None:
+        """Show `event`, unless the user is to decide on it by keys."""
+        self._shown = event
+        if not is_decided_by_key(event):
+            self._renderer.render(event)
+
+    async def choose(self, what: str, choices: Sequence[registry.Choice], printed: events.Event | None = None) -> str:
+        """Return what the user picks in a list; in plain text, show what is `printed` instead."""
+        if self._prompt.plain and printed is not None:
+            self._renderer.render(printed)
+            return ""
+        with self._asking():
+            return await self._pick(what, choices)
+
+    async def _pick(self, what: str, choices: Sequence[registry.Choice]) -> str:
+        if self._prompt.plain:
+            picked = await read_choice(self._prompt, what, choices, self._renderer.render)
         else:
+            picker = Picker(self._prompt, what, choices)
+            self._interrupt = picker.leave
+            picked = await picker.pick()
+        return "" if picked is None else picked.argument or picked.name
+
+    async def walk(self, rows: Sequence[TreeRow], read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str | None:
+        """Return the command that the user chooses in the tree; None in plain text."""
+        if self._prompt.plain:
+            return None
+        with self._asking():
+            walk = TreeWalk(self._prompt, rows)
+            self._interrupt = walk.leave
+            return await walk.choose(read)
+
+    async def confirm(self, question: str, line: str, *, by_key: bool = False) -> bool | None:
+        """Return the user's answer to `question`."""
+        with self._asking():
+            if by_key:
+                key = await read_key(self._prompt, self._renderer.render, {"y": "yes", "n": "no"}, question)
+                agreed = {"y": True, "n": False}.get(key)
+            else:
+                agreed = await self._agrees(question) or None
+        if agreed is None:
             self._renderer.render(events.Notice("nothing was changed"))
+        return agreed
 
     async def _agrees(self, question: str) -> bool:
         return (await self._prompt.line(f"{question} [y/N] ") or "").lower() in ("y", "yes")
 
-    async def _edit(self, text: str, path: Path | None) -> None:
-        """Let the user edit the file at `path`, or else the next line, which begins with `text`."""
-        if path is None:
-            pasted = plain(self._line) != self._line
-            self._prompt.prefill(mark(text) if pasted else text, in_editor=True)
-            return
-        try:
-            with self._prompt.given_away():
-                await asyncio.to_thread(edit_in_editor, path)
-        except UsageError as error:
-            self._renderer.render(events.Notice(f"{error.message}. {error.remedy}", "error"))
+    async def ask_key(self, provider: str) -> bool:
+        """Ask for a key, and offer to save it."""
+        title = PROVIDERS[provider].title
+        with self._asking():
+            key = Secret(await self._prompt.line(f"Key for {title}: ", hidden=True) or "")
+            if not key:
+                self._renderer.render(events.Notice(f"{title} needs a key, and you gave none", "error"))
+                return False
+            self.context.settings.credentials.use_key(provider, key)
+            if await self._agrees("Keep the key for the next time?"):
+                kept = await asyncio.to_thread(save_key, provider, key)
+                self._renderer.render(events.Notice(f"the key of {title} is kept in {kept}"))
+        return True
 
-    async def _ask_key(self, provider: Provider, line: str) -> None:
-        """Ask for the key that `line` needs, offer to save it, and run the line again."""
-        key = Secret(await self._prompt.line(f"Key for {provider.title}: ", hidden=True) or "")
-        if not key:
-            self._renderer.render(events.Notice(f"{provider.title} needs a key, and you gave none", "error"))
-            return
-        self._context.settings.credentials.use_key(provider.prefix, key)
-        if await self._agrees("Keep the key for the next time?"):
-            kept = await asyncio.to_thread(save_key, provider.prefix, key)
-            self._renderer.render(events.Notice(f"the key of {provider.title} is kept in {kept}"))
-        await self.handle(line)
+    async def edit(self, path: Path) -> None:
+        """Open the user's editor on the file at `path`."""
+        with self._asking(), self._prompt.given_away():
+            await asyncio.to_thread(edit_in_editor, path)
 
-
-def build_handler(
-    settings: Settings,
-    begin: Callable[[], Conversation],
-    renderer: Renderer,
-    prompt: Prompt,
-    attachments: Sequence[Attachment],
-    *,
-    toolbar: bool,
-) -> LineHandler:
-    """Begin the conversation and return the handler of its lines; give the prompt a `toolbar` if there is to be one."""
-    conversation = begin()
-    state = Toolbar(conversation, renderer, lambda: thread_titles(conversation.backend))
-    state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
-    context = registry.CommandContext(conversation, all_commands(), settings, waiting=tuple(attachments))
-    handler = LineHandler(context, state, prompt)
-    # The local model's server ends what it reads before it begins the question that is typed now.
-    prompt.when_typed(conversation.expect_question)
-    if toolbar:
-        prompt.toolbar = state.text
-        handler.on_open = state.learn_thread
-        conversation.title_writer.on_end = state.learn_titles
-    return handler
+    def prefill(self, text: str, *, optional: bool = False, in_editor: bool = False) -> None:
+        """Let the next line begin with `text`; what was typed for the editor may give orders."""
+        typed = in_editor and plain(self._line) == self._line
+        self._prefill(text if typed else mark(text), optional=optional, in_editor=in_editor)
 
 
 def _title(conversation: Conversation) -> str:

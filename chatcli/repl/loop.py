@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chatcli.attachments.attachment import Attachment
+    from chatcli.commands.registry import Choice
     from chatcli.conversation.conversation import Conversation
-    from chatcli.events import ChoicesOffered
     from chatcli.repl.completion import LineCompleter
     from chatcli.repl.handler import LineHandler
 
@@ -76,19 +76,19 @@ class Repl:
         first: str | None = None,
         *,
         resources: "Sequence[tuple[str, str]]" = (),
-        offered: "ChoicesOffered | None" = None,
+        threads: "Sequence[Choice]" = (),
         decides: bool = False,
     ) -> bool:
         """Ask `first`, if given, then each typed line; return whether a signal ended the REPL, not the user.
 
         The `resources` of MCP servers go along with `first`.
-        With `offered`, the user picks one of these threads first; with `decides`, they decide on the calls that wait.
+        With `threads`, the user picks one of them first; with `decides`, they decide on the calls that wait.
         """
         leave_signals_to_python()  # from here on the terminal must be restored at the end
         take_signals(asyncio.get_running_loop(), self._stop, (signal.SIGTERM, signal.SIGHUP))
         with self._prompt.held():
-            if offered is not None:
-                await (await self.handler()).pick(offered)
+            if threads:
+                await (await self.handler()).resume(threads)
             if first is not None:
                 await (await self._handler_of_line()).ask_first(first, resources)
             if decides:
@@ -111,7 +111,7 @@ class Repl:
             await handler.keep(line)
             return
         await handler.handle(line)
-        self._leaving |= handler.leaving
+        self._leaving |= handler.context.leaving
 
     async def _handler_of_line(self) -> "LineHandler":
         """Return the handler for a line that was entered now; show meanwhile that the program is starting."""
@@ -160,9 +160,9 @@ def build_repl(
         return completion.build_completer(settings, backend, lambda: repl.conversation, repl.begun)
 
     def open_handler() -> "LineHandler":
-        from chatcli.repl.handler import build_handler
+        from chatcli.repl.handler import LineHandler
 
-        return build_handler(settings, begin, renderer, prompt, attachments, toolbar=_may_use_terminal(settings))
+        return LineHandler(settings, begin(), renderer, prompt, attachments, toolbar=_may_use_terminal(settings))
 
     prompt = _build_prompt(settings, renderer, build_completer)
     shows_start = _may_use_terminal(settings) and settings.format is None
@@ -176,7 +176,7 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
     asks_sixel = _may_use_terminal(settings) and not known_protocol() and not is_multiplexed()
 
     def choose_theme(dark: bool) -> None:
-        from chatcli.events import ThemeChosen
+        from chatcli.rendering.display import ThemeChosen
 
         chosen = ThemeChosen("dark" if dark else "light")
         prompt.use_theme(chosen.name)
@@ -184,7 +184,7 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
         renderer.render(chosen)
 
     def report_sixel() -> None:
-        from chatcli.events import SixelReported
+        from chatcli.rendering.display import SixelReported
 
         renderer.render(SixelReported())
 

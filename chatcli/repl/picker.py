@@ -16,8 +16,10 @@ from prompt_toolkit.layout import BufferControl, ConditionalContainer, Formatted
 from prompt_toolkit.layout.containers import VerticalAlign
 from prompt_toolkit.layout.processors import BeforeInput
 
-from chatcli.commands.tree import HERE, SUMMARY
-from chatcli.events import Choice, ChoicesOffered, Event, Said, TreeRow
+from chatcli.commands.registry import Choice, choices_listing
+from chatcli.commands.tree import HERE, SUMMARY, TreeRow
+from chatcli.events import Event
+from chatcli.message import Said
 from chatcli.repl.prompt import Prompt, ask_line
 from chatcli.sanitize import sanitize_line
 from chatcli.text import display_width, one_line, truncate
@@ -130,15 +132,14 @@ class RowList(ABC, Generic[T]):
 
 
 class Picker(RowList[Choice]):
-    """Choices of which one is picked: a list of what is `offered`, below a line that filters it."""
+    """A list of `choices`, of which one `what` is picked, below a line that filters it."""
 
-    def __init__(self, prompt: Prompt, offered: ChoicesOffered) -> None:
-        choices = offered.choices
+    def __init__(self, prompt: Prompt, what: str, choices: Sequence[Choice]) -> None:
         super().__init__(prompt, choices, next((index for index, one in enumerate(choices) if one.current), 0))
         self._columns = Columns((choice.name, choice.about) for choice in choices)
         self._numbers = {id(choice): number for number, choice in enumerate(choices)}
         self._typed = Buffer(multiline=False, on_text_changed=lambda _: self._filter())
-        question = BeforeInput(f"which {offered.what}? (type to filter, Esc leaves) ")
+        question = BeforeInput(f"which {what}? (type to filter, Esc leaves) ")
         line = Window(BufferControl(self._typed, input_processors=[question]), height=1)
         self._app.layout = Layout(HSplit([line, self._window()], align=VerticalAlign.TOP))
 
@@ -166,14 +167,16 @@ class Picker(RowList[Choice]):
             self._app.exit(result=chosen)
 
 
-async def read_choice(prompt: Prompt, offered: ChoicesOffered, show: Callable[[Event], None]) -> Choice | None:
-    """Let a user with a screen reader pick one of the choices, which `show` lists; return it, or None."""
-    show(offered.listing)
+async def read_choice(
+    prompt: Prompt, what: str, choices: Sequence[Choice], show: Callable[[Event], None]
+) -> Choice | None:
+    """Let a user with a screen reader pick one `what` of the choices, which `show` lists; return it, or None."""
+    show(choices_listing(what, choices))
     try:
-        typed = await ask_line(f"which {offered.what}? (type a part of it) ", prompt.input, prompt.output)
+        typed = await ask_line(f"which {what}? (type a part of it) ", prompt.input, prompt.output)
     except (EOFError, KeyboardInterrupt):
         return None
-    found = matching(offered.choices, typed)
+    found = matching(choices, typed)
     return found[0] if found else None
 
 

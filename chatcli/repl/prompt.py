@@ -1,11 +1,11 @@
-"""The input line and its history."""
+"""The input line."""
 
 import asyncio
 import os
 import re
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import dropwhile
@@ -18,7 +18,6 @@ from prompt_toolkit.buffer import CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import vi_navigation_mode
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyPress, KeyPressEvent
@@ -28,8 +27,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import DynamicStyle, Style
 
-from chatcli import paths
-from chatcli.config.secrets import holds_secret
+from chatcli.repl.history import LineHistory
 from chatcli.repl.keys import (
     ASK_ATTRIBUTES,
     ASK_BACKGROUND,
@@ -41,7 +39,7 @@ from chatcli.repl.keys import (
     read_unmarked_pastes,
     write_in_editor,
 )
-from chatcli.repl.pastes import PASTE_BEGIN, PASTE_END, Pastes, ShowPastes, plain
+from chatcli.repl.pastes import Pastes, ShowPastes
 from chatcli.text import FRAMES, START_INTERVAL, starting_text
 
 GLYPH = "> "
@@ -53,50 +51,6 @@ _COMMAND_SECONDS = 1.0
 """How long the first key of a command of vi waits for the next."""
 _COMMAND_BEGUN = re.compile(r"/[\w-]*")
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
-
-
-_KEPT_PASTE = re.compile(f"{re.escape(PASTE_BEGIN)}(.*?){re.escape(PASTE_END)}", re.DOTALL)
-"""A folded paste in the history's file, as terminals send it."""
-
-
-class LineHistory(History):
-    """Keeps the typed lines with their pastes, which are folded again; a line that may contain a secret is not kept.
-
-    `pastes` has the texts of the signs in a line. With `keep`, lines are kept after the process ends, in a file that
-    only the user can read.
-    """
-
-    def __init__(self, pastes: Pastes, *, keep: bool) -> None:
-        super().__init__()
-        self._pastes = pastes
-        self._kept: History = _file() if keep else InMemoryHistory()
-
-    def append_string(self, string: str) -> None:
-        """Add the line `string`."""
-        line = plain(self._pastes.unfold(string))
-        # A line that begins with /keys always may.
-        if not (line.lstrip().startswith("/keys") or holds_secret(line)):
-            super().append_string(string)
-
-    def load_history_strings(self) -> Iterable[str]:
-        """Return the lines of earlier sessions, the newest first."""
-        fold = self._pastes.fold
-        return [_KEPT_PASTE.sub(lambda match: fold(match[1]), line) for line in self._kept.load_history_strings()]
-
-    def store_string(self, string: str) -> None:
-        """Keep the line `string`."""
-        self._kept.store_string(self._pastes.unfold(string, lambda text: f"{PASTE_BEGIN}{text}{PASTE_END}"))
-
-
-def _file() -> History:
-    """Return the history of earlier runs; where it can't be written, one of this run alone."""
-    try:
-        path = paths.private_dir(paths.state_dir()) / "history"
-        with open(path, "ab", opener=paths.private_opener):
-            pass
-    except OSError:
-        return InMemoryHistory()
-    return FileHistory(str(path))
 
 
 def _typed(keys: list[KeyPress]) -> list[KeyPress]:

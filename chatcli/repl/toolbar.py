@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from chatcli.conversation.backend import Backend
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError
-from chatcli.events import Event, Notice, ThemeChosen, ThreadChanged, TurnFinished
+from chatcli.events import Event, Notice, TurnFinished
 from chatcli.models.prices import dollars, spent
+from chatcli.rendering.display import ThemeChosen, ThreadChanged
 from chatcli.rendering.plain import short_name
 from chatcli.rendering.renderer import Renderer
 from chatcli.sanitize import sanitize_line

@@ -12,7 +12,8 @@ from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from chatcli.events import DraftChanged, Event, ScreenResumed, ScreenSuspended
+from chatcli.events import Event
+from chatcli.rendering.display import DraftChanged, ScreenResumed, ScreenSuspended
 from chatcli.repl.keys import delete_left, delete_right, move_left, move_right
 from chatcli.repl.pastes import Pastes, plain
 from chatcli.repl.prompt import Prompt, hold

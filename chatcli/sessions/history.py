@@ -10,8 +10,8 @@ from typing import TypeGuard
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from chatcli.documents.citations import cited_in, for_people
-from chatcli.events import INTERRUPTED, Said
-from chatcli.message import MessageShown, call_text, human_role, result_text
+from chatcli.events import INTERRUPTED
+from chatcli.message import MessageShown, Said, call_text, human_role, result_text
 from chatcli.store.step_order import MENDED
 from chatcli.store.threads import Step, chain, lineage
 

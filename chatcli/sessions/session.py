@@ -13,7 +13,7 @@ from chatcli import events
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
 from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
-from chatcli.message import MessageShown
+from chatcli.message import MessageShown, Said
 from chatcli.models.names import ModelName
 from chatcli.runtime.exits import contained
 from chatcli.sessions import history as past
@@ -215,12 +215,12 @@ class Session:
         """Return the thread's turns, on all of its branches."""
         return past.read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
 
-    async def said(self) -> AsyncIterator[dict[int, events.Said]]:
+    async def said(self) -> AsyncIterator[dict[int, Said]]:
         """Yield the texts of the turns by number, a branch at a time, the current one first."""
         async for found in past.said_in(await self.turns(), self._thread.messages):
             yield found
 
-    async def said_around(self, number: int) -> dict[int, events.Said]:
+    async def said_around(self, number: int) -> dict[int, Said]:
         """Return the texts of the turns on a branch with the turn `number`, by their numbers."""
         return await past.said_around(number, await self.turns(), self._thread.messages)
 

@@ -30,7 +30,7 @@ ANSWER = "answer"
 REJOINED = "rejoined"
 """The type of the stream part that says that the connection broke and the run is joined again."""
 
-StreamEvent = events.AnswerEvent | events.Notice | events.Progress
+
 Node = tuple[tuple[str, ...], str]
 """A node: the namespace of its graph, and its name."""
 _INTERNAL = frozenset({"lc_internal_call", "lc_source"})
@@ -147,7 +147,7 @@ class AnswerReader:
         streamed = next(reversed(self._streamed.values()), None)
         return "" if streamed is None else streamed.text
 
-    def read(self, part: Mapping[str, Any]) -> Iterator[StreamEvent]:
+    def read(self, part: Mapping[str, Any]) -> Iterator[events.Event]:
         """Yield the events of `part`, a stream part of one of `STREAM_MODES`, or of the type `ANSWER`."""
         if part["type"] == ANSWER:
             yield from self._read_answer(part["data"])
@@ -173,7 +173,7 @@ class AnswerReader:
                     yield from self._read_updates(update, (part["ns"], name))
             yield from self._read_early_results()
 
-    def read_stored(self, messages: Sequence[BaseMessage]) -> Iterator[StreamEvent]:
+    def read_stored(self, messages: Sequence[BaseMessage]) -> Iterator[events.Event]:
         """Yield the answers among `messages`, those of the state, that no stream part had; the others are whole now."""
         for message in messages:
             if isinstance(message, AIMessage) and message.text:
@@ -193,12 +193,12 @@ class AnswerReader:
         """Put the texts of the answer into the order of `messages`, those of the state."""
         self._held = {str(message.id): None for message in messages if message.id in self._held} | self._held
 
-    def finish(self) -> Iterator[StreamEvent]:
+    def finish(self) -> Iterator[events.Event]:
         """Yield the events that were kept back; the stream has ended."""
         yield from self._read_early_results()
         yield from self._sequencer.end_all()
 
-    def complete(self) -> Iterator[StreamEvent]:
+    def complete(self) -> Iterator[events.Event]:
         """Yield the events that take text out of the answer again; the graph has ended as it should."""
         if self.nodes:
             return
@@ -207,7 +207,7 @@ class AnswerReader:
             if ended and not streamed.dropped and streamed.text.strip() != (self._answer or "").strip():
                 yield from self._drop(streamed)
 
-    def _read_answer(self, answer: Answer) -> Iterator[StreamEvent]:
+    def _read_answer(self, answer: Answer) -> Iterator[events.Event]:
         """Read the answer that a graph returned; it is shown unless a model has just written it."""
         yield from self.finish()
         self.output = answer.output
@@ -218,7 +218,7 @@ class AnswerReader:
         if answer.text and answer.text.strip() not in (*shown[-1:], SEPARATOR.join(shown)):
             yield from self._sequencer.say(ANSWER, events.TextDelta(answer.text, ANSWER if self._streamed else ""))
 
-    def _read_report(self, data: object) -> Iterator[StreamEvent]:
+    def _read_report(self, data: object) -> Iterator[events.Event]:
         """Read what a node itself reported: our own nodes' facts, or whatever a user's node has to say."""
         if isinstance(data, Answer):
             self.output = data.output
@@ -243,7 +243,7 @@ class AnswerReader:
 
     def _read_message(
         self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = MappingProxyType({})
-    ) -> Iterator[StreamEvent]:
+    ) -> Iterator[events.Event]:
         message_id = message.id or f"{node}"
         whole = not isinstance(message, AIMessageChunk)
         streamed = self._streamed.get(message_id)
@@ -330,14 +330,14 @@ class AnswerReader:
                 return True
         return False
 
-    def _read_updates(self, update: object, node: Node) -> Iterator[StreamEvent]:
+    def _read_updates(self, update: object, node: Node) -> Iterator[events.Event]:
         # A list, where a node returned several commands.
         updates = update if isinstance(update, list) else [update]
         for each in updates:
             yield from self._read_update(each, node)
         yield from self._settle(node, updates)
 
-    def _read_update(self, update: object, node: Node) -> Iterator[StreamEvent]:
+    def _read_update(self, update: object, node: Node) -> Iterator[events.Event]:
         """Read what a node wrote: its messages are whole now, and so are their tool calls."""
         if isinstance(update, Mapping) and (todos := read_todos(update)) and len(node[0]) <= self._todos_depth:
             self._todos_depth = len(node[0])  # a graph that is called may have a list of its own
@@ -370,7 +370,7 @@ class AnswerReader:
             if streamed.pieces and message.text != streamed.text:
                 streamed.stored = message.text
 
-    def _read_calls(self, message: AIMessage) -> Iterator[StreamEvent]:
+    def _read_calls(self, message: AIMessage) -> Iterator[events.Event]:
         for call in message.tool_calls:
             call_id = str(call["id"])
             if call_id not in self._calls:
@@ -385,7 +385,7 @@ class AnswerReader:
             name, node = self._calls.get(call_id, (message.name or "", ""))
             yield events.ToolCallFinished(call_id, name, message.text, message.status, node)
 
-    def _read_early_results(self) -> Iterator[StreamEvent]:
+    def _read_early_results(self) -> Iterator[events.Event]:
         for result in self._early_results:
             yield from self._read_result(result)
         self._early_results.clear()

@@ -42,6 +42,7 @@ from chatcli.sessions.requests import AnswerInWords, Ask, Retry
 from chatcli.store.location import StoreLocation
 from chatcli.transfer.chatcli_json import as_json, read_json
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.screen import QuietScreen
 from tests.fakes.steps import Answer, Calls, Drop, Fail, Hang, Request, Stall, call, context_too_long
 
 SETUP = "# Setup\n\nInstall the flux pump with `pump-setup --now`. The housing is teal.\n"
@@ -396,8 +397,9 @@ def test_the_context_shows_the_passages_and_their_tokens(folder: Folder) -> None
     async def work() -> None:
         conversation = folder.open("docs")
         await turn(conversation, "What is teal?")
-        context = CommandContext(conversation, all_commands(), Settings.load({}))
-        listing, _, notice = [event async for event in show_context(context, "")]
+        screen = QuietScreen()
+        await show_context(CommandContext(conversation, all_commands(), Settings.load({}), screen), "")
+        listing, _, notice = screen.shown
         assert isinstance(listing, Listing)
         assert listing.rows[-1] == ("sent last", "passage", "[1] docs/setup.md:1-3")
         assert isinstance(notice, Notice)

@@ -16,6 +16,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFinished
 from chatcli.sessions.requests import Ask
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.screen import QuietScreen
 from tests.fakes.steps import Answer, call
 
 
@@ -40,8 +41,10 @@ async def ask(conversation: Conversation, text: str) -> list[Event]:
 
 
 async def command(conversation: Conversation, words: str, context: CommandContext | None = None) -> list[Event]:
-    context = context or CommandContext(conversation, all_commands(), Settings())
-    return [event async for event in run_command(ParsedCommand("recall", words), context)]
+    context = context or CommandContext(conversation, all_commands(), Settings(), QuietScreen())
+    context.screen = screen = QuietScreen()
+    assert await run_command(ParsedCommand("recall", words), context) is None
+    return screen.shown
 
 
 def past(fake: FakeOpenAI) -> None:
@@ -69,7 +72,7 @@ def run(conversation: Conversation, *steps: Any) -> list[list[Event]]:
 def test_recall_shows_what_is_found_and_leaves_the_current_thread_out(fake: FakeOpenAI) -> None:
     past(fake)
     conversation = converse(fake, "new")
-    kept, dropped = (CommandContext(conversation, all_commands(), Settings()) for _ in range(2))
+    kept, dropped = (CommandContext(conversation, all_commands(), Settings(), QuietScreen()) for _ in range(2))
     fake.script(Answer("Hello."))
     _, [notice], nothing, none, _, off, again = run(
         conversation,

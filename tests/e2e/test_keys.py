@@ -126,6 +126,28 @@ def test_a_key_is_asked_for_when_a_thread_or_a_role_names_the_model(
     assert "deepseek" not in chat("keys", "list").stdout
 
 
+def test_a_role_that_was_picked_is_used_once_its_model_has_a_key(
+    terminal: OpenTerminal, fake: FakeOpenAI, home: Home
+) -> None:
+    roles = Path(home.env["XDG_CONFIG_HOME"], "chatcli", "roles")
+    roles.mkdir(parents=True)
+    (roles / "hasty.toml").write_text('system = "Be quick."\nmodel = "deepseek:fake"\n')
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line("/role")
+    tty.wait_for("which role?")
+    tty.send("hasty")
+    tty.wait_for(lambda _: "none" not in tty.screen())
+    tty.send_key("enter")
+    tty.wait_for("Key for DeepSeek:")
+    tty.send_line(KEY)
+    tty.wait_for("Keep the key")
+    tty.send_line("n")
+    tty.wait_for(lambda text: "role hasty" in text.rpartition("Keep the key")[2])
+    tty.wait_for_prompt()
+    assert "which role?" not in tty.text().rpartition("Keep the key")[2]
+
+
 def test_a_key_is_shown_nowhere(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     forget_environment(home)
     assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0

@@ -8,8 +8,9 @@ import sys
 import pytest
 from PIL import Image
 
-from chatcli.events import ImageAttached, SixelReported, TextDelta
+from chatcli.events import ImageAttached, TextDelta
 from chatcli.message import MessageShown
+from chatcli.rendering.display import SixelReported
 from chatcli.rendering.images import Cells, Protocol, image_size, known_protocol, picture
 from chatcli.rendering.markdown import images
 from chatcli.rendering.markdown.images import DataImages

@@ -7,7 +7,6 @@ import pytest
 from chatcli.errors import ContextError, NetworkError
 from chatcli.events import (
     Event,
-    ExitRequested,
     Listing,
     Notice,
     Progress,
@@ -18,6 +17,7 @@ from chatcli.events import (
     TurnStarted,
     Usage,
 )
+from chatcli.rendering.display import ScreenCleared
 from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
 from tests.rendering.screen import finished
 
@@ -116,7 +116,7 @@ def test_events_that_the_contract_does_not_name_are_left_out() -> None:
         Progress("loading"),
         Progress("loading", finished=True),
         Listing("", ("a",), ()),
-        ExitRequested(),
+        ScreenCleared(),
     )
     assert objects == []
     assert err == "loading...\nloading: done\n"

@@ -7,8 +7,9 @@ import pytest
 
 from chatcli.commands.all import all_commands
 from chatcli.commands.screen import help_table
-from chatcli.events import Event, Notice, TextDelta, ThreadChanged, TurnInterrupted, Usage
+from chatcli.events import Event, Notice, TextDelta, TurnInterrupted, Usage
 from chatcli.message import MessageShown
+from chatcli.rendering.display import ThreadChanged
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from tests.rendering.corpus import DOCUMENT
 from tests.rendering.screen import Terminal, finished

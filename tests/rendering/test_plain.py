@@ -11,19 +11,17 @@ import pytest
 from chatcli.errors import AuthError, NetworkError
 from chatcli.events import (
     Event,
-    ExitRequested,
     Listing,
     Notice,
     Progress,
     ReasoningDelta,
-    ScreenCleared,
     TextDelta,
-    ThreadChanged,
     TurnFailed,
     TurnInterrupted,
     TurnStarted,
 )
 from chatcli.message import MessageShown
+from chatcli.rendering.display import ScreenCleared, ThreadChanged
 from chatcli.rendering.plain import PlainRenderer
 from tests.rendering.screen import finished
 
@@ -123,7 +121,7 @@ def test_past_messages_are_blocks() -> None:
 
 
 def test_the_rest_is_silent() -> None:
-    assert show(ReasoningDelta("hm"), ScreenCleared(), ExitRequested()) == ("", "")
+    assert show(ReasoningDelta("hm"), ScreenCleared()) == ("", "")
 
 
 @pytest.mark.parametrize("text", ["half a li", "x" * 20, "x" * 21, "whole\n", ""])

@@ -15,24 +15,19 @@ from rich.console import Console
 from chatcli.errors import AuthError
 from chatcli.events import (
     WAITING,
-    DraftChanged,
     Event,
-    ExitRequested,
     Listing,
     Notice,
-    ProgramStarting,
     Progress,
     ReasoningDelta,
-    ScreenCleared,
-    ScreenResumed,
     TextDelta,
-    ThreadChanged,
     TurnFailed,
     TurnInterrupted,
     TurnStarted,
     Usage,
 )
 from chatcli.message import MessageShown
+from chatcli.rendering.display import DraftChanged, ProgramStarting, ScreenCleared, ScreenResumed, ThreadChanged
 from chatcli.rendering.terminal import answer
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.terminal.renderer import TerminalRenderer
@@ -353,7 +348,7 @@ TALK = (MessageShown("user", "why\n*so*?"), MessageShown("assistant", "- because
             id="a notice stands above the open end",
         ),
         pytest.param(
-            [ThreadChanged("t1", TALK), ExitRequested()],
+            [ThreadChanged("t1", TALK)],
             {},
             ["> why", "  *so*?", "", "• because", "[interrupted]", "", "thread t1"],
             id="a thread is shown as it looked",

@@ -9,18 +9,16 @@ from rich.console import Console
 
 from chatcli.events import (
     ApprovalRequested,
-    DecisionRequested,
-    DiffShown,
     Event,
     IntermediateText,
-    KeysOffered,
     TextDelta,
     ToolCallFinished,
     ToolCallStarted,
     TurnInterrupted,
     TurnStarted,
 )
-from chatcli.rendering.plain import PlainRenderer, action_lines, decision_lines, request_lines
+from chatcli.rendering.display import LinesShown, diff_lines
+from chatcli.rendering.plain import PlainRenderer, action_lines, decision_lines, keys_line, request_lines
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from tests.rendering.screen import Clock, Terminal, finished
 
@@ -118,7 +116,7 @@ def test_a_review_names_the_possible_decisions() -> None:
 def test_nothing_of_a_call_that_is_approved_is_hidden(hidden: str) -> None:
     """A terminal shows no such character, and what stands between two of them may be removed with them."""
     action = {"name": "run_shell", "args": {"command": f"echo  hi {hidden}"}, "rule": f"run_shell:echo  hi {hidden}"}
-    asked = DecisionRequested({**action, "scopes": ("thread",)})
+    asked = LinesShown(decision_lines({**action, "scopes": ("thread",)}))
     visible = "".join(char if char.isprintable() else f"<U+{ord(char):04X}>" for char in hidden)
     review = ApprovalRequested("i", {"action_requests": [action]})
     assert request_lines(review)[0] == f'run_shell(command="echo  hi {visible}")'
@@ -130,7 +128,7 @@ def test_nothing_of_a_call_that_is_approved_is_hidden(hidden: str) -> None:
 def test_a_diff_is_coloured_and_shown_whole() -> None:
     diff = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-one\x1b[2K\r\n+two\u202e" + " words" * 60
     terminal = Terminal(80)
-    TerminalRenderer(terminal.console, terminal.console, clock=Clock()).render(DiffShown(diff))
+    TerminalRenderer(terminal.console, terminal.console, clock=Clock()).render(LinesShown(diff_lines(diff)))
     shown = "".join(terminal.lines()).replace("\n", "")
     assert "-one<U+001B>[2K<U+000D>+two<U+202E> words" in shown
     assert shown.count("words") == 60
@@ -142,14 +140,14 @@ def test_a_diff_is_coloured_and_shown_whole() -> None:
 def test_a_call_is_shown_once() -> None:
     description = "Check it.\n\nTool: weigh\nArgs: {'what': 'a cat'}"  # as langchain writes it
     action = {"name": "weigh", "args": {"what": "a cat"}, "description": description}
-    assert on_terminal(DecisionRequested(action)) == ['weigh(what="a cat")', "  Check it."]
+    assert on_terminal(LinesShown(decision_lines(action))) == ['weigh(what="a cat")', "  Check it."]
 
 
 def test_a_call_to_be_approved_is_on_the_terminal_where_errors_go_to_a_file() -> None:
     terminal, errors = Terminal(), io.StringIO()
     renderer = TerminalRenderer(terminal.console, Console(file=errors), clock=Clock())
-    renderer.render(DecisionRequested({"name": "weigh", "args": {}}))
-    renderer.render(KeysOffered({"y": "once"}))
+    renderer.render(LinesShown(decision_lines({"name": "weigh", "args": {}})))
+    renderer.render(LinesShown([(keys_line({"y": "once"}, ""), "bold")]))
     assert terminal.lines() == ["weigh()", "y once"]
     assert errors.getvalue() == ""
 
@@ -170,7 +168,7 @@ def test_a_call_that_is_approved_is_shown_whole() -> None:
     assert lines[0] == call[0]
     assert "approve thread or always: every call like r<U+001B>" in lines
     assert "t and a allow every call like r<U+001B>" in [
-        line for line, _ in decision_lines(DecisionRequested({**action, "scopes": ["thread"]}, 1, 1, ""))
+        line for line, _ in decision_lines({**action, "scopes": ["thread"]})
     ]
     diff = "--- a\n+++ a\n@@ -1 +1 @@\n-x\n+y\x1b[8m"
     changed = action_lines({"name": "write_file", "args": {"path": "a", "content": "y"}, "diff": diff})

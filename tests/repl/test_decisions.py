@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from chatcli.events import ApprovalRequested, DecisionRequested, Event, KeysOffered
+from chatcli.events import ApprovalRequested, Event
+from chatcli.rendering.display import LinesShown
 from chatcli.repl.decisions import read_decisions
 
 
@@ -89,11 +90,11 @@ def test_each_call_is_shown_and_decided_on_alone_and_none_without_the_others() -
     shown: list[Event] = []
     decisions = decided(Typist("y", "n", "t"), request("a", "b", "c"), shown)
     assert [decision["type"] for decision in decisions] == ["approve", "reject", "approve"]
-    asked = [event for event in shown if isinstance(event, DecisionRequested)]
-    assert [(event.action["name"], event.number, event.among) for event in asked] == [
-        ("a", 1, 3),
-        ("b", 2, 3),
-        ("c", 3, 3),
+    asked = [event.lines[:2] for event in shown if isinstance(event, LinesShown)][::2]
+    assert [[line for line, _ in lines] for lines in asked] == [
+        ["call 1 of 3:", 'a(what="x")'],
+        ["call 2 of 3:", 'b(what="x")'],
+        ["call 3 of 3:", 'c(what="x")'],
     ]
     assert decided(Typist("y", "\x03"), request("a", "b")) is None
 
@@ -104,8 +105,8 @@ def test_only_what_the_request_allows_is_offered() -> None:
     typist = Typist("t")
     assert decided(typist, asked, shown) is None
     assert typist.unread_texts == ["t"]
-    [offered] = [event for event in shown if isinstance(event, KeysOffered)]
-    assert list(offered.keys) == ["y", "n"]
+    [*_, offered] = [event for event in shown if isinstance(event, LinesShown)]
+    assert offered.lines == [("Call the tool? y once, n no", "bold")]
     assert decided(Typist("y"), request("a", allowed_decisions=["respond"])) is None
 
 

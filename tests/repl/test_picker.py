@@ -1,6 +1,6 @@
 """The rows of a picker: which fit what is typed, and how they stand in columns."""
 
-from chatcli.events import Choice
+from chatcli.commands.registry import Choice
 from chatcli.repl.picker import Columns, matching
 
 CHOICES = (

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from chatcli.events import ShellFinished, ShellOutput
-from chatcli.repl.handler import ShellCommand
+from chatcli.rendering.display import ShellFinished, ShellOutput
+from chatcli.repl.shell import ShellCommand
 from tests.models.local.processes import alive, wait_until
 
 

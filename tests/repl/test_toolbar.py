@@ -14,7 +14,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine
 from chatcli.events import Progress, TurnFinished, Usage
 from chatcli.rendering.plain import PlainRenderer
-from chatcli.repl.handler import build_handler
+from chatcli.repl.handler import LineHandler
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import NARROW, Toolbar
 
@@ -67,7 +67,7 @@ def test_the_thread_that_builds_the_handler_draws_nothing(monkeypatch: pytest.Mo
 
     async def build() -> Prompt:
         prompt = Prompt(DummyCompleter(), keep_history=False)
-        await asyncio.to_thread(build_handler, Settings(), begin, renderer, prompt, (), toolbar=True)
+        await asyncio.to_thread(lambda: LineHandler(Settings(), begin(), renderer, prompt, (), toolbar=True))
         return prompt
 
     prompt = asyncio.run(build())

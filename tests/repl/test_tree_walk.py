@@ -1,7 +1,7 @@
 """The rows of /tree: what is indented, and what stands where."""
 
 from chatcli.commands.tree import MAX_DEPTH, tree_listing, tree_rows
-from chatcli.events import Said
+from chatcli.message import Said
 from chatcli.sessions.history import Turn
 
 

@@ -1116,6 +1116,50 @@ def test_slash_commands_and_the_model(chat: Chat, fake: FakeOpenAI) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("chosen", ["yes", "no", "in words", None])
+def test_undo_asks_whether_to_change_the_files_back(chat: Chat, fake: FakeOpenAI, chosen: str | None) -> None:
+    file = chat.home.work / "notes.txt"
+    file.write_text("old\n")
+    fake.script(call("write_file", path="notes.txt", content="mine\n"), Answer("done"))
+    question = "Change these files back, too?"
+    editor = Editor(choose=lambda asked, options: chosen if asked["title"] == question else "once")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "go")
+            assert file.read_text() == "mine\n"
+            assert await at.ask(session, "/undo") == ("cancelled" if chosen is None else "end_turn")
+            assert "```diff\n" in editor.text(session)
+            undone = chosen in ("yes", "no")
+            assert ("The thread is now at another turn" in editor.text(session)) == undone
+            if chosen == "in words":
+                assert f"{question} Send `/undo 1 files` for yes." in editor.text(session)
+                assert await at.ask(session, "/undo 1 files") == "end_turn"
+            assert file.read_text() == ("old\n" if chosen in ("yes", "in words") else "mine\n")
+
+    run(work())
+
+
+def test_a_command_that_is_cancelled_says_so(chat: Chat, fake: FakeOpenAI) -> None:
+    gate = Event()
+    fake.script(Answer("One."), Answer("Two."), Gated("They", gate, " talked."))
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            session = await at.new()
+            await at.ask(session, "one")
+            await at.ask(session, "two")
+            asking = asyncio.create_task(at.ask(session, "/compact"))
+            await asyncio.to_thread(fake.wait_for_requests, 3)
+            await at.agent.cancel(session_id=session)
+            await at.new()  # an answer that comes after the cancelling
+            gate.set()
+            assert await asking == "cancelled"
+
+    run(work())
+
+
 def test_commands_that_pick_in_a_terminal_say_what_there_is(chat: Chat, fake: FakeOpenAI) -> None:
     folder = chat.home.work / "project"
     (folder / ".git").mkdir(parents=True)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from chatcli.events import INTERRUPTED, Said
+from chatcli.events import INTERRUPTED
+from chatcli.message import Said
 from chatcli.sessions.history import (
     COMPACTED,
     EDITED,

@@ -9,6 +9,7 @@ from langgraph.types import Interrupt
 
 from chatcli.config.providers import LANGFLOW
 from chatcli.events import (
+    Event,
     Notice,
     ReasoningDelta,
     TextDelta,
@@ -17,7 +18,7 @@ from chatcli.events import (
     ToolCallStarted,
     Usage,
 )
-from chatcli.sessions.stream import ANSWER, INTERRUPT, Answer, AnswerReader, StreamEvent, as_requests, read_todos
+from chatcli.sessions.stream import ANSWER, INTERRUPT, Answer, AnswerReader, as_requests, read_todos
 from chatcli.store.usage import Tokens
 
 CALL = {"name": "weigh", "args": {"what": "a cat"}, "id": "c1", "type": "tool_call"}
@@ -48,11 +49,11 @@ def reported(data: Any) -> dict[str, Any]:
     return {"type": "custom", "ns": (), "data": data}
 
 
-def read(reader: AnswerReader, *parts: Mapping[str, Any]) -> list[StreamEvent]:
+def read(reader: AnswerReader, *parts: Mapping[str, Any]) -> list[Event]:
     return [event for part in parts for event in reader.read(part)]
 
 
-def texts(events: Iterable[StreamEvent]) -> str:
+def texts(events: Iterable[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 

@@ -20,7 +20,7 @@ from chatcli.sanitize import sanitize_line
 from chatcli.text import truncate
 
 if TYPE_CHECKING:
-    from chatcli.events import ChoicesOffered
+    from chatcli.commands.registry import Choice
 
 PAST_MESSAGES = 6
 """Number of messages of a resumed thread that are shown."""
@@ -33,7 +33,7 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     The conversation begins once the prompt is shown, unless something is shown before it.
     """
     settings, backend = composed.settings, composed.backend
-    offered = _offer_threads(backend) if request.resume else None
+    threads = _thread_choices(backend) if request.resume else []
     resumes = composed.stored and backend.keeps_threads
     past = backend.threads().newest_messages(composed.thread_id, PAST_MESSAGES) if resumes else []
     begin = replace(composed, schema=request.schema, can_ask=True).conversation
@@ -51,7 +51,7 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
 
             opened = (await repl.handler()).conversation
             decides = await show_history(settings, opened, renderer, past, waits=request.prompt is None)
-        stopped = await repl.run(request.prompt, resources=request.resources, offered=offered, decides=decides)
+        stopped = await repl.run(request.prompt, resources=request.resources, threads=threads, decides=decides)
     finally:
         await repl.close()
     conversation = repl.conversation
@@ -62,13 +62,12 @@ async def run_interactive(composed: Composition, renderer: Renderer, request: Re
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
-def _offer_threads(backend: Backend) -> "ChoicesOffered":
-    from chatcli.commands.threads import offer_threads
+def _thread_choices(backend: Backend) -> "list[Choice]":
+    from chatcli.commands.threads import thread_choices
 
-    offered = offer_threads(backend.threads().recent())
-    if not offered.choices:
+    if not (choices := thread_choices(backend.threads().recent())):
         raise UsageError("there is no thread to resume yet", remedy=f"Begin one: {command()}")
-    return offered
+    return choices
 
 
 async def _print_greeting(composed: "Composition", thread: str) -> None:

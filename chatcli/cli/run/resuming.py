@@ -11,8 +11,9 @@ from chatcli.conversation.backend import Backend
 from chatcli.conversation.compose import recorded_graph, recorded_model
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError
-from chatcli.events import Notice, ThreadChanged
+from chatcli.events import Notice
 from chatcli.message import MessageShown, is_form, is_review
+from chatcli.rendering.display import ThreadChanged
 from chatcli.rendering.renderer import Renderer
 from chatcli.runtime.program import command, current_program
 

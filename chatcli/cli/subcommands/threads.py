@@ -20,8 +20,9 @@ from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, check_title, new_thread_id
 from chatcli.conversation.backend import choose_backend, delete_threads
 from chatcli.errors import UsageError, usage_errors
-from chatcli.events import Event, Listing, MatchShown, Notice
+from chatcli.events import Event, Listing, Notice
 from chatcli.models.prices import Spent, spent_by, table_name
+from chatcli.rendering.display import MatchShown
 from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, find_thread

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from chatcli import events
 from chatcli.message import MessageShown
-from chatcli.rendering import plain
+from chatcli.rendering import display, plain
 from chatcli.rendering.terminal.activity import ProgressLine, ToolLines, Waiting
 from chatcli.rendering.terminal.clipboard import fill_clipboard
 from chatcli.rendering.terminal.screen import Screen
@@ -17,7 +17,7 @@ from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
 # They do not change the answer area.
-_INPUT_LINE = (events.DraftChanged, events.ScreenSuspended, events.ScreenResumed, events.SixelReported)
+_INPUT_LINE = (display.DraftChanged, display.ScreenSuspended, display.ScreenResumed, display.SixelReported)
 _PIECES = (events.TextDelta, events.ReasoningDelta)
 _END_DRAFT = (
     *(events.ToolCallStarted, events.ToolCallFinished, events.ApprovalRequested, events.TurnFinished),
@@ -90,7 +90,25 @@ class TerminalRenderer:
 
     @singledispatchmethod
     def _show(self, event: events.Event) -> None:
-        """Show nothing: events of other kinds are not visible."""
+        """Show an event that no method below is for; some of these are not visible."""
+        match event:
+            case display.ScreenCleared():
+                with self._screen.interleaved():
+                    self._screen.console.clear()
+            case display.ScreenSuspended():
+                self._screen.suspend()
+            case display.ScreenResumed():
+                self._screen.resume()
+            case display.ThemeChosen(name):
+                self._screen.use_theme(name)
+            case display.SixelReported():
+                self._screen.use_sixel()
+            case display.DraftChanged(texts) if self._screen.has_live_lines:
+                self._screen.tail.show_draft(texts)
+            case display.LinesShown(lines):
+                self._screen.print_lines(lines)
+            case display.ShellOutput(text):
+                self._screen.open_text().feed(self._sanitizer.feed(text))
 
     @_show.register
     def _(self, event: events.TurnStarted) -> None:
@@ -139,7 +157,7 @@ class TerminalRenderer:
             self._wait("waiting for the model")
 
     @_show.register
-    def _(self, event: events.MarkdownShown) -> None:
+    def _(self, event: display.MarkdownShown) -> None:
         self._tool_lines.drop(event.call_id)
         self._calls.drop(event.call_id)
         if not self._quiet:
@@ -207,77 +225,39 @@ class TerminalRenderer:
             self._screen.print_note(line, "dim")
 
     @_show.register
-    def _(
-        self, event: events.DiffShown | events.Listing | MessageShown | events.MatchShown | events.ThreadChanged
-    ) -> None:
+    def _(self, event: events.Listing | MessageShown | display.MatchShown | display.ThreadChanged) -> None:
         with self._screen.interleaved():
             match event:
-                case events.DiffShown():
-                    self._screen.print_lines(plain.diff_lines(event.diff))
                 case events.Listing():
                     self._screen.print_listing(event)
                 case MessageShown():
                     self._screen.print_message(event)
-                case events.MatchShown():
+                case display.MatchShown():
                     self._screen.print_match(event)
-                case events.ThreadChanged():
+                case display.ThreadChanged():
                     for message in event.messages:
                         self._screen.print_message(message)
                     if not self._quiet:
                         self._screen.print_note(f"thread {sanitize_line(event.thread_id)}", "dim")
 
     @_show.register
-    def _(
-        self,
-        event: events.ScreenCleared
-        | events.ScreenSuspended
-        | events.ScreenResumed
-        | events.ThemeChosen
-        | events.SixelReported
-        | events.DraftChanged
-        | events.DecisionRequested
-        | events.KeysOffered
-        | events.ShellOutput,
-    ) -> None:
-        match event:
-            case events.ScreenCleared():
-                with self._screen.interleaved():
-                    self._screen.console.clear()
-            case events.ScreenSuspended():
-                self._screen.suspend()
-            case events.ScreenResumed():
-                self._screen.resume()
-            case events.ThemeChosen(name):
-                self._screen.use_theme(name)
-            case events.SixelReported():
-                self._screen.use_sixel()
-            case events.DraftChanged(texts) if self._screen.has_live_lines:
-                self._screen.tail.show_draft(texts)
-            case events.DecisionRequested():
-                self._screen.print_lines(plain.decision_lines(event))
-            case events.KeysOffered():
-                self._screen.print_lines([(plain.keys_line(event), "bold")])
-            case events.ShellOutput(text):
-                self._screen.open_text().feed(self._sanitizer.feed(text))
-
-    @_show.register
-    def _(self, event: events.ProgramStarting) -> None:
+    def _(self, event: display.ProgramStarting) -> None:
         if self._shows_live_lines and event.seconds is not None:
             self._waiting.start_program(event.seconds)
 
     @_show.register
-    def _(self, event: events.ShellFinished) -> None:
+    def _(self, event: display.ShellFinished) -> None:
         self._end_answer("")
         if event.exit_code:
             self._screen.print_note(f"[exit code {event.exit_code}]", "dim")
 
     @_show.register
-    def _(self, event: events.ClipboardFilled) -> None:
+    def _(self, event: display.ClipboardFilled) -> None:
         fill_clipboard(sanitize(event.text), self._screen.console.file)
         self._screen.print_note(f"copied {event.what}", "dim")
 
     @_show.register
-    def _(self, event: events.PlainToggled) -> None:
+    def _(self, event: display.PlainToggled) -> None:
         self._screen.markdown = not self._screen.markdown
         state = "rendered" if self._screen.markdown else "shown as it is written"
         self._screen.print_note(f"Markdown is {state}", "dim")

@@ -11,9 +11,10 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from chatcli.events import Listing, MatchShown
+from chatcli.events import Listing
 from chatcli.fences import unmarked
 from chatcli.message import SPEAKERS, Citation, Cited, MessageShown
+from chatcli.rendering.display import MatchShown
 from chatcli.rendering.images import Pictures, is_multiplexed, known_protocol
 from chatcli.rendering.terminal.activity import Reasoning
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines

@@ -15,7 +15,8 @@ from acp.exceptions import RequestError
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.message import is_review, reviewed_actions
-from chatcli.rendering.plain import action_lines, answer_forms, diff_lines
+from chatcli.rendering.display import diff_lines
+from chatcli.rendering.plain import action_lines, answer_forms
 from chatcli.sanitize import reveal, reveal_lines
 from chatcli.serve.acp.client import Client, DismissedError, Fields, StoppedError
 from chatcli.serve.acp.updates import Updates, diff, shown_text, status_update, text_chunk

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from langchain_core.tools import ToolException
@@ -12,9 +13,8 @@ from langgraph.errors import GraphRecursionError
 
 from chatcli import events
 from chatcli.attachments.attachment import Attachment
-from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, run_command
+from chatcli.commands import registry
 from chatcli.commands.threads import drop_recalled
-from chatcli.commands.tree import LIST
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import ToolMode
 from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
@@ -24,7 +24,7 @@ from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_deci
 from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, invalid
 from chatcli.serve.acp.prompts import read_prompt
 from chatcli.serve.acp.session import LEFT_OUT, EditorSession
-from chatcli.serve.acp.updates import Updates, diff, history, plan_of, status_update, text_chunk
+from chatcli.serve.acp.updates import Updates, diff, history, listing_text, plan_of, status_update, text_chunk
 from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.requests import Ask, Continue, Resume
@@ -45,7 +45,7 @@ class Outcome:
 
 
 class Turns:
-    """Runs the prompts of `session`, one after the other."""
+    """Runs the prompts of `session`, one after the other; its commands have this as their screen."""
 
     def __init__(self, session: EditorSession) -> None:
         self.id = session.id
@@ -71,7 +71,8 @@ class Turns:
         self._title = ""
         self._spent: Counter[str] = Counter()
         """The tokens that the turns of the prompt used."""
-        self._context = CommandContext(self.conversation, session.commands, self.settings, folder=self._workspace.root)
+        root = self._workspace.root
+        self._context = registry.CommandContext(self.conversation, session.commands, self.settings, self, folder=root)
 
     async def show_state(self) -> None:
         """Show what the thread waits for, so that the next prompt can answer it, and what of the window it takes."""
@@ -117,12 +118,12 @@ class Turns:
         if mode is not None:
             (await self.conversation.chat_session()).toolbox.rules.mode = mode
         try:
-            command = parse_command(text)
+            command = registry.parse_command(text)
             found = None if command is None else self._context.registry.find(command.name)
-            if found is not None and found.name not in LEFT_OUT:
-                reason = await self._obey(text)
+            if command is not None and found is not None and found.name not in LEFT_OUT:
+                reason = await self._obey(command)
             else:
-                reason = await self._ask(parse_question(text), attachments)
+                reason = await self._ask(registry.parse_question(text), attachments)
         finally:
             if not self._in_words:
                 await self._update(*self._updates.end_calls())
@@ -130,30 +131,50 @@ class Turns:
                 await self._show_changes()
         return {"stopReason": reason, **({"usage": dict(self._spent)} if self._spent["totalTokens"] else {})}
 
-    async def _obey(self, line: str) -> str:
-        while line:
-            command = parse_command(line)
-            assert command is not None
-            if command.name == "docs":
-                command = ParsedCommand(command.name, self._in_folder(command.arguments))
-            outcome = await self._show(run_command(command, self._context))
-            line = ""
-            match outcome.last:
-                case events.ConfirmationRequested(question, yes, otherwise):
-                    try:
-                        agreed = await self._interruptible(self._asker.confirm(question, "Yes", "No"))
-                    except InWordsError:
-                        await self._update(text_chunk(f"{question} Send `{yes}` for yes.\n"))
-                        return END
-                    line = yes if agreed else otherwise
-                case events.KeyRequested(provider):
-                    title, variable = PROVIDERS[provider].title, PROVIDERS[provider].key_variables[0]
-                    raise MissingKeyError(f"{title} needs a key", remedy=f"Set {variable}.", provider=provider)
-                case events.TreeOffered():
-                    line = f"/tree {LIST}"
-                case events.TurnFinished() | events.TurnFailed() | events.TurnInterrupted():
-                    return await self._follow(outcome)
-        return END
+    async def _obey(self, command: registry.ParsedCommand) -> str:
+        if command.name == "docs":
+            command = registry.ParsedCommand(command.name, self._in_folder(command.arguments))
+        request = await registry.run_command(command, self._context)
+        self._check_stop()
+        return END if request is None else await self._follow(await self._show_turn(self.conversation.run(request)))
+
+    async def show(self, event: events.Event) -> None:
+        """Show `event`, if an editor has a place for it."""
+        await self._update(*self._updates.of(event))
+
+    async def choose(self, what: str, choices: Sequence[registry.Choice], printed: events.Event | None = None) -> str:
+        """Show the choices: the next prompt names one."""
+        if printed is not None:
+            await self.show(printed)
+        if not any(choice.argument for choice in choices):  # each is named as it is given
+            listing = listing_text(registry.choices_listing(what, choices))
+            await self._update(text_chunk(f"{listing}\n\nChoose one: `/{what} NAME`\n"))
+        return ""
+
+    async def walk(self, rows: object, read: object) -> None:
+        """Return None: an editor shows no tree."""
+
+    async def confirm(self, question: str, line: str, *, by_key: bool = False) -> bool | None:
+        """Return the user's answer; where the editor can't ask, a prompt with `line` is a yes."""
+        try:
+            return bool(await self._interruptible(self._asker.confirm(question, "Yes", "No")))
+        except InWordsError:
+            await self._update(text_chunk(f"{question} Send `{line}` for yes.\n"))
+        except StoppedError:  # it ends the prompt, not the command alone
+            self._stop.set()
+        return None
+
+    async def ask_key(self, provider: str) -> bool:
+        """Raise `MissingKeyError`, as a key is no text of a conversation."""
+        title, variable = PROVIDERS[provider].title, PROVIDERS[provider].key_variables[0]
+        raise MissingKeyError(f"{title} needs a key", remedy=f"Set {variable}.", provider=provider)
+
+    async def edit(self, path: Path) -> None:
+        """Show where the file is."""
+        await self._update(text_chunk(f"The facts are in {path}\n"))
+
+    def prefill(self, text: str, *, optional: bool = False, in_editor: bool = False) -> None:
+        """Do nothing: the input is the editor's."""
 
     def _in_folder(self, arguments: str) -> str:
         """Return the arguments of /docs with a path in the session's folder, not in the process's."""
@@ -180,7 +201,7 @@ class Turns:
         if self._context.waiting and not self.conversation.takes_recall:
             await self._update(*self._updates.of(drop_recalled(self._context)))
         attachments, self._context.waiting = (*self._context.waiting, *attachments), ()
-        return await self._follow(await self._show(self.conversation.run(Ask(text, attachments))))
+        return await self._follow(await self._show_turn(self.conversation.run(Ask(text, attachments))))
 
     async def _settle(self, pending: Sequence[events.ApprovalRequested], question: Ask) -> str:
         """Answer what the thread waits for, with `question` if that fits; return why the prompt ends, else ""."""
@@ -195,7 +216,7 @@ class Turns:
             if not (answered or self._stop.is_set()):
                 return ""
             if not answered:
-                await self._show(self.conversation.store_without_asking(question))
+                await self._show_turn(self.conversation.store_without_asking(question))
             raise
         return reason if answered or reason != END or self._in_words else ""
 
@@ -216,7 +237,7 @@ class Turns:
                 turn = self.conversation.run(Resume(answers))
             else:
                 return END
-            outcome = await self._show(turn)
+            outcome = await self._show_turn(turn)
         match outcome.last:
             case events.TurnInterrupted():
                 if not self.closing:  # the graph may not have reached the calls that were decided on
@@ -302,7 +323,7 @@ class Turns:
         finally:
             self._asking = None
 
-    async def _show(self, turn: AsyncGenerator[events.Event, None]) -> Outcome:
+    async def _show_turn(self, turn: AsyncGenerator[events.Event, None]) -> Outcome:
         outcome = Outcome()
         async with aclosing(turn) as closing:
             async for event in closing:

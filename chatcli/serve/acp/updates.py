@@ -10,7 +10,8 @@ from chatcli import events
 from chatcli.documents.find import absolute_path
 from chatcli.fences import unmarked
 from chatcli.message import Cited, MessageShown, call_text, human_role
-from chatcli.rendering.plain import ProgressLines, diff_lines
+from chatcli.rendering import display
+from chatcli.rendering.plain import ProgressLines
 from chatcli.sanitize import reveal, reveal_lines
 from chatcli.serve.acp.client import Fields
 
@@ -164,8 +165,6 @@ class Updates:
                 yield self._search(event)
             case events.TurnFinished() | events.TurnInterrupted():
                 yield from _sources(event.cited)
-            case events.ChoicesOffered():
-                yield from self._choices(event)
             case _:
                 yield from self._aside(event)
 
@@ -237,12 +236,6 @@ class Updates:
             "locations": locations,
         }
 
-    def _choices(self, event: events.ChoicesOffered) -> Iterator[Fields]:
-        for printed in event.printed:
-            yield from self._aside(printed)
-        if not any(choice.argument for choice in event.choices):  # each is named as it is given
-            yield text_chunk(f"{listing_text(event.listing)}\n\nChoose one: `/{event.command} NAME`\n")
-
     def _aside(self, event: events.Event) -> Iterator[Fields]:
         match event:
             case events.Notice():
@@ -255,15 +248,11 @@ class Updates:
                 yield text_chunk(f"{listing_text(event)}\n")
             case MessageShown():
                 yield text_chunk(f"{event.text}\n")
-            case events.DiffShown():
-                shown = "\n".join(line for line, _ in diff_lines(event.diff))
+            case display.LinesShown():
+                shown = "\n".join(line for line, _ in event.lines)
                 yield text_chunk(f"```diff\n{shown}\n```\n")
-            case events.ShellOutput():
-                yield text_chunk(event.text)
-            case events.ThreadChanged():
+            case display.ThreadChanged():
                 yield text_chunk("The thread is now at another turn; the messages above stay shown.\n")
-            case events.EditorRequested(path=Path() as path):
-                yield text_chunk(f"The facts are in {path}\n")
 
 
 def _sources(cited: Cited | None) -> Iterator[Fields]:

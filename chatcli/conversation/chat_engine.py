@@ -89,7 +89,7 @@ class ChatEngine(LocalEngine):
         """Return a hold on the thread `thread_id`, answered as it has stored, or as the user asks for."""
         settings = self._settings
         values = await self._values(thread_id)
-        stored = None if values is None else setup_of(values)
+        stored = setup_of(values)
         rules = (values or {}).get("allowed")
         setup = opening_setup(settings, stored, first=request.is_first_thread)
         name = self._name(setup, stored, request)
@@ -126,8 +126,7 @@ class ChatEngine(LocalEngine):
 
     async def setup(self, thread_id: str) -> Setup | None:
         """Return how the thread `thread_id` is answered, None where nothing is stored of it."""
-        values = await self._values(thread_id)
-        return None if values is None else setup_of(values)
+        return setup_of(await self._values(thread_id))
 
     async def _values(self, thread_id: str) -> Mapping[str, Any] | None:
         try:

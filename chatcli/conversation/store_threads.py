@@ -8,7 +8,7 @@ from typing import Any
 
 from chatcli.config.grants import Grants
 from chatcli.graphs.chat.ask_node import MODEL_NODE
-from chatcli.graphs.chat.graph import build_graph, read_setup, with_empty_fields
+from chatcli.graphs.chat.graph import build_graph, read_values, setup_of, with_empty_fields
 from chatcli.message import MessageShown, Said
 from chatcli.models.names import GRAPH
 from chatcli.roles import Setup
@@ -91,7 +91,7 @@ class StoreReader:
     async def setup(self, thread_id: str) -> Setup | None:
         """Return how the stored thread `thread_id` is answered, None where nothing is stored of it."""
         async with open_store(self._location) as store:
-            return await read_setup(build_graph(store.checkpointer), thread_id)
+            return setup_of(await read_values(build_graph(store.checkpointer), thread_id))
 
     async def document(self, summary: ThreadSummary) -> tuple[ThreadDocument, str]:
         """Return the readable part of the thread of `summary`, and a line about the missing part."""

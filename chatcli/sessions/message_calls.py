@@ -16,7 +16,6 @@ from langchain_core.messages import (
 )
 
 from chatcli.runtime.parse import read_json
-from chatcli.sessions.history import newest_turn
 
 _KEYS = ("finish_reason", "status", "stop_reason", "done_reason", "stopReason")
 _WORDS = {
@@ -155,11 +154,6 @@ def open_calls(messages: Sequence[BaseMessage]) -> list[ToolCall]:
             return [call for call in calls_of(message) if call["id"] not in done]
         done.add(message.tool_call_id)
     return []
-
-
-def steps_of_turn(messages: Sequence[BaseMessage]) -> int:
-    """Return how many answers of the newest turn asked for calls."""
-    return sum(bool(calls_of(message)) for message in messages[newest_turn(messages) :])
 
 
 def name_calls(answer: AIMessage, messages: Sequence[BaseMessage]) -> AIMessage:

@@ -141,7 +141,8 @@ class GraphThread:
 
     def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """Run the graph on `graph_input`, None to go on where it stands; yield the parts of `STREAM_MODES`."""
-        # A new question is on disk before any node runs.
+        # A new question is on disk before any node runs. Our own nodes write the pieces of the answer to the
+        # stream: for "messages", LangGraph goes over the whole thread before each node.
         graph = cast("Pregel[Any, Any, Any, Any]", self.graph)
         if self.node is None and isinstance(graph_input, Mapping):
             first = WaitForFirstCheckpoint()
@@ -151,7 +152,7 @@ class GraphThread:
             graph_input,
             config,
             context=context,
-            stream_mode=list(STREAM_MODES),
+            stream_mode=[mode for mode in STREAM_MODES if mode != "messages" or self.node is None],
             subgraphs=True,
             version="v2",
             durability="sync" if self.node is not None else "async",

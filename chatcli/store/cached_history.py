@@ -3,7 +3,6 @@
 # Rebuilding a `DeltaChannel` walks every ancestor of a checkpoint and decodes every message: a cost of the whole
 # thread, paid at each turn. What was rebuilt once is kept here, and the next walk ends where the last one began.
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from langchain_core.runnables import RunnableConfig
@@ -15,10 +14,6 @@ MAX_THREADS = 4
 """Threads whose history is kept."""
 
 
-_Rebuilt = tuple[str, Mapping[str, DeltaChannelHistory]]
-"""A checkpoint, and the history as it was rebuilt for it, without its own writes."""
-
-
 class CachedHistory(BaseCheckpointSaver[str]):
     """A mixin for savers, to stand before the saver among the bases."""
 
@@ -26,7 +21,8 @@ class CachedHistory(BaseCheckpointSaver[str]):
     # rewind are seen as they are; only what lies behind a checkpoint, which never changes, comes from memory.
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # whatever the saver behind takes
-        self._rebuilt: OrderedDict[tuple[str, str, tuple[str, ...]], _Rebuilt] = OrderedDict()
+        self._rebuilt: dict[tuple[str, str, tuple[str, ...]], tuple[str, Mapping[str, DeltaChannelHistory]]] = {}
+        """The last checkpoint that was read of a thread, and its history as it was rebuilt, without its own writes."""
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -36,34 +32,23 @@ class CachedHistory(BaseCheckpointSaver[str]):
         if target is None or not channels:
             return await super().aget_delta_channel_history(config=config, channels=channels)
         key = (config["configurable"]["thread_id"], config["configurable"].get("checkpoint_ns", ""), tuple(channels))
-        rebuilt = self._rebuilt.get(key)
-        history = None if rebuilt is None else await self._extended(rebuilt, target, channels)
-        if history is None:
-            history = await super().aget_delta_channel_history(config=target.config, channels=channels)
-        self._rebuilt[key] = (_id(target), history)
-        self._rebuilt.move_to_end(key)
-        while len(self._rebuilt) > MAX_THREADS:
-            self._rebuilt.popitem(last=False)
-        return history
-
-    async def _extended(
-        self, rebuilt: _Rebuilt, target: CheckpointTuple, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory] | None:
-        """Return the history at `target`, or None if `rebuilt` does not lie a short way behind it."""
-        checkpoint_id, history = rebuilt
-        if _id(target) == checkpoint_id:
-            return history
-        path: list[CheckpointTuple] = []
-        parent = target.parent_config
-        while parent is not None and len(path) < MAX_WALK:
-            ancestor = await self.aget_tuple(parent)
+        checkpoint_id, history = self._rebuilt.get(key, (target.checkpoint["id"], None))
+        path = [target]
+        while path[-1].checkpoint["id"] != checkpoint_id and len(path) <= MAX_WALK:
+            parent = path[-1].parent_config
+            ancestor = None if parent is None else await self.aget_tuple(parent)
             if ancestor is None:
-                return None
+                break
             path.append(ancestor)
-            if _id(ancestor) == checkpoint_id:
-                return {channel: _append(history[channel], path, channel) for channel in channels}
-            parent = ancestor.parent_config
-        return None
+        if history is not None and path[-1].checkpoint["id"] == checkpoint_id:
+            history = {channel: _append(history[channel], path[1:], channel) for channel in channels}
+        else:
+            history = await super().aget_delta_channel_history(config=target.config, channels=channels)
+        self._rebuilt.pop(key, None)
+        self._rebuilt[key] = (target.checkpoint["id"], history)
+        if len(self._rebuilt) > MAX_THREADS:
+            del self._rebuilt[next(iter(self._rebuilt))]
+        return history
 
 
 def _append(history: DeltaChannelHistory, path: list[CheckpointTuple], channel: str) -> DeltaChannelHistory:
@@ -75,7 +60,3 @@ def _append(history: DeltaChannelHistory, path: list[CheckpointTuple], channel: 
             appended = {"seed": ancestor.checkpoint["channel_values"][channel], "writes": []}
         appended["writes"].extend(write for write in ancestor.pending_writes or () if write[1] == channel)
     return appended
-
-
-def _id(checkpoint: CheckpointTuple) -> str:
-    return str(checkpoint.config["configurable"]["checkpoint_id"])

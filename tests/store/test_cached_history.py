@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
@@ -54,3 +56,34 @@ def test_two_sessions_that_take_turns_rewind_and_fork_see_what_is_stored(tmp_pat
                 assert await sessions[1].history() == expected
 
     asyncio.run(scenario())
+
+
+async def calls_of_turn(folder: Path, messages: int) -> int:
+    """Return how many functions a turn calls that sends a few of so many `messages`, in a thread that is loaded."""
+    async with open_store(StoreLocation(folder / f"{messages}.db")) as store:
+        answers: list[BaseMessage] = [ANSWER.model_copy(update={"id": None}) for _ in range(4)]  # each gets its own ID
+        turn = TurnContext(replace(MODEL, client=FakeMessagesListChatModel(responses=answers)), context_tokens=100)
+        session = ChatSession(build_graph(store.checkpointer), store.threads, "long", turn)
+        await ask(session, "the first question")
+        kinds: list[type[HumanMessage | AIMessage]] = [HumanMessage, AIMessage]
+        older: list[BaseMessage] = [kinds[place % 2]("some words", id=f"{place}") for place in range(messages)]
+        await session._thread.append(session._thread.config(), older)
+        for _ in range(2):
+            await ask(session, "a question")
+        counted = 0
+
+        def count_call(frame: object, event: str, argument: object) -> None:
+            nonlocal counted
+            counted += event in ("call", "c_call")
+
+        sys.setprofile(count_call)
+        try:
+            await ask(session, "a question")
+        finally:
+            sys.setprofile(None)
+        return counted
+
+
+def test_a_late_turn_does_what_an_early_one_does(tmp_path: Path) -> None:
+    early, late = (asyncio.run(calls_of_turn(tmp_path, messages)) for messages in (200, 4000))
+    assert late < 1.2 * early

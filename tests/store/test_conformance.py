@@ -13,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from chatcli.errors import UsageError
 from chatcli.events import TurnFinished, TurnInterrupted
 from chatcli.graphs.chat.ask_node import MODEL_NODE
-from chatcli.graphs.chat.graph import read_setup, read_values, setup_values
+from chatcli.graphs.chat.graph import read_values, setup_of, setup_values
 from chatcli.message import MessageShown
 from chatcli.roles import Setup
 from chatcli.sessions.requests import Ask, Retry
@@ -68,7 +68,7 @@ def test_a_thread_stores_no_empty_setting_but_one_that_is_empty_again(run: Run) 
             session.setup = setup
             assert isinstance([event async for event in session.run(Ask("hello"))][-1], TurnFinished)
             sent = next((text for role, text in bench.server.requests[-1].messages if role == "system"), "")
-            return await read_setup(bench.graph, "abc"), sent
+            return setup_of(await read_values(bench.graph, "abc")), sent
 
         role = Setup(role="r", template="Talk {how}.", variables={"how": "loud"}, temperature=0.5)
         plain, brief = session.current_setup, replace(session.current_setup, system="Be brief.")

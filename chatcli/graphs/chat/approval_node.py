@@ -22,7 +22,8 @@ from chatcli.errors import StoreError
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.message import DECISIONS
-from chatcli.sessions.message_calls import REFUSED, calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
+from chatcli.sessions.history import newest_turn
+from chatcli.sessions.message_calls import REFUSED, calls_of, is_cut, is_plain, open_calls, result_of
 from chatcli.tools.tool import Tool, asked_access, keep_rule, suggest_rule
 from chatcli.tools.toolbox import Toolbox
 
@@ -55,7 +56,7 @@ def review_calls(
     asked: list[str] = []
     changed: set[str] = set()
     toolbox.begin_answer()
-    steps = steps_of_turn(state["messages"]) + 1
+    steps = sum(bool(calls_of(each)) for each in state["messages"][newest_turn(state["messages"]) :]) + 1
     if steps == toolbox.max_steps + 1:
         notice(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
     elif steps > toolbox.max_steps + 1:

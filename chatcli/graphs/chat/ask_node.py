@@ -1,13 +1,11 @@
 """The node of the plain chat that asks the model."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableConfig
-from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
@@ -52,7 +50,8 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     numbers = None if found is None else [each["number"] for each in found]
     citable = None if found is None else as_citations(found)
     runtime.stream_writer({"found": citable, "memory_used": known.facts})
-    _report_known(known, turn, runtime)
+    for event in turn.knowledge.new_notices(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
+        runtime.stream_writer({"event": event})
     sent = with_passages(state, turn, reserved=offer.tokens)
     fitted, update = await _fit(sent, turn, offer)
     if fitted.trimmed and turn.auto_compact:
@@ -97,11 +96,6 @@ async def with_known(state: ChatState, turn: TurnContext, *, ahead: bool = False
     read = turn.knowledge.read_ahead if ahead else turn.knowledge.read
     known = await asyncio.to_thread(read, question, request_limit(turn))
     return replace(turn, known=known.text), known
-
-
-def _report_known(known: PromptContext, turn: TurnContext, runtime: Runtime[TurnContext]) -> None:
-    for notice in turn.knowledge.new_notices(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
-        runtime.stream_writer({"event": notice})
 
 
 def rules_tokens(known: PromptContext, turn: TurnContext) -> int:
@@ -178,13 +172,17 @@ async def _ask(
         offer = OfferedTools()
     elif numbers is not None and is_small(model) and not offer.tools:
         options = citing_options(numbers)
-    # With a schema, an answer is not shown before it is known to be valid.
-    config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
     own: dict[str, Any] = {}
+
+    async def stream(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AsyncIterator[BaseMessage]:
+        async for message in client.astream(list(messages), **own, **options):
+            if schema is None:
+                runtime.stream_writer({"message": message})
+            yield message
 
     async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
         answer = await receive(
-            lambda: client.astream(list(messages), config, **own, **options),
+            lambda: stream(messages, options),
             model,
             seconds=runtime.context.timeout,
             report=lambda text: runtime.stream_writer({"note": text}),
@@ -197,9 +195,12 @@ async def _ask(
         if model.keeps_conversation and runtime.context.session_name is not None:
             own["session_id"] = await runtime.context.session_name()
         sent = context.messages
-        return await (ask(sent, options) if schema is None else ask_structured(ask, sent, schema, model))
+        answer = await (ask(sent, options) if schema is None else ask_structured(ask, sent, schema, model))
     except Exception as error:
         raise translate(error, model) from error
+    if schema is not None:  # such an answer is not shown before it is known to be valid
+        runtime.stream_writer({"message": answer})
+    return answer
 
 
 def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:

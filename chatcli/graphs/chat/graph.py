@@ -37,12 +37,6 @@ def build_graph(checkpointer: BaseCheckpointSaver[str]) -> ChatGraph:
     return builder.compile(checkpointer=checkpointer)
 
 
-async def read_setup(graph: ChatGraph, thread_id: str) -> Setup | None:
-    """Return the setup of the thread `thread_id`, None if there is no such thread; its messages are not read."""
-    values = await read_values(graph, thread_id)
-    return None if values is None else setup_of(values)
-
-
 async def read_values(graph: ChatGraph, thread_id: str) -> Mapping[str, Any] | None:
     """Return the newest state of the thread without its messages, None if there is no such thread."""
     checkpointer = graph.checkpointer
@@ -54,8 +48,10 @@ async def read_values(graph: ChatGraph, thread_id: str) -> Mapping[str, Any] | N
     return values
 
 
-def setup_of(values: Mapping[str, Any]) -> Setup:
-    """Return the setup in a thread's `values`."""
+def setup_of(values: Mapping[str, Any] | None) -> Setup | None:
+    """Return the setup in a thread's `values`; None if there are none, since there is no such thread."""
+    if values is None:
+        return None
     return Setup(**{name: values[name] for name in _SETUP if values.get(name) is not None})
 
 

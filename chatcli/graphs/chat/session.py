@@ -21,7 +21,7 @@ from chatcli.graphs.chat.context import (
     refuse_oversized,
     summarise,
 )
-from chatcli.graphs.chat.graph import ChatGraph, read_setup, setup_update, setup_values, with_empty_fields
+from chatcli.graphs.chat.graph import ChatGraph, read_values, setup_of, setup_update, setup_values, with_empty_fields
 from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.title import ask_title
@@ -176,7 +176,7 @@ class ChatSession(Session):
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         self._stored = None
         await super()._go_to(number, checkpoint_id)
-        self._stored = await read_setup(self._graph, self.thread_id)  # an older state may have another one
+        self._stored = setup_of(await read_values(self._graph, self.thread_id))  # an older state may have another one
 
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
         """Return the question; one that the model can't take is refused here, since in the thread it would stay."""

@@ -1,12 +1,14 @@
 """The state of a thread of the plain chat, and the context of a turn."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from operator import is_
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypedDict
 
 from langchain_core.messages import BaseMessage, RemoveMessage
 from langgraph.channels import DeltaChannel
+from langgraph.checkpoint.base import PendingWrite
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from chatcli.config.grants import Grants
@@ -24,8 +26,20 @@ if TYPE_CHECKING:
 SNAPSHOT_FREQUENCY = 4000
 """Updates of a thread between two full copies of its messages; the checkpoints between them hold the new ones."""
 
+MAX_UNINDEXED = 100
+"""Messages at the end of a thread whose IDs are compared one by one."""
 
-_id_of = attrgetter("id")
+
+class _IndexedMessages(list[BaseMessage]):
+    """Messages with the IDs of the first `indexed` of them, so that a message is added without a look at each."""
+
+    ids: frozenset[str | None] = frozenset()
+    indexed = 0
+
+    def __copy__(self) -> "_IndexedMessages":
+        same = _IndexedMessages(self)
+        same.ids, same.indexed = self.ids, self.indexed
+        return same
 
 
 def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage] | BaseMessage]) -> list[BaseMessage]:
@@ -34,34 +48,47 @@ def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage]
     # would cost the square of the thread. Every message must have an ID, as LangGraph ensures before it stores a write.
     added = [message for write in writes for message in (write if isinstance(write, list) else [write])]
     ids = {message.id for message in added}
-    removes = any(isinstance(message, RemoveMessage) for message in added)
-    if not removes and len(ids) == len(added) and ids.isdisjoint(map(_id_of, state)):
-        return [*state, *added]
-    return _merge(state, added)
-
-
-def _merge(state: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessage]:
-    """Replace and remove by ID; removed messages are dropped at the end, so that indexes stay valid."""
-    merged: list[BaseMessage | None] = list(state)
-    position = {message.id: index for index, message in enumerate(state)}
+    longer = copy(state) if isinstance(state, _IndexedMessages) else _IndexedMessages(state)
+    is_new = ids.isdisjoint(longer.ids) and ids.isdisjoint(message.id for message in longer[longer.indexed :])
+    if is_new and len(ids) == len(added) and not any(isinstance(message, RemoveMessage) for message in added):
+        longer += added
+        if len(longer) > longer.indexed + MAX_UNINDEXED:
+            longer.ids = longer.ids.union(message.id for message in longer[longer.indexed :])
+            longer.indexed = len(longer)
+        return longer
+    merged = {message.id: message for message in state}
     for message in added:
         if message.id == REMOVE_ALL_MESSAGES:
-            merged, position = [], {}
+            merged.clear()
         elif isinstance(message, RemoveMessage):
-            if (index := position.pop(message.id, None)) is not None:
-                merged[index] = None
-        elif message.id in position:
-            merged[position[message.id]] = message
+            merged.pop(message.id, None)
         else:
-            position[message.id] = len(merged)
-            merged.append(message)
-    return [message for message in merged if message is not None]
+            merged[message.id] = message
+    return list(merged.values())
+
+
+class MessagesChannel(DeltaChannel[list[BaseMessage]]):
+    """The messages of a thread; a load replays what was written since the last one, if that was of the same thread."""
+
+    _loaded: ClassVar[tuple[list[BaseMessage], Sequence[PendingWrite], list[BaseMessage]]] = ([], (), [])
+    """The last load of this process: the value that it began with, the writes that it replayed, and the messages."""
+
+    def replay_writes(self, writes: Sequence[PendingWrite]) -> None:
+        """Apply `writes`, the oldest first, to the value."""
+        (begun, replayed, messages), before, new = self._loaded, self.value, writes
+        # The store keeps a thread's writes (store/cached_history.py): those of the last load are the same objects.
+        same = begun is before or not (begun or before)
+        if same and len(replayed) <= len(writes) and all(map(is_, replayed, writes)):
+            self.value, new = messages, writes[len(replayed) :]
+        super().replay_writes(new)
+        MessagesChannel._loaded = before, writes, self.value
+        self.value = copy(self.value)  # a caller may change its list
 
 
 class ChatState(TypedDict, total=False):
     """The state of a thread in its checkpoints."""
 
-    messages: Annotated[list[BaseMessage], DeltaChannel(append_messages, snapshot_frequency=SNAPSHOT_FREQUENCY)]
+    messages: Annotated[list[BaseMessage], MessagesChannel(append_messages, snapshot_frequency=SNAPSHOT_FREQUENCY)]
     system: str
     """The thread's system prompt; text, never a template."""
     role: str

@@ -44,10 +44,11 @@ class _CheckedSaver(AsyncSqliteSaver):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, base.DeltaChannelHistory]:
         """Return the history of the channels; raise DamagedError for what can't have been written."""
-        history = await super().aget_delta_channel_history(config=config, channels=channels)
-        for found in history.values():
-            for _, channel, value in found["writes"]:
-                check_write(channel, value)
+        with _naming(config):
+            history = await super().aget_delta_channel_history(config=config, channels=channels)
+            for found in history.values():
+                for _, channel, value in found["writes"]:
+                    check_write(channel, value)
         return history
 
 
@@ -107,13 +108,6 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
             async for found in super().alist(config, filter=filter, before=before, limit=limit):
                 _checked(found)
                 yield found
-
-    async def aget_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, base.DeltaChannelHistory]:
-        """Return the history of the channels."""
-        with _naming(config):
-            return await super().aget_delta_channel_history(config=config, channels=channels)
 
 
 @contextmanager

@@ -2,18 +2,23 @@
 
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage
+from langgraph.channels import DeltaChannel
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
+from langgraph.types import Overwrite
 
-from chatcli.graphs.chat.state import append_messages
+from chatcli.graphs.chat import state as chat_state
+from chatcli.graphs.chat.state import MessagesChannel, append_messages
 
 IDS = st.sampled_from("abcdef")
 MESSAGES = st.one_of(
     st.builds(lambda name, text: HumanMessage(text, id=name), IDS, st.text(max_size=3)),
     st.builds(lambda name, text: AIMessage(text, id=name), IDS, st.text(max_size=3)),
 )
+SEEDS: list[list[BaseMessage]] = [[], [HumanMessage("first", id="a")]]
 WRITES = st.lists(st.lists(MESSAGES, max_size=3), max_size=6)
 
 
@@ -31,6 +36,34 @@ def test_it_does_what_add_messages_does(writes: list[list[BaseMessage]]) -> None
 @given(WRITES, WRITES)
 def test_it_may_be_applied_in_batches(first: list[list[BaseMessage]], then: list[list[BaseMessage]]) -> None:
     assert append_messages(append_messages([], first), then) == append_messages([], first + then)
+
+
+@given(st.lists(WRITES, max_size=6))
+def test_it_does_so_for_messages_that_are_indexed(batches: list[list[list[BaseMessage]]]) -> None:
+    state: list[BaseMessage] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chat_state, "MAX_UNINDEXED", 1)
+        for writes in batches:
+            before, copied = state, list(state)
+            state = append_messages(state, writes)
+            assert state == one_by_one(copied, writes)
+            assert before == copied
+
+
+@given(st.lists(st.lists(MESSAGES, max_size=3) | st.builds(Overwrite, st.just([])), max_size=12), st.data())
+def test_a_load_of_a_thread_gives_what_all_of_its_writes_do(
+    values: list[list[BaseMessage] | Overwrite], data: st.DataObject
+) -> None:
+    threads = [[("task", "messages", value) for value in values] for _ in range(2)]
+    for _ in range(data.draw(st.integers(1, 6))):
+        # As the store gives them out: a new list of the same writes, of a thread as long as it was at a checkpoint.
+        writes = list(data.draw(st.sampled_from(threads)))[: data.draw(st.integers(0, len(values)))]
+        seed: list[BaseMessage] = data.draw(st.sampled_from(SEEDS))
+        loaded, whole = (kind(append_messages, list).from_checkpoint(seed) for kind in (MessagesChannel, DeltaChannel))
+        loaded.replay_writes(writes)
+        whole.replay_writes(writes)
+        assert loaded.get() == whole.get()
+        loaded.get().clear()  # what a caller does with its list is seen nowhere else
 
 
 def test_it_removes_by_id_and_leaves_its_argument_alone() -> None:

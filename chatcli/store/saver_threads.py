@@ -120,7 +120,7 @@ class ForeignThreads(common.Threads):
             facts = {**checkpoint.metadata, **{key: facts[key] for key in ("chatcli_title",) if key in facts}}
         return common.ThreadSummary(
             thread_id,
-            self._titles.get(thread_id, facts.get("chatcli_title", "")),
+            self._titles.get(thread_id) or facts.get("chatcli_title", ""),
             facts.get("chatcli_model", ""),
             facts.get("chatcli_turn", 0),
             checkpoints[0].checkpoint["ts"],

@@ -49,11 +49,15 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     turn, known = await with_known(state, runtime.context)
     offer = await offered_tools(runtime)
     found = found_in_turn(state)
-    numbers = None if found is None else [each["number"] for each in found]
+    # The local server takes a grammar only without tools.
+    about = {} if turn.schema else about_options(state, turn.model, tools=bool(offer.tools))
+    offer = OfferedTools() if about else offer
+    cites = found is not None and is_small(turn.model) and not offer.tools
+    options = about or (citing_options([each["number"] for each in found or ()]) if cites else {})
     citable = None if found is None else as_citations(found)
     runtime.stream_writer({"found": citable, "memory_used": known.facts})
     _report_known(known, turn, runtime)
-    sent = with_passages(state, turn, reserved=offer.tokens)
+    sent = state if about else with_passages(state, turn, reserved=offer.tokens)
     fitted, update = await _fit(sent, turn, offer)
     if fitted.trimmed and turn.auto_compact:
         update |= await _compact({**state, **update}, turn, runtime)
@@ -62,7 +66,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     if turn.model.keeps_conversation:
         update |= _report_unsent(state, runtime)
     try:
-        answer = await _ask(fitted, state, runtime, offer, numbers)
+        answer = await _ask(fitted, runtime, offer, options)
     except CutAnswerError:
         raise  # the part that was shown can't be taken back
     except RefusedError as error:
@@ -71,7 +75,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         fitted, left_out = _fit_less(fitted, {**sent, **update}, turn, offer, error)
         update |= left_out
         _report(fitted, state, runtime)
-        answer = await _ask(fitted, state, runtime, offer, numbers)
+        answer = await _ask(fitted, runtime, offer, options)
     if "refused" in update:
         notice = "the unanswered questions before this one are no longer sent: the model refused the request with them"
         runtime.stream_writer({"notice": notice})
@@ -166,18 +170,12 @@ def _report_unsent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
 
 async def _ask(
     context: FittedContext,
-    state: ChatState,
     runtime: Runtime[TurnContext],
     offer: OfferedTools,
-    numbers: Sequence[int] | None,
+    options: dict[str, Any],
 ) -> AIMessage:
-    """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
+    """Return the answer to `context`; `options` are those of a request without a schema."""
     model, schema = runtime.context.model, runtime.context.schema
-    # The local server takes a grammar only without tools.
-    if options := about_options(state, model, tools=bool(offer.tools)) if schema is None else {}:
-        offer = OfferedTools()
-    elif numbers is not None and is_small(model) and not offer.tools:
-        options = citing_options(numbers)
     # With a schema, an answer is not shown before it is known to be valid.
     config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
     own: dict[str, Any] = {}

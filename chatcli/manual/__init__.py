@@ -72,7 +72,7 @@ def read_page(topic: str) -> str:
         headings = {topic: " ".join(_HEADING.findall(read_page(topic))).lower().split() for topic in TOPICS}
         like = difflib.get_close_matches(name, TOPICS, n=3)
         near = list(dict.fromkeys([*like, *(topic for topic in TOPICS if name in headings[topic])]))
-        remedy = f"Nearest: {', '.join(near)}." if near else "`chat help` lists the topics."
+        remedy = f"{'Nearest' if near else 'Topics'}: {', '.join(near or TOPICS)}."
         raise UsageError(f"the manual has no topic {topic!r}", remedy=remedy)
     page = (Path(__file__).parent / f"{name}.md").read_text("utf-8").replace(_OPTIONS, _option_rows())
     return _COMMENT.sub("", page)

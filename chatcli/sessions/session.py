@@ -251,6 +251,8 @@ class Session:
         if len(before) != len(messages) - 1:
             return False
         await self.rewind_before(branch[-1])
+        if branch[-1].parent is None:  # so that the next question gives the thread its title
+            await asyncio.to_thread(self._thread.threads.rename, self.thread_id, "", branch[-1].title)
         return True
 
     async def written(self, count: int = 1) -> "tuple[list[Change], list[str]]":

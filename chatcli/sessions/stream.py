@@ -234,8 +234,6 @@ class AnswerReader:
         self.context_budget = data.get("context_budget", self.context_budget)
         self.found = data.get("found", self.found)
         self.memory_used = data.get("memory_used", self.memory_used)
-        if "message" in data:
-            yield from self._read_message(data["message"], ((), ""))
         if "event" in data:
             yield data["event"]
         if "note" in data:

@@ -141,8 +141,7 @@ class GraphThread:
 
     def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """Run the graph on `graph_input`, None to go on where it stands; yield the parts of `STREAM_MODES`."""
-        # A new question is on disk before any node runs. Our own nodes write the pieces of the answer to the
-        # stream: for "messages", LangGraph goes over the whole thread before each node.
+        # A new question is on disk before any node runs.
         graph = cast("Pregel[Any, Any, Any, Any]", self.graph)
         if self.node is None and isinstance(graph_input, Mapping):
             first = WaitForFirstCheckpoint()
@@ -152,7 +151,7 @@ class GraphThread:
             graph_input,
             config,
             context=context,
-            stream_mode=[mode for mode in STREAM_MODES if mode != "messages" or self.node is None],
+            stream_mode=list(STREAM_MODES),
             subgraphs=True,
             version="v2",
             durability="sync" if self.node is not None else "async",

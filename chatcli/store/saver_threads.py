@@ -111,7 +111,7 @@ class ForeignThreads(common.Threads):
 
     def _summary(self, thread_id: str, checkpoints: Sequence[CheckpointTuple]) -> common.ThreadSummary:
         steps = [_step(checkpoint) for checkpoint in checkpoints]
-        title = self._titles.get(thread_id, next((step.title for step in steps if step.title), ""))
+        title = self._titles.get(thread_id) or next((step.title for step in steps if step.title), "")
         facts: dict[str, Any] = dict(checkpoints[-1].metadata)
         made, used = checkpoints[0].checkpoint["ts"], checkpoints[-1].checkpoint["ts"]
         return common.ThreadSummary(thread_id, title, facts.get("chatcli_model", ""), steps[-1].turn, made, used)

@@ -42,6 +42,7 @@ PROMPTS = {
     "none": "",
     "helpful": "You are a helpful assistant. Answer briefly and use what the user told you earlier.",
     "exact": "Answer correctly and briefly, in the form that the user asks for.",
+    "sent": local.SYSTEM,
     "steps": "You are a careful assistant. Do exactly what is asked and nothing else. Calculate step by step.",
 }
 BASE = "helpful"

@@ -93,7 +93,7 @@ def run(chat: Chat, command: str) -> str:
     env = {**chat.home.env, "PATH": f"{chat.forks.command_folder()}:{chat.home.env['PATH']}"}
     with closing(Terminal(["bash", "-c", command], env=env, cwd=chat.home.work, size=SIZE)) as tty:
         tty.exit_code()
-        return tty.text().replace(str(chat.home.root), "/home/me")
+        return tty.text().replace(str(chat.home.root), "~")
 
 
 def converse(chat: Chat, command: str, wanted: list[str]) -> str:

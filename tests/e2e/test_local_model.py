@@ -141,7 +141,7 @@ def test_a_schema_is_a_grammar_to_the_local_model(local: Chat) -> None:
 def test_with_tools_it_answers_about_itself_and_from_documents(local: Chat, tmp_path: Path) -> None:
     (tmp_path / "setup.md").write_text("# Setup\n\nThe service listens on port 8080.\n")
     asked = local("--tools", "Wer hat dich gemacht?", timeout=120)
-    assert asked.stdout == f"Ich bin {QWEN.title}, ein Sprachmodell von {QWEN.maker}.\n", asked
+    assert asked.stdout.startswith(f"Ich bin {QWEN.title}, ein Sprachmodell von {QWEN.maker}."), asked
     # The server takes a grammar, by which it cites, only without tools.
     asked = local("--tools", "--docs", str(tmp_path), "Which port does the service listen on?", timeout=120)
     assert asked.returncode == 0, asked
@@ -177,9 +177,9 @@ def test_trimming_forgets_the_name_but_keeps_the_question(local: Chat) -> None:
     short = ("-t", "trimmed", "--temperature", "0", "--max-tokens", "30")
     assert local(*short, "Hi! I'm Bob, and I like vanilla ice cream. " * 4, timeout=120).returncode == 0
     assert local(*short, "What is 2 + 2?", timeout=120).returncode == 0
-    asked = local(*short, "--context-tokens", "110", "Which sum did I ask you for?", timeout=120)
+    asked = local(*short, "--context-tokens", "190", "Which sum did I ask you for?", timeout=120)
     assert "2" in asked.stdout, asked
-    name = local(*short, "--context-tokens", "60", "What is my name?", timeout=120)
+    name = local(*short, "--context-tokens", "140", "What is my name?", timeout=120)
     assert "Bob" not in name.stdout, name
 
 

@@ -1,5 +1,6 @@
 """Ctrl-C before the first word of an answer: the question is in the input line again."""
 
+import json
 import signal
 
 import pytest
@@ -96,9 +97,11 @@ def test_enter_and_ctrl_c_in_one_read(attempt: int, fake: FakeOpenAI, terminal: 
     tty.wait_for_prompt("a typo")
 
 
-def test_a_line_that_was_entered_meanwhile_is_asked_alone(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+def test_a_line_that_was_entered_meanwhile_is_asked_alone_and_titles_the_thread(
+    chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
     fake.script(Hang())
-    tty = terminal()
+    tty = terminal("-t", "work")
     tty.wait_for_prompt()
     tty.send_line("a typo")
     fake.wait_for_requests(1)
@@ -107,6 +110,7 @@ def test_a_line_that_was_entered_meanwhile_is_asked_alone(fake: FakeOpenAI, term
     tty.send_key("ctrl-c")
     tty.wait_for("You said: better")
     assert fake.requests[-1].messages == [("user", "better")]
+    assert json.loads(chat("threads", "list", "--json").stdout)[0]["title"] == "better"
 
 
 def test_after_the_first_word_the_answer_is_kept(fake: FakeOpenAI, terminal: OpenTerminal) -> None:

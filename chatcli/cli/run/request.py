@@ -97,7 +97,7 @@ def prompt_text(words: list[str], piped: str | None, *, resume: bool = False) ->
         return text
     if not prompt and resume:
         remedy = f'Run it without the pipe, or name the thread: {command("--thread ID")} "your question"'
-        raise UsageError("--resume picks a thread at a terminal, and standard input is none", remedy=remedy)
+        raise UsageError("--resume picks a thread at a terminal, which standard input is not", remedy=remedy)
     if not prompt:
         example = f'Give one: {command()} "why is the sky blue?"'
         raise UsageError("the prompt is empty", remedy=example if current_program().name else "")

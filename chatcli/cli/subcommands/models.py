@@ -100,7 +100,7 @@ def pull(ctx: typer.Context, model: Local) -> None:
     name = resolve_model(model, settings)
     if name.provider != LOCAL:
         remedy = f"Known ones: {', '.join(LOCAL_MODELS)}. From the hub: hf:OWNER/REPO/FILE.gguf"
-        raise UsageError(f"only local models can be fetched, not {name}", remedy=remedy)
+        raise UsageError(f"{model} is no local model, and only those can be fetched", remedy=remedy)
     from chatcli.models.local.fetch import fetch
 
     weights = pulled.find_model(name.model, settings.local_model)

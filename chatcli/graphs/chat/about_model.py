@@ -1,20 +1,18 @@
-"""Recognises questions about the local model itself, which it answers with what is true and nothing else."""
+"""Recognises questions about the local model itself, and lets it begin its answer with what is true."""
 
-# Told by its prompt who it is and that nothing leaves the computer, the smallest model said yes to 14 of 24 questions
-# like "Will my code be sent to a server?". Neither can the larger one tell which questions are about it: it took 16 of
-# 20 others for such. So words decide: a clause is about the model if each of its words is listed in about_model.toml
-# (any other subject, such as "Python", is a word that is not), if it speaks to the model or of what the user types, and
-# if it asks about one of the topics.
+# Its prompt says the same, but even the larger model may say "Ja, ich wurde von OpenAI gebaut". Once it has said the
+# fact, it goes on truly, or is done. It can't tell which questions are about it: it took 16 of 20 others for such. So
+# words decide: a clause is about the model if each of its words is listed in about_model.toml (any other subject, such
+# as "Python", is a word that is not), if it speaks to the model or of what the user types, and if it asks about one of
+# the topics.
 
 import json
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from typing import Any, Self
+from typing import Any
 
 from chatcli import fences
 from chatcli.graphs.chat.state import ChatState
@@ -36,10 +34,14 @@ _CLAUSE = re.compile(r"[,、]|\b(?:and|or|but|whether|if|because|since|und|oder|
 _QUOTE = re.compile('["“”„«»`<>=(){}「」]')
 """What others are quoted with, and code."""
 _ACTION = re.compile(
-    r"\b(?:do|did) you know\b|\bhow (?:to|(?:do|can|could|should|would) (?:i|we))\b"
+    r"\b(?:do|did|would) you (?:know|have|like|trust|prefer|recommend)\b|\bwhy do you\b|\bwhat are you \w+ing\b"
+    r"|\bhow (?:to|(?:do|can|could|should|would) (?:i|we|you))\b"
     r"|\b(?:can|could|may|should|do) (?:i|we) (?!be\b|need|trust|paste|type|enter|use\b)"
-    r"|(?:\b(?:can|could|would) you |^)(?:please )?(?:run|save|keep|store|send|share|record|log|upload|open|read)\b"
-    r"|\bw(?:ie|o) \w+ (?:ich|man)\b|\bcomment (?:puis|faire|je|on)\b|\bcomo (?:puedo|hago)\b"
+    r"|\b(?:can|could|would) you (?!see\b|access\b|be\b|do\b|work\b)"
+    r"|^(?:please )?(?:run|save|keep|store|send|share|record|log|upload|open|read)\b"
+    r"|\bkannst du\b(?!.*\b(?:sehen|lesen|mitlesen)\b)|\bpeux-tu (?!voir|lire)|\bpuedes (?!ver|leer)"
+    r"|\b(?:hast du ein|as-tu un)|\bw(?:ie|o) \w+ (?:ich|man)\b"
+    r"|\bcomment (?:puis|faire|je|on)\b|\bcomo (?:puedo|hago)\b"
     r"|\A(?:i|we|my|our|ich|wir|mein\w*|je|nous|mon|ma|mes|yo|mi|mis)\b(?!.*\b(?:know|tell|you)\b)[^?]*\Z",
     re.MULTILINE,
 )
@@ -50,36 +52,21 @@ _GIVEN = frozenset(("code", "text", "texte", "texto", "file", "datei", "fichier"
 """What "this" is more likely than the conversation."""
 _FUNCTION_WORDS = frozenset(map(plain_letters, FUNCTION_WORDS))
 _HOW = re.compile(r"\bhow (?:old|big|large|small|many)\b")
-_LISTS = ("who", "where", "sent", "seen", "you", "mine", "here", "other")
+_TOPICS = ("who", "where", "sent", "seen")
 _WHO, _WHERE, _PRIVATE, _SEEN = range(4)
-"""The indexes of the facts."""
+"""The indexes of the facts, and of the topics that ask for them."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Language:
-    """A table of about_model.toml."""
+    """A table of about_model.toml: its lists of words, and what is said in this language."""
 
-    topics: tuple[frozenset[str], ...]
-    """The words of each fact's topic."""
-    you: frozenset[str]
-    mine: frozenset[str]
-    here: frozenset[str]
-    words: frozenset[str]
-    """All words."""
-    what: tuple[str, ...]
-    tasks: tuple[str, ...]
-    facts: Sequence[str]
-    by: str
-    tools: str
-
-    @classmethod
-    def of(cls, table: dict[str, Any]) -> Self:
-        """Return the language of `table`."""
-        who, where, sent, seen, you, mine, here, other = (frozenset(table[name].split()) for name in _LISTS)
-        words = _FUNCTION_WORDS.union(who, where, sent, seen, you, mine, here, other)
-        what, tasks = tuple(table["what"].split(", ")), tuple(table["task"].split())
-        said = table["facts"], table["by"], table["tools"]
-        return cls((who, where, sent, seen), you, mine, here, words, what, tasks, *said)
+    def __init__(self, table: dict[str, Any]) -> None:
+        lists = {name: frozenset(table[name].split()) for name in (*_TOPICS, "you", "mine", "here", "other")}
+        self.topics = [lists[name] for name in _TOPICS]
+        self.you, self.mine, self.here = lists["you"], lists["mine"], lists["here"]
+        self.words = _FUNCTION_WORDS.union(*lists.values())
+        self.what, self.tasks = table["what"].split(", "), tuple(table["task"].split())
+        self.facts, self.by, self.tools = table["facts"], table["by"], table["tools"]
 
     def topic(self, clause: str, *, alone: bool) -> int | None:
         """Return the index of the fact that `clause` asks for; None for another question."""
@@ -113,11 +100,11 @@ class _Language:
 @cache
 def _languages() -> list[_Language]:
     text = files(__package__).joinpath("about_model.toml").read_text(encoding="utf-8")
-    return [_Language.of(table) for table in tomllib.loads(text).values()]
+    return [_Language(table) for table in tomllib.loads(text).values()]
 
 
 def about_options(state: ChatState, model: Model, *, tools: bool) -> dict[str, Any]:
-    """Return the options of a request to `model` that lets it say what is true of it; none for other questions.
+    """Return the options of a request to `model` that lets it first say what is true of it; none for other questions.
 
     `tools` says whether it has tools, which may do more. With a system prompt of the user, it is who that says.
     """
@@ -129,7 +116,8 @@ def about_options(state: ChatState, model: Model, *, tools: bool) -> dict[str, A
     typed = fences.question_alone(text)
     alone = place == 0 and typed == text.strip() and state.get("found") is None
     said = answer(typed, model.about, alone=alone, tools=tools)
-    return {"extra_body": {"grammar": f"root ::= {json.dumps(said, ensure_ascii=False)}"}} if said else {}
+    grammar = f'root ::= {json.dumps(said, ensure_ascii=False)} (" " [^\\n]+)?'
+    return {"extra_body": {"grammar": grammar}} if said else {}
 
 
 def answer(question: str, about: About, *, alone: bool, tools: bool = False) -> str:

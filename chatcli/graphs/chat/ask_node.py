@@ -1,11 +1,13 @@
 """The node of the plain chat that asks the model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
@@ -47,12 +49,16 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     turn, known = await with_known(state, runtime.context)
     offer = await offered_tools(runtime)
     found = found_in_turn(state)
-    numbers = None if found is None else [each["number"] for each in found]
+    # The local server takes a grammar only without tools.
+    about = {} if turn.schema else about_options(state, turn.model, tools=bool(offer.tools))
+    offer = OfferedTools() if about else offer
+    cites = found is not None and is_small(turn.model) and not offer.tools
+    options = about or (citing_options([each["number"] for each in found or ()]) if cites else {})
     citable = None if found is None else as_citations(found)
     runtime.stream_writer({"found": citable, "memory_used": known.facts})
     for event in turn.knowledge.new_notices(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
         runtime.stream_writer({"event": event})
-    sent = with_passages(state, turn, reserved=offer.tokens)
+    sent = state if about else with_passages(state, turn, reserved=offer.tokens)
     fitted, update = await _fit(sent, turn, offer)
     if fitted.trimmed and turn.auto_compact:
         update |= await _compact({**state, **update}, turn, runtime)
@@ -61,7 +67,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     if turn.model.keeps_conversation:
         update |= _report_unsent(state, runtime)
     try:
-        answer = await _ask(fitted, state, runtime, offer, numbers)
+        answer = await _ask(fitted, runtime, offer, options)
     except CutAnswerError:
         raise  # the part that was shown can't be taken back
     except RefusedError as error:
@@ -70,7 +76,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         fitted, left_out = _fit_less(fitted, {**sent, **update}, turn, offer, error)
         update |= left_out
         _report(fitted, state, runtime)
-        answer = await _ask(fitted, state, runtime, offer, numbers)
+        answer = await _ask(fitted, runtime, offer, options)
     if "refused" in update:
         notice = "the unanswered questions before this one are no longer sent: the model refused the request with them"
         runtime.stream_writer({"notice": notice})
@@ -160,29 +166,19 @@ def _report_unsent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
 
 async def _ask(
     context: FittedContext,
-    state: ChatState,
     runtime: Runtime[TurnContext],
     offer: OfferedTools,
-    numbers: Sequence[int] | None,
+    options: dict[str, Any],
 ) -> AIMessage:
-    """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
+    """Return the answer to `context`; `options` are those of a request without a schema."""
     model, schema = runtime.context.model, runtime.context.schema
-    # The local server takes a grammar only without tools.
-    if options := about_options(state, model, tools=bool(offer.tools)) if schema is None else {}:
-        offer = OfferedTools()
-    elif numbers is not None and is_small(model) and not offer.tools:
-        options = citing_options(numbers)
+    # With a schema, an answer is not shown before it is known to be valid.
+    config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
     own: dict[str, Any] = {}
-
-    async def stream(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AsyncIterator[BaseMessage]:
-        async for message in client.astream(list(messages), **own, **options):
-            if schema is None:
-                runtime.stream_writer({"message": message})
-            yield message
 
     async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
         answer = await receive(
-            lambda: stream(messages, options),
+            lambda: client.astream(list(messages), config, **own, **options),
             model,
             seconds=runtime.context.timeout,
             report=lambda text: runtime.stream_writer({"note": text}),
@@ -195,12 +191,9 @@ async def _ask(
         if model.keeps_conversation and runtime.context.session_name is not None:
             own["session_id"] = await runtime.context.session_name()
         sent = context.messages
-        answer = await (ask(sent, options) if schema is None else ask_structured(ask, sent, schema, model))
+        return await (ask(sent, options) if schema is None else ask_structured(ask, sent, schema, model))
     except Exception as error:
         raise translate(error, model) from error
-    if schema is not None:  # such an answer is not shown before it is known to be valid
-        runtime.stream_writer({"message": answer})
-    return answer
 
 
 def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:

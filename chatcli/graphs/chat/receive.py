@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelRateLimitError
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
 
 from chatcli.config.providers import LOCAL
 from chatcli.errors import CutAnswerError, NetworkError, RefusedError
@@ -73,7 +75,9 @@ async def receive(
 
 async def receive_aside(request: Sequence[BaseMessage], turn: TurnContext, *, seconds: float) -> AIMessage:
     """Return the answer to a `request` that is no part of the thread; note what it used."""
-    answer = await receive(lambda: turn.model.client.astream(list(request)), turn.model, seconds=seconds)
+    # Without this tag, LangGraph would stream it as the answer.
+    config = RunnableConfig(tags=[TAG_NOSTREAM])
+    answer = await receive(lambda: turn.model.client.astream(list(request), config), turn.model, seconds=seconds)
     turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
     return answer
 

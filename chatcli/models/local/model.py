@@ -21,7 +21,12 @@ from chatcli.models.sdk_http import httpx
 HISTORY = 1500
 """Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""
 TEMPERATURE = 0.2
-SYSTEM = "Answer correctly and briefly, in the form that the user asks for."
+# Of a longer text about itself, parts get into other answers: "You can run npm install inside the program chat".
+SYSTEM = (
+    "You are {title}, a small language model made by {maker}, and not ChatGPT. You run offline on the user's own"
+    " computer, in the program chat. Nothing that the user types is uploaded, and nobody else can read it.\n\n"
+    "Answer correctly and briefly, in the form that the user asks for."
+)
 
 # ChatML, the prompt format of the known models: "<|im_start|>user\n" before a text and "<|im_end|>\n" behind it, and
 # "<|im_start|>assistant\n" at the end. Those of other models take about as many tokens.
@@ -56,7 +61,7 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
         name,
         client,
         Limits(window=weights.window, answer=answer, history=min(HISTORY, weights.window // 2)),
-        default_system=SYSTEM if known else "",
+        default_system=SYSTEM.format(title=weights.title, maker=weights.maker) if known else "",
         about=About(weights.title, weights.maker),
         address="the local model",
         tokenizer=embedded_tokenizer(http),

@@ -26,6 +26,7 @@ SEEN = "I see only what you type and the files that you attach. Nothing of that 
         ("who r u", WHO),
         ("who are yuo", WHO),
         ("who creatd you", WHO),
+        ("Which team developed you?", WHO),
         ("What's your name?", WHO),
         ("Tell me about yourself.", WHO),
         ("Are you ChatGPT?", WHO),
@@ -36,6 +37,8 @@ SEEN = "I see only what you type and the files that you attach. Nothing of that 
         ("What language model powers this chat?", WHO),
         ("My boss wants to know it, so before we start: who are you, please, and who built you?", WHO),
         ("Where do you run?", WHERE),
+        ("Which datacenter do you run in?", WHERE),
+        ("On which machine do you do your calculations?", WHERE),
         ("Do you need an internet connection?", WHERE),
         ("Are you on my machine or in some network?", WHERE),
         ("does this leave my computer", PRIVATE),
@@ -54,6 +57,10 @@ SEEN = "I see only what you type and the files that you attach. Nothing of that 
         ("can you see my files", SEEN),
         ("Can OpenAI read this?", SEEN),
         ("Is there a human reading this?", SEEN),
+        (
+            "Kann jemand mitlesen?",
+            "Ich sehe nur, was du eintippst, und die Dateien, die du anhängst. Nichts davon verlässt deinen Computer.",
+        ),
         ("Who are you, and do you store what I type?", f"{WHO} {PRIVATE}"),
         ("Wer hat dich gemacht?", "Ich bin Qwen, ein Sprachmodell von Alibaba Cloud."),
         (
@@ -70,7 +77,7 @@ SEEN = "I see only what you type and the files that you attach. Nothing of that 
 def test_a_question_about_the_model_is_answered_by_facts(question: str, said: str) -> None:
     assert answer(question, ABOUT, alone=True) == said
     grammar = about_options({"messages": [HumanMessage(question)]}, MODEL, tools=False)["extra_body"]["grammar"]
-    assert grammar == f'root ::= "{said}"'
+    assert grammar == f'root ::= "{said}" (" " [^\\n]+)?'
 
 
 @pytest.mark.parametrize(
@@ -106,6 +113,23 @@ def test_a_question_about_the_model_is_answered_by_facts(question: str, said: st
         "Translate into German: who are you?",
         "What does 'who are you' mean in \"Othello\"?",
         "Is this function private?",
+        "How do you make bread?",
+        "How do you train a model?",
+        "How do you delete a file?",
+        "How do you run a company?",
+        "Why do you need a server?",
+        "Can you name a big company?",
+        "Can you create a secure password?",
+        "Can you make my text private?",
+        "Can you tell me what a server is?",
+        "Do you have a name for my robot?",
+        "Do you like robots?",
+        "Do you trust Google?",
+        "What are you doing?",
+        "Kannst du mir sagen, was ein Server ist?",
+        "Hast du einen Namen für meine Firma?",
+        "Peux-tu créer une entreprise ?",
+        "As-tu un nom pour mon robot ?",
         "Wer hat Python gemacht?",
         "Wie speichere ich meine Dateien in der Cloud?",
         "Qu'est-ce que OpenAI ?",

@@ -1,7 +1,9 @@
 """Fixtures of the whole suite: a home of its own, the installed program in it, a scripted model server."""
 
+import asyncio
 import fcntl
 import gc
+import inspect
 import os
 import signal
 import socket
@@ -131,6 +133,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if fixtures or any(item.path.is_relative_to(place) for place in _PLACES) or "postgres" in item.name:
             item.add_marker(pytest.mark.e2e)
     items.sort(key=lambda item: item.path.name not in _LONG)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Let pytest call a test that is a coroutine, in an event loop of its own."""
+    test = pyfuncitem.obj
+    if inspect.iscoroutinefunction(test):
+        pyfuncitem.obj = lambda **fixtures: asyncio.run(test(**fixtures))
 
 
 def _is_linux_only(item: pytest.Item) -> bool:

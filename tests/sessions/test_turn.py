@@ -102,59 +102,50 @@ def test_what_a_graph_waits_for_comes_last_and_its_breakpoint_is_none() -> None:
     assert notices(events) == []
 
 
-def test_the_usage_and_the_price_are_of_all_answers_of_the_turn() -> None:
+async def test_the_usage_and_the_price_are_of_all_answers_of_the_turn() -> None:
     usage: Any = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15, "input_token_details": {"cache_read": 4}}
     answers = [AIMessage("a", usage_metadata=usage), AIMessage("b", usage_metadata={**usage, "total_tokens": 16})]
     priced: list[Tokens] = []
 
-    async def run() -> TurnFinished:
-        async for session in opened(one_node(lambda state: {"messages": answers})):
-            graph_input = {"messages": [HumanMessage("q", id="q")]}
+    async for session in opened(one_node(lambda state: {"messages": answers})):
+        graph_input = {"messages": [HumanMessage("q", id="q")]}
 
-            def cost(tokens: Tokens) -> float:
-                priced.append(tokens)
-                return 0.25
+        def cost(tokens: Tokens) -> float:
+            priced.append(tokens)
+            return 0.25
 
-            events = [event async for event in RunningTurn(session._thread, "graph:test", graph_input, cost=cost).run()]
-        assert isinstance(events[-1], TurnFinished)
-        return events[-1]
-
-    end = asyncio.run(run())
+        events = [event async for event in RunningTurn(session._thread, "graph:test", graph_input, cost=cost).run()]
+    assert isinstance(events[-1], TurnFinished)
+    end = events[-1]
     assert (end.usage, end.cost_usd, priced) == (Usage(20, 10, 31), 0.25, [Tokens(20, 10, 8)])
 
 
-def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
+async def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
     def fail(state: MessagesState) -> dict[str, Any]:
         raise KeyError("the node's own fault")
 
     builder = StateGraph(MessagesState).add_sequence([("one", TWO.nodes["one"].runnable), ("fail", fail)])
     builder.add_edge(START, "one")
 
-    async def run() -> None:
-        async for session in opened(builder):
-            end = (await gather(session.run(Ask("q"))))[-1]
-            assert isinstance(end, TurnFailed)
-            assert isinstance(end.error, InternalError)
-            assert (end.content, end.model) == ("One.", "graph:test")
-            assert [message.text for message in await session._thread.messages()] == ["q", "One."]
-            assert not session.running
-
-    asyncio.run(run())
+    async for session in opened(builder):
+        end = (await gather(session.run(Ask("q"))))[-1]
+        assert isinstance(end, TurnFailed)
+        assert isinstance(end.error, InternalError)
+        assert (end.content, end.model) == ("One.", "graph:test")
+        assert [message.text for message in await session._thread.messages()] == ["q", "One."]
+        assert not session.running
 
 
-def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
-    async def run() -> None:
-        async for session in opened(says("never")):
-            question = HumanMessage("q", id="q")
-            turn = RunningTurn(session._thread, "graph:test", {"messages": [question]}, question)
-            turn.interrupt()
-            events = [event async for event in turn.run()]
-            assert [type(event) for event in events] == [TurnStarted, TurnInterrupted]
-            snapshot = await session._thread.snapshot()
-            assert ([message.text for message in snapshot.values["messages"]], snapshot.next) == (["q"], ("speak",))
-            assert dict(snapshot.metadata or {})["chatcli_title"] == "q"
-
-    asyncio.run(run())
+async def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
+    async for session in opened(says("never")):
+        question = HumanMessage("q", id="q")
+        turn = RunningTurn(session._thread, "graph:test", {"messages": [question]}, question)
+        turn.interrupt()
+        events = [event async for event in turn.run()]
+        assert [type(event) for event in events] == [TurnStarted, TurnInterrupted]
+        snapshot = await session._thread.snapshot()
+        assert ([message.text for message in snapshot.values["messages"]], snapshot.next) == (["q"], ("speak",))
+        assert dict(snapshot.metadata or {})["chatcli_title"] == "q"
 
 
 class HeldAtFirst(TurnLocks):
@@ -168,16 +159,13 @@ class HeldAtFirst(TurnLocks):
         return self.tries > 2
 
 
-def test_a_turn_waits_while_another_process_has_one() -> None:
-    async def run() -> None:
-        async for session in opened(says("Hi")):
-            locks = session._thread.threads.locks = HeldAtFirst()
-            events = await gather(session.run(Ask("q")))
-            assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
-            assert locks.tries == 3
-            assert isinstance(events[-1], TurnFinished)
-
-    asyncio.run(run())
+async def test_a_turn_waits_while_another_process_has_one() -> None:
+    async for session in opened(says("Hi")):
+        locks = session._thread.threads.locks = HeldAtFirst()
+        events = await gather(session.run(Ask("q")))
+        assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
+        assert locks.tries == 3
+        assert isinstance(events[-1], TurnFinished)
 
 
 def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
@@ -200,31 +188,25 @@ async def _questions(session: Session) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["empty", "waits", "stopped"])
-def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_answer(state: str) -> None:
+async def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_answer(state: str) -> None:
     def ask(state: Mapping[str, Any]) -> dict[str, Any]:
         return {"messages": [AIMessage(interrupt("sure?"))]}
 
-    async def run() -> None:
-        stops = {"interrupt_before": ["two"]} if state == "stopped" else {}
-        async for session in opened(one_node(ask) if state == "waits" else TWO, **stops):
-            if state != "empty":
-                await gather(session.run(Ask("first")))
-            await store_unsent_question(session._thread, session.name, "q", [], {})
-            assert await _questions(session) == (["q"] if state == "empty" else ["first"])
-
-    asyncio.run(run())
+    stops = {"interrupt_before": ["two"]} if state == "stopped" else {}
+    async for session in opened(one_node(ask) if state == "waits" else TWO, **stops):
+        if state != "empty":
+            await gather(session.run(Ask("first")))
+        await store_unsent_question(session._thread, session.name, "q", [], {})
+        assert await _questions(session) == (["q"] if state == "empty" else ["first"])
 
 
-def test_a_consumer_that_gives_up_ends_the_turn() -> None:
-    async def run() -> None:
-        async for session in opened(weighing()):
-            events = session.run(Ask("hang"))
-            async for event in events:
-                if isinstance(event, Notice):
-                    break
-            await events.aclose()
-            assert not session.running
-            texts = [message.text for message in await session._thread.messages()]
-            assert texts == ["hang", "Let me weigh it.", NO_RESULT]
-
-    asyncio.run(run())
+async def test_a_consumer_that_gives_up_ends_the_turn() -> None:
+    async for session in opened(weighing()):
+        events = session.run(Ask("hang"))
+        async for event in events:
+            if isinstance(event, Notice):
+                break
+        await events.aclose()
+        assert not session.running
+        texts = [message.text for message in await session._thread.messages()]
+        assert texts == ["hang", "Let me weigh it.", NO_RESULT]

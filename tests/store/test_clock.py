@@ -130,23 +130,20 @@ def test_a_fork_an_undo_and_a_rewind_after_the_clock_stepped_back(opened: Any, c
     opened(after)
 
 
-def test_a_machine_that_is_behind_goes_on_from_what_the_other_one_wrote(
+async def test_a_machine_that_is_behind_goes_on_from_what_the_other_one_wrote(
     location: StoreLocation, server: FakeOpenAI, clock: Clock
 ) -> None:
     if location.in_memory:
         pytest.skip("a store in memory belongs to one process")
 
-    async def scenario() -> None:
-        questions = []
-        async with open_bench(location, server) as ahead, open_bench(location, server) as behind:
-            for turn in range(4):
-                for bench, seconds in ((ahead, 20), (behind, -20)):
-                    clock.move(seconds)
-                    questions.append(f"question {turn} {seconds}")
-                    await bench.ask("shared", questions[-1])
-                    await assert_whole(bench, "shared", questions)
-
-    asyncio.run(scenario())
+    questions = []
+    async with open_bench(location, server) as ahead, open_bench(location, server) as behind:
+        for turn in range(4):
+            for bench, seconds in ((ahead, 20), (behind, -20)):
+                clock.move(seconds)
+                questions.append(f"question {turn} {seconds}")
+                await bench.ask("shared", questions[-1])
+                await assert_whole(bench, "shared", questions)
 
 
 class State(TypedDict):

@@ -161,6 +161,25 @@ def _words_alone() -> None:
 
 
 @pytest.fixture
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder of the test's own the current one, keep chat's files in it, and take the settings away; give it."""
+    for variable in [name for name in os.environ if name.startswith("CHATCLI_")]:
+        monkeypatch.delenv(variable)
+    for name in ("config", "data", "state", "cache"):
+        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+    """Run a scripted model server for a unit, and set a key for it."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture
 def home(tmp_path: Path) -> Home:
     """Give an empty home, and an environment without any key or setting of the developer's."""
     return Home.below(tmp_path)

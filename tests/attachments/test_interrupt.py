@@ -1,15 +1,12 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import compose
-from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.events import TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from tests.fakes.openai_server import FakeOpenAI
@@ -27,20 +24,8 @@ class SlowFiles(tuple[Attachment, ...]):
         return iter(())
 
 
-def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    with FakeOpenAI() as fake:
-        events = asyncio.run(_interrupted_then_asked(fake))
-        assert [type(event) for event in events[:2]] == [TurnStarted, TurnInterrupted]
-        assert isinstance(events[-1], TurnFinished)
-        assert [request.messages for request in fake.requests] == [[("user", "the second")]]
-
-
-async def _interrupted_then_asked(fake: FakeOpenAI) -> list[Event]:
-    settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url})
+async def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothing(model: FakeOpenAI) -> None:
+    settings = Settings.load({"model": "openai:gpt-fake", "base_url": model.base_url})
     conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     files = SlowFiles()
 
@@ -50,8 +35,10 @@ async def _interrupted_then_asked(fake: FakeOpenAI) -> list[Event]:
         files.go.set()
 
     interrupting = asyncio.create_task(interrupt())
-    events = [event async for event in conversation.run(Ask("the first", files))]
+    stopped = [event async for event in conversation.run(Ask("the first", files))]
     await interrupting
-    events += [event async for event in conversation.run(Ask("the second"))]
+    *_, end = [event async for event in conversation.run(Ask("the second"))]
     await conversation.close()
-    return events
+    assert [type(event) for event in stopped[:2]] == [TurnStarted, TurnInterrupted]
+    assert isinstance(end, TurnFinished)
+    assert [request.messages for request in model.requests] == [[("user", "the second")]]

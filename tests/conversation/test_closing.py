@@ -4,8 +4,6 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
-
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import compose
@@ -52,11 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_conversation_that_is_closed_leaves_no_connection_to_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+def test_a_conversation_that_is_closed_leaves_no_connection_to_the_model(own_folders: Path) -> None:
     with Server() as server:
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         serving.start()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -72,32 +71,30 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: FakeOpenAI) -> Folder:
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    for name in ("CONFIG", "DATA", "STATE", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    with FakeOpenAI() as fake:
-        fake.default = Answer("So it is.")
-        made = Folder(work, fake)
-        made.write("docs/setup.md", SETUP)
-        made.write("docs/use.md", USE)
-        yield made
+    model.default = Answer("So it is.")
+    made = Folder(work, model)
+    made.write("docs/setup.md", SETUP)
+    made.write("docs/use.md", USE)
+    return made
 
 
 async def turn(conversation: Conversation, question: str) -> list[Event]:
     return [event async for event in conversation.run(Ask(question))]
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
-
-
 def end(events: list[Event]) -> TurnFinished:
     assert isinstance(events[-1], TurnFinished), events[-1]
     return events[-1]
+
+
+def cited_in(events: list[Event]) -> Cited:
+    cited = end(events).cited
+    assert cited is not None
+    return cited
 
 
 def found(events: list[Event]) -> list[DocumentsFound]:
@@ -113,8 +110,7 @@ async def test_the_model_gets_passages_and_the_answer_lists_what_it_cites(folder
     assert kinds.index(TurnStarted) < kinds.index(DocumentsFound) < kinds.index(TextDelta)
     first = report.passages[0]
     assert (first["number"], first["path"], first["start_line"], first["end_line"]) == (1, "docs/setup.md", 1, 3)
-    cited = end(events).cited
-    assert cited is not None
+    cited = cited_in(events)
     [citation] = cited.citations
     assert citation.quote == SETUP.rstrip("\n")
     assert (citation.number, citation.path, citation.start_line, citation.end_line) == (1, "docs/setup.md", 1, 3)
@@ -134,7 +130,7 @@ async def test_without_documents_nothing_is_different(folder: Folder) -> None:
     assert end(events).cited is None
     assert folder.fake.requests[0].last == "How do I install the flux pump?"
     await conversation.close()
-    assert not list(folder.root.parent.glob("DATA/**/documents.db"))
+    assert not list(folder.root.parent.glob("data/**/documents.db"))
 
 
 async def test_documents_come_and_go_between_turns(folder: Folder) -> None:
@@ -159,8 +155,7 @@ async def test_when_nothing_is_relevant_the_model_is_told_so(folder: Folder) -> 
     events = await turn(conversation, "Who won the chess championship?")
     [report] = found(events)
     assert report.passages == ()
-    cited = end(events).cited
-    assert cited is not None
+    cited = cited_in(events)
     assert cited.citations == ()
     assert "Nothing in the user's documents matches" in folder.fake.requests[0].last
     await conversation.close()
@@ -261,8 +256,7 @@ async def test_a_model_looks_again_by_tools_which_read_the_documents_alone(folde
     assert "[2] docs/use.md:1-3" in use
     assert all("none of the documents" in result for result in refused)
     assert "neighbour" not in str(folder.fake.requests[1].body)
-    cited = end(events).cited
-    assert cited is not None
+    cited = cited_in(events)
     assert [(each.number, each.path) for each in cited.citations] == [(1, "docs/setup.md"), (2, "docs/use.md")]
     assert cited.citations[1].quote == USE.rstrip("\n")
     assert {event.query for event in found(events)[1:]} == {"battery hours", "install flux pump"}
@@ -305,8 +299,7 @@ async def test_an_approval_that_another_process_answers_keeps_the_numbers(folder
     second = folder.open("docs", store=store, tools=True, can_ask=True)
     await (await second.session()).pending()
     events = [event async for event in second.run(AnswerInWords("reject"))]
-    cited = end(events).cited
-    assert cited is not None
+    cited = cited_in(events)
     assert [(each.number, each.path) for each in cited.citations] == [(1, "docs/setup.md"), (2, "docs/use.md")]
     assert "pump-setup --now" in cited.citations[0].quote
     assert cited.made_up == (3,)
@@ -320,8 +313,7 @@ async def test_retry_and_undo_look_again(folder: Folder) -> None:
     folder.write("docs/setup.md", "# Colours\n\nThe housing is crimson.\n")
     session = await conversation.session()
     events = [event async for event in session.run(Retry())]
-    cited = end(events).cited
-    assert cited is not None
+    cited = cited_in(events)
     assert cited.citations[0].quote == "# Colours\n\nThe housing is crimson."
     assert "crimson" in folder.fake.requests[-1].last
     await session.undo()
@@ -442,8 +434,7 @@ async def test_a_hostile_document_runs_nothing_unasked(folder: Folder, *, can_as
     else:
         [result] = [event for event in events if isinstance(event, ToolCallFinished)]
         assert "needs the user's approval" in result.content
-        cited = end(events).cited
-        assert cited is not None
+        cited = cited_in(events)
         assert cited.made_up == (5,)
     assert not (folder.root / "owned").exists()
     await conversation.close()
@@ -457,8 +448,7 @@ async def test_a_schema_and_documents_go_together(folder: Folder) -> None:
     conversation = folder.open("docs", schema_file=Path("schema.json"))
     events = await turn(conversation, "How do I install the flux pump?")
     assert folder.fake.requests[0].tools == []
-    cited = end(events).cited
-    assert cited is not None
+    cited = cited_in(events)
     assert [each.number for each in cited.citations] == [1]
     assert cited.made_up == ()
     await conversation.close()
@@ -467,7 +457,7 @@ async def test_a_schema_and_documents_go_together(folder: Folder) -> None:
 async def test_documents_that_are_gone_are_reported_and_a_damaged_index_is_built_again(folder: Folder) -> None:
     conversation = folder.open("docs")
     await turn(conversation, "What is teal?")
-    [index] = folder.root.parent.glob("DATA/**/documents.db")
+    [index] = folder.root.parent.glob("data/**/documents.db")
     index.write_bytes(b"no database")
     events = await turn(conversation, "What is teal?")
     assert [each["path"] for each in found(events)[0].passages] == ["docs/setup.md"]

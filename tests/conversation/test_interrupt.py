@@ -1,7 +1,4 @@
 import asyncio
-from pathlib import Path
-
-import pytest
 
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend
@@ -17,18 +14,11 @@ STEPS = 40
 """More steps of the event loop than a turn takes before it is at the server."""
 
 
-def test_an_interrupt_is_taken_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    with FakeOpenAI() as fake:
-        asyncio.run(_interrupt_everywhere(fake))
-
-
-async def _interrupt_everywhere(fake: FakeOpenAI) -> None:
-    settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url})
+async def test_an_interrupt_is_taken_at_any_moment(model: FakeOpenAI) -> None:
+    settings = Settings.load({"model": "openai:gpt-fake", "base_url": model.base_url})
     conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     assert isinstance((await _asked(conversation))[-1], TurnFinished)
-    fake.default = Hang()
+    model.default = Hang()
     for steps in range(1, STEPS):
         asking = asyncio.create_task(_asked(conversation))
         for _ in range(steps):

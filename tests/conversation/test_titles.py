@@ -1,10 +1,9 @@
 """Titles that the model writes: after the first answer, while nothing else is asked, once a thread."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
@@ -55,14 +54,9 @@ class Prompt:
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
-    monkeypatch.chdir(tmp_path)
-    for name in ("CONFIG", "DATA", "STATE", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
+def fake(model: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> FakeOpenAI:
     monkeypatch.setattr(titles, "IDLE_SECONDS", 0)
-    with FakeOpenAI() as server:
-        yield server
+    return model
 
 
 @asynccontextmanager

@@ -38,12 +38,7 @@ MODEL = FakeListChatModel(responses=["from the model"])
 CHAIN = ChatPromptTemplate.from_messages([("placeholder", "{messages}")]) | MODEL
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test a home of its own."""
-    for name in ("DATA", "STATE", "CONFIG"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def reply(message: str, history: list[Any]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,14 +29,11 @@ from tests.fakes.steps import Answer, Calls, call
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: FakeOpenAI) -> FakeOpenAI:
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(paths, "config_dir", lambda: tmp_path / "config")
-    monkeypatch.setattr(paths, "state_dir", lambda: tmp_path / "state")
-    with FakeOpenAI() as server:
-        yield server
+    return model
 
 
 @asynccontextmanager

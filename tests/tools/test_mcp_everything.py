@@ -24,13 +24,13 @@ def everything() -> Path:
 
 
 @pytest.fixture
-def model(fake: FakeOpenAI, everything: Path) -> FakeOpenAI:
+def scripted(fake: FakeOpenAI, everything: Path) -> FakeOpenAI:
     server = {"command": "node", "args": [str(everything)]}
     Path("servers.json").write_text(json.dumps({"mcpServers": {"all": server}}))
     return fake
 
 
-async def test_images_roots_progress_and_structured_results(model: FakeOpenAI) -> None:
+async def test_images_roots_progress_and_structured_results(scripted: FakeOpenAI) -> None:
     calls: list[tuple[str, dict[str, object]]] = [
         ("get-tiny-image", {}),
         ("get-roots-list", {}),
@@ -39,28 +39,28 @@ async def test_images_roots_progress_and_structured_results(model: FakeOpenAI) -
         ("get-resource-links", {"count": 2}),
         ("get-resource-reference", {"resourceType": "Blob", "resourceId": 1}),
     ]
-    model.script(Calls(calls), Answer("done"))
+    scripted.script(Calls(calls), Answer("done"))
 
-    async with process(model, "all/*") as conversation:
+    async with process(scripted, "all/*") as conversation:
         events = await ask(conversation)
     assert isinstance(events[-1], TurnFinished)
     assert events[-1].content == "done"
-    image, roots, operation, structured, links, _ = model.requests[1].results
+    image, roots, operation, structured, links, _ = scripted.requests[1].results
     assert "[image 1: image/png, " in image
     assert Path.cwd().as_uri() in roots
     assert "completed" in operation
     assert "temperature" in structured
     assert "demo://resource" in links
     assert any(isinstance(event, Progress) and event.total == 100 for event in events)
-    sent = model.requests[1].body["messages"][-1]["content"]
+    sent = scripted.requests[1].body["messages"][-1]["content"]
     assert [part["type"] for part in sent] == ["text", "image_url"]
 
 
-async def test_a_form_and_a_question_to_the_model(model: FakeOpenAI) -> None:
+async def test_a_form_and_a_question_to_the_model(scripted: FakeOpenAI) -> None:
     sampling = call("trigger-sampling-request", prompt="why?", maxTokens=50)
-    model.script(call("trigger-elicitation-request"), sampling, Answer("because"), Answer("done"))
+    scripted.script(call("trigger-elicitation-request"), sampling, Answer("because"), Answer("done"))
 
-    async with process(model, "all/*") as conversation:
+    async with process(scripted, "all/*") as conversation:
         form = requested(await ask(conversation)).payload["requested_schema"]
         names = [name for name in form["properties"] if name in form["required"]]
         values = {"string": "Ada", "boolean": True, "integer": 3, "number": 3.5}
@@ -72,8 +72,8 @@ async def test_a_form_and_a_question_to_the_model(model: FakeOpenAI) -> None:
         assert "because" in results(await ask(conversation, "approve"))[0]
 
 
-async def test_resources_and_prompts(model: FakeOpenAI) -> None:
-    async with process(model, "all/*") as conversation:
+async def test_resources_and_prompts(scripted: FakeOpenAI) -> None:
+    async with process(scripted, "all/*") as conversation:
         listed = [resource.uri for resource in await conversation.mcp_servers.resources("all")]
         [attached] = await conversation.mcp_servers.read_resources([("all", listed[0])])
         assert attached.name == f"all:{listed[0]}"

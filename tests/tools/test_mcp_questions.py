@@ -6,7 +6,7 @@ Before 2026-07-28 the server asks in requests of its own; since then it answers 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from mcp import types
 
-from chatcli import paths
 from chatcli.config.settings import Settings
 from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
@@ -44,15 +43,11 @@ both_versions = pytest.mark.parametrize("fake", ["2025-11-25", "2026-07-28"], in
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[FakeOpenAI]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(paths, "config_dir", lambda: tmp_path / "config")
-    monkeypatch.setattr(paths, "state_dir", lambda: tmp_path / "state")
+def fake(tmp_path: Path, model: FakeOpenAI, request: pytest.FixtureRequest) -> FakeOpenAI:
     legacy = {"MCP_LEGACY": "1"} if getattr(request, "param", "") == "2025-11-25" else {}
     server = {"command": sys.executable, "args": [SERVER], "env": {"MCP_NOTES": str(tmp_path), **legacy}}
     (tmp_path / "servers.json").write_text(json.dumps({"mcpServers": {"fake": server}}))
-    with FakeOpenAI() as model:
-        yield model
+    return model
 
 
 @asynccontextmanager

@@ -19,12 +19,10 @@ URL = "http://127.0.0.1:2024"
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's settings away."""
-    for name in ("CHATCLI_URL", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY"):
+def no_key(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's keys away."""
+    for name in ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def _rewind(session: Session) -> None:
 
 @pytest.mark.parametrize("back", [_undo, _rewind])
 async def test_an_edit_of_the_state_is_a_branch_that_is_left_first(back: Any) -> None:
-    async for session in opened(COUNTING):
+    async with opened(COUNTING) as session:
         await gather(session.run(Ask("one")))
         assert await session.edit_state("asked", "7") == 7
         assert (len(await session.turns()), await session._thread.turn_number(new=False)) == (1, 1)
@@ -84,7 +84,7 @@ async def test_an_edit_of_the_state_is_a_branch_that_is_left_first(back: Any) ->
     ],
 )
 async def test_an_edit_that_can_not_be_made_is_refused(name: str, text: str, words: str, *, asked: bool) -> None:
-    async for session in opened(COUNTING):
+    async with opened(COUNTING) as session:
         if asked:
             await gather(session.run(Ask("one")))
         before = await session._thread.checkpoint_id()
@@ -94,7 +94,7 @@ async def test_an_edit_that_can_not_be_made_is_refused(name: str, text: str, wor
 
 
 async def test_no_more_turns_are_undone_than_there_are() -> None:
-    async for session in opened(COUNTING):
+    async with opened(COUNTING) as session:
         for text in ("one", "two", "three"):
             await gather(session.run(Ask(text)))
         for count in (0, 4, -1):
@@ -116,7 +116,7 @@ async def test_no_more_turns_are_undone_than_there_are() -> None:
 
 
 async def test_a_question_is_asked_again_on_a_new_branch_or_where_it_waits() -> None:
-    async for session in opened(COUNTING):
+    async with opened(COUNTING) as session:
         assert "no question" in failure(await gather(session.run(Retry())))
         await gather(session.run(Ask("one")))
         assert end_of(await gather(session.run(Retry()))).content == "answer 1"
@@ -130,7 +130,7 @@ async def test_a_question_is_asked_again_on_a_new_branch_or_where_it_waits() -> 
 
 
 async def test_nobody_answers_what_he_has_not_seen() -> None:
-    async for session in opened(asking()):
+    async with opened(asking()) as session:
         await gather(session.run(Ask("hi")))
         other = Session(session._thread, session.name)  # as in another process
         [shown] = await gather(other.run(Ask("yes", typed=True)))
@@ -151,7 +151,7 @@ async def test_nobody_answers_what_he_has_not_seen() -> None:
 
 
 async def test_a_turn_goes_on_when_all_of_several_requests_are_answered() -> None:
-    async for session in opened(TWO_ASK):
+    async with opened(TWO_ASK) as session:
         events = await gather(session.run(Ask("hi")))
         first, second = (event for event in events if isinstance(event, ApprovalRequested))
         assert await gather(session.run(Ask("yes", typed=True))) == [second]
@@ -183,14 +183,14 @@ async def test_requests_come_in_the_order_in_which_they_are_answered() -> None:
 
     graph = StateGraph(Counted).add_node("1", first).add_node("2", second).add_edge(START, "1").add_edge(START, "2")
 
-    async for session in opened(graph):
+    async with opened(graph) as session:
         events = await gather(session.run(Ask("hi")))
         shown = [event.payload for event in events if isinstance(event, ApprovalRequested)]
         assert shown == [each.payload for each in await session.pending()] == ["the first?", "the second?"]
 
 
 async def test_what_waits_refuses_a_question_another_try_and_an_edit() -> None:
-    async for session in opened(asking()):
+    async with opened(asking()) as session:
         await gather(session.run(Ask("hi")))
         failed = (await gather(session.run(Ask("what?"))))[-1]
         assert isinstance(failed, TurnFailed)
@@ -207,7 +207,7 @@ async def test_what_waits_refuses_a_question_another_try_and_an_edit() -> None:
 
 
 async def test_a_turn_that_is_stopped_while_it_is_prepared_asks_nothing() -> None:
-    async for session in opened(COUNTING):
+    async with opened(COUNTING) as session:
         events = session.run(Ask("one"))
         begun = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)
@@ -228,13 +228,13 @@ async def stopped_when_ready(session: Session, question: Ask) -> None:
 
 
 async def test_a_stop_when_the_question_is_ready_stops_the_turn() -> None:
-    async for session in opened(COUNTING):
+    async with opened(COUNTING) as session:
         await stopped_when_ready(session, Ask("one"))
         assert "answer 1" not in await texts(session)
 
 
 async def test_an_answer_that_was_stopped_before_it_was_given_is_given_anew() -> None:
-    async for session in opened(asking()):
+    async with opened(asking()) as session:
         await gather(session.run(Ask("hi")))
         await stopped_when_ready(session, Ask("yes", typed=True))
         await gather(session.run(Ask("perhaps", typed=True)))
@@ -242,13 +242,13 @@ async def test_an_answer_that_was_stopped_before_it_was_given_is_given_anew() ->
 
 
 async def test_no_session_runs_after_its_turn() -> None:
-    async for session in opened(COUNTING):
+    async with opened(COUNTING) as session:
         running = [session.running async for _ in session.run(Ask("one"))]
         assert (any(running), session.running) == (True, False)
 
 
 async def test_a_watched_session_says_what_a_turn_changed() -> None:
-    async for session in opened(COUNTING):
+    async with opened(COUNTING) as session:
         session.watching = True
         events = await gather(session.run(Ask("one")))
         assert events[-2] == Notice("state: asked = 1")

@@ -47,9 +47,8 @@ def notices(events: list[Event]) -> list[tuple[str, str]]:
 
 
 async def turn_of(builder: StateGraph[Any], **options: Any) -> list[Event]:
-    async for session in opened(builder, **options):
+    async with opened(builder, **options) as session:
         return await gather(session.run(Ask("q")))
-    raise AssertionError
 
 
 @pytest.mark.parametrize(
@@ -65,10 +64,10 @@ async def turn_of(builder: StateGraph[Any], **options: Any) -> list[Event]:
         ({"stop_reason": "refusal"}, "content_filter", []),
     ],
 )
-def test_a_turn_ends_for_the_reason_that_the_model_gave(
+async def test_a_turn_ends_for_the_reason_that_the_model_gave(
     metadata: dict[str, str], reason: str, notice: list[tuple[str, str]]
 ) -> None:
-    events = asyncio.run(turn_of(says("Hi", response_metadata=metadata)))
+    events = await turn_of(says("Hi", response_metadata=metadata))
     assert events[0] == TurnStarted("t", "graph:test")
     end = events[-1]
     assert isinstance(end, TurnFinished)
@@ -76,15 +75,15 @@ def test_a_turn_ends_for_the_reason_that_the_model_gave(
     assert notices(events) == notice
 
 
-def test_a_graph_without_an_answer_says_so() -> None:
-    events = asyncio.run(turn_of(one_node(lambda state: {})))
+async def test_a_graph_without_an_answer_says_so() -> None:
+    events = await turn_of(one_node(lambda state: {}))
     assert isinstance(events[-1], TurnFinished)
     assert events[-1].finish_reason == NO_ANSWER
     assert notices(events) == [("the graph ended without an answer", "warning")]
 
 
-def test_a_turn_at_a_breakpoint_says_where_it_stopped() -> None:
-    events = asyncio.run(turn_of(TWO, interrupt_before=["two"]))
+async def test_a_turn_at_a_breakpoint_says_where_it_stopped() -> None:
+    events = await turn_of(TWO, interrupt_before=["two"])
     assert isinstance(events[-1], TurnFinished)
     assert (events[-1].finish_reason, events[-1].content) == (STOPPED, "One.")
     assert events[-2] == stopped_notice(["two"])
@@ -107,7 +106,7 @@ async def test_the_usage_and_the_price_are_of_all_answers_of_the_turn() -> None:
     answers = [AIMessage("a", usage_metadata=usage), AIMessage("b", usage_metadata={**usage, "total_tokens": 16})]
     priced: list[Tokens] = []
 
-    async for session in opened(one_node(lambda state: {"messages": answers})):
+    async with opened(one_node(lambda state: {"messages": answers})) as session:
         graph_input = {"messages": [HumanMessage("q", id="q")]}
 
         def cost(tokens: Tokens) -> float:
@@ -127,7 +126,7 @@ async def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
     builder = StateGraph(MessagesState).add_sequence([("one", TWO.nodes["one"].runnable), ("fail", fail)])
     builder.add_edge(START, "one")
 
-    async for session in opened(builder):
+    async with opened(builder) as session:
         end = (await gather(session.run(Ask("q"))))[-1]
         assert isinstance(end, TurnFailed)
         assert isinstance(end.error, InternalError)
@@ -137,7 +136,7 @@ async def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
 
 
 async def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
-    async for session in opened(says("never")):
+    async with opened(says("never")) as session:
         question = HumanMessage("q", id="q")
         turn = RunningTurn(session._thread, "graph:test", {"messages": [question]}, question)
         turn.interrupt()
@@ -160,7 +159,7 @@ class HeldAtFirst(TurnLocks):
 
 
 async def test_a_turn_waits_while_another_process_has_one() -> None:
-    async for session in opened(says("Hi")):
+    async with opened(says("Hi")) as session:
         locks = session._thread.threads.locks = HeldAtFirst()
         events = await gather(session.run(Ask("q")))
         assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
@@ -168,7 +167,7 @@ async def test_a_turn_waits_while_another_process_has_one() -> None:
         assert isinstance(events[-1], TurnFinished)
 
 
-def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
+async def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
     async def run(*events: Event) -> list[Event]:
         arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         for event in (*events, None):
@@ -177,10 +176,8 @@ def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
 
     a, b, notice = TextDelta("a", "n"), TextDelta("b", "n"), Notice("x")
     other, draft = TextDelta("c", "m"), TextDelta("d", "m", draft=True)
-    assert asyncio.run(run(a, b)) == [TextDelta("ab", "n")]
-    assert asyncio.run(run(a, notice, b, other, draft, draft)) == [
-        *(a, notice, b, other, TextDelta("dd", "m", draft=True))
-    ]
+    assert (await run(a, b)) == [TextDelta("ab", "n")]
+    assert (await run(a, notice, b, other, draft, draft)) == [*(a, notice, b, other, TextDelta("dd", "m", draft=True))]
 
 
 async def _questions(session: Session) -> list[str]:
@@ -193,7 +190,7 @@ async def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_ans
         return {"messages": [AIMessage(interrupt("sure?"))]}
 
     stops = {"interrupt_before": ["two"]} if state == "stopped" else {}
-    async for session in opened(one_node(ask) if state == "waits" else TWO, **stops):
+    async with opened(one_node(ask) if state == "waits" else TWO, **stops) as session:
         if state != "empty":
             await gather(session.run(Ask("first")))
         await store_unsent_question(session._thread, session.name, "q", [], {})
@@ -201,7 +198,7 @@ async def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_ans
 
 
 async def test_a_consumer_that_gives_up_ends_the_turn() -> None:
-    async for session in opened(weighing()):
+    async with opened(weighing()) as session:
         events = session.run(Ask("hang"))
         async for event in events:
             if isinstance(event, Notice):

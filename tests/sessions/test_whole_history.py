@@ -37,7 +37,7 @@ async def test_a_removed_message_is_shown_in_its_place(change: Any) -> None:
         return {"messages": [*change(state["messages"]), AIMessage(f"re: {question}")]}
 
     builder = StateGraph(MessagesState).add_node(speak).add_edge(START, "speak")
-    async for session in opened(builder):
+    async with opened(builder) as session:
         for question in ("one", "two", "three"):
             await gather(session.run(Ask(question)))
         shown = [message.text for message in await session.history() if message.role != "summary"]

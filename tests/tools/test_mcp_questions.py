@@ -153,21 +153,15 @@ async def test_a_form_is_declined_by_a_word(fake: FakeOpenAI, word: str) -> None
         assert [json.loads(each) for each in results(await ask(conversation, word))] == [[word, None]]
 
 
-def test_an_answer_in_a_later_process_is_asked_for_again_since_its_call_is_gone(fake: FakeOpenAI) -> None:
+async def test_an_answer_in_a_later_process_is_asked_for_again_since_its_call_is_gone(fake: FakeOpenAI) -> None:
     fake.script(call("register"), Answer("done"))
 
-    async def first() -> None:
-        async with process(fake) as conversation:
-            requested(await ask(conversation))
-
-    async def second() -> None:
-        async with process(fake) as conversation:
-            await (await conversation.session()).pending()  # shown
-            requested(await ask(conversation, '{"name": "Ada", "age": 36}'))
-            assert '"Eve"' in results(await ask(conversation, '{"name": "Eve", "age": 36}'))[0]
-
-    asyncio.run(first())
-    asyncio.run(second())
+    async with process(fake) as conversation:
+        requested(await ask(conversation))
+    async with process(fake) as conversation:
+        await (await conversation.session()).pending()  # shown
+        requested(await ask(conversation, '{"name": "Ada", "age": 36}'))
+        assert '"Eve"' in results(await ask(conversation, '{"name": "Eve", "age": 36}'))[0]
 
 
 @both_versions

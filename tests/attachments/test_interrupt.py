@@ -3,12 +3,9 @@ import threading
 from collections.abc import Iterator
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.config.settings import Settings
-from chatcli.conversation.backend import LocalBackend
-from chatcli.conversation.compose import compose
 from chatcli.events import TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.sessions.requests import Ask
-from chatcli.store.location import StoreLocation
+from tests.conversing import ask, conversing
 from tests.fakes.openai_server import FakeOpenAI
 
 
@@ -25,8 +22,6 @@ class SlowFiles(tuple[Attachment, ...]):
 
 
 async def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothing(model: FakeOpenAI) -> None:
-    settings = Settings.load({"model": "openai:gpt-fake", "base_url": model.base_url})
-    conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     files = SlowFiles()
 
     async def interrupt() -> None:
@@ -34,11 +29,11 @@ async def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothin
         conversation.interrupt()
         files.go.set()
 
-    interrupting = asyncio.create_task(interrupt())
-    stopped = [event async for event in conversation.run(Ask("the first", files))]
-    await interrupting
-    *_, end = [event async for event in conversation.run(Ask("the second"))]
-    await conversation.close()
+    async with conversing(model, no_save=True) as conversation:
+        interrupting = asyncio.create_task(interrupt())
+        stopped = [event async for event in conversation.run(Ask("the first", files))]
+        await interrupting
+        *_, end = await ask(conversation, "the second")
     assert [type(event) for event in stopped[:2]] == [TurnStarted, TurnInterrupted]
     assert isinstance(end, TurnFinished)
     assert [request.messages for request in model.requests] == [[("user", "the second")]]

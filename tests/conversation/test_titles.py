@@ -3,19 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Event as Flag
 from typing import Any
 
 import pytest
 
-from chatcli.config.settings import Settings
 from chatcli.conversation import titles
-from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.models.prices import spent
 from chatcli.sessions.requests import Ask, Retry
+from tests.conversing import conversing
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Fail, Gated, Hang, TokenCount
 
@@ -62,14 +61,10 @@ def fake(model: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> FakeOpenAI:
 @asynccontextmanager
 async def at_prompt(fake: FakeOpenAI, thread: str = "t", **options: Any) -> AsyncIterator[Prompt]:
     """Give the prompt of one run of the program, for a minute at most."""
-    settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url, "titles": "model", **options})
-    prompt = Prompt(fake, replace(compose(settings, thread), can_ask=True).conversation())
-    prompt.conversation.title_writer.on_end = prompt.ended.set
-    try:
-        async with asyncio.timeout(60):
-            yield prompt
-    finally:
-        await prompt.conversation.close()
+    async with asyncio.timeout(60), conversing(fake, thread, **{"titles": "model", **options}) as conversation:
+        prompt = Prompt(fake, conversation)
+        conversation.title_writer.on_end = prompt.ended.set
+        yield prompt
 
 
 async def test_the_first_answer_gets_a_title_and_later_ones_none(fake: FakeOpenAI) -> None:

@@ -3,8 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,16 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from chatcli import paths
-from chatcli.config.settings import Settings
-from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import WAITING, ApprovalRequested, Event, ToolCallFinished, TurnFailed, TurnFinished
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph
-from chatcli.sessions.requests import Ask, Resume, Retry
+from chatcli.sessions.requests import Resume, Retry
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.tools.sandbox.confinement import find_strength
 from chatcli.tools.tool import keep_rule
+from tests.conversing import ask, conversing
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
 
@@ -35,22 +33,11 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: FakeOpenAI) -> 
     return model
 
 
-@asynccontextmanager
-async def process(
+def process(
     fake: FakeOpenAI, thread: str = "work", store: str = "sqlite:///threads.db"
-) -> AsyncIterator[Conversation]:
+) -> AbstractAsyncContextManager[Conversation]:
     """Hold a conversation as one run of the program does."""
-    options = {"store": store, "model": "openai:gpt-fake", "base_url": fake.base_url, "tools": True}
-    settings = Settings.load(options)
-    conversation = replace(compose(settings, thread), can_ask=True).conversation()
-    try:
-        yield conversation
-    finally:
-        await conversation.close()
-
-
-async def ask(conversation: Conversation, text: str = "go") -> list[Event]:
-    return [event async for event in conversation.run(Ask(text))]
+    return conversing(fake, thread, store=store, tools=True)
 
 
 async def answer(conversation: Conversation, reply: Any) -> list[Event]:

@@ -6,17 +6,13 @@ Before 2026-07-28 the server asks in requests of its own; since then it answers 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import types
 
-from chatcli.config.settings import Settings
-from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import (
     WAITING,
@@ -32,6 +28,7 @@ from chatcli.events import (
 from chatcli.sessions.requests import Ask
 from chatcli.tools import questions
 from chatcli.tools.mcp_host import Host
+from tests.conversing import conversing
 from tests.e2e.program import wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
@@ -50,22 +47,9 @@ def fake(tmp_path: Path, model: FakeOpenAI, request: pytest.FixtureRequest) -> F
     return model
 
 
-@asynccontextmanager
-async def process(fake: FakeOpenAI, *allow: str) -> AsyncIterator[Conversation]:
+def process(fake: FakeOpenAI, *allow: str) -> AbstractAsyncContextManager[Conversation]:
     """Hold a conversation as one run of the program does, at a terminal."""
-    options = {
-        "store": "sqlite:///threads.db",
-        "model": "openai:gpt-fake",
-        "base_url": fake.base_url,
-        "mcp_file": "servers.json",
-        "allow": list(allow),
-    }
-    settings = Settings.load(options)
-    conversation = replace(compose(settings, "work"), can_ask=True).conversation()
-    try:
-        yield conversation
-    finally:
-        await conversation.close()
+    return conversing(fake, store="sqlite:///threads.db", mcp_file="servers.json", allow=list(allow))
 
 
 async def ask(conversation: Conversation, text: str = "go") -> list[Event]:

@@ -1,7 +1,9 @@
 """Fixtures of the whole suite: a home of its own, the installed program in it, a scripted model server."""
 
+import asyncio
 import fcntl
 import gc
+import inspect
 import os
 import signal
 import socket
@@ -133,6 +135,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.path.name not in _LONG)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Let pytest call a test that is a coroutine, in an event loop of its own."""
+    test = pyfuncitem.obj
+    if inspect.iscoroutinefunction(test):
+        pyfuncitem.obj = lambda **fixtures: asyncio.run(test(**fixtures))
+
+
 def _is_linux_only(item: pytest.Item) -> bool:
     return item.get_closest_marker("linux") is not None
 
@@ -148,6 +158,25 @@ def _few_certificates(request: pytest.FixtureRequest) -> None:
 def _words_alone() -> None:
     """Let no unit rank by meaning because one before it composed a run."""
     BY_MEANING.set(False)
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder of the test's own the current one, keep chat's files in it, and take the settings away; give it."""
+    for variable in [name for name in os.environ if name.startswith("CHATCLI_")]:
+        monkeypatch.delenv(variable)
+    for name in ("config", "data", "state", "cache"):
+        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+    """Run a scripted model server for a unit, and set a key for it."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with FakeOpenAI() as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,17 +1,11 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.config.settings import Settings
-from chatcli.conversation.backend import LocalBackend
-from chatcli.conversation.compose import compose
-from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.events import TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.sessions.requests import Ask
-from chatcli.store.location import StoreLocation
+from tests.conversing import ask, conversing
 from tests.fakes.openai_server import FakeOpenAI
 
 
@@ -27,21 +21,7 @@ class SlowFiles(tuple[Attachment, ...]):
         return iter(())
 
 
-def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    with FakeOpenAI() as fake:
-        events = asyncio.run(_interrupted_then_asked(fake))
-        assert [type(event) for event in events[:2]] == [TurnStarted, TurnInterrupted]
-        assert isinstance(events[-1], TurnFinished)
-        assert [request.messages for request in fake.requests] == [[("user", "the second")]]
-
-
-async def _interrupted_then_asked(fake: FakeOpenAI) -> list[Event]:
-    settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url})
-    conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
+async def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothing(model: FakeOpenAI) -> None:
     files = SlowFiles()
 
     async def interrupt() -> None:
@@ -49,9 +29,11 @@ async def _interrupted_then_asked(fake: FakeOpenAI) -> list[Event]:
         conversation.interrupt()
         files.go.set()
 
-    interrupting = asyncio.create_task(interrupt())
-    events = [event async for event in conversation.run(Ask("the first", files))]
-    await interrupting
-    events += [event async for event in conversation.run(Ask("the second"))]
-    await conversation.close()
-    return events
+    async with conversing(model, no_save=True) as conversation:
+        interrupting = asyncio.create_task(interrupt())
+        stopped = [event async for event in conversation.run(Ask("the first", files))]
+        await interrupting
+        *_, end = await ask(conversation, "the second")
+    assert [type(event) for event in stopped[:2]] == [TurnStarted, TurnInterrupted]
+    assert isinstance(end, TurnFinished)
+    assert [request.messages for request in model.requests] == [[("user", "the second")]]

@@ -1,7 +1,6 @@
 """A failure that ends a run: its lines, its object, and no key in either."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,8 @@ URLS = "postgresql://me:hunter2@db/chat and https://hunter2@host/v1?api_key=hunt
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("CHATCLI_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+def _key(monkeypatch: pytest.MonkeyPatch, own_folders: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("args", [["--format", "json"], ["--json"], ["--format", "json-lines"], []])

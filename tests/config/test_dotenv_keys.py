@@ -19,11 +19,7 @@ VARIABLES = [
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.delenv("CHATCLI_TRUST", raising=False)
+def folder(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     urls = {variable for row in PROVIDERS.values() for variable in row.url_variables}
     for variable in (*KEY_VARIABLES, *urls, "OPENAI_BASE_URL", "LANGFLOW_URL", "OLLAMA_API_KEY"):
         monkeypatch.delenv(variable, raising=False)

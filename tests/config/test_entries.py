@@ -1,7 +1,6 @@
 """`chat config set` and `unset`: what they write, what stays as it was, and what they refuse."""
 
 import copy
-import os
 import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,12 +60,8 @@ _TEXTS = st.sampled_from(
 
 
 @pytest.fixture(autouse=True)
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config(own_folders: Path) -> Path:
     """Give the path of a config file that does not exist yet."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    for variable in [name for name in os.environ if name.startswith("CHATCLI_")]:
-        monkeypatch.delenv(variable)
     path = paths.config_file()
     path.parent.mkdir(parents=True)
     return path

@@ -15,10 +15,8 @@ KEY = "key-7d1f0a5e3c9b4286"
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("provider", [name for name, row in PROVIDERS.items() if not row.keyless])
 def test_a_key_is_in_no_text_of_ours(
-    provider: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    provider: str, kept: bool, own_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")  # so that the file is what keeps it
     for variable in KEY_VARIABLES:
         monkeypatch.delenv(variable, raising=False)

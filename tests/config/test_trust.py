@@ -30,10 +30,8 @@ from chatcli.config.trust import (
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(own_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the current folder, which has a `.env`."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.delenv("CHATCLI_TRUST", raising=False)
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / ".env").write_text("A=1\n")

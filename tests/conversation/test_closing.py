@@ -1,10 +1,8 @@
 import asyncio
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-
-import pytest
 
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend
@@ -12,6 +10,7 @@ from chatcli.conversation.compose import compose
 from chatcli.events import TurnFinished
 from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
+from tests.fakes.http_server import HttpServer
 
 ANSWER = {
     "object": "chat.completion",
@@ -19,62 +18,42 @@ ANSWER = {
 }
 
 
-class Server(ThreadingHTTPServer):
+class Server(HttpServer):
     """A model server that keeps its connections open, as most real ones do."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.answered = 0
         self.closed = threading.Event()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                body = json.dumps(ANSWER).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                fake.answered += 1
+
+            def finish(self) -> None:
+                super().finish()
+                fake.closed.set()
+
+        super().__init__(Handler)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps(ANSWER).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.server.answered += 1
-
-    def finish(self) -> None:
-        super().finish()
-        self.server.closed.set()
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-def test_a_conversation_that_is_closed_leaves_no_connection_to_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+async def test_a_conversation_that_is_closed_leaves_no_connection_to_the_model(own_folders: Path) -> None:
     with Server() as server:
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        serving.start()
-        try:
-            asyncio.run(_ask_twice_and_close(server))
-        finally:
-            server.shutdown()
-            serving.join()
-
-
-async def _ask_twice_and_close(server: Server) -> None:
-    base_url = f"http://127.0.0.1:{server.server_port}/v1"
-    settings = Settings.load({"model": "openai:gpt-fake", "base_url": base_url})
-    conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
-    for _ in range(2):
-        *_, end = [event async for event in conversation.run(Ask("hello"))]
-        assert isinstance(end, TurnFinished), end
-    assert server.answered == 2
-    assert not server.closed.is_set()  # the second turn took the first one's connection
-    await conversation.close()
-    assert await asyncio.to_thread(server.closed.wait, 10)
+        settings = Settings.load({"model": "openai:gpt-fake", "base_url": f"{server.url}/v1"})
+        conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
+        for _ in range(2):
+            *_, end = [event async for event in conversation.run(Ask("hello"))]
+            assert isinstance(end, TurnFinished), end
+        assert server.answered == 2
+        assert not server.closed.is_set()  # the second turn took the first one's connection
+        await conversation.close()
+        assert await asyncio.to_thread(server.closed.wait, 10)

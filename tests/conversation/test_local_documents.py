@@ -17,11 +17,8 @@ ASKED = ("How long are snapshots kept by default?", "What do I do if my laptop i
 
 @pytest.mark.local_model
 def test_it_answers_from_the_right_passage_and_cites_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights_cache: Path
+    own_folders: Path, monkeypatch: pytest.MonkeyPatch, weights_cache: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("CONFIG", "DATA", "STATE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
     cache = next(folder for folder in weights_cache.parents if folder.name == "chatcli").parent
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     for corpus, files in CORPORA.items():

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,9 +33,6 @@ from tests.langgraph_server import OtherProgram
 
 FIRST = SessionRequest(True, None, ModelName("langgraph", ""))
 
-Work = Callable[[Session], Awaitable[None]]
-Run = Callable[..., None]
-
 
 @asynccontextmanager
 async def open_engine(url: str, assistant: str | None, silence: float | None = None) -> AsyncIterator[ServerEngine]:
@@ -48,18 +45,11 @@ async def open_engine(url: str, assistant: str | None, silence: float | None = N
         await engine.close()
 
 
-@pytest.fixture
-def run(langgraph_server: str) -> Run:
-    """Give what runs a coroutine function on a session on a new thread."""
-
-    def run_on_session(work: Work, assistant: str | None = None, silence: float | None = None) -> None:
-        async def go() -> None:
-            async with open_engine(langgraph_server, assistant, silence) as engine:
-                await work(await engine.session(f"thread-{secrets.token_hex(4)}", FIRST))
-
-        asyncio.run(go())
-
-    return run_on_session
+@asynccontextmanager
+async def opened(url: str, assistant: str | None = None, silence: float | None = None) -> AsyncIterator[Session]:
+    """Give a session on a new thread."""
+    async with open_engine(url, assistant, silence) as engine:
+        yield await engine.session(f"thread-{secrets.token_hex(4)}", FIRST)
 
 
 async def ask(session: Session, text: str) -> list[Event]:
@@ -95,8 +85,8 @@ async def questions(session: Session) -> list[str]:
     return [message.text for message in await session.history() if message.role == "user"]
 
 
-def test_turns_are_streamed_and_stored_there(run: Run, other: OtherProgram) -> None:
-    async def work(session: Session) -> None:
+async def test_turns_are_streamed_and_stored_there(langgraph_server: str, other: OtherProgram) -> None:
+    async with opened(langgraph_server) as session:
         assert await session.history() == []
         events = await ask(session, "Hello?")
         assert sum(isinstance(event, TextDelta) for event in events) >= 1
@@ -109,11 +99,9 @@ def test_turns_are_streamed_and_stored_there(run: Run, other: OtherProgram) -> N
         assert named["values"] is not None
         assert [message["content"] for message in named["values"]["messages"]][::2] == ["Hello?", "And?"]
 
-    run(work)
 
-
-def test_going_back_and_branching(run: Run) -> None:
-    async def work(session: Session) -> None:
+async def test_going_back_and_branching(langgraph_server: str) -> None:
+    async with opened(langgraph_server) as session:
         for question in ("One?", "Two?", "Three?"):
             await ask(session, question)
         await session.undo(2)
@@ -139,11 +127,9 @@ def test_going_back_and_branching(run: Run) -> None:
         with pytest.raises(UsageError, match="no turn to undo"):
             await session.undo()
 
-    run(work)
 
-
-def test_a_fork_goes_on_by_itself(run: Run, langgraph_server: str) -> None:
-    async def work(session: Session) -> None:
+async def test_a_fork_goes_on_by_itself(langgraph_server: str) -> None:
+    async with opened(langgraph_server) as session:
         await ask(session, "One?")
         await ask(session, "Two?")
         new_id = f"fork-{secrets.token_hex(4)}"
@@ -155,11 +141,9 @@ def test_a_fork_goes_on_by_itself(run: Run, langgraph_server: str) -> None:
             assert await questions(forked) == ["One?", "Zwei?"]
         assert await questions(session) == ["One?", "Two?"]
 
-    run(work)
 
-
-def test_a_stopped_answer_is_stopped_there_and_kept(run: Run, other: OtherProgram) -> None:
-    async def work(session: Session) -> None:
+async def test_a_stopped_answer_is_stopped_there_and_kept(langgraph_server: str, other: OtherProgram) -> None:
+    async with opened(langgraph_server) as session:
         end = await stop_when(session, "Speak slowly", session.interrupt)
         assert isinstance(end, TurnInterrupted)
         assert "You said".startswith(end.content[:8])
@@ -172,11 +156,12 @@ def test_a_stopped_answer_is_stopped_there_and_kept(run: Run, other: OtherProgra
         assert isinstance(events[-1], TurnFinished)
         assert "message 3" in events[-1].content
 
-    run(work)
 
+async def test_an_answer_that_another_program_stops_is_no_whole_answer(
+    langgraph_server: str, other: OtherProgram
+) -> None:
+    async with opened(langgraph_server) as session:
 
-def test_an_answer_that_another_program_stops_is_no_whole_answer(run: Run, other: OtherProgram) -> None:
-    async def work(session: Session) -> None:
         def stop() -> None:
             (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
             (running,) = other.client.runs.list(thread["thread_id"])
@@ -186,8 +171,6 @@ def test_an_answer_that_another_program_stops_is_no_whole_answer(run: Run, other
         assert isinstance(end, TurnFailed)
         assert isinstance(end.error, NetworkError)
         assert (await session.history())[-1].interrupted
-
-    run(work)
 
 
 class Road:
@@ -261,8 +244,8 @@ def test_a_thread_keeps_its_assistant(langgraph_server: str, other: OtherProgram
     assert asyncio.run(answerer(None)) == "langgraph:echo"
 
 
-def test_turns_wait_for_another_programs_run(run: Run, other: OtherProgram) -> None:
-    async def work(session: Session) -> None:
+async def test_turns_wait_for_another_programs_run(langgraph_server: str, other: OtherProgram) -> None:
+    async with opened(langgraph_server) as session:
         await ask(session, "Hello?")
         (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
         message: Any = {"role": "user", "content": "Speak slowly"}
@@ -278,11 +261,9 @@ def test_turns_wait_for_another_programs_run(run: Run, other: OtherProgram) -> N
         assert isinstance(events[-1], TurnFinished)
         assert events[-1].content.startswith("You said: Mine?")
 
-    run(work)
 
-
-def test_a_silent_app_is_given_up_after_a_while(run: Run, other: OtherProgram) -> None:
-    async def work(session: Session) -> None:
+async def test_a_silent_app_is_given_up_after_a_while(langgraph_server: str, other: OtherProgram) -> None:
+    async with opened(langgraph_server, silence=2) as session:
         end = (await ask(session, "Be silent"))[-1]
         assert isinstance(end, TurnFailed)
         assert isinstance(end.error, NetworkError)
@@ -290,11 +271,9 @@ def test_a_silent_app_is_given_up_after_a_while(run: Run, other: OtherProgram) -
         (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
         assert [run["status"] for run in other.client.runs.list(thread["thread_id"])] == ["interrupted"]
 
-    run(work, silence=2)
 
-
-def test_a_failing_app_is_reported_and_can_be_asked_again(run: Run) -> None:
-    async def work(session: Session) -> None:
+async def test_a_failing_app_is_reported_and_can_be_asked_again(langgraph_server: str) -> None:
+    async with opened(langgraph_server) as session:
         end = (await ask(session, "Please fail"))[-1]
         assert isinstance(end, TurnFailed)
         assert isinstance(end.error, GraphError)
@@ -302,11 +281,9 @@ def test_a_failing_app_is_reported_and_can_be_asked_again(run: Run) -> None:
         assert await questions(session) == ["Please fail"]
         assert "message 2" in await answered(session, "Now?")
 
-    run(work)
 
-
-def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> None:
-    async def work(session: Session) -> None:
+async def test_an_approval_waits_on_the_server(langgraph_server: str) -> None:
+    async with opened(langgraph_server, "approve") as session:
         *_, request, end = await ask(session, "Send it.")
         assert isinstance(request, ApprovalRequested)
         assert request.payload == {"question": "Send it?", "to": "bob@example.org"}
@@ -322,19 +299,15 @@ def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> Non
         assert last.content == "The answer was {'yes': True}."
         assert await session.pending() == ()
 
-    run(work, "approve")
 
-
-def test_tool_calls_are_reported(run: Run) -> None:
-    async def work(session: Session) -> None:
+async def test_tool_calls_are_reported(langgraph_server: str) -> None:
+    async with opened(langgraph_server, "weather") as session:
         events = await ask(session, "The weather?")
         called, answered = [event for event in events if isinstance(event, ToolCallStarted | ToolCallFinished)]
         assert called == ToolCallStarted("call-1", "forecast", {"city": "Rome"}, "look_up")
         assert answered == ToolCallFinished("call-1", "forecast", "Rome: sunny", node="look_up")
         assert isinstance(events[-1], TurnFinished)
         assert events[-1].content == "I looked: Rome: sunny"
-
-    run(work, "weather")
 
 
 def test_an_assistant_is_found_by_name_or_the_error_lists_them(langgraph_server: str) -> None:
@@ -352,18 +325,14 @@ def test_an_assistant_is_found_by_name_or_the_error_lists_them(langgraph_server:
         asyncio.run(opened("joke"))
 
 
-def test_an_app_gets_its_context_and_may_call_a_graph_without_a_checkpointer(run: Run) -> None:
-    async def work(session: Session) -> None:
+async def test_an_app_gets_its_context_and_may_call_a_graph_without_a_checkpointer(langgraph_server: str) -> None:
+    async with opened(langgraph_server, "greeting") as session:
         assert await answered(session, "hi") == "Good morning"
 
-    run(work, "greeting")
 
-
-def test_a_field_that_the_context_of_an_app_needs_is_named(run: Run) -> None:
-    async def work(session: Session) -> None:
+async def test_a_field_that_the_context_of_an_app_needs_is_named(langgraph_server: str) -> None:
+    async with opened(langgraph_server, "addressed") as session:
         *_, end = await ask(session, "hi")
         assert isinstance(end, TurnFailed)
         assert isinstance(end.error, UsageError)
         assert end.error.message == "the graph's context needs the field name"
-
-    run(work, "addressed")

@@ -1,21 +1,20 @@
 """Titles that the model writes: after the first answer, while nothing else is asked, once a thread."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from threading import Event as Flag
 from typing import Any
 
 import pytest
 
-from chatcli.config.settings import Settings
 from chatcli.conversation import titles
-from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.models.prices import spent
 from chatcli.sessions.requests import Ask, Retry
+from tests.conversing import conversing
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Fail, Gated, Hang, TokenCount
 
@@ -54,50 +53,34 @@ class Prompt:
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
-    monkeypatch.chdir(tmp_path)
-    for name in ("CONFIG", "DATA", "STATE", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
+def fake(model: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> FakeOpenAI:
     monkeypatch.setattr(titles, "IDLE_SECONDS", 0)
-    with FakeOpenAI() as server:
-        yield server
+    return model
 
 
-def at_prompt(fake: FakeOpenAI, work: Callable[[Prompt], Awaitable[None]], thread: str = "t", **options: Any) -> None:
-    """Do `work` at the prompt of one run of the program."""
-
-    async def go() -> None:
-        given = {"model": "openai:gpt-fake", "base_url": fake.base_url, "titles": "model", **options}
-        settings = Settings.load(given)
-        prompt = Prompt(fake, replace(compose(settings, thread), can_ask=True).conversation())
-        prompt.conversation.title_writer.on_end = prompt.ended.set
-        try:
-            await work(prompt)
-        finally:
-            await prompt.conversation.close()
-
-    asyncio.run(asyncio.wait_for(go(), 60))
+@asynccontextmanager
+async def at_prompt(fake: FakeOpenAI, thread: str = "t", **options: Any) -> AsyncIterator[Prompt]:
+    """Give the prompt of one run of the program, for a minute at most."""
+    async with asyncio.timeout(60), conversing(fake, thread, **{"titles": "model", **options}) as conversation:
+        prompt = Prompt(fake, conversation)
+        conversation.title_writer.on_end = prompt.ended.set
+        yield prompt
 
 
-def test_the_first_answer_gets_a_title_and_later_ones_none(fake: FakeOpenAI) -> None:
-    async def work(prompt: Prompt) -> None:
+async def test_the_first_answer_gets_a_title_and_later_ones_none(fake: FakeOpenAI) -> None:
+    async with at_prompt(fake) as prompt:
         fake.script(ANSWER, TITLE)
         assert await prompt.asked_and_titled("why is it blue?") == "Why the Sky Is Blue"
         await prompt.ask("and red?")
         await prompt.ask("and green?")
         assert prompt.title == "Why the Sky Is Blue"
-
-    at_prompt(fake, work)
     assert len(fake.requests) == 4
     [(role, asked)] = fake.requests[1].messages
     assert (role, "why is it blue?" in asked, "Because of Rayleigh." in asked) == ("user", True, True)
     assert fake.requests[1].tools == []
 
-    async def later(prompt: Prompt) -> None:
+    async with at_prompt(fake) as prompt:
         assert await prompt.asked_and_titled("and now?") == "Why the Sky Is Blue"
-
-    at_prompt(fake, later)
     assert len(fake.requests) == 5
 
 
@@ -106,74 +89,62 @@ def test_the_first_answer_gets_a_title_and_later_ones_none(fake: FakeOpenAI) -> 
     [{"titles": "auto"}, {"titles": "question"}, {"no_save": True}, {"store": "memory:"}],
     ids=["auto", "question", "no-save", "memory"],
 )
-def test_nothing_is_asked_where_the_user_did_not_choose_it_or_keeps_nothing(
+async def test_nothing_is_asked_where_the_user_did_not_choose_it_or_keeps_nothing(
     fake: FakeOpenAI, options: dict[str, Any]
 ) -> None:
-    async def work(prompt: Prompt) -> None:
+    async with at_prompt(fake, **options) as prompt:
         await prompt.ask("one")
         await prompt.ask("two")
-
-    at_prompt(fake, work, **options)
     assert [request.last for request in fake.requests] == ["one", "two"]
 
 
 @pytest.mark.parametrize(
     "step", [Fail(500, {"error": {"message": "no"}}), Fail(429, {"error": {"message": "no"}}), Answer("''")]
 )
-def test_a_request_that_fails_is_not_sent_again(fake: FakeOpenAI, step: Any) -> None:
-    async def work(prompt: Prompt) -> None:
+async def test_a_request_that_fails_is_not_sent_again(fake: FakeOpenAI, step: Any) -> None:
+    async with at_prompt(fake) as prompt:
         fake.script(ANSWER, step)
         assert await prompt.asked_and_titled("why is it blue?") == "why is it blue?"
         await prompt.ask("again")
         assert prompt.title == "why is it blue?"
-
-    at_prompt(fake, work)
     assert len(fake.requests) == 3
 
 
-def test_a_turn_stops_the_request_and_a_killed_process_leaves_no_second_one(fake: FakeOpenAI) -> None:
-    async def work(prompt: Prompt) -> None:
+async def test_a_turn_stops_the_request_and_a_killed_process_leaves_no_second_one(fake: FakeOpenAI) -> None:
+    async with at_prompt(fake) as prompt:
         fake.script(ANSWER, Hang())
         await prompt.ask("why is it blue?")
         await prompt.title_requested(2)
         await prompt.ask("and red?")  # it would wait for ever behind that request
         await asyncio.to_thread(fake.wait_for_disconnects, 1)
         await prompt.ask("and green?")
-
-    at_prompt(fake, work)
     assert len(fake.requests) == 4
 
-    async def killed(prompt: Prompt) -> None:
+    async with at_prompt(fake, thread="other") as prompt:
         fake.script(ANSWER, Hang())
         await prompt.ask("hello")
         await prompt.title_requested(6)
-
-    async def resumed(prompt: Prompt) -> None:
+    async with at_prompt(fake, thread="other") as prompt:
         assert await prompt.asked_and_titled("again") == "hello"
         assert len([turn async for turn in (await prompt.conversation.session()).run(Retry())])
-
-    at_prompt(fake, killed, thread="other")
-    at_prompt(fake, resumed, thread="other")
     assert len(fake.requests) == 8
 
 
-def test_what_is_typed_ahead_goes_first(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work(prompt: Prompt) -> None:
+async def test_what_is_typed_ahead_goes_first(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with at_prompt(fake) as prompt:
         monkeypatch.setattr(titles, "IDLE_SECONDS", 1000)
         await prompt.ask("one")
         monkeypatch.setattr(titles, "IDLE_SECONDS", 0)
         fake.script(ANSWER, TITLE)
         assert await prompt.asked_and_titled("two") == "Why the Sky Is Blue"
-
-    at_prompt(fake, work)
     assert [request.last for request in fake.requests[:2]] == ["one", "two"]
     assert "Question: one" in fake.requests[2].last
 
 
-def test_a_title_of_the_user_stays(fake: FakeOpenAI) -> None:
+async def test_a_title_of_the_user_stays(fake: FakeOpenAI) -> None:
     gate = Flag()
 
-    async def meanwhile(prompt: Prompt) -> None:
+    async with at_prompt(fake) as prompt:
         fake.script(ANSWER, Gated("Why", gate, " the Sky Is Blue"))
         await prompt.ask("why is it blue?")
         await prompt.title_requested(2)
@@ -181,22 +152,18 @@ def test_a_title_of_the_user_stays(fake: FakeOpenAI) -> None:
         gate.set()
         await prompt.ended.wait()
         assert prompt.title == "Mine"
-
-    async def before(prompt: Prompt) -> None:
+    async with at_prompt(fake, thread="named") as prompt:
         last = [event async for event in prompt.conversation.run(Ask("hello"))][-1]
         assert isinstance(last, TurnFinished)
         prompt.conversation.backend.threads().rename("named", "Mine, too")
         await prompt.conversation.begin_title(last)
         await prompt.ended.wait()
         assert prompt.title == "Mine, too"
-
-    at_prompt(fake, meanwhile)
-    at_prompt(fake, before, thread="named")
     assert len(fake.requests) == 3
 
 
-def test_a_turn_that_waits_or_fails_gets_no_title_yet(fake: FakeOpenAI) -> None:
-    async def work(prompt: Prompt) -> None:
+async def test_a_turn_that_waits_or_fails_gets_no_title_yet(fake: FakeOpenAI) -> None:
+    async with at_prompt(fake, tools=True) as prompt:
         fake.script(Fail(400, {"error": {"message": "no"}}), Calls([("run_shell", {"command": "true"})]))
         await prompt.ask("why?")
         await prompt.ask("why is it blue?")
@@ -208,15 +175,11 @@ def test_a_turn_that_waits_or_fails_gets_no_title_yet(fake: FakeOpenAI) -> None:
         await prompt.ended.wait()
         assert prompt.title == "Why the Sky Is Blue"
 
-    at_prompt(fake, work, tools=True)
 
-
-def test_what_it_used_counts_with_the_next_answer(fake: FakeOpenAI) -> None:
-    async def work(prompt: Prompt) -> None:
+async def test_what_it_used_counts_with_the_next_answer(fake: FakeOpenAI) -> None:
+    async with at_prompt(fake) as prompt:
         fake.script(Answer("a", usage=TokenCount(1, 1)), TITLE, Answer("b", usage=TokenCount(1, 1)))
         await prompt.asked_and_titled("one")
         await prompt.ask("two")
         used = spent(await prompt.conversation.answered())
         assert (used.turns, used.tokens.input, used.tokens.output) == (2, 102, 12)
-
-    at_prompt(fake, work)

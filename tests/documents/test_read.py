@@ -45,7 +45,7 @@ def worker() -> Iterator[Worker]:
 
 def archive(**files: str | bytes) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zipped:
         for name, content in files.items():
             zipped.writestr(name.replace("__", "/"), content)
     return out.getvalue()

@@ -157,11 +157,14 @@ def test_markdown_is_cut_at_headings_which_are_the_trail() -> None:
     ]
 
 
-def test_a_sign_in_a_fence_is_no_heading_and_a_fence_that_fits_stays_whole() -> None:
-    fence = "```sh\n# not a heading\n\nmake\n\nmake install # " + "x" * 900 + "\n```"
-    text = f"# A\n\n{'Words of prose. ' * 60}\n\n{fence}\n\nThe end."
-    passages = read(".md", text)
-    assert [fence in passage.text for passage in passages].count(True) == 1
+FENCE = "```sh\n# not a heading\n\nmake\n\nmake install # " + "x" * 900 + "\n```"
+TABLE = "| name | size |\n|---|---|\n" + "\n".join(f"| n{number} | {number} |" for number in range(60))
+
+
+@pytest.mark.parametrize("block", [FENCE, TABLE], ids=["a fence", "a table"])
+def test_a_block_that_fits_stays_whole_and_a_sign_in_it_is_no_heading(block: str) -> None:
+    passages = read(".md", f"# A\n\n{'Words of prose. ' * 60}\n\n{block}\n\nThe end.")
+    assert [block in passage.text for passage in passages].count(True) == 1
     assert {passage.headings for passage in passages} == {("A",)}
 
 
@@ -177,12 +180,6 @@ def test_a_sign_in_a_fence_is_no_heading_and_a_fence_that_fits_stays_whole() -> 
 def test_a_heading_goes_with_its_text(body: str) -> None:
     text = f"# Guide\n\n{'Words. ' * 100}\n\n## Install\n\n{body}\n\n## Use\n\nRun it."
     assert min(len(passage.text) for passage in read(".md", text) if "Install" in passage.headings) > 200
-
-
-def test_a_table_that_fits_stays_whole() -> None:
-    table = "| name | size |\n|---|---|\n" + "\n".join(f"| n{number} | {number} |" for number in range(60))
-    passages = read(".md", f"{'Words of prose. ' * 50}\n\n{table}\n")
-    assert [table in passage.text for passage in passages].count(True) == 1
 
 
 def test_the_titles_of_restructuredtext_are_the_trail() -> None:

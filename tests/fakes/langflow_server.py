@@ -5,10 +5,12 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Condition, Event, Thread
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from threading import Condition, Event
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.fakes.http_server import HttpServer
 
 KEY = "sk-langflow-91c4e7d2a0b5f386"
 FLOW_ID = "8f5c6f0e-6d5e-4a39-9c4f-6b1c8d2f7a10"
@@ -150,7 +152,7 @@ def streamed(words: Iterable[str], text: str, session_id: str, message_id: str =
     return [{"event": "add_message", "data": partial}, *tokens, {"event": "add_message", "data": complete}]
 
 
-class FakeLangflow:
+class FakeLangflow(HttpServer):
     """Plays its script, one reply a run; when that is used up, it repeats the question in tokens.
 
     Attributes:
@@ -178,26 +180,7 @@ class FakeLangflow:
             def do_POST(self) -> None:
                 fake._run(self)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that it has there
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        """What goes into LANGFLOW_URL."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
     def wait_for_runs(self, count: int, timeout: float = 30) -> None:
         """Wait until `count` runs have been asked for."""

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Event
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 from zlib import crc32
+
+from tests.fakes.http_server import HttpServer
 
 WORDS = ("Ahoy", ", ", "Bob", "!")
 ANSWER = "".join(WORDS)
@@ -27,7 +29,7 @@ class ProviderRequest:
     body: dict[str, Any]
 
 
-class FakeProvider:
+class FakeProvider(HttpServer):
     """Speaks the protocol that the path of a request names.
 
     Attributes:
@@ -73,26 +75,11 @@ class FakeProvider:
             def do_GET(self) -> None:
                 fake._answer(self)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that it has there
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The server's address, without a path."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        super().__init__(Handler)
 
     def __exit__(self, *exception: object) -> None:
         self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(*exception)
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         text = handler.rfile.read(int(handler.headers.get("content-length", "0")))

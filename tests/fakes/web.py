@@ -2,17 +2,17 @@
 
 import time
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BufferedIOBase
-from threading import Event, Thread
-from types import TracebackType
-from typing import Self
+from threading import Event
+
+from tests.fakes.http_server import HttpServer
 
 Page = tuple[int, dict[str, str], bytes]
 """Status, header fields, body."""
 
 
-class FakeWeb:
+class FakeWeb(HttpServer):
     """Serves `pages` by path; `/slow` drips for a minute, `/endless` never ends, `/interim` never begins.
 
     Attributes:
@@ -62,28 +62,7 @@ class FakeWeb:
                     return
                 dripped.append(self.path)
 
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The address, without a slash at its end."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
 
 def _promise(file: BufferedIOBase) -> None:

@@ -38,12 +38,7 @@ MODEL = FakeListChatModel(responses=["from the model"])
 CHAIN = ChatPromptTemplate.from_messages([("placeholder", "{messages}")]) | MODEL
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test a home of its own."""
-    for name in ("DATA", "STATE", "CONFIG"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def reply(message: str, history: list[Any]) -> str:
@@ -93,15 +88,12 @@ REPLIED = ["one, after []", "two, after ['one', 'one, after []']"]
         *((function, REPLIED) for function in (reply, reply_later, lambda message, history: reply(message, history))),
     ],
 )
-def test_a_graph_or_what_makes_one_or_a_plain_function_answers(made: object, answers: list[str]) -> None:
-    async def talk() -> list[str]:
-        return [(await chatcli.ask(made, text, thread="t")).content for text in ("one", "two")]
-
-    assert asyncio.run(talk()) == answers
+async def test_a_graph_or_what_makes_one_or_a_plain_function_answers(made: object, answers: list[str]) -> None:
+    assert [(await chatcli.ask(made, text, thread="t")).content for text in ("one", "two")] == answers
 
 
 @pytest.mark.parametrize("function", [pieces, pieces_later])
-def test_what_a_generator_yields_is_shown_when_it_comes(function: object) -> None:
+async def test_what_a_generator_yields_is_shown_when_it_comes(function: object) -> None:
     waits = asyncio.Event()
 
     async def slow(message: str, history: list[Any]) -> AsyncIterator[str]:
@@ -109,16 +101,13 @@ def test_what_a_generator_yields_is_shown_when_it_comes(function: object) -> Non
         await waits.wait()
         yield " second"
 
-    async def talk() -> tuple[str, list[str]]:
-        content = (await chatcli.ask(function, "hi")).content
-        texts = []
-        async for event in chatcli.stream(slow, "hi"):
-            if event.type == "text_delta":
-                texts.append(event.text)
-                waits.set()
-        return content, texts
-
-    assert asyncio.run(talk()) == ("You said hi", ["first", " second"])
+    content = (await chatcli.ask(function, "hi")).content
+    texts = []
+    async for event in chatcli.stream(slow, "hi"):
+        if event.type == "text_delta":
+            texts.append(event.text)
+            waits.set()
+    assert (content, texts) == ("You said hi", ["first", " second"])
 
 
 async def shouted(texts: AsyncIterator[str]) -> AsyncIterator[str]:
@@ -215,15 +204,13 @@ def test_a_graph_with_its_own_checkpointer_keeps_it(tmp_path: Path) -> None:
     assert saver.get_tuple({"configurable": {"thread_id": "mine"}}) is not None
 
 
-def test_a_store_in_memory_lasts_as_long_as_the_process() -> None:
-    async def talk() -> str:
-        await chatcli.ask(reply, "one", thread="in memory", store="memory:")
-        return (await chatcli.ask(reply, "two", thread="in memory", store="memory:")).content
-
-    assert asyncio.run(talk()) == "two, after ['one', 'one, after []']"
+async def test_a_store_in_memory_lasts_as_long_as_the_process() -> None:
+    await chatcli.ask(reply, "one", thread="in memory", store="memory:")
+    second = await chatcli.ask(reply, "two", thread="in memory", store="memory:")
+    assert second.content == "two, after ['one', 'one, after []']"
 
 
-def test_several_threads_are_answered_at_once() -> None:
+async def test_several_threads_are_answered_at_once() -> None:
     """None of them could end if they ran one after the other."""
     barrier = asyncio.Barrier(5)
 
@@ -231,14 +218,11 @@ def test_several_threads_are_answered_at_once() -> None:
         await barrier.wait()
         return message
 
-    async def talk() -> list[str]:
-        asks = [chatcli.ask(together, str(number), thread=f"t{number}") for number in range(5)]
-        return [answer.content for answer in await asyncio.gather(*asks)]
-
-    assert asyncio.run(talk()) == ["0", "1", "2", "3", "4"]
+    asks = [chatcli.ask(together, str(number), thread=f"t{number}") for number in range(5)]
+    assert [answer.content for answer in await asyncio.gather(*asks)] == ["0", "1", "2", "3", "4"]
 
 
-def test_turns_of_one_thread_wait_for_each_other() -> None:
+async def test_turns_of_one_thread_wait_for_each_other() -> None:
     running = 0
 
     async def alone(message: str, history: list[Any]) -> str:
@@ -249,11 +233,8 @@ def test_turns_of_one_thread_wait_for_each_other() -> None:
         running -= 1
         return f"{len(history)}"
 
-    async def talk() -> list[str]:
-        answers = await asyncio.gather(*(chatcli.ask(alone, "hi", thread="same") for _ in range(3)))
-        return sorted(answer.content for answer in answers)
-
-    assert asyncio.run(talk()) == ["0", "2", "4"]
+    answers = await asyncio.gather(*(chatcli.ask(alone, "hi", thread="same") for _ in range(3)))
+    assert sorted(answer.content for answer in answers) == ["0", "2", "4"]
 
 
 async def asked_after_cancelling(work: Coroutine[Any, Any, object], begun: asyncio.Event) -> str:
@@ -293,20 +274,17 @@ def test_a_cancelled_ask_leaves_its_question_in_the_thread() -> None:
     assert asyncio.run(asked_after_cancelling(asking, begun)) == "what?, after ['go']"
 
 
-def test_a_consumer_that_gives_up_stops_the_turn() -> None:
+async def test_a_consumer_that_gives_up_stops_the_turn() -> None:
     async def endless(message: str, history: list[Any]) -> AsyncIterator[str]:
         yield "some"
         await asyncio.Event().wait()
 
-    async def talk() -> str:
-        events = chatcli.stream(endless, "go", thread="t")
-        async for event in events:
-            if event.type == "text_delta":
-                break
-        await events.aclose()
-        return (await chatcli.ask(reply, "what?", thread="t")).content
-
-    assert asyncio.run(talk()) == "what?, after ['go', 'some']"
+    events = chatcli.stream(endless, "go", thread="t")
+    async for event in events:
+        if event.type == "text_delta":
+            break
+    await events.aclose()
+    assert (await chatcli.ask(reply, "what?", thread="t")).content == "what?, after ['go', 'some']"
 
 
 def test_the_last_event_is_the_end_of_the_turn() -> None:
@@ -347,19 +325,16 @@ def test_the_answers_of_nodes_side_by_side_come_in_the_order_of_the_state() -> N
 
 
 @pytest.mark.parametrize("place", ["node", "async_node", "task", "parallel", "branch", "tools"])
-def test_a_graph_that_ends_the_program_fails_its_turn_alone(place: str) -> None:
+async def test_a_graph_that_ends_the_program_fails_its_turn_alone(place: str) -> None:
     def make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
         return asyncio.Task(work, loop=loop, **options)
 
-    async def both() -> list[Any]:
-        loop = asyncio.get_running_loop()
-        loop.set_task_factory(make_task)
-        asked = [chatcli.ask(one, "hi") for one in (getattr(exits, place), exits.quick)]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        assert loop.get_task_factory() is make_task
-        return answers
-
-    failed, answer = asyncio.run(both())
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(make_task)
+    asked = [chatcli.ask(one, "hi") for one in (getattr(exits, place), exits.quick)]
+    answers: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
+    assert loop.get_task_factory() is make_task
+    failed, answer = answers
     assert isinstance(failed, RuntimeError)
     assert re.search(
         r"'graph' failed in the node \S+: it ended the program by sys\.exit\(3\) \(.*exits\.py, line \d+\)", str(failed)
@@ -383,19 +358,16 @@ def test_a_ctrl_c_that_no_loop_handles_is_the_callers() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_an_interrupt_is_answered_by_resume() -> None:
+async def test_an_interrupt_is_answered_by_resume() -> None:
     def careful(message: str, history: list[Any]) -> str:
         return f"got {interrupt('sure?')}"
 
-    async def talk() -> str:
-        first = await chatcli.ask(careful, "hi", thread="t")
-        assert first.finish_reason == "interrupt"
-        assert [request.payload for request in first.approvals] == ["sure?"]
-        with pytest.raises(ValueError, match="waits for an answer"):
-            await chatcli.ask(careful, "another", thread="t")
-        return (await chatcli.ask(careful, thread="t", resume={"yes": True})).content
-
-    assert asyncio.run(talk()) == "got {'yes': True}"
+    first = await chatcli.ask(careful, "hi", thread="t")
+    assert first.finish_reason == "interrupt"
+    assert [request.payload for request in first.approvals] == ["sure?"]
+    with pytest.raises(ValueError, match="waits for an answer"):
+        await chatcli.ask(careful, "another", thread="t")
+    assert (await chatcli.ask(careful, thread="t", resume={"yes": True})).content == "got {'yes': True}"
 
 
 class Steps(MessagesState):
@@ -412,39 +384,33 @@ def stopping_graph() -> Any:
     return made.compile(name="stopping", interrupt_before=["act"])
 
 
-def test_resume_goes_on_where_the_graph_stopped_at_a_breakpoint() -> None:
+async def test_resume_goes_on_where_the_graph_stopped_at_a_breakpoint() -> None:
     made = stopping_graph()
 
-    async def talk() -> tuple[str, str]:
-        first = await chatcli.ask(made, "hi", thread="t")
-        assert (first.finish_reason, first.content, first.approvals) == ("breakpoint", "", ())
-        with pytest.raises(ValueError, match="stopped at a breakpoint before act") as raised:
-            await chatcli.ask(made, "another", thread="t")
-        assert "resume=None" in raised.value.remedy  # type: ignore[attr-defined]
-        with pytest.raises(ValueError, match="stopped at a breakpoint before act"):
-            await chatcli.ask(made, thread="t", resume="an answer that nobody asked for")
-        last = await chatcli.ask(made, thread="t", resume=None)
-        with pytest.raises(ValueError, match="nothing to go on with"):
-            await chatcli.ask(made, thread="t", resume=None)
-        return last.content, last.finish_reason
-
-    assert asyncio.run(talk()) == ("plan,act", "stop")
+    first = await chatcli.ask(made, "hi", thread="t")
+    assert (first.finish_reason, first.content, first.approvals) == ("breakpoint", "", ())
+    with pytest.raises(ValueError, match="stopped at a breakpoint before act") as raised:
+        await chatcli.ask(made, "another", thread="t")
+    assert "resume=None" in raised.value.remedy  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="stopped at a breakpoint before act"):
+        await chatcli.ask(made, thread="t", resume="an answer that nobody asked for")
+    last = await chatcli.ask(made, thread="t", resume=None)
+    with pytest.raises(ValueError, match="nothing to go on with"):
+        await chatcli.ask(made, thread="t", resume=None)
+    assert (last.content, last.finish_reason) == ("plan,act", "stop")
 
 
-def test_stream_goes_on_where_the_graph_stopped_at_a_breakpoint() -> None:
+async def test_stream_goes_on_where_the_graph_stopped_at_a_breakpoint() -> None:
     made = stopping_graph()
 
-    async def talk() -> list[str]:
-        found = []
-        for given in ({"question": "hi"}, {"resume": None}):
-            async for event in chatcli.stream(made, thread="t", **given):
-                found += [event.finish_reason] if isinstance(event, TurnFinished) else []
-        return found
-
-    assert asyncio.run(talk()) == ["breakpoint", "stop"]
+    found = []
+    for given in ({"question": "hi"}, {"resume": None}):
+        async for event in chatcli.stream(made, thread="t", **given):
+            found += [event.finish_reason] if isinstance(event, TurnFinished) else []
+    assert found == ["breakpoint", "stop"]
 
 
-def test_several_interrupts_are_answered_by_their_ids() -> None:
+async def test_several_interrupts_are_answered_by_their_ids() -> None:
     def ask_for(name: str) -> Any:
         return lambda state: {"done": [f"{name}={interrupt(name)}"]}
 
@@ -456,14 +422,11 @@ def test_several_interrupts_are_answered_by_their_ids() -> None:
     made.add_edge(START, "two")
     made.add_edge(["one", "two"], "last")
 
-    async def talk() -> str:
-        first = await chatcli.ask(made, "hi", thread="t", name="both")
-        with pytest.raises(ValueError, match="waits for 2 answers"):
-            await chatcli.ask(made, thread="t", name="both", resume=None)
-        answers = {request.interrupt_id: str(request.payload).upper() for request in first.approvals}
-        return (await chatcli.ask(made, thread="t", name="both", resume=answers)).content
-
-    assert asyncio.run(talk()) == "one=ONE,two=TWO"
+    first = await chatcli.ask(made, "hi", thread="t", name="both")
+    with pytest.raises(ValueError, match="waits for 2 answers"):
+        await chatcli.ask(made, thread="t", name="both", resume=None)
+    answers = {request.interrupt_id: str(request.payload).upper() for request in first.approvals}
+    assert (await chatcli.ask(made, thread="t", name="both", resume=answers)).content == "one=ONE,two=TWO"
 
 
 def test_files_go_along_with_the_question(tmp_path: Path) -> None:
@@ -471,21 +434,17 @@ def test_files_go_along_with_the_question(tmp_path: Path) -> None:
     assert "the note" in asyncio.run(chatcli.ask(reply, "read", files=[tmp_path / "note.txt"])).content
 
 
-def test_the_callers_process_is_left_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_the_callers_process_is_left_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
     def state() -> tuple[object, ...]:
         signals = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
         streams = (sys.stdout, sys.stderr, sys.stdin)
         return (signals, streams, logging.getLogger().handlers[:], warnings.filters[:], gc.get_threshold())
 
-    async def talk() -> tuple[object, ...]:
-        before = state()
-        async for _ in chatcli.stream(builder, "hi"):
-            assert state() == before
-        await chatcli.ask(reply, "hi")
+    before = state()
+    async for _ in chatcli.stream(builder, "hi"):
         assert state() == before
-        return before
-
-    before = asyncio.run(talk())
+    await chatcli.ask(reply, "hi")
+    assert state() == before
     assert state()[2:] == before[2:]
     assert capfd.readouterr() == ("", "")
 
@@ -528,15 +487,18 @@ async def flow(question: str) -> str:
     return f"flow: {question}"
 
 
-def test_a_graph_without_messages_answers() -> None:
-    async def talk() -> list[Any]:
-        plain = await chatcli.ask(PLAIN, "why?")
-        chosen = await chatcli.ask(UNCLEAR, "why?", thread="t", input_key="one", output_key="two")
-        again = await chatcli.ask(UNCLEAR, "how?", thread="t")  # the thread remembers
-        functional = await chatcli.ask(flow, "why?")
-        return [plain.content, chosen.content, again.content, functional.content, functional.model]
-
-    assert asyncio.run(talk()) == ["re: why?", "WHY?", "HOW?", "flow: why?", "graph:flow"]
+async def test_a_graph_without_messages_answers() -> None:
+    plain = await chatcli.ask(PLAIN, "why?")
+    chosen = await chatcli.ask(UNCLEAR, "why?", thread="t", input_key="one", output_key="two")
+    again = await chatcli.ask(UNCLEAR, "how?", thread="t")  # the thread remembers
+    functional = await chatcli.ask(flow, "why?")
+    assert [plain.content, chosen.content, again.content, functional.content, functional.model] == [
+        "re: why?",
+        "WHY?",
+        "HOW?",
+        "flow: why?",
+        "graph:flow",
+    ]
 
 
 def test_a_graph_that_does_not_say_where_the_question_goes_is_refused_at_the_call() -> None:

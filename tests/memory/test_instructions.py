@@ -14,15 +14,13 @@ MARKER = "0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a repository, with the folder a/b in it as the current one."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("CHATCLI_TRUST", raising=False)
-    (tmp_path / "root" / ".git").mkdir(parents=True)
-    (tmp_path / "root" / "a" / "b").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "root" / "a" / "b")
-    return tmp_path / "root"
+    root = own_folders / "root"
+    (root / ".git").mkdir(parents=True)
+    (root / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(root / "a" / "b")
+    return root
 
 
 def write(path: Path, text: str, *, trusted: bool = True) -> None:

@@ -183,17 +183,16 @@ def test_pages_have_the_list_as_text() -> None:
     assert "\x1b" not in markdown + html
 
 
-def test_what_was_found_leaves_the_indicator_that_the_model_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_found_leaves_the_indicator_that_the_model_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(activity, "DELAY", 0)
     screen = Terminal(60, 10)
 
-    async def work() -> None:
-        renderer = TerminalRenderer(screen.console, screen.console)
-        renderer.render(TurnStarted("t1", "openai:m"))
-        renderer.render(DocumentsFound("flux"))
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert any("waiting for openai:m" in line for line in screen.lines())
-        renderer.close()
-
-    asyncio.run(work())
+    renderer = TerminalRenderer(screen.console, screen.console)
+    renderer.render(TurnStarted("t1", "openai:m"))
+    renderer.render(DocumentsFound("flux"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert any("waiting for openai:m" in line for line in screen.lines())
+    renderer.close()

@@ -270,23 +270,20 @@ def test_an_answer_at_reading_speed_writes_few_bytes() -> None:
     assert terminal.lines() == rendered("".join(pieces), 120)
 
 
-def test_a_piece_is_painted_although_no_other_follows() -> None:
-    async def scenario() -> list[str]:
-        terminal, painted = Terminal(), asyncio.Event()
-        write = terminal.bytes.write
+async def test_a_piece_is_painted_although_no_other_follows() -> None:
+    terminal, painted = Terminal(), asyncio.Event()
+    write = terminal.bytes.write
 
-        def noticed(text: str) -> int:
-            painted.set()
-            return write(text)
+    def noticed(text: str) -> int:
+        painted.set()
+        return write(text)
 
-        screen = renderer(terminal)
-        screen.render(TextDelta("Hel"))
-        terminal.bytes.write = noticed  # type: ignore[method-assign]
-        screen.render(TextDelta("lo"))
-        await asyncio.wait_for(painted.wait(), 60)
-        return terminal.lines()
-
-    assert asyncio.run(scenario()) == ["Hello"]
+    screen = renderer(terminal)
+    screen.render(TextDelta("Hel"))
+    terminal.bytes.write = noticed  # type: ignore[method-assign]
+    screen.render(TextDelta("lo"))
+    await asyncio.wait_for(painted.wait(), 60)
+    assert terminal.lines() == ["Hello"]
 
 
 def test_a_lone_token_is_painted_at_once_and_the_last_at_the_end() -> None:
@@ -483,15 +480,12 @@ def test_only_whole_json_is_shown_as_code(first: str) -> None:
     assert "*" not in "\n".join(terminal.lines())
 
 
-def test_the_start_of_the_program_is_shown_until_the_turn_begins() -> None:
-    async def scenario() -> list[list[str]]:
-        terminal = Terminal()
-        screen = renderer(terminal)
-        shown = []
-        for event in (ProgramStarting(2.0), Notice("a notice"), TurnStarted("t", "fake:m"), ProgramStarting(None)):
-            screen.render(event)
-            shown.append(terminal.lines())
-        return shown
-
+async def test_the_start_of_the_program_is_shown_until_the_turn_begins() -> None:
     starting, waiting = (f"{FRAMES[0]} {what} s (Ctrl-C stops)" for what in ("starting 2", "waiting for fake:m 0"))
-    assert asyncio.run(scenario()) == [[starting], ["a notice", starting], ["a notice", waiting], ["a notice"]]
+    terminal = Terminal()
+    screen = renderer(terminal)
+    shown = []
+    for event in (ProgramStarting(2.0), Notice("a notice"), TurnStarted("t", "fake:m"), ProgramStarting(None)):
+        screen.render(event)
+        shown.append(terminal.lines())
+    assert shown == [[starting], ["a notice", starting], ["a notice", waiting], ["a notice"]]

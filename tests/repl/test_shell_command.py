@@ -15,8 +15,8 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/bin/sh")
 
 
-def test_an_interrupt_ends_what_a_shell_that_is_over_has_left() -> None:
-    async def run() -> list[object]:
+async def test_an_interrupt_ends_what_a_shell_that_is_over_has_left() -> None:
+    async with asyncio.timeout(30):
         command = ShellCommand("sleep 600 & echo started")  # the shell is over, sleep has its output
         events: list[object] = []
 
@@ -30,18 +30,13 @@ def test_an_interrupt_ends_what_a_shell_that_is_over_has_left() -> None:
                 command.interrupt()
             await asyncio.wait([reading], timeout=0.01)
         reading.result()
-        return events
-
-    started, finished = asyncio.run(asyncio.wait_for(run(), 30))
+        started, finished = events
     assert started == ShellOutput("started\n")
     assert isinstance(finished, ShellFinished)
 
 
-def test_what_a_command_leaves_behind_on_purpose_goes_on() -> None:
-    async def run() -> list[object]:
-        return [event async for event in ShellCommand("sleep 5 >/dev/null 2>&1 & echo $!").run()]
-
-    said, finished = asyncio.run(run())
+async def test_what_a_command_leaves_behind_on_purpose_goes_on() -> None:
+    said, finished = [event async for event in ShellCommand("sleep 5 >/dev/null 2>&1 & echo $!").run()]
     assert isinstance(said, ShellOutput)
     assert finished == ShellFinished("sleep 5 >/dev/null 2>&1 & echo $!", said.text, 0)
 

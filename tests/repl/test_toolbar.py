@@ -36,27 +36,24 @@ def composed() -> Composition:
         ((0.01, 0.02), 8000, " work · openai:gpt · context 900/8.0k · 2.4k tokens, $0.0300 so far"),
     ],
 )
-def test_the_context_and_what_was_spent(
+async def test_the_context_and_what_was_spent(
     monkeypatch: pytest.MonkeyPatch, costs: tuple[float | None, ...], budget: int | None, said: str
 ) -> None:
     conversation = Conversation(composed(), never)
     toolbar = Toolbar(conversation, PlainRenderer(io.StringIO(), io.StringIO()), dict)
 
-    async def talk() -> None:
-        assert toolbar.text(100) == " work · openai:gpt"
-        for cost in costs:
-            conversation.context_usage = 900, budget
-            usage = Usage(1000, 200, 1200)
-            toolbar.render(TurnFinished("work", "", "openai:gpt", "", "stop", usage, 1, 1, 1, 900, budget, cost))
-        assert toolbar.text(100) == said
-        assert toolbar.text(NARROW - 1) == ""
-        conversation.new_thread()
-        assert "context" not in toolbar.text(100)
-
-    asyncio.run(talk())
+    assert toolbar.text(100) == " work · openai:gpt"
+    for cost in costs:
+        conversation.context_usage = 900, budget
+        usage = Usage(1000, 200, 1200)
+        toolbar.render(TurnFinished("work", "", "openai:gpt", "", "stop", usage, 1, 1, 1, 900, budget, cost))
+    assert toolbar.text(100) == said
+    assert toolbar.text(NARROW - 1) == ""
+    conversation.new_thread()
+    assert "context" not in toolbar.text(100)
 
 
-def test_the_thread_that_builds_the_handler_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_thread_that_builds_the_handler_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     # prompt-toolkit's own method fails there when a line ends at the same moment: "no running event loop".
     drawn: list[Application[str]] = []
     monkeypatch.setattr(Application, "invalidate", drawn.append)
@@ -65,11 +62,7 @@ def test_the_thread_that_builds_the_handler_draws_nothing(monkeypatch: pytest.Mo
     def begin() -> Conversation:
         return Conversation(composed(), never)
 
-    async def build() -> Prompt:
-        prompt = Prompt(DummyCompleter(), keep_history=False)
-        await asyncio.to_thread(lambda: LineHandler(Settings(), begin(), renderer, prompt, (), toolbar=True))
-        return prompt
-
-    prompt = asyncio.run(build())
+    prompt = Prompt(DummyCompleter(), keep_history=False)
+    await asyncio.to_thread(lambda: LineHandler(Settings(), begin(), renderer, prompt, (), toolbar=True))
     assert prompt.toolbar(100) == " work · openai:gpt"
     assert drawn == []

@@ -145,6 +145,10 @@ class Connected:
         found: str = opened.session_id
         return found
 
+    async def load(self, session_id: str) -> None:
+        """Open a session that there is, with all that was said in it."""
+        await self.agent.load_session(cwd=self.cwd, session_id=session_id, mcp_servers=[])
+
     async def ask(self, session_id: str, text: str) -> str:
         """Send a prompt, and return why it ended."""
         done = await self.agent.prompt(session_id=session_id, prompt=[text_block(text)])
@@ -158,7 +162,7 @@ class Connected:
 
 @asynccontextmanager
 async def connected(chat: Chat, *args: str, editor: Editor | None = None) -> AsyncIterator[Connected]:
-    """Start `chat acp ARGS` with an editor at its pipes; at the end, it has to end by itself."""
+    """Start `chat acp ARGS` with an editor at its pipes, for a minute at most; at the end, it has to end by itself."""
     editor = editor or Editor()
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
     log = os.open(chat.home.root / "acp.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -173,8 +177,9 @@ async def connected(chat: Chat, *args: str, editor: Editor | None = None) -> Asy
     writer = asyncio.StreamWriter(writing, protocol, None, loop)
     agent: Any = connect_to_agent(cast("Client", editor), writer, reader, use_unstable_protocol=True)
     try:
-        await agent.initialize(protocol_version=1, client_capabilities=editor.capabilities)
-        yield Connected(editor, agent, process, str(chat.home.work))
+        async with asyncio.timeout(60):
+            await agent.initialize(protocol_version=1, client_capabilities=editor.capabilities)
+            yield Connected(editor, agent, process, str(chat.home.work))
     finally:
         await agent.close()
         writing.close()

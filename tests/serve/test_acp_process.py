@@ -17,7 +17,7 @@ from tests.e2e.program import Chat, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall, call
 from tests.serve.editor import Editor, connected, start
-from tests.serve.test_acp import ASKING, GRAPHS, MODEL, TOOLS, run
+from tests.serve.test_acp import ASKING, GRAPHS, MODEL, TOOLS
 
 INITIALIZE = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": 1}}
 
@@ -30,17 +30,14 @@ def request(number: int, method: str, **params: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
-def test_stdout_has_the_protocol_alone(chat: Chat) -> None:
+async def test_stdout_has_the_protocol_alone(chat: Chat) -> None:
     (chat.home.work / "asking.py").write_text(ASKING)
 
-    async def work() -> None:
-        async with connected(chat, "--graph", "asking.py:graph") as at:
-            received: list[Any] = []
-            at.agent._conn.add_observer(lambda event: received.append(event.message))
-            assert await at.ask(await at.new(), "text") == "end_turn"
-            assert received
-
-    run(work())
+    async with connected(chat, "--graph", "asking.py:graph") as at:
+        received: list[Any] = []
+        at.agent._conn.add_observer(lambda event: received.append(event.message))
+        assert await at.ask(await at.new(), "text") == "end_turn"
+        assert received
     log = (chat.home.root / "acp.log").read_text()
     for text in ("printed by a node", "written by a node", "by a child process"):
         assert text in log
@@ -122,30 +119,23 @@ def test_an_editor_that_is_killed_leaves_no_process_and_no_lock(chat: Chat, fake
     assert chat("-t", session, "-m", "openai:gpt-fake", "still there?").stdout == "here again\n"
 
 
-def test_an_agent_that_is_killed_keeps_what_had_arrived(chat: Chat, fake: FakeOpenAI) -> None:
+async def test_an_agent_that_is_killed_keeps_what_had_arrived(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Stall("The beginning"))
 
-    async def kill() -> str:
-        async with connected(chat, *MODEL) as at:
-            session = await at.new()
-            asking = asyncio.create_task(at.ask(session, "go"))
-            await at.editor.until(lambda: "The beginning" in at.editor.text(session))
-            await asyncio.to_thread(wait_until, lambda: _journalled(chat))
-            at.process.send_signal(signal.SIGKILL)
-            with pytest.raises(ConnectionError):
-                await asking
-            return session
+    async with connected(chat, *MODEL) as at:
+        session = await at.new()
+        asking = asyncio.create_task(at.ask(session, "go"))
+        await at.editor.until(lambda: "The beginning" in at.editor.text(session))
+        await asyncio.to_thread(wait_until, lambda: _journalled(chat))
+        at.process.send_signal(signal.SIGKILL)
+        with pytest.raises(ConnectionError):
+            await asking
 
-    session = run(kill())
-
-    async def load() -> None:
-        async with connected(chat, *MODEL) as at:
-            await at.agent.load_session(cwd=at.cwd, session_id=session, mcp_servers=[])
-            assert at.editor.text(session) == "The beginning"
-            await at.ask(session, "more")
-            assert at.editor.text(session) == "The beginningYou said: more"
-
-    run(load())
+    async with connected(chat, *MODEL) as at:
+        await at.load(session)
+        assert at.editor.text(session) == "The beginning"
+        await at.ask(session, "more")
+        assert at.editor.text(session) == "The beginningYou said: more"
 
 
 def _journalled(chat: Chat) -> bool:
@@ -159,7 +149,7 @@ def _journalled(chat: Chat) -> bool:
         connection.close()
 
 
-def test_a_graph_that_never_gives_way_does_not_keep_the_process(chat: Chat) -> None:
+async def test_a_graph_that_never_gives_way_does_not_keep_the_process(chat: Chat) -> None:
     (chat.home.work / "deaf.py").write_text(
         "import time\n"
         "from langgraph.graph import START, MessagesState, StateGraph\n"
@@ -170,17 +160,14 @@ def test_a_graph_that_never_gives_way_does_not_keep_the_process(chat: Chat) -> N
     )
     log = chat.home.root / "acp.log"
 
-    async def work() -> None:
-        async with connected(chat, "--graph", "deaf.py:graph") as at:
-            session = await at.new()
-            asking = asyncio.create_task(at.ask(session, "go"))
-            await asyncio.to_thread(wait_until, lambda: "asleep" in log.read_text())
-            asking.cancel()
-
-    run(work())  # the process has ended when the connection has
+    async with connected(chat, "--graph", "deaf.py:graph") as at:
+        session = await at.new()
+        asking = asyncio.create_task(at.ask(session, "go"))
+        await asyncio.to_thread(wait_until, lambda: "asleep" in log.read_text())
+        asking.cancel()
 
 
-def test_nodes_that_block_their_threads_keep_no_other_session_waiting(chat: Chat) -> None:
+async def test_nodes_that_block_their_threads_keep_no_other_session_waiting(chat: Chat) -> None:
     work_folder = chat.home.work
     (work_folder / "blocking.py").write_text(
         "import os, time\n"
@@ -195,48 +182,38 @@ def test_nodes_that_block_their_threads_keep_no_other_session_waiting(chat: Chat
         "graph = StateGraph(MessagesState).add_node(block).add_edge(START, 'block')\n"
     )
 
-    async def work() -> None:
-        async with connected(chat, "--graph", "blocking.py:graph") as at:
-            sessions = [await at.new() for _ in range(10)]
-            asking = [asyncio.create_task(at.ask(session, session)) for session in sessions]
-            begun = [work_folder / f"began-{session}" for session in sessions]
-            await asyncio.to_thread(wait_until, lambda: all(file.exists() for file in begun))
-            await asyncio.gather(*(at.agent.cancel(session_id=session) for session in sessions[:5]))
-            assert await asyncio.gather(*asking[:5]) == ["cancelled"] * 5
-            assert await at.ask(await at.new(), "quick") == "end_turn"
-            (work_folder / "go").touch()
-            assert await asyncio.gather(*asking[5:]) == ["end_turn"] * 5
-
-    run(work())
+    async with connected(chat, "--graph", "blocking.py:graph") as at:
+        sessions = [await at.new() for _ in range(10)]
+        asking = [asyncio.create_task(at.ask(session, session)) for session in sessions]
+        begun = [work_folder / f"began-{session}" for session in sessions]
+        await asyncio.to_thread(wait_until, lambda: all(file.exists() for file in begun))
+        await asyncio.gather(*(at.agent.cancel(session_id=session) for session in sessions[:5]))
+        assert await asyncio.gather(*asking[:5]) == ["cancelled"] * 5
+        assert await at.ask(await at.new(), "quick") == "end_turn"
+        (work_folder / "go").touch()
+        assert await asyncio.gather(*asking[5:]) == ["end_turn"] * 5
 
 
-def test_a_graph_that_ends_the_program_fails_in_its_session_alone(chat: Chat) -> None:
-    async def work() -> None:
-        async with connected(chat, "--graph", f"{GRAPHS / 'exits.py'}:chosen") as at:
-            staying, leaving = await at.new(), await at.new()
-            with pytest.raises(RequestError) as raised:
-                await at.ask(leaving, "leave")
-            assert "ended the program by sys.exit(3)" in str(raised.value)
-            assert await at.ask(staying, "stay") == await at.ask(leaving, "stay") == "end_turn"
-            assert at.editor.text(leaving) == at.editor.text(staying) == "still here"
-
-    run(work())
+async def test_a_graph_that_ends_the_program_fails_in_its_session_alone(chat: Chat) -> None:
+    async with connected(chat, "--graph", f"{GRAPHS / 'exits.py'}:chosen") as at:
+        staying, leaving = await at.new(), await at.new()
+        with pytest.raises(RequestError) as raised:
+            await at.ask(leaving, "leave")
+        assert "ended the program by sys.exit(3)" in str(raised.value)
+        assert await at.ask(staying, "stay") == await at.ask(leaving, "stay") == "end_turn"
+        assert at.editor.text(leaving) == at.editor.text(staying) == "still here"
 
 
-def test_a_signal_ends_it_with_what_had_arrived_kept(chat: Chat, fake: FakeOpenAI) -> None:
+async def test_a_signal_ends_it_with_what_had_arrived_kept(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Stall("The beginning"))
 
-    async def work() -> str:
-        async with connected(chat, *MODEL) as at:
-            session = await at.new()
-            asking = asyncio.create_task(at.ask(session, "go"))
-            await at.editor.until(lambda: "The beginning" in at.editor.text(session))
-            at.process.send_signal(signal.SIGTERM)
-            await asyncio.wait([asking])
-            assert await asyncio.to_thread(at.process.wait, 20) == 0
-            return session
-
-    session = run(work())
+    async with connected(chat, *MODEL) as at:
+        session = await at.new()
+        asking = asyncio.create_task(at.ask(session, "go"))
+        await at.editor.until(lambda: "The beginning" in at.editor.text(session))
+        at.process.send_signal(signal.SIGTERM)
+        await asyncio.wait([asking])
+        assert await asyncio.to_thread(at.process.wait, 20) == 0
     assert "Traceback" not in (chat.home.root / "acp.log").read_text()
     assert [(one["content"], one["interrupted"]) for one in chat.messages(session)] == [
         ("go", False),
@@ -244,18 +221,15 @@ def test_a_signal_ends_it_with_what_had_arrived_kept(chat: Chat, fake: FakeOpenA
     ]
 
 
-def test_many_sessions_of_a_graph_at_once(chat: Chat) -> None:
+async def test_many_sessions_of_a_graph_at_once(chat: Chat) -> None:
     editor = Editor()
 
-    async def work() -> None:
-        async with connected(chat, "--graph", f"{GRAPHS / 'small.py'}:asking", editor=editor) as at:
-            sessions = await asyncio.gather(*(at.new() for _ in range(10)))
-            await asyncio.gather(*(at.ask(session, "go") for session in sessions))
-            await asyncio.gather(*(at.ask(session, session) for session in sessions))
-            for session in sessions:
-                assert editor.text(session).endswith(f"You said '{session}'.")
-
-    run(work())
+    async with connected(chat, "--graph", f"{GRAPHS / 'small.py'}:asking", editor=editor) as at:
+        sessions = await asyncio.gather(*(at.new() for _ in range(10)))
+        await asyncio.gather(*(at.ask(session, "go") for session in sessions))
+        await asyncio.gather(*(at.ask(session, session) for session in sessions))
+        for session in sessions:
+            assert editor.text(session).endswith(f"You said '{session}'.")
 
 
 @pytest.mark.executable

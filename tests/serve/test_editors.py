@@ -24,7 +24,7 @@ from tests.e2e.program import EXECUTABLE, Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Hang, Reply, Request, Stall, call
 from tests.serve.editor import LIMIT
-from tests.serve.test_acp import MODEL, run
+from tests.serve.test_acp import MODEL
 
 FOLDER = Path(__file__).parent / "editors"
 PAGE = Path(__file__).parents[2] / "chatcli" / "manual" / "editors.md"
@@ -169,11 +169,11 @@ def kind_of(message: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", EDITORS)
-def test_what_an_editor_sent_gets_the_same_kinds_of_messages(chat: Chat, fake: FakeOpenAI, name: str) -> None:
+async def test_what_an_editor_sent_gets_the_same_kinds_of_messages(chat: Chat, fake: FakeOpenAI, name: str) -> None:
     prepare(chat, fake, EDITORS[name].rejects)
     lines = [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text().splitlines()]
 
-    async def work() -> list[str]:
+    async with asyncio.timeout(60):
         agent = await asyncio.create_subprocess_exec(
             EXECUTABLE,
             *MODEL,
@@ -205,9 +205,6 @@ def test_what_an_editor_sent_gets_the_same_kinds_of_messages(chat: Chat, fake: F
         agent.stdin.close()
         got += [kind_of(json.loads(line)) async for line in agent.stdout]
         assert await agent.wait() == 0
-        return got
-
-    got = run(work())
     expected = [line["agent"] for line in lines if "agent" in line]
     assert sorted(got) == sorted(expected)
     assert list(_in_order(got)) == list(_in_order(expected))

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from threading import Event
@@ -44,16 +44,6 @@ async def connected(chat: Chat, *args: str) -> AsyncIterator[ClientSession]:
     async with stdio_client(command_of(chat, *args)) as streams, ClientSession(*streams) as session:
         await session.initialize()
         yield session
-
-
-def talk(chat: Chat, script: Callable[[ClientSession], Awaitable[None]], *args: str) -> None:
-    """Run `script` with a session of `chat mcp ARGS`."""
-
-    async def work() -> None:
-        async with connected(chat, *args) as session:
-            await script(session)
-
-    asyncio.run(work())
 
 
 def text_of(result: types.CallToolResult) -> str:
@@ -121,7 +111,7 @@ def raw(home: Home) -> Iterator[Callable[..., Raw]]:
         yield start
 
 
-def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
+async def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Answer("The sky scatters blue light."), Answer("Red light is left."), unauthorized(KEY))
     (chat.home.work / "docs").mkdir()
     (chat.home.work / "docs" / "setup.md").write_text("# Setup\n\nThe frobnicator needs a licence.\n")
@@ -131,7 +121,8 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
     async def note(progress: float, total: float | None, message: str | None) -> None:
         pieces.append((progress, message))
 
-    async def script(session: ClientSession) -> None:
+    assert chat("docs", "index", "docs").returncode == 0
+    async with connected(chat) as session:
         tools = {tool.name: tool for tool in (await session.list_tools()).tools}
         assert set(tools) == {"ask", "list_threads", "search_threads", "read_thread", "search_documents"}
         asked = await session.call_tool("ask", {"question": "why is it blue?", "thread": None}, progress_callback=note)
@@ -209,34 +200,30 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
         ):
             assert await code_of(wrong) == code
 
-    assert chat("docs", "index", "docs").returncode == 0
-    talk(chat, script)
 
-
-def test_a_client_of_2026_07_28_begins_no_session_and_hears_of_changed_threads(chat: Chat, fake: FakeOpenAI) -> None:
+async def test_a_client_of_2026_07_28_begins_no_session_and_hears_of_changed_threads(
+    chat: Chat, fake: FakeOpenAI
+) -> None:
     fake.script(Answer("The sky scatters blue light."), Answer("Red light is left."))
     pieces: list[str | None] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
         pieces.append(message)
 
-    async def work() -> None:
-        async with Client(command_of(chat)) as client:
-            assert client.protocol_version == "2026-07-28"
-            assert "threads" in (client.instructions or "")
-            asked = await client.call_tool("ask", {"question": "blue?"}, progress_callback=note)
-            thread = value_of(asked)["thread_id"]
-            assert "".join(map(str, pieces)) == "The sky scatters blue light."
-            uri = f"thread:///{thread}"
-            async with client.listen(resources_list_changed=True, resource_subscriptions=[uri]) as changes:
-                await client.call_tool("ask", {"question": "red?", "thread_id": thread})
-                assert [await anext(changes), await anext(changes)] == [ResourcesListChanged(), ResourceUpdated(uri)]
-            [page] = (await client.read_resource(uri)).contents
-            assert isinstance(page, types.TextResourceContents)
-            assert "Red light is left." in page.text
-            assert await code_of(client.read_resource("thread:///nothing")) == types.INVALID_PARAMS
-
-    asyncio.run(work())
+    async with Client(command_of(chat)) as client:
+        assert client.protocol_version == "2026-07-28"
+        assert "threads" in (client.instructions or "")
+        asked = await client.call_tool("ask", {"question": "blue?"}, progress_callback=note)
+        thread = value_of(asked)["thread_id"]
+        assert "".join(map(str, pieces)) == "The sky scatters blue light."
+        uri = f"thread:///{thread}"
+        async with client.listen(resources_list_changed=True, resource_subscriptions=[uri]) as changes:
+            await client.call_tool("ask", {"question": "red?", "thread_id": thread})
+            assert [await anext(changes), await anext(changes)] == [ResourcesListChanged(), ResourceUpdated(uri)]
+        [page] = (await client.read_resource(uri)).contents
+        assert isinstance(page, types.TextResourceContents)
+        assert "Red light is left." in page.text
+        assert await code_of(client.read_resource("thread:///nothing")) == types.INVALID_PARAMS
 
 
 async def code_of(request: Coroutine[Any, Any, Any]) -> int:
@@ -246,11 +233,11 @@ async def code_of(request: Coroutine[Any, Any, Any]) -> int:
     return caught.value.error.code
 
 
-def test_requests_run_side_by_side_and_turns_on_one_thread_in_turn(chat: Chat, fake: FakeOpenAI) -> None:
+async def test_requests_run_side_by_side_and_turns_on_one_thread_in_turn(chat: Chat, fake: FakeOpenAI) -> None:
     gates = [Event(), Event()]
     fake.script(Gated("one", gates[0], "."), Gated("two", gates[1], "."))
 
-    async def script(session: ClientSession) -> None:
+    async with connected(chat) as session:
         first = asyncio.create_task(session.call_tool("ask", {"question": "1", "thread": "a"}))
         second = asyncio.create_task(session.call_tool("ask", {"question": "2", "thread": "b"}))
         third = asyncio.create_task(session.call_tool("ask", {"question": "3", "thread": "a"}))
@@ -263,24 +250,22 @@ def test_requests_run_side_by_side_and_turns_on_one_thread_in_turn(chat: Chat, f
         read = value_of(await session.call_tool("read_thread", {"thread": "a"}))
         assert len(read["messages"]) == 4
 
-    talk(chat, script)
 
-
-def test_threads_in_memory_last_as_long_as_the_server(chat: Chat, fake: FakeOpenAI) -> None:
-    async def script(session: ClientSession) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [["--no-save"], ["serve", "--no-save", "--no-memory", "--no-instructions", "--recall"], ["--no-save", "serve"]],
+)
+async def test_threads_in_memory_last_as_long_as_the_server(chat: Chat, fake: FakeOpenAI, words: list[str]) -> None:
+    async with connected(chat, *words) as session:
         await session.call_tool("ask", {"question": "I'm Bob", "thread": "work"})
         [thread] = value_of(await session.call_tool("list_threads", {}))["threads"]
         assert thread["thread_id"] == "work"
         read = value_of(await session.call_tool("read_thread", {"thread": "work"}))
         assert [one["content"] for one in read["messages"]] == ["I'm Bob", "You said: I'm Bob"]
-
-    talk(chat, script, "--no-save")
-    talk(chat, script, "serve", "--no-save", "--no-memory", "--no-instructions", "--recall")
-    talk(chat, script, "--no-save", "serve")
     assert chat("threads", "list", "--json").json() == []
 
 
-def test_what_only_the_user_can_answer_is_left_pending(chat: Chat, home: Home) -> None:
+async def test_what_only_the_user_can_answer_is_left_pending(chat: Chat, home: Home) -> None:
     (home.work / "app.py").write_text(
         "import os\n"
         "from langgraph.graph import START, MessagesState, StateGraph\n"
@@ -292,7 +277,7 @@ def test_what_only_the_user_can_answer_is_left_pending(chat: Chat, home: Home) -
         "graph = builder.compile()\n"
     )
 
-    async def script(session: ClientSession) -> None:
+    async with connected(chat, "--graph", "app.py:graph") as session:
         asked = await session.call_tool("ask", {"question": "go", "thread": "t"})
         value = value_of(asked)
         assert (value["finish_reason"], value["approvals"]) == ("interrupt", [{"question": "Shall I?"}])
@@ -302,25 +287,19 @@ def test_what_only_the_user_can_answer_is_left_pending(chat: Chat, home: Home) -
         refused = await session.call_tool("ask", {"question": "approve", "thread": "t"})
         assert refused.is_error
 
-    talk(chat, script, "--graph", "app.py:graph")
-
-    async def without_graph(session: ClientSession) -> None:
+    async with connected(chat, "-m", "openai:gpt-fake") as session:
         refused = await session.call_tool("ask", {"question": "go", "thread": "t"})
         assert refused.is_error
         assert "belongs to the graph" in text_of(refused)
 
-    talk(chat, without_graph, "-m", "openai:gpt-fake")
 
-
-def test_a_tool_that_no_rule_allows_is_refused_and_said(chat: Chat, fake: FakeOpenAI) -> None:
+async def test_a_tool_that_no_rule_allows_is_refused_and_said(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(call("run_shell", command="touch here"), Answer("I may not."))
 
-    async def script(session: ClientSession) -> None:
+    async with connected(chat, "--tools") as session:
         value = value_of(await session.call_tool("ask", {"question": "touch it"}))
         assert value["content"] == "I may not."
         assert "--allow" in "".join(value["notices"])
-
-    talk(chat, script, "--tools")
     assert "needs the user's approval" in fake.requests[1].results[0]
     assert not (chat.home.work / "here").exists()
 
@@ -483,36 +462,36 @@ def test_without_the_extra_a_line_says_how_to_install_it(chat: Chat, home: Home)
 
 
 @pytest.mark.parametrize(
-    "words", [["-t", "x", "mcp"], ["mcp", "--graph", "a.py:g", "-m", "x"], ["mcp", "--http", "-1"]]
+    ("words", "env"),
+    [
+        (["-t", "x", "mcp"], {}),
+        (["mcp", "--graph", "a.py:g", "-m", "x"], {}),
+        (["mcp", "--http", "-1"], {}),
+        (["mcp", "--http", "0"], {"CHATCLI_MCP_TOKEN": "short"}),
+    ],
 )
-def test_options_that_make_no_sense_are_refused(chat: Chat, words: list[str]) -> None:
-    assert_reported(chat(*words), 2)
+def test_options_that_make_no_sense_and_a_short_token_are_refused(
+    chat: Chat, words: list[str], env: dict[str, str]
+) -> None:
+    assert_reported(chat(*words, env=env), 2)
 
 
-def test_a_short_token_is_refused(chat: Chat) -> None:
-    assert_reported(chat("mcp", "--http", "0", env={"CHATCLI_MCP_TOKEN": "short"}), 2)
-
-
-def test_a_graph_that_ends_the_program_fails_its_call_alone(chat: Chat) -> None:
-    async def script(session: ClientSession) -> None:
+async def test_a_graph_that_ends_the_program_fails_its_call_alone(chat: Chat) -> None:
+    async with connected(chat, "--graph", f"{GRAPHS / 'exits.py'}:chosen") as session:
         failed = await session.call_tool("ask", {"question": "leave"})
         assert failed.is_error
         assert "ended the program by sys.exit(3)" in text_of(failed)
         assert value_of(await session.call_tool("ask", {"question": "stay"}))["content"] == "still here"
 
-    talk(chat, script, "--graph", f"{GRAPHS / 'exits.py'}:chosen")
 
-
-def test_the_app_on_a_langgraph_server_answers(chat: Chat, langgraph_server: str) -> None:
-    async def script(session: ClientSession) -> None:
+async def test_the_app_on_a_langgraph_server_answers(chat: Chat, langgraph_server: str) -> None:
+    async with connected(chat, "--url", langgraph_server, "--assistant", "echo") as session:
         value = value_of(await session.call_tool("ask", {"question": "hello there"}))
         assert value["content"]
         read = value_of(await session.call_tool("read_thread", {"thread": value["thread_id"]}))
         assert [one["content"] for one in read["messages"]] == ["hello there", value["content"]]
         refused = await session.call_tool("ask", {"question": "hi", "model": "openai:gpt-fake"})
         assert refused.is_error
-
-    talk(chat, script, "--url", langgraph_server, "--assistant", "echo")
 
 
 AGENT = """\
@@ -524,16 +503,13 @@ sys.exit(chatcli.command(reply, name="my-agent")())
 """
 
 
-def test_a_builders_program_serves_its_graph_without_our_documents_and_roles(home: Home) -> None:
+async def test_a_builders_program_serves_its_graph_without_our_documents_and_roles(home: Home) -> None:
     server = StdioServerParameters(command=sys.executable, args=["-c", AGENT, "mcp"], env=home.env, cwd=home.work)
 
-    async def work() -> None:
-        async with stdio_client(server) as streams, ClientSession(*streams) as session:
-            begun = await session.initialize()
-            assert (begun.server_info.name, begun.capabilities.prompts) == ("my-agent", None)
-            tools = {tool.name for tool in (await session.list_tools()).tools}
-            assert tools == {"ask", "list_threads", "search_threads", "read_thread"}
-            asked = [await session.call_tool("ask", {"question": "hi", "thread": "t"}) for _ in range(2)]
-            assert [text_of(one) for one in asked] == ["hi, after 0 messages", "hi, after 2 messages"]
-
-    asyncio.run(work())
+    async with stdio_client(server) as streams, ClientSession(*streams) as session:
+        begun = await session.initialize()
+        assert (begun.server_info.name, begun.capabilities.prompts) == ("my-agent", None)
+        tools = {tool.name for tool in (await session.list_tools()).tools}
+        assert tools == {"ask", "list_threads", "search_threads", "read_thread"}
+        asked = [await session.call_tool("ask", {"question": "hi", "thread": "t"}) for _ in range(2)]
+        assert [text_of(one) for one in asked] == ["hi, after 0 messages", "hi, after 2 messages"]

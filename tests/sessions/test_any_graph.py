@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -81,6 +82,7 @@ def weighing() -> StateGraph[Any]:
     return builder
 
 
+@asynccontextmanager
 async def opened(builder: StateGraph[Any], **options: Any) -> AsyncIterator[Session]:
     async with open_store(StoreLocation(None)) as store:
         thread = GraphThread(builder.compile(checkpointer=store.checkpointer, **options), store.threads, "t")
@@ -91,84 +93,72 @@ async def gather(events: AsyncIterator[Event]) -> list[Event]:
     return [event async for event in events]
 
 
-def test_an_interrupt_ends_the_turn_and_is_answered_in_another() -> None:
-    async def run() -> None:
-        async for session in opened(asking()):
-            events = await gather(session.run(Ask("hi")))
-            [request] = [event for event in events if isinstance(event, ApprovalRequested)]
-            assert request.payload == {"question": "first?"}
-            assert isinstance(events[-1], TurnFinished)
-            assert events[-1].finish_reason == WAITING
-            assert await session.pending() == (request,)
+async def test_an_interrupt_ends_the_turn_and_is_answered_in_another() -> None:
+    async with opened(asking()) as session:
+        events = await gather(session.run(Ask("hi")))
+        [request] = [event for event in events if isinstance(event, ApprovalRequested)]
+        assert request.payload == {"question": "first?"}
+        assert isinstance(events[-1], TurnFinished)
+        assert events[-1].finish_reason == WAITING
+        assert await session.pending() == (request,)
 
-            refused = (await gather(session.run(Ask("what?"))))[-1]
-            assert isinstance(refused, TurnFailed)
-            assert "--resume-with" in refused.error.remedy
+        refused = (await gather(session.run(Ask("what?"))))[-1]
+        assert isinstance(refused, TurnFailed)
+        assert "--resume-with" in refused.error.remedy
 
-            events = await gather(session.run(Resume({request.interrupt_id: "one"})))
-            [request] = [event for event in events if isinstance(event, ApprovalRequested)]
-            assert request.payload == "second?"
-            last = (await gather(session.run(Resume({request.interrupt_id: ["two"]}))))[-1]
-            assert isinstance(last, TurnFinished)
-            assert (last.content, last.messages_in_thread) == ("one and ['two']", 2)
-            assert await session.pending() == ()
-            assert [turn.title for turn in await session.turns()] == ["hi"]
-
-    asyncio.run(run())
+        events = await gather(session.run(Resume({request.interrupt_id: "one"})))
+        [request] = [event for event in events if isinstance(event, ApprovalRequested)]
+        assert request.payload == "second?"
+        last = (await gather(session.run(Resume({request.interrupt_id: ["two"]}))))[-1]
+        assert isinstance(last, TurnFinished)
+        assert (last.content, last.messages_in_thread) == ("one and ['two']", 2)
+        assert await session.pending() == ()
+        assert [turn.title for turn in await session.turns()] == ["hi"]
 
 
-def test_tool_calls_and_text_are_separate_events() -> None:
-    async def run() -> None:
-        async for session in opened(weighing()):
-            events = await gather(session.run(Ask("How heavy?")))
-            said = [event for event in events if isinstance(event, TextDelta | ToolCallStarted | ToolCallFinished)]
-            assert said == [
-                TextDelta("Let me weigh it.", "call_tool"),
-                ToolCallStarted("call-1", "weigh", {"what": "a cat"}, "call_tool"),
-                ToolCallFinished("call-1", "weigh", "4 kg", node="call_tool"),
-                TextDelta("\n\nIt weighs 4 kg.", "conclude"),
-            ]
-
-    asyncio.run(run())
+async def test_tool_calls_and_text_are_separate_events() -> None:
+    async with opened(weighing()) as session:
+        events = await gather(session.run(Ask("How heavy?")))
+        said = [event for event in events if isinstance(event, TextDelta | ToolCallStarted | ToolCallFinished)]
+        assert said == [
+            TextDelta("Let me weigh it.", "call_tool"),
+            ToolCallStarted("call-1", "weigh", {"what": "a cat"}, "call_tool"),
+            ToolCallFinished("call-1", "weigh", "4 kg", node="call_tool"),
+            TextDelta("\n\nIt weighs 4 kg.", "conclude"),
+        ]
 
 
-def test_a_turn_that_is_stopped_in_a_tool_leaves_a_thread_that_providers_take() -> None:
-    async def run() -> None:
-        async for session in opened(weighing()):
-            last: Event | None = None
-            async for event in session.run(Ask("hang")):
-                if isinstance(event, Notice):
-                    session.interrupt()
-                last = event
-            assert isinstance(last, TurnInterrupted)
-            question, call, result = await session._thread.messages()
-            assert isinstance(question, HumanMessage)
-            assert isinstance(call, AIMessage)
-            assert isinstance(result, ToolMessage)
-            assert (result.tool_call_id, result.status) == ("call-1", "error")
-            assert (await session._thread.snapshot()).next == ()
-
-    asyncio.run(run())
+async def test_a_turn_that_is_stopped_in_a_tool_leaves_a_thread_that_providers_take() -> None:
+    async with opened(weighing()) as session:
+        last: Event | None = None
+        async for event in session.run(Ask("hang")):
+            if isinstance(event, Notice):
+                session.interrupt()
+            last = event
+        assert isinstance(last, TurnInterrupted)
+        question, call, result = await session._thread.messages()
+        assert isinstance(question, HumanMessage)
+        assert isinstance(call, AIMessage)
+        assert isinstance(result, ToolMessage)
+        assert (result.tool_call_id, result.status) == ("call-1", "error")
+        assert (await session._thread.snapshot()).next == ()
 
 
-def test_going_back_leaves_the_state_as_it_was() -> None:
-    async def run() -> None:
-        async for session in opened(asking()):
-            for text in ("one", "two"):
-                await gather(session.run(Ask(text)))
-                while pending := await session.pending():
-                    await gather(session.run(Resume({request.interrupt_id: text for request in pending})))
-            assert (await session._thread.snapshot()).values["asked"] == 2
-            await session.undo()
-            snapshot = await session._thread.snapshot()
-            assert snapshot.values["asked"] == 1
-            assert [shown.text for shown in await session.history()] == ["one", "one and one"]
-            await session.undo()
-            assert await session.history() == []
-            assert (await session._thread.snapshot()).values.get("asked") is None
-            assert [turn.current for turn in await session.turns()] == [False, False]
-
-    asyncio.run(run())
+async def test_going_back_leaves_the_state_as_it_was() -> None:
+    async with opened(asking()) as session:
+        for text in ("one", "two"):
+            await gather(session.run(Ask(text)))
+            while pending := await session.pending():
+                await gather(session.run(Resume({request.interrupt_id: text for request in pending})))
+        assert (await session._thread.snapshot()).values["asked"] == 2
+        await session.undo()
+        snapshot = await session._thread.snapshot()
+        assert snapshot.values["asked"] == 1
+        assert [shown.text for shown in await session.history()] == ["one", "one and one"]
+        await session.undo()
+        assert await session.history() == []
+        assert (await session._thread.snapshot()).values.get("asked") is None
+        assert [turn.current for turn in await session.turns()] == [False, False]
 
 
 SAME = AIMessage("same")
@@ -179,7 +169,7 @@ def one_node(node: Any) -> StateGraph[Any]:
 
 
 async def last_event(builder: StateGraph[Any]) -> TurnFinished:
-    async for session in opened(builder):
+    async with opened(builder) as session:
         last = (await gather(session.run(Ask("hi"))))[-1]
     assert isinstance(last, TurnFinished), last
     return last
@@ -228,12 +218,12 @@ async def relay(state: MessagesState) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_text_is_shown_as_often_as_it_is_written(
+async def test_a_text_is_shown_as_often_as_it_is_written(
     node: Any, content: str, fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", fake.key or "any")
-    assert asyncio.run(last_event(one_node(node))).content.replace("\n\n", " ") == content
+    assert (await last_event(one_node(node))).content.replace("\n\n", " ") == content
 
 
 class LateSaver(InMemorySaver):
@@ -281,11 +271,11 @@ def test_no_node_runs_before_the_question_is_stored(kind: str) -> None:
     assert "the second question" in second
 
 
-def test_a_question_that_can_not_be_stored_is_not_asked() -> None:
+async def test_a_question_that_can_not_be_stored_is_not_asked() -> None:
     saver = LateSaver()
     saver.fails = True
     ran: list[Any] = []
-    last = asyncio.run(on_late_store(one_node(ran.append), saver))
+    last = await on_late_store(one_node(ran.append), saver)
     assert isinstance(last, TurnFailed)
     assert "No space left" in last.error.message
     assert ran == []

@@ -1,6 +1,5 @@
 """A thread's tree of turns, read off its checkpoints."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -109,19 +108,16 @@ def test_the_ends_of_branches_begin_with_the_current_one() -> None:
     assert end_after(TURNS[4], TURNS).number == 5
 
 
-def test_what_is_said_is_read_once_for_each_branch() -> None:
+async def test_what_is_said_is_read_once_for_each_branch() -> None:
     states = {"": talk(1, 5), "c4": talk(1, 2, 4), "c3": talk(1, 2, 3)}
 
     async def read(checkpoint_id: str) -> list[BaseMessage]:
         return states[checkpoint_id]
 
-    async def work() -> None:
-        found = [sorted(said) async for said in said_in(TURNS, read)]
-        assert found == [[1, 5], [2, 4], [3]]
-        around = [sorted(await said_around(number, TURNS, read)) for number in (1, 5, 2, 3)]
-        assert around == [[1, 5], [1, 5], [1, 2, 4], [1, 2, 3]]
-
-    asyncio.run(work())
+    found = [sorted(said) async for said in said_in(TURNS, read)]
+    assert found == [[1, 5], [2, 4], [3]]
+    around = [sorted(await said_around(number, TURNS, read)) for number in (1, 5, 2, 3)]
+    assert around == [[1, 5], [1, 5], [1, 2, 4], [1, 2, 3]]
 
 
 def test_the_answer_of_a_turn_is_its_last_text() -> None:
@@ -157,17 +153,14 @@ def test_a_summary_that_was_taken_over_is_undone_first() -> None:
     assert before_edit([*steps, Step("c", "s", 2, "two", "input")]) is None
 
 
-def test_a_summary_that_was_taken_over_replaces_nothing() -> None:
+async def test_a_summary_that_was_taken_over_replaces_nothing() -> None:
     taken = HumanMessage("a summary", additional_kwargs={"lc_source": "summarization", TAKEN_OVER: True}, id="s")
     steps = [Step("a", None, 1, "one", "input"), Step("b", "a", 1, "one", "loop")]
 
     async def read(checkpoint_id: str) -> list[BaseMessage]:
         raise AssertionError("no older state is read")
 
-    async def work() -> None:
-        assert await whole_history([*talk(1), taken], steps, read) == [*talk(1), taken]
-
-    asyncio.run(work())
+    assert await whole_history([*talk(1), taken], steps, read) == [*talk(1), taken]
 
 
 @pytest.mark.parametrize("title", [COMPACTED, EDITED])

@@ -84,48 +84,42 @@ async def stored(thread: GraphThread) -> list[str]:
         (AIMessage("", id="a", tool_calls=[CALL]), Partial("q", ""), ["q", "", NO_RESULT]),
     ],
 )
-def test_a_killed_turn_ends_with_what_the_journal_has(
+async def test_a_killed_turn_ends_with_what_the_journal_has(
     tmp_path: Path, written: AIMessage | None, partial: Partial, found: list[str]
 ) -> None:
-    async def run() -> None:
-        async with opened(tmp_path) as thread:
-            await ask(thread, topic="cats")
-            if written is not None:
-                await after_first(thread, written)
-            thread.threads.journal.save("t", partial)
-            assert await recover(thread, thread.config())
-            assert await stored(thread) == found
-            assert thread.threads.journal.read("t") is None
-            snapshot = await thread.snapshot()
-            assert bool(snapshot.next) == (len(found) == (1 if written is None else 2))  # nothing was added
-            assert snapshot.values["topic"] == "cats"
-            if not snapshot.next:
-                assert dict(snapshot.metadata or {})["chatcli_turn"] == 1  # of the question
-            assert not await recover(thread, thread.config())
-
-    asyncio.run(run())
+    async with opened(tmp_path) as thread:
+        await ask(thread, topic="cats")
+        if written is not None:
+            await after_first(thread, written)
+        thread.threads.journal.save("t", partial)
+        assert await recover(thread, thread.config())
+        assert await stored(thread) == found
+        assert thread.threads.journal.read("t") is None
+        snapshot = await thread.snapshot()
+        assert bool(snapshot.next) == (len(found) == (1 if written is None else 2))  # nothing was added
+        assert snapshot.values["topic"] == "cats"
+        if not snapshot.next:
+            assert dict(snapshot.metadata or {})["chatcli_turn"] == 1  # of the question
+        assert not await recover(thread, thread.config())
 
 
 @pytest.mark.parametrize("case", ["nothing", "another question", "waits", "ended"])
-def test_what_is_no_unfinished_turn_gets_nothing_of_the_journal(tmp_path: Path, case: str) -> None:
-    async def run() -> None:
-        async with opened(tmp_path) as thread:
-            session = Session(thread, ModelName("graph", "test"))
-            if case in ("waits", "ended"):
-                await gather(session.run(Ask("ask" if case == "waits" else "q")))
-                before = await thread.messages()
-                thread.threads.journal.save("t", Partial(str(before[0].id), "Hel"))
-            else:
-                await ask(thread)
-                before = await thread.messages()
-                if case == "another question":
-                    thread.threads.journal.save("t", Partial("another", "Hel"))
-            assert not await recover(thread, thread.config())
-            assert await thread.messages() == before
-            assert thread.threads.journal.read("t") is None
-            assert len(await session.pending()) == (case == "waits")
-
-    asyncio.run(run())
+async def test_what_is_no_unfinished_turn_gets_nothing_of_the_journal(tmp_path: Path, case: str) -> None:
+    async with opened(tmp_path) as thread:
+        session = Session(thread, ModelName("graph", "test"))
+        if case in ("waits", "ended"):
+            await gather(session.run(Ask("ask" if case == "waits" else "q")))
+            before = await thread.messages()
+            thread.threads.journal.save("t", Partial(str(before[0].id), "Hel"))
+        else:
+            await ask(thread)
+            before = await thread.messages()
+            if case == "another question":
+                thread.threads.journal.save("t", Partial("another", "Hel"))
+        assert not await recover(thread, thread.config())
+        assert await thread.messages() == before
+        assert thread.threads.journal.read("t") is None
+        assert len(await session.pending()) == (case == "waits")
 
 
 @pytest.mark.parametrize(
@@ -141,86 +135,71 @@ def test_what_is_no_unfinished_turn_gets_nothing_of_the_journal(tmp_path: Path, 
         (AIMessage("", id="a", tool_calls=[CALL]), [("a", "")], ["q", "", NO_RESULT]),
     ],
 )
-def test_a_turn_that_is_cut_short_keeps_what_is_not_stored_yet(
+async def test_a_turn_that_is_cut_short_keeps_what_is_not_stored_yet(
     tmp_path: Path, written: AIMessage | None, answers: list[tuple[str, str]], found: list[str]
 ) -> None:
-    async def run() -> None:
-        async with opened(tmp_path) as thread:
-            await ask(thread)
-            if written is not None:
-                await after_first(thread, written)
-            await keep_turn(thread, thread.config(), HumanMessage("q", id="q"), answers, {})
-            assert await stored(thread) == found
-
-    asyncio.run(run())
+    async with opened(tmp_path) as thread:
+        await ask(thread)
+        if written is not None:
+            await after_first(thread, written)
+        await keep_turn(thread, thread.config(), HumanMessage("q", id="q"), answers, {})
+        assert await stored(thread) == found
 
 
-def test_the_same_text_in_an_earlier_turn_is_another_one(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with opened(tmp_path) as thread:
-            await gather(Session(thread, ModelName("graph", "test")).run(Ask("q")))
-            question = HumanMessage("again", id="q2")
-            await keep_turn(thread, thread.config("graph:test", title="again"), question, [], {"topic": "dogs"})
-            snapshot = await thread.snapshot()
-            assert (snapshot.next, snapshot.values["topic"]) == (("first",), "dogs")
-            assert dict(snapshot.metadata or {})["chatcli_turn"] == 2
-            await keep_turn(thread, thread.config(), question, [("x", "Hello, world")], {})
-            assert (await stored(thread))[-2:] == ["again", "Hello, world..."]
-            snapshot = await thread.snapshot()
-            assert dict(snapshot.metadata or {})["chatcli_turn"] == 2
-            await keep_turn(thread, thread.config(), question, [("x", "more")], {})  # nothing is pending
-            assert (await stored(thread))[-1] == "Hello, world..."
-
-    asyncio.run(run())
+async def test_the_same_text_in_an_earlier_turn_is_another_one(tmp_path: Path) -> None:
+    async with opened(tmp_path) as thread:
+        await gather(Session(thread, ModelName("graph", "test")).run(Ask("q")))
+        question = HumanMessage("again", id="q2")
+        await keep_turn(thread, thread.config("graph:test", title="again"), question, [], {"topic": "dogs"})
+        snapshot = await thread.snapshot()
+        assert (snapshot.next, snapshot.values["topic"]) == (("first",), "dogs")
+        assert dict(snapshot.metadata or {})["chatcli_turn"] == 2
+        await keep_turn(thread, thread.config(), question, [("x", "Hello, world")], {})
+        assert (await stored(thread))[-2:] == ["again", "Hello, world..."]
+        snapshot = await thread.snapshot()
+        assert dict(snapshot.metadata or {})["chatcli_turn"] == 2
+        await keep_turn(thread, thread.config(), question, [("x", "more")], {})  # nothing is pending
+        assert (await stored(thread))[-1] == "Hello, world..."
 
 
-def test_a_turn_that_waits_for_an_answer_is_left_alone(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with opened(tmp_path) as thread:
-            await gather(Session(thread, ModelName("graph", "test")).run(Ask("ask")))
-            [question, _] = await thread.messages()
-            assert isinstance(question, HumanMessage)
-            for asked in (question, None):
-                await keep_turn(thread, thread.config(), asked, [("x", "more")], {})
-            assert await stored(thread) == ["ask", "Hello, world"]
-            assert (await thread.pending())[0].payload == "sure?"
-
-    asyncio.run(run())
+async def test_a_turn_that_waits_for_an_answer_is_left_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as thread:
+        await gather(Session(thread, ModelName("graph", "test")).run(Ask("ask")))
+        [question, _] = await thread.messages()
+        assert isinstance(question, HumanMessage)
+        for asked in (question, None):
+            await keep_turn(thread, thread.config(), asked, [("x", "more")], {})
+        assert await stored(thread) == ["ask", "Hello, world"]
+        assert (await thread.pending())[0].payload == "sure?"
 
 
-def test_a_turn_of_another_process_is_left_alone(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with opened(tmp_path) as thread, opened(tmp_path) as other:
-            await ask(thread)
-            thread.threads.journal.save("t", Partial("q", "Hel"))
-            assert other.threads.locks.try_lock("t")
-            assert await recover_unless_running(thread) == []
-            assert await stored(thread) == ["q"]
-            other.threads.locks.unlock("t")
-            assert await recover_unless_running(thread) == []
-            assert await stored(thread) == ["q", "Hel..."]
-            assert other.threads.locks.try_lock("t")  # it is free again
-
-    asyncio.run(run())
+async def test_a_turn_of_another_process_is_left_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as thread, opened(tmp_path) as other:
+        await ask(thread)
+        thread.threads.journal.save("t", Partial("q", "Hel"))
+        assert other.threads.locks.try_lock("t")
+        assert await recover_unless_running(thread) == []
+        assert await stored(thread) == ["q"]
+        other.threads.locks.unlock("t")
+        assert await recover_unless_running(thread) == []
+        assert await stored(thread) == ["q", "Hel..."]
+        assert other.threads.locks.try_lock("t")  # it is free again
 
 
 @pytest.mark.parametrize("partial", [Partial("q", "Hel"), Partial("another", "Hel"), Partial("a", "Hello, wor"), None])
-def test_a_thread_of_another_graph_is_read_and_not_repaired(tmp_path: Path, partial: Partial | None) -> None:
-    async def run() -> None:
-        async with opened(tmp_path) as thread, opened(tmp_path, node="first") as plain:
-            await ask(thread)
-            await after_first(thread, AIMessage("Hello, world", id="a"))
-            if partial is not None:
-                thread.threads.journal.save("t", partial)
-            rest = await recover_unless_running(plain)
-            assert [message.text for message in rest] == []
-            assert thread.threads.journal.read("t") == partial
-            thread.threads.journal.save("t", Partial("q", "By"))
-            [rest_of_it] = await recover_unless_running(plain)
-            assert (rest_of_it.text, rest_of_it.response_metadata) == ("By", {"finish_reason": INTERRUPTED})
-            assert await stored(thread) == ["q", "Hello, world"]
-
-    asyncio.run(run())
+async def test_a_thread_of_another_graph_is_read_and_not_repaired(tmp_path: Path, partial: Partial | None) -> None:
+    async with opened(tmp_path) as thread, opened(tmp_path, node="first") as plain:
+        await ask(thread)
+        await after_first(thread, AIMessage("Hello, world", id="a"))
+        if partial is not None:
+            thread.threads.journal.save("t", partial)
+        rest = await recover_unless_running(plain)
+        assert [message.text for message in rest] == []
+        assert thread.threads.journal.read("t") == partial
+        thread.threads.journal.save("t", Partial("q", "By"))
+        [rest_of_it] = await recover_unless_running(plain)
+        assert (rest_of_it.text, rest_of_it.response_metadata) == ("By", {"finish_reason": INTERRUPTED})
+        assert await stored(thread) == ["q", "Hello, world"]
 
 
 def test_each_call_without_a_result_gets_one() -> None:
@@ -236,49 +215,43 @@ async def gather(events: AsyncIterator[Event]) -> list[Event]:
 
 
 @pytest.mark.parametrize("stop", [False, True])
-def test_the_journal_is_written_during_a_turn_and_cleared_after_it(
+async def test_the_journal_is_written_during_a_turn_and_cleared_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stop: bool
 ) -> None:
     assert turn.JOURNAL_INTERVAL <= 1  # the seconds of an answer that a kill may cost
     monkeypatch.setattr(turn, "JOURNAL_INTERVAL", 0.001)
     seen: list[Partial] = []
 
-    async def run() -> None:
-        async with open_store(StoreLocation(tmp_path / "threads.db")) as store:
+    async with open_store(StoreLocation(tmp_path / "threads.db")) as store:
 
-            async def slow(state: Noted) -> dict[str, Any]:
-                async with asyncio.timeout(20):
-                    while (partial := await asyncio.to_thread(store.threads.journal.read, "t")) is None:  # noqa: ASYNC110
-                        await asyncio.sleep(0.001)
-                seen.append(partial)
-                if stop:
-                    session.interrupt()
-                    await asyncio.sleep(60)
-                return {"messages": [AIMessage("Bye", id="b")]}
+        async def slow(state: Noted) -> dict[str, Any]:
+            async with asyncio.timeout(20):
+                while (partial := await asyncio.to_thread(store.threads.journal.read, "t")) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            seen.append(partial)
+            if stop:
+                session.interrupt()
+                await asyncio.sleep(60)
+            return {"messages": [AIMessage("Bye", id="b")]}
 
-            builder = StateGraph(Noted).add_sequence([first, slow]).add_edge(START, "first")
-            thread = GraphThread(builder.compile(checkpointer=store.checkpointer), store.threads, "t")
-            session = Session(thread, ModelName("graph", "test"))
-            last = (await gather(session.run(Ask("q"))))[-1]
-            [question, *_] = await thread.messages()
-            assert seen == [Partial(str(question.id), "Hello, world")]
-            assert store.threads.journal.read("t") is None
-            assert isinstance(last, TurnInterrupted if stop else TurnFinished)
-            assert await stored(thread) == ["q", "Hello, world", *([] if stop else ["Bye"])]
-            assert SqliteLocks(tmp_path / "threads.db").try_lock("t")  # it is free again
-
-    asyncio.run(run())
+        builder = StateGraph(Noted).add_sequence([first, slow]).add_edge(START, "first")
+        thread = GraphThread(builder.compile(checkpointer=store.checkpointer), store.threads, "t")
+        session = Session(thread, ModelName("graph", "test"))
+        last = (await gather(session.run(Ask("q"))))[-1]
+        [question, *_] = await thread.messages()
+        assert seen == [Partial(str(question.id), "Hello, world")]
+        assert store.threads.journal.read("t") is None
+        assert isinstance(last, TurnInterrupted if stop else TurnFinished)
+        assert await stored(thread) == ["q", "Hello, world", *([] if stop else ["Bye"])]
+        assert SqliteLocks(tmp_path / "threads.db").try_lock("t")  # it is free again
 
 
-def test_a_turn_begins_with_the_repair_of_the_last_one_and_says_so(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with opened(tmp_path) as thread:
-            await ask(thread)
-            thread.threads.journal.save("t", Partial("q", "Hel"))
-            events = await gather(Session(thread, ModelName("graph", "test")).run(Ask("next")))
-            assert [event.text for event in events if isinstance(event, Notice)] == [
-                "the last answer was cut short; what had arrived of it is kept"
-            ]
-            assert (await stored(thread))[:3] == ["q", "Hel...", "next"]
-
-    asyncio.run(run())
+async def test_a_turn_begins_with_the_repair_of_the_last_one_and_says_so(tmp_path: Path) -> None:
+    async with opened(tmp_path) as thread:
+        await ask(thread)
+        thread.threads.journal.save("t", Partial("q", "Hel"))
+        events = await gather(Session(thread, ModelName("graph", "test")).run(Ask("next")))
+        assert [event.text for event in events if isinstance(event, Notice)] == [
+            "the last answer was cut short; what had arrived of it is kept"
+        ]
+        assert (await stored(thread))[:3] == ["q", "Hel...", "next"]

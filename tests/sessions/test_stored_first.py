@@ -12,7 +12,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from chatcli.sessions.thread import WaitForFirstCheckpoint
 
 
-def test_the_first_node_waits_until_its_question_is_stored() -> None:
+async def test_the_first_node_waits_until_its_question_is_stored() -> None:
     happened: list[str] = []
 
     class SlowSaver(InMemorySaver):
@@ -28,12 +28,9 @@ def test_the_first_node_waits_until_its_question_is_stored() -> None:
         happened.append("answer")
         return {}
 
-    async def run() -> None:
-        first = WaitForFirstCheckpoint()
-        graph = StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile()
-        graph = graph.copy(update={"checkpointer": first.watch(SlowSaver())})
-        config: RunnableConfig = {"configurable": {"thread_id": "work"}, "callbacks": [first]}
-        await graph.ainvoke({"messages": [HumanMessage("hi")]}, config, durability="async")
-
-    asyncio.run(run())
+    first = WaitForFirstCheckpoint()
+    graph = StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile()
+    graph = graph.copy(update={"checkpointer": first.watch(SlowSaver())})
+    config: RunnableConfig = {"configurable": {"thread_id": "work"}, "callbacks": [first]}
+    await graph.ainvoke({"messages": [HumanMessage("hi")]}, config, durability="async")
     assert happened.index("stored 0") < happened.index("answer")

@@ -47,9 +47,8 @@ def notices(events: list[Event]) -> list[tuple[str, str]]:
 
 
 async def turn_of(builder: StateGraph[Any], **options: Any) -> list[Event]:
-    async for session in opened(builder, **options):
+    async with opened(builder, **options) as session:
         return await gather(session.run(Ask("q")))
-    raise AssertionError
 
 
 @pytest.mark.parametrize(
@@ -65,10 +64,10 @@ async def turn_of(builder: StateGraph[Any], **options: Any) -> list[Event]:
         ({"stop_reason": "refusal"}, "content_filter", []),
     ],
 )
-def test_a_turn_ends_for_the_reason_that_the_model_gave(
+async def test_a_turn_ends_for_the_reason_that_the_model_gave(
     metadata: dict[str, str], reason: str, notice: list[tuple[str, str]]
 ) -> None:
-    events = asyncio.run(turn_of(says("Hi", response_metadata=metadata)))
+    events = await turn_of(says("Hi", response_metadata=metadata))
     assert events[0] == TurnStarted("t", "graph:test")
     end = events[-1]
     assert isinstance(end, TurnFinished)
@@ -76,15 +75,15 @@ def test_a_turn_ends_for_the_reason_that_the_model_gave(
     assert notices(events) == notice
 
 
-def test_a_graph_without_an_answer_says_so() -> None:
-    events = asyncio.run(turn_of(one_node(lambda state: {})))
+async def test_a_graph_without_an_answer_says_so() -> None:
+    events = await turn_of(one_node(lambda state: {}))
     assert isinstance(events[-1], TurnFinished)
     assert events[-1].finish_reason == NO_ANSWER
     assert notices(events) == [("the graph ended without an answer", "warning")]
 
 
-def test_a_turn_at_a_breakpoint_says_where_it_stopped() -> None:
-    events = asyncio.run(turn_of(TWO, interrupt_before=["two"]))
+async def test_a_turn_at_a_breakpoint_says_where_it_stopped() -> None:
+    events = await turn_of(TWO, interrupt_before=["two"])
     assert isinstance(events[-1], TurnFinished)
     assert (events[-1].finish_reason, events[-1].content) == (STOPPED, "One.")
     assert events[-2] == stopped_notice(["two"])
@@ -102,59 +101,50 @@ def test_what_a_graph_waits_for_comes_last_and_its_breakpoint_is_none() -> None:
     assert notices(events) == []
 
 
-def test_the_usage_and_the_price_are_of_all_answers_of_the_turn() -> None:
+async def test_the_usage_and_the_price_are_of_all_answers_of_the_turn() -> None:
     usage: Any = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15, "input_token_details": {"cache_read": 4}}
     answers = [AIMessage("a", usage_metadata=usage), AIMessage("b", usage_metadata={**usage, "total_tokens": 16})]
     priced: list[Tokens] = []
 
-    async def run() -> TurnFinished:
-        async for session in opened(one_node(lambda state: {"messages": answers})):
-            graph_input = {"messages": [HumanMessage("q", id="q")]}
+    async with opened(one_node(lambda state: {"messages": answers})) as session:
+        graph_input = {"messages": [HumanMessage("q", id="q")]}
 
-            def cost(tokens: Tokens) -> float:
-                priced.append(tokens)
-                return 0.25
+        def cost(tokens: Tokens) -> float:
+            priced.append(tokens)
+            return 0.25
 
-            events = [event async for event in RunningTurn(session._thread, "graph:test", graph_input, cost=cost).run()]
-        assert isinstance(events[-1], TurnFinished)
-        return events[-1]
-
-    end = asyncio.run(run())
+        events = [event async for event in RunningTurn(session._thread, "graph:test", graph_input, cost=cost).run()]
+    assert isinstance(events[-1], TurnFinished)
+    end = events[-1]
     assert (end.usage, end.cost_usd, priced) == (Usage(20, 10, 31), 0.25, [Tokens(20, 10, 8)])
 
 
-def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
+async def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
     def fail(state: MessagesState) -> dict[str, Any]:
         raise KeyError("the node's own fault")
 
     builder = StateGraph(MessagesState).add_sequence([("one", TWO.nodes["one"].runnable), ("fail", fail)])
     builder.add_edge(START, "one")
 
-    async def run() -> None:
-        async for session in opened(builder):
-            end = (await gather(session.run(Ask("q"))))[-1]
-            assert isinstance(end, TurnFailed)
-            assert isinstance(end.error, InternalError)
-            assert (end.content, end.model) == ("One.", "graph:test")
-            assert [message.text for message in await session._thread.messages()] == ["q", "One."]
-            assert not session.running
-
-    asyncio.run(run())
+    async with opened(builder) as session:
+        end = (await gather(session.run(Ask("q"))))[-1]
+        assert isinstance(end, TurnFailed)
+        assert isinstance(end.error, InternalError)
+        assert (end.content, end.model) == ("One.", "graph:test")
+        assert [message.text for message in await session._thread.messages()] == ["q", "One."]
+        assert not session.running
 
 
-def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
-    async def run() -> None:
-        async for session in opened(says("never")):
-            question = HumanMessage("q", id="q")
-            turn = RunningTurn(session._thread, "graph:test", {"messages": [question]}, question)
-            turn.interrupt()
-            events = [event async for event in turn.run()]
-            assert [type(event) for event in events] == [TurnStarted, TurnInterrupted]
-            snapshot = await session._thread.snapshot()
-            assert ([message.text for message in snapshot.values["messages"]], snapshot.next) == (["q"], ("speak",))
-            assert dict(snapshot.metadata or {})["chatcli_title"] == "q"
-
-    asyncio.run(run())
+async def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
+    async with opened(says("never")) as session:
+        question = HumanMessage("q", id="q")
+        turn = RunningTurn(session._thread, "graph:test", {"messages": [question]}, question)
+        turn.interrupt()
+        events = [event async for event in turn.run()]
+        assert [type(event) for event in events] == [TurnStarted, TurnInterrupted]
+        snapshot = await session._thread.snapshot()
+        assert ([message.text for message in snapshot.values["messages"]], snapshot.next) == (["q"], ("speak",))
+        assert dict(snapshot.metadata or {})["chatcli_title"] == "q"
 
 
 class HeldAtFirst(TurnLocks):
@@ -168,19 +158,16 @@ class HeldAtFirst(TurnLocks):
         return self.tries > 2
 
 
-def test_a_turn_waits_while_another_process_has_one() -> None:
-    async def run() -> None:
-        async for session in opened(says("Hi")):
-            locks = session._thread.threads.locks = HeldAtFirst()
-            events = await gather(session.run(Ask("q")))
-            assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
-            assert locks.tries == 3
-            assert isinstance(events[-1], TurnFinished)
-
-    asyncio.run(run())
+async def test_a_turn_waits_while_another_process_has_one() -> None:
+    async with opened(says("Hi")) as session:
+        locks = session._thread.threads.locks = HeldAtFirst()
+        events = await gather(session.run(Ask("q")))
+        assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
+        assert locks.tries == 3
+        assert isinstance(events[-1], TurnFinished)
 
 
-def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
+async def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
     async def run(*events: Event) -> list[Event]:
         arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         for event in (*events, None):
@@ -189,10 +176,8 @@ def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
 
     a, b, notice = TextDelta("a", "n"), TextDelta("b", "n"), Notice("x")
     other, draft = TextDelta("c", "m"), TextDelta("d", "m", draft=True)
-    assert asyncio.run(run(a, b)) == [TextDelta("ab", "n")]
-    assert asyncio.run(run(a, notice, b, other, draft, draft)) == [
-        *(a, notice, b, other, TextDelta("dd", "m", draft=True))
-    ]
+    assert (await run(a, b)) == [TextDelta("ab", "n")]
+    assert (await run(a, notice, b, other, draft, draft)) == [*(a, notice, b, other, TextDelta("dd", "m", draft=True))]
 
 
 async def _questions(session: Session) -> list[str]:
@@ -200,31 +185,25 @@ async def _questions(session: Session) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["empty", "waits", "stopped"])
-def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_answer(state: str) -> None:
+async def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_answer(state: str) -> None:
     def ask(state: Mapping[str, Any]) -> dict[str, Any]:
         return {"messages": [AIMessage(interrupt("sure?"))]}
 
-    async def run() -> None:
-        stops = {"interrupt_before": ["two"]} if state == "stopped" else {}
-        async for session in opened(one_node(ask) if state == "waits" else TWO, **stops):
-            if state != "empty":
-                await gather(session.run(Ask("first")))
-            await store_unsent_question(session._thread, session.name, "q", [], {})
-            assert await _questions(session) == (["q"] if state == "empty" else ["first"])
-
-    asyncio.run(run())
+    stops = {"interrupt_before": ["two"]} if state == "stopped" else {}
+    async with opened(one_node(ask) if state == "waits" else TWO, **stops) as session:
+        if state != "empty":
+            await gather(session.run(Ask("first")))
+        await store_unsent_question(session._thread, session.name, "q", [], {})
+        assert await _questions(session) == (["q"] if state == "empty" else ["first"])
 
 
-def test_a_consumer_that_gives_up_ends_the_turn() -> None:
-    async def run() -> None:
-        async for session in opened(weighing()):
-            events = session.run(Ask("hang"))
-            async for event in events:
-                if isinstance(event, Notice):
-                    break
-            await events.aclose()
-            assert not session.running
-            texts = [message.text for message in await session._thread.messages()]
-            assert texts == ["hang", "Let me weigh it.", NO_RESULT]
-
-    asyncio.run(run())
+async def test_a_consumer_that_gives_up_ends_the_turn() -> None:
+    async with opened(weighing()) as session:
+        events = session.run(Ask("hang"))
+        async for event in events:
+            if isinstance(event, Notice):
+                break
+        await events.aclose()
+        assert not session.running
+        texts = [message.text for message in await session._thread.messages()]
+        assert texts == ["hang", "Let me weigh it.", NO_RESULT]

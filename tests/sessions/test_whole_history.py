@@ -1,6 +1,5 @@
 """Messages that a graph has removed from its state are still shown, in their place."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -32,21 +31,18 @@ def summarise(messages: Written) -> Written:
 
 
 @pytest.mark.parametrize("change", [keep_newest, keep_first, remove_all, summarise])
-def test_a_removed_message_is_shown_in_its_place(change: Any) -> None:
+async def test_a_removed_message_is_shown_in_its_place(change: Any) -> None:
     def speak(state: MessagesState) -> dict[str, Any]:
         question = state["messages"][-1].text
         return {"messages": [*change(state["messages"]), AIMessage(f"re: {question}")]}
 
-    async def run() -> None:
-        builder = StateGraph(MessagesState).add_node(speak).add_edge(START, "speak")
-        async for session in opened(builder):
-            for question in ("one", "two", "three"):
-                await gather(session.run(Ask(question)))
-            shown = [message.text for message in await session.history() if message.role != "summary"]
-            assert shown == ["one", "re: one", "two", "re: two", "three", "re: three"]
-            await session.undo()
-            await gather(session.run(Ask("four")))
-            shown = [message.text for message in await session.history() if message.role != "summary"]
-            assert shown == ["one", "re: one", "two", "re: two", "four", "re: four"]
-
-    asyncio.run(run())
+    builder = StateGraph(MessagesState).add_node(speak).add_edge(START, "speak")
+    async with opened(builder) as session:
+        for question in ("one", "two", "three"):
+            await gather(session.run(Ask(question)))
+        shown = [message.text for message in await session.history() if message.role != "summary"]
+        assert shown == ["one", "re: one", "two", "re: two", "three", "re: three"]
+        await session.undo()
+        await gather(session.run(Ask("four")))
+        shown = [message.text for message in await session.history() if message.role != "summary"]
+        assert shown == ["one", "re: one", "two", "re: two", "four", "re: four"]

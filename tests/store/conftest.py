@@ -1,8 +1,7 @@
 """A store of each kind, and a session on it that a real client of a scripted server answers."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +48,6 @@ class Bench:
         return [event async for event in self.session(thread_id, system=system).run(Ask(text))]
 
 
-Run = Callable[[Callable[[Bench], Awaitable[None]]], None]
-
-
 @pytest.fixture
 def server() -> Iterator[FakeOpenAI]:
     """Run a scripted model server."""
@@ -77,15 +73,10 @@ async def open_bench(location: StoreLocation, server: FakeOpenAI) -> AsyncIterat
         yield Bench(store, build_graph(store.checkpointer), server)
 
 
+NewStore = AbstractAsyncContextManager[Bench]
+
+
 @pytest.fixture
-def run(location: StoreLocation, server: FakeOpenAI) -> Run:
-    """Give what runs a coroutine function on a new store."""
-
-    def run_on_store(work: Callable[[Bench], Awaitable[None]]) -> None:
-        async def go() -> None:
-            async with open_bench(location, server) as bench:
-                await work(bench)
-
-        asyncio.run(go())
-
-    return run_on_store
+def new_store(location: StoreLocation, server: FakeOpenAI) -> NewStore:
+    """Give what opens a new store of each kind."""
+    return open_bench(location, server)

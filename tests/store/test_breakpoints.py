@@ -1,6 +1,5 @@
 """What a store keeps of a graph that stopped at a breakpoint, and of edits of its state."""
 
-import asyncio
 from operator import add
 from typing import Annotated, Any
 
@@ -50,79 +49,70 @@ def session_on(store: Store, thread_id: str) -> Session:
     return Session(thread_on(store, thread_id), ModelName("graph", "paused"))
 
 
-def test_a_stop_and_an_edit_stay_in_the_thread_and_in_its_fork(location: StoreLocation) -> None:
-    async def work() -> None:
-        async with open_store(location) as store:
-            session = session_on(store, "t")
-            *_, end = [event async for event in session.run(Ask("first"))]
-            assert isinstance(end, TurnFinished)
-            assert end.finish_reason == STOPPED
-            assert await session.edit_state("language", "Spanish") == "Spanish"
-            await session.fork("u")
-            for thread_id in ("t", "u"):
-                other = session_on(store, thread_id)  # as another process does
-                *_, refused = [event async for event in other.run(Ask("second"))]
-                assert isinstance(refused, TurnFailed)
-                assert isinstance(refused.error, StoppedGraphError)
-                *_, end = [event async for event in other.run(Resume(None))]
-                assert isinstance(end, TurnFinished), end
-                assert (end.content, end.finish_reason) == ("with Spanish", "stop")
-                *_, refused = [event async for event in other.run(Resume(None))]
-                assert isinstance(refused, TurnFailed)
-                assert isinstance(refused.error, UsageError)
-            await session.edit_state("language", "French")
-            await session.edit_state("turns", "5")
-            assert (await session.state())["turns"] == 6
-            await session.undo()
-            assert ((await session.state())["turns"], (await session.state())["language"]) == (1, "French")
-            await session.undo()
-            assert (await session.state())["language"] == "Spanish"
-            [turn] = await session.turns()
-            assert turn.current
-            await session.edit_state("language", "Greek")
-            await session.rewind(turn)  # the end of the turn is before the edit
-            assert (await session.state())["language"] == "Spanish"
-            await session.undo()
-            assert await session.history() == []
-
-    asyncio.run(work())
+async def test_a_stop_and_an_edit_stay_in_the_thread_and_in_its_fork(location: StoreLocation) -> None:
+    async with open_store(location) as store:
+        session = session_on(store, "t")
+        *_, end = [event async for event in session.run(Ask("first"))]
+        assert isinstance(end, TurnFinished)
+        assert end.finish_reason == STOPPED
+        assert await session.edit_state("language", "Spanish") == "Spanish"
+        await session.fork("u")
+        for thread_id in ("t", "u"):
+            other = session_on(store, thread_id)  # as another process does
+            *_, refused = [event async for event in other.run(Ask("second"))]
+            assert isinstance(refused, TurnFailed)
+            assert isinstance(refused.error, StoppedGraphError)
+            *_, end = [event async for event in other.run(Resume(None))]
+            assert isinstance(end, TurnFinished), end
+            assert (end.content, end.finish_reason) == ("with Spanish", "stop")
+            *_, refused = [event async for event in other.run(Resume(None))]
+            assert isinstance(refused, TurnFailed)
+            assert isinstance(refused.error, UsageError)
+        await session.edit_state("language", "French")
+        await session.edit_state("turns", "5")
+        assert (await session.state())["turns"] == 6
+        await session.undo()
+        assert ((await session.state())["turns"], (await session.state())["language"]) == (1, "French")
+        await session.undo()
+        assert (await session.state())["language"] == "Spanish"
+        [turn] = await session.turns()
+        assert turn.current
+        await session.edit_state("language", "Greek")
+        await session.rewind(turn)  # the end of the turn is before the edit
+        assert (await session.state())["language"] == "Spanish"
+        await session.undo()
+        assert await session.history() == []
 
 
-def test_a_process_that_went_on_and_was_killed_leaves_no_breakpoint(location: StoreLocation) -> None:
+async def test_a_process_that_went_on_and_was_killed_leaves_no_breakpoint(location: StoreLocation) -> None:
     if location.in_memory:
         pytest.skip("a store in memory ends with its process")
 
-    async def work() -> None:
-        async with open_store(location) as store:
-            session = session_on(store, "t")
-            async for _ in session.run(Ask("first")):
-                pass
-            asked, *_ = await thread_on(store, "t").messages()
-            store.threads.journal.save("t", Partial(str(asked.id), "half of"))
-            *_, end = [event async for event in session.run(Ask("second"))]
-            assert isinstance(end, TurnFinished), end
-            shown = [message.text for message in await session.history()]
-            assert shown == ["first", "0 before, in no language", "half of", "second", "1 before, in no language"]
-
-    asyncio.run(work())
+    async with open_store(location) as store:
+        session = session_on(store, "t")
+        async for _ in session.run(Ask("first")):
+            pass
+        asked, *_ = await thread_on(store, "t").messages()
+        store.threads.journal.save("t", Partial(str(asked.id), "half of"))
+        *_, end = [event async for event in session.run(Ask("second"))]
+        assert isinstance(end, TurnFinished), end
+        shown = [message.text for message in await session.history()]
+        assert shown == ["first", "0 before, in no language", "half of", "second", "1 before, in no language"]
 
 
-def test_a_key_that_is_not_in_the_input_is_edited(location: StoreLocation) -> None:
-    async def work() -> None:
-        async with open_store(location) as store:
-            thread = GraphThread(counter.compile(checkpointer=store.checkpointer), store.threads, "t")
-            session = Session(thread, ModelName("graph", "counter"))
-            *_, end = [event async for event in session.run(Ask("first"))]
-            assert isinstance(end, TurnFinished)
-            assert end.content == "counted 0"
-            assert await session.edit_state("count", "7") == 7
-            assert await session.edit_state("notes", '["mine"]') == ["mine"]
-            *_, end = [event async for event in session.run(Ask("second"))]
-            assert isinstance(end, TurnFinished)
-            assert end.content == "counted 7"
-            assert await session.edit_state("count", "1") == 1
-            await session.undo()
-            assert await session.state() == {"count": 8, "notes": ["mine"]}
-            assert [message.text for message in await session.history()][-1] == "counted 7"
-
-    asyncio.run(work())
+async def test_a_key_that_is_not_in_the_input_is_edited(location: StoreLocation) -> None:
+    async with open_store(location) as store:
+        thread = GraphThread(counter.compile(checkpointer=store.checkpointer), store.threads, "t")
+        session = Session(thread, ModelName("graph", "counter"))
+        *_, end = [event async for event in session.run(Ask("first"))]
+        assert isinstance(end, TurnFinished)
+        assert end.content == "counted 0"
+        assert await session.edit_state("count", "7") == 7
+        assert await session.edit_state("notes", '["mine"]') == ["mine"]
+        *_, end = [event async for event in session.run(Ask("second"))]
+        assert isinstance(end, TurnFinished)
+        assert end.content == "counted 7"
+        assert await session.edit_state("count", "1") == 1
+        await session.undo()
+        assert await session.state() == {"count": 8, "notes": ["mine"]}
+        assert [message.text for message in await session.history()][-1] == "counted 7"

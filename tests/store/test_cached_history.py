@@ -1,6 +1,5 @@
 """What is kept in memory of a thread is what a fresh reader of the store sees."""
 
-import asyncio
 import random
 import sys
 from dataclasses import replace
@@ -37,25 +36,22 @@ async def fresh(location: StoreLocation) -> list[MessageShown]:
         return await session_on(store).history()
 
 
-def test_two_sessions_that_take_turns_rewind_and_fork_see_what_is_stored(tmp_path: Path) -> None:
+async def test_two_sessions_that_take_turns_rewind_and_fork_see_what_is_stored(tmp_path: Path) -> None:
     location = StoreLocation(tmp_path / "threads.db")
     dice = random.Random(3)
 
-    async def scenario() -> None:
-        async with open_store(location) as first, open_store(location) as second:
-            sessions = [session_on(first), session_on(second)]
-            for number in range(30):
-                session = dice.choice(sessions)
-                turns = await session.turns()
-                if turns and dice.random() < 0.3:
-                    await session.rewind(dice.choice([*turns, None]))
-                else:
-                    await ask(session, f"question {number}")
-                expected = await fresh(location)
-                assert await sessions[0].history() == expected
-                assert await sessions[1].history() == expected
-
-    asyncio.run(scenario())
+    async with open_store(location) as first, open_store(location) as second:
+        sessions = [session_on(first), session_on(second)]
+        for number in range(30):
+            session = dice.choice(sessions)
+            turns = await session.turns()
+            if turns and dice.random() < 0.3:
+                await session.rewind(dice.choice([*turns, None]))
+            else:
+                await ask(session, f"question {number}")
+            expected = await fresh(location)
+            assert await sessions[0].history() == expected
+            assert await sessions[1].history() == expected
 
 
 async def calls_of_turn(folder: Path, messages: int) -> int:
@@ -84,6 +80,6 @@ async def calls_of_turn(folder: Path, messages: int) -> int:
         return counted
 
 
-def test_a_late_turn_does_what_an_early_one_does(tmp_path: Path) -> None:
-    early, late = (asyncio.run(calls_of_turn(tmp_path, messages)) for messages in (200, 4000))
+async def test_a_late_turn_does_what_an_early_one_does(tmp_path: Path) -> None:
+    early, late = [await calls_of_turn(tmp_path, messages) for messages in (200, 4000)]
     assert late < 1.2 * early

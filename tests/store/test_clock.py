@@ -1,8 +1,8 @@
 """A clock that moves: no turn is lost, whichever way it goes, since a checkpoint's ID sorts after its parent's."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -57,19 +57,14 @@ def clock(monkeypatch: pytest.MonkeyPatch, location: StoreLocation) -> Clock:
     return Clock(monkeypatch, in_memory=location.in_memory)
 
 
+Reopen = Callable[[], AbstractAsyncContextManager[Bench]]
+
+
 @pytest.fixture
-def opened(location: StoreLocation, server: FakeOpenAI) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
-    """Give what runs a coroutine function on the store, which is opened anew for each call unless it is in memory."""
+def reopen(location: StoreLocation, server: FakeOpenAI) -> Reopen:
+    """Give what opens the same store anew, unless it is in memory."""
     place = StoreLocation(location.path, location.uri, shared=location.in_memory)
-
-    def run(work: Callable[[Bench], Awaitable[None]]) -> None:
-        async def go() -> None:
-            async with open_bench(place, server) as bench:
-                await work(bench)
-
-        asyncio.run(go())
-
-    return run
+    return lambda: open_bench(place, server)
 
 
 async def assert_whole(bench: Bench, thread_id: str, questions: list[str]) -> None:
@@ -83,12 +78,11 @@ async def assert_whole(bench: Bench, thread_id: str, questions: list[str]) -> No
     assert all(step.checkpoint_id > (step.parent_id or "") for step in bench.store.threads.steps(thread_id))
 
 
-def test_turns_after_the_clock_moved(opened: Any, clock: Clock) -> None:
+async def test_turns_after_the_clock_moved(reopen: Reopen, clock: Clock) -> None:
     questions: list[str] = []
     for number, seconds in enumerate(MOVES):
         clock.move(seconds)
-
-        async def ask(bench: Bench, number: int = number) -> None:
+        async with reopen() as bench:
             for turn in range(2):
                 questions.append(f"question {number}.{turn}")
                 await bench.ask("moved", questions[-1])
@@ -97,15 +91,13 @@ def test_turns_after_the_clock_moved(opened: Any, clock: Clock) -> None:
                 clock.offset -= HOUR  # in the same process, too
             await assert_whole(bench, "moved", questions)
 
-        opened(ask)
 
-
-def test_a_fork_an_undo_and_a_rewind_after_the_clock_stepped_back(opened: Any, clock: Clock) -> None:
-    async def before(bench: Bench) -> None:
+async def test_a_fork_an_undo_and_a_rewind_after_the_clock_stepped_back(reopen: Reopen, clock: Clock) -> None:
+    async with reopen() as bench:
         for question in ("one", "two", "three"):
             await bench.ask("left", question)
-
-    async def after(bench: Bench) -> None:
+    clock.move(-YEAR)
+    async with reopen() as bench:
         bench.store.threads.fork("left", "forked")
         await bench.ask("forked", "four")
         await assert_whole(bench, "forked", ["one", "two", "three", "four"])
@@ -125,28 +117,21 @@ def test_a_fork_an_undo_and_a_rewind_after_the_clock_stepped_back(opened: Any, c
         await assert_whole(bench, "left", ["from the beginning"])
         assert len(await bench.session("left").turns()) == 5
 
-    opened(before)
-    clock.move(-YEAR)
-    opened(after)
 
-
-def test_a_machine_that_is_behind_goes_on_from_what_the_other_one_wrote(
+async def test_a_machine_that_is_behind_goes_on_from_what_the_other_one_wrote(
     location: StoreLocation, server: FakeOpenAI, clock: Clock
 ) -> None:
     if location.in_memory:
         pytest.skip("a store in memory belongs to one process")
 
-    async def scenario() -> None:
-        questions = []
-        async with open_bench(location, server) as ahead, open_bench(location, server) as behind:
-            for turn in range(4):
-                for bench, seconds in ((ahead, 20), (behind, -20)):
-                    clock.move(seconds)
-                    questions.append(f"question {turn} {seconds}")
-                    await bench.ask("shared", questions[-1])
-                    await assert_whole(bench, "shared", questions)
-
-    asyncio.run(scenario())
+    questions = []
+    async with open_bench(location, server) as ahead, open_bench(location, server) as behind:
+        for turn in range(4):
+            for bench, seconds in ((ahead, 20), (behind, -20)):
+                clock.move(seconds)
+                questions.append(f"question {turn} {seconds}")
+                await bench.ask("shared", questions[-1])
+                await assert_whole(bench, "shared", questions)
 
 
 class State(TypedDict):
@@ -175,46 +160,38 @@ def user_graph() -> StateGraph[Any]:
     return outer
 
 
-def test_a_user_graph_with_a_subgraph_after_the_clock_moved(opened: Any, clock: Clock) -> None:
+async def test_a_user_graph_with_a_subgraph_after_the_clock_moved(reopen: Reopen, clock: Clock) -> None:
     expected: list[str] = []
     config: Any = {"configurable": {"thread_id": "graph"}}
     for number, seconds in enumerate(MOVES):
         clock.move(seconds)
         question = f"question {number}"
         expected += [question, f"inner {number + 1}", f"told yes {number}"]
-
-        async def ask(bench: Bench, question: str = question) -> None:
+        async with reopen() as bench:
             graph = user_graph().compile(checkpointer=bench.store.checkpointer)
             await graph.ainvoke({"messages": [("user", question)]}, config)
-
-        async def answer(bench: Bench, number: int = number, expected: Sequence[str] = tuple(expected)) -> None:
+        clock.move(-HOUR)  # in mid-turn
+        async with reopen() as bench:
             graph = user_graph().compile(checkpointer=bench.store.checkpointer)
             found = await graph.ainvoke(Command(resume=f"yes {number}"), config)
-            assert [message.content for message in found["messages"]] == [*expected]
-
-        opened(ask)
-        clock.move(-HOUR)  # in mid-turn
-        opened(answer)
-
-    async def check(bench: Bench) -> None:
-        found = [
+            assert [message.content for message in found["messages"]] == expected
+    async with reopen() as bench:
+        pairs = [
             (one.config["configurable"]["checkpoint_id"], one.parent_config["configurable"]["checkpoint_id"])
             async for one in bench.store.checkpointer.alist({"configurable": {"thread_id": "graph"}})
             if one.parent_config
         ]
-        assert found
-        assert all(child > parent for child, parent in found)
-
-    opened(check)
+        assert pairs
+        assert all(child > parent for child, parent in pairs)
 
 
-def test_a_graph_with_a_checkpointer_of_its_own_after_the_clock_stepped_back(
+async def test_a_graph_with_a_checkpointer_of_its_own_after_the_clock_stepped_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch, in_memory=False)
     config: Any = {"configurable": {"thread_id": "own"}}
 
-    async def ask(number: int) -> None:
+    for number in range(3):
         async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "own.db")) as own:
             graph = user_graph().compile(checkpointer=with_ordered_ids(own))
             await graph.ainvoke({"messages": [("user", f"question {number}")]}, config)
@@ -223,9 +200,6 @@ def test_a_graph_with_a_checkpointer_of_its_own_after_the_clock_stepped_back(
             graph = user_graph().compile(checkpointer=with_ordered_ids(own))
             found = await graph.ainvoke(Command(resume="yes"), config)
             assert len(found["messages"]) == 3 * (number + 1)
-
-    for number in range(3):
-        asyncio.run(ask(number))
 
 
 def as_before(bench: Bench) -> Bench:
@@ -238,10 +212,17 @@ def as_before(bench: Bench) -> Bench:
 
 
 class Torn:
-    """A conversation in the thread "torn", with what it must show."""
+    """A conversation in the thread "torn" of the store that `reopen` opens, with what it must show."""
 
-    def __init__(self) -> None:
+    def __init__(self, reopen: Reopen) -> None:
         self.questions: list[str] = []
+        self._reopen = reopen
+
+    async def reopened(self, *works: Callable[[Bench], Awaitable[None]]) -> None:
+        """Do each of `works` on the store, opened anew."""
+        for work in works:
+            async with self._reopen() as bench:
+                await work(bench)
 
     async def ask(self, bench: Bench) -> None:
         """Ask another question."""
@@ -285,26 +266,26 @@ class Torn:
 @pytest.mark.parametrize(
     "moves", [[-HOUR], [-HOUR, 20, 20], [-HOUR, 20, 2 * HOUR, 0], [-20, 5, HOUR, -HOUR, 1, 3 * HOUR]], ids=str
 )
-def test_a_thread_that_an_older_version_tore_apart_is_whole(opened: Any, clock: Clock, moves: list[int]) -> None:
-    torn = Torn()
-    opened(torn.ask)
-    opened(torn.ask)
+async def test_a_thread_that_an_older_version_tore_apart_is_whole(
+    reopen: Reopen, clock: Clock, moves: list[int]
+) -> None:
+    torn = Torn(reopen)
+    await torn.reopened(torn.ask, torn.ask)
     for seconds in moves:
         clock.move(seconds)
-        opened(torn.ask_before)
+        await torn.reopened(torn.ask_before)
     clock.move(-HOUR)
-    opened(torn.check)
-    opened(torn.go_on)
+    await torn.reopened(torn.check, torn.go_on)
     for work in (torn.undo, torn.fork, torn.go_on, torn.undo, torn.undo, torn.undo, torn.go_on, torn.go_on):
         clock.move(-20)
-        opened(work)
+        await torn.reopened(work)
 
 
 @pytest.mark.parametrize("location", ["sqlite", "postgres"], indirect=True)
-def test_a_fork_of_a_thread_that_an_older_version_tore_apart_is_whole(opened: Any, clock: Clock) -> None:
-    torn = Torn()
-    opened(torn.ask)
+async def test_a_fork_of_a_thread_that_an_older_version_tore_apart_is_whole(reopen: Reopen, clock: Clock) -> None:
+    torn = Torn(reopen)
+    await torn.reopened(torn.ask)
     for seconds in (-HOUR, 1, 1):
         clock.move(seconds)
-        opened(torn.ask_before)
-    opened(torn.fork)
+        await torn.reopened(torn.ask_before)
+    await torn.reopened(torn.fork)

@@ -22,13 +22,13 @@ from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents, read_document
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Fail, Stall
-from tests.store.conftest import Bench, Run
+from tests.store.conftest import NewStore
 
 ODD_IDS = ["🐍", "../../x", "'; DROP TABLE threads; --", "%", "a b", "x" * 200, "-t"]
 
 
-def test_an_empty_store_has_nothing(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_an_empty_store_has_nothing(new_store: NewStore) -> None:
+    async with new_store as bench:
         threads = bench.store.threads
         assert (threads.recent(), threads.search("hello"), threads.steps("abc")) == ([], [], [])
         assert threads.newest_messages("abc", 5) == []
@@ -36,11 +36,9 @@ def test_an_empty_store_has_nothing(run: Run) -> None:
         with pytest.raises(UsageError, match="there is no thread 'abc'"):
             find_thread(threads, "abc")
 
-    run(work)
 
-
-def test_a_turn_is_whole(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_a_turn_is_whole(new_store: NewStore) -> None:
+    async with new_store as bench:
         events = await bench.ask("abc", "why is\nthe sky blue?", system="Be brief.")
         (summary,) = bench.store.threads.recent()
         document = await read_document(bench.store, summary)
@@ -57,11 +55,9 @@ def test_a_turn_is_whole(run: Run) -> None:
         ]
         assert summary.created_at <= summary.updated_at
 
-    run(work)
 
-
-def test_a_thread_stores_no_empty_setting_but_one_that_is_empty_again(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_a_thread_stores_no_empty_setting_but_one_that_is_empty_again(new_store: NewStore) -> None:
+    async with new_store as bench:
         session = bench.session("abc", stored=Setup())
 
         async def ask(setup: Setup) -> tuple[Setup | None, str]:
@@ -84,11 +80,9 @@ def test_a_thread_stores_no_empty_setting_but_one_that_is_empty_again(run: Run) 
         await session.undo(2)
         assert await ask(Setup()) == (plain, "")
 
-    run(work)
 
-
-def test_only_a_subgraphs_checkpoint_names_parents(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_only_a_subgraphs_checkpoint_names_parents(new_store: NewStore) -> None:
+    async with new_store as bench:
         saver = bench.store.checkpointer
         for namespace, parents in {"": {}, "inner:1": {"": "x"}}.items():
             where = RunnableConfig(configurable={"thread_id": "abc", "checkpoint_ns": namespace})
@@ -99,11 +93,9 @@ def test_only_a_subgraphs_checkpoint_names_parents(run: Run) -> None:
             assert bool(parents) == ("parents" in stored.metadata) or isinstance(saver, InMemorySaver)
             assert given["parents"] == parents
 
-    run(work)
 
-
-def test_the_newest_threads_come_first(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_the_newest_threads_come_first(new_store: NewStore) -> None:
+    async with new_store as bench:
         for thread_id in ("one", "two", "one", "three"):
             await bench.ask(thread_id, "hello")
             await asyncio.sleep(0.01)  # threads are sorted by a time in milliseconds
@@ -114,11 +106,9 @@ def test_the_newest_threads_come_first(run: Run) -> None:
         with pytest.raises(UsageError, match="several threads begin with 't'"):
             find_thread(threads, "t")
 
-    run(work)
 
-
-def test_one_thread_is_found_by_its_id_or_a_prefix_of_it(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_one_thread_is_found_by_its_id_or_a_prefix_of_it(new_store: NewStore) -> None:
+    async with new_store as bench:
         ids = ["ab", "abc", "abd", "aB", "a%", "a_b", "🐍x", "🐍y"]
         for thread_id in ids:
             await bench.ask(thread_id, f"hello {thread_id}")
@@ -134,11 +124,9 @@ def test_one_thread_is_found_by_its_id_or_a_prefix_of_it(run: Run) -> None:
         with pytest.raises(UsageError, match="there is no thread"):
             find_thread(threads, "\udcff")  # a byte of a command line that is no text
 
-    run(work)
 
-
-def test_search_finds_the_messages_that_hold_every_word(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_search_finds_the_messages_that_hold_every_word(new_store: NewStore) -> None:
+    async with new_store as bench:
         await bench.ask("sky", "why is the sky blue?")
         await bench.ask("sea", "why is the sea so deep?")
         await bench.ask("code", "what does snake_case mean?")
@@ -156,11 +144,9 @@ def test_search_finds_the_messages_that_hold_every_word(run: Run) -> None:
         for nothing in ("", " ", '"', "AND NOT", "' OR 1=1", "text:*", "zebra"):
             assert search(nothing) == [], nothing
 
-    run(work)
 
-
-def test_the_words_of_a_search_may_be_anywhere_in_one_exchange(run: Run, server: FakeOpenAI) -> None:
-    async def work(bench: Bench) -> None:
+async def test_the_words_of_a_search_may_be_anywhere_in_one_exchange(new_store: NewStore, server: FakeOpenAI) -> None:
+    async with new_store as bench:
         server.script(Answer("Nightly, by rsync."), Answer("On Mondays."), Answer("By rsync, too."), Answer("No."))
         for thread_id, text in (("a", "how do the backups run?"), ("a", "when?"), ("b", "how do I copy photos?")):
             await bench.ask(thread_id, text)
@@ -175,11 +161,9 @@ def test_the_words_of_a_search_may_be_anywhere_in_one_exchange(run: Run, server:
         assert most[0] == "b"
         assert set(most) == {"a", "b"}
 
-    run(work)
 
-
-def test_exchanges_are_questions_with_their_answers(run: Run, server: FakeOpenAI) -> None:
-    async def work(bench: Bench) -> None:
+async def test_exchanges_are_questions_with_their_answers(new_store: NewStore, server: FakeOpenAI) -> None:
+    async with new_store as bench:
         server.script(Answer("Because of Rayleigh."), Answer("Very."), Answer("Of sand."), Answer("Again Rayleigh."))
         for thread_id, text in (("sky", "why is it blue?"), ("sky", "how high?"), ("sea", "what is the beach?")):
             await bench.ask(thread_id, text)
@@ -206,21 +190,17 @@ def test_exchanges_are_questions_with_their_answers(run: Run, server: FakeOpenAI
         [exchange] = bench.store.threads.exchanges("sand", 9, "here")
         assert (exchange.title, exchange.updated_at) == (summary.title, summary.updated_at)
 
-    run(work)
 
-
-def test_a_new_title_stays(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_a_new_title_stays(new_store: NewStore) -> None:
+    async with new_store as bench:
         await bench.ask("abc", "hello")
         bench.store.threads.rename("abc", "A 'better' one 🐍")
         await bench.ask("abc", "again")
         assert bench.store.threads.recent()[0].title == "A 'better' one 🐍"
 
-    run(work)
 
-
-def test_what_is_deleted_is_gone(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_what_is_deleted_is_gone(new_store: NewStore) -> None:
+    async with new_store as bench:
         for thread_id in ("one", "two", "three"):
             await bench.ask(thread_id, f"hello {thread_id}")
         threads = bench.store.threads
@@ -235,11 +215,9 @@ def test_what_is_deleted_is_gone(run: Run) -> None:
             "You said: again",
         ]
 
-    run(work)
 
-
-def test_a_fork_goes_its_own_way(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_a_fork_goes_its_own_way(new_store: NewStore) -> None:
+    async with new_store as bench:
         first = (await bench.ask("abc", "one"))[-1]
         await bench.ask("abc", "two")
         assert isinstance(first, TurnFinished)
@@ -256,11 +234,9 @@ def test_a_fork_goes_its_own_way(run: Run) -> None:
         threads.delete(["abc"])
         assert [message.text for message in threads.newest_messages("half", 9)][::2] == ["one", "three"]
 
-    run(work)
 
-
-def test_a_fork_of_nothing_or_onto_something_is_refused(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_a_fork_of_nothing_or_onto_something_is_refused(new_store: NewStore) -> None:
+    async with new_store as bench:
         await bench.ask("abc", "one")
         await bench.ask("other", "two")
         with pytest.raises(UsageError, match="there is a thread 'other' already"):
@@ -269,11 +245,9 @@ def test_a_fork_of_nothing_or_onto_something_is_refused(run: Run) -> None:
             bench.store.threads.fork("abc", "new", "nowhere")
         assert {thread.thread_id for thread in bench.store.threads.recent()} == {"abc", "other"}
 
-    run(work)
 
-
-def test_steps_are_the_tree(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_steps_are_the_tree(new_store: NewStore) -> None:
+    async with new_store as bench:
         await bench.ask("abc", "one")
         await bench.ask("abc", "two")
         session = bench.session("abc")
@@ -289,13 +263,11 @@ def test_steps_are_the_tree(run: Run) -> None:
         assert {step.parent_id for step in steps[1:]} <= {step.checkpoint_id for step in steps}
         assert steps[0].parent_id is None
 
-    run(work)
 
-
-def test_a_stopped_answer_is_kept_as_far_as_it_came(run: Run, server: FakeOpenAI) -> None:
+async def test_a_stopped_answer_is_kept_as_far_as_it_came(new_store: NewStore, server: FakeOpenAI) -> None:
     server.script(Stall("Half an ans"))
 
-    async def work(bench: Bench) -> None:
+    async with new_store as bench:
         session = bench.session("abc")
         events = []
         async for event in session.run(Ask("hello")):
@@ -308,24 +280,20 @@ def test_a_stopped_answer_is_kept_as_far_as_it_came(run: Run, server: FakeOpenAI
             MessageShown("assistant", "Half an ans", True),
         ]
 
-    run(work)
 
-
-def test_a_failed_question_stays(run: Run, server: FakeOpenAI) -> None:
+async def test_a_failed_question_stays(new_store: NewStore, server: FakeOpenAI) -> None:
     server.script(Fail(400, {"error": {"message": "no"}}))
 
-    async def work(bench: Bench) -> None:
+    async with new_store as bench:
         await bench.ask("abc", "hello")
         assert await bench.session("abc").history() == [MessageShown("user", "hello")]
         events = [event async for event in bench.session("abc").run(Retry())]
         assert isinstance(events[-1], TurnFinished)
         assert [message.role for message in await bench.session("abc").history()] == ["user", "assistant"]
 
-    run(work)
 
-
-def test_locks_are_given_back(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_locks_are_given_back(new_store: NewStore) -> None:
+    async with new_store as bench:
         threads = bench.store.threads
         assert threads.locks.try_lock("abc")
         threads.locks.unlock("abc")
@@ -334,12 +302,10 @@ def test_locks_are_given_back(run: Run) -> None:
         await bench.ask("abc", "hello")
         assert threads.locks.try_lock("abc")
 
-    run(work)
-
 
 @pytest.mark.parametrize("thread_id", ODD_IDS)
-def test_an_odd_id_is_stored_as_it_is(run: Run, thread_id: str) -> None:
-    async def work(bench: Bench) -> None:
+async def test_an_odd_id_is_stored_as_it_is(new_store: NewStore, thread_id: str) -> None:
+    async with new_store as bench:
         await bench.ask("other", "something else")
         await bench.ask(thread_id, "hello")
         await bench.ask(thread_id, "again")
@@ -350,23 +316,19 @@ def test_an_odd_id_is_stored_as_it_is(run: Run, thread_id: str) -> None:
         threads.delete([thread_id])
         assert {(t.thread_id, t.turns) for t in threads.recent()} == {("other", 1), ("copy", 2)}
 
-    run(work)
 
-
-def test_a_message_of_megabytes_is_whole(run: Run, server: FakeOpenAI, weekly: bool) -> None:
+async def test_a_message_of_megabytes_is_whole(new_store: NewStore, server: FakeOpenAI, weekly: bool) -> None:
     text = "wörd 🐍 " * ((10_000_000 if weekly else 2_000_000) // 11)
     server.script(Answer(text, chunks=3))
 
-    async def work(bench: Bench) -> None:
+    async with new_store as bench:
         await bench.ask("abc", text)
         document = await read_document(bench.store, bench.store.threads.recent()[0])
         assert [message.text == text for message in document.messages] == [True, True]
 
-    run(work)
 
-
-def test_messages_of_one_step_stay_in_order(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_messages_of_one_step_stay_in_order(new_store: NewStore) -> None:
+    async with new_store as bench:
         await bench.ask("abc", "one")
         several: list[BaseMessage] = [AIMessage(text, id=text) for text in ("first", "second", "third")]
         await bench.graph.aupdate_state(
@@ -382,10 +344,8 @@ def test_messages_of_one_step_stay_in_order(run: Run) -> None:
         threads.fork("abc", "copy")
         assert [shown.text for shown in threads.newest_messages("copy", 9)] == texts
 
-    run(work)
 
-
-def test_an_import_is_like_the_turns_that_were(run: Run) -> None:
+async def test_an_import_is_like_the_turns_that_were(new_store: NewStore) -> None:
     messages = [
         AIMessage("Welcome", id="0"),
         HumanMessage("one", id="1"),
@@ -394,7 +354,7 @@ def test_an_import_is_like_the_turns_that_were(run: Run) -> None:
         HumanMessage("three", id="4"),
     ]
 
-    async def work(bench: Bench) -> None:
+    async with new_store as bench:
         await import_documents(bench.store, [ThreadDocument("abc", "Title", "openai:gpt", "Be brief.", messages)])
         threads, session = bench.store.threads, bench.session("abc")
         (summary,) = threads.recent()
@@ -412,11 +372,9 @@ def test_an_import_is_like_the_turns_that_were(run: Run) -> None:
         await bench.ask("abc", "four")
         assert threads.recent()[0].turns == 2
 
-    run(work)
 
-
-def test_an_import_overwrites_nothing(run: Run) -> None:
-    async def work(bench: Bench) -> None:
+async def test_an_import_overwrites_nothing(new_store: NewStore) -> None:
+    async with new_store as bench:
         await bench.ask("abc", "mine")
         documents = [ThreadDocument(name, "", "", None, [HumanMessage("theirs", id="1")]) for name in ("abc", "abc-2")]
         assert await import_documents(bench.store, documents) == {"abc": "abc-3", "abc-2": "abc-2"}
@@ -426,17 +384,13 @@ def test_an_import_overwrites_nothing(run: Run) -> None:
         }
         assert said == {"abc": "mine", "abc-2": "theirs", "abc-3": "theirs"}
 
-    run(work)
 
-
-def test_an_import_that_fails_leaves_nothing(run: Run) -> None:
+async def test_an_import_that_fails_leaves_nothing(new_store: NewStore) -> None:
     good = ThreadDocument("good", "", "", None, [HumanMessage("hi", id="1")])
     bad = ThreadDocument("bad", "", "", None, [HumanMessage("hi", id="1"), cast("Any", "no message")])
 
-    async def work(bench: Bench) -> None:
+    async with new_store as bench:
         with pytest.raises(AttributeError):
             await import_documents(bench.store, [good, bad])
         assert bench.store.threads.recent() == []
         assert bench.store.threads.search("hi") == []
-
-    run(work)

@@ -78,7 +78,7 @@ def test_items_are_found_by_meaning_among_those_of_another_model(file: StoreLoca
     newer.close()
 
 
-def test_every_kind_of_store_keeps_items(location: StoreLocation) -> None:
+async def test_every_kind_of_store_keeps_items(location: StoreLocation) -> None:
     async def check(store: Store) -> None:
         first = ItemStore(location, ItemOptions(), checkpointer=store.checkpointer)
         await first.aput(NOTES, "a", {"text": "a\x01 \N{GRINNING FACE}", "tags": ["x", None, 1.5]})
@@ -94,11 +94,8 @@ def test_every_kind_of_store_keeps_items(location: StoreLocation) -> None:
         assert await second.aget(NOTES, "a") is None
         second.close()
 
-    async def run() -> None:
-        async with open_store(location) as store:
-            await check(store)
-
-    asyncio.run(run())
+    async with open_store(location) as store:
+        await check(store)
 
 
 def test_what_has_expired_is_removed_when_the_store_is_opened(file: StoreLocation) -> None:

@@ -78,12 +78,9 @@ def test_a_task_cancelled_while_it_opens_a_store_leaves_no_thread_that_fails(
     assert failures == []
 
 
-def test_commits_outlast_a_loss_of_power_also_on_macos(tmp_path: Path) -> None:
-    async def ask() -> tuple[object, ...]:
-        async with open_sqlite(tmp_path / "threads.db") as (saver, _threads):
-            rows = await saver.conn.execute_fetchall("PRAGMA fullfsync")
-            return tuple(rows)
-
-    assert asyncio.run(ask()) == ((1,),)
+async def test_commits_outlast_a_loss_of_power_also_on_macos(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "threads.db") as (saver, _threads):
+        rows = await saver.conn.execute_fetchall("PRAGMA fullfsync")
+        assert [row[0] for row in rows] == [1]
     with closing(connect(tmp_path / "threads.db")) as connection:
         assert connection.execute("PRAGMA fullfsync").fetchone() == (1,)

@@ -51,29 +51,23 @@ def locked_for_a_moment(file: Path) -> Iterator[None]:
             timer.join()
 
 
-def test_a_message_waits_for_another_processs_write_after_a_change_of_the_schema(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with open_sqlite(tmp_path / "threads.db") as (saver, threads):
-            config = RunnableConfig(configurable={"thread_id": "t", "checkpoint_ns": ""})
-            config = await saver.aput(config, empty_checkpoint(), {"source": "loop", "step": 0}, {})
-            await saver.aput_writes(config, [("messages", HumanMessage("one", id="1"))], "task-1")
-            with locked_for_a_moment(tmp_path / "threads.db"):
-                await saver.aget_tuple(config)  # finds the schema changed, so the write opens the index again
-                await saver.aput_writes(config, [("messages", HumanMessage("two", id="2"))], "task-2")
-            found = await asyncio.to_thread(threads.search, "two")
-            assert [match.thread_id for match in found] == ["t"]
-
-    asyncio.run(scenario())
+async def test_a_message_waits_for_another_processs_write_after_a_change_of_the_schema(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "threads.db") as (saver, threads):
+        config = RunnableConfig(configurable={"thread_id": "t", "checkpoint_ns": ""})
+        config = await saver.aput(config, empty_checkpoint(), {"source": "loop", "step": 0}, {})
+        await saver.aput_writes(config, [("messages", HumanMessage("one", id="1"))], "task-1")
+        with locked_for_a_moment(tmp_path / "threads.db"):
+            await saver.aget_tuple(config)  # finds the schema changed, so the write opens the index again
+            await saver.aput_writes(config, [("messages", HumanMessage("two", id="2"))], "task-2")
+        found = await asyncio.to_thread(threads.search, "two")
+        assert [match.thread_id for match in found] == ["t"]
 
 
-def test_items_that_are_read_and_written_at_once_wait_for_another_processs_write(tmp_path: Path) -> None:
+async def test_items_that_are_read_and_written_at_once_wait_for_another_processs_write(tmp_path: Path) -> None:
     file = tmp_path / "threads.db"
 
-    async def make() -> None:
-        async with open_sqlite(file):
-            pass
-
-    asyncio.run(make())
+    async with open_sqlite(file):
+        pass
     items = ItemStore(StoreLocation(file), ItemOptions(), checkpointer=None)
     items.put(("notes",), "a", {"text": "one"})
     with locked_for_a_moment(file):

@@ -17,7 +17,7 @@ from chatcli.store.threads import ThreadSummary
 from chatcli.store.usage import MAX_TOKENS, REQUEST, AnswerUsage, Tokens, note_request, read_tokens, without_copies
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents, read_document
-from tests.store.conftest import Bench, Run
+from tests.store.conftest import NewStore
 
 GOOD = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
 
@@ -73,8 +73,8 @@ async def _usage(store: Store, thread_id: str | None = None) -> list[AnswerUsage
     return await asyncio.to_thread(store.threads.usage, thread_id)
 
 
-def test_a_turn_is_counted_with_its_branches_and_forks_once(run: Run) -> None:
-    async def scenario(bench: Bench) -> None:
+async def test_a_turn_is_counted_with_its_branches_and_forks_once(new_store: NewStore) -> None:
+    async with new_store as bench:
         await bench.ask("a", "one")
         await bench.ask("a", "two")
         assert len(await _usage(bench.store)) == 2  # what is kept now is read again below
@@ -94,11 +94,9 @@ def test_a_turn_is_counted_with_its_branches_and_forks_once(run: Run) -> None:
         assert await _usage(bench.store, "a") == []
         assert len(await _usage(bench.store, "b")) == 3
 
-    run(scenario)
 
-
-def test_imported_answers_are_counted_once_and_by_what_they_note(run: Run) -> None:
-    async def scenario(bench: Bench) -> None:
+async def test_imported_answers_are_counted_once_and_by_what_they_note(new_store: NewStore) -> None:
+    async with new_store as bench:
         own = _answer(4, model="openai:gpt-mine", own_server=True, at=1_750_000_000)
         strange = _answer(5, model=7, own_server="yes", at=10**15, also=[1, 2])
         await import_documents(bench.store, [_document(_answer(1), _answer(2, at=5), own, strange)])
@@ -119,19 +117,14 @@ def test_imported_answers_are_counted_once_and_by_what_they_note(run: Run) -> No
         assert len(await _usage(bench.store, "copy")) == 4
         assert len(list(without_copies(await _usage(bench.store)))) == 4
 
-    run(scenario)
 
-
-def test_a_store_that_can_not_be_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_can_not_be_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from chatcli.store.location import StoreLocation
     from chatcli.store.open import open_store
     from chatcli.store.sqlite.threads import SqliteThreads
 
-    async def fill() -> None:
-        async with open_store(StoreLocation(tmp_path / "threads.db")) as store:
-            await import_documents(store, [_document(_answer(1))])
-
-    asyncio.run(fill())
+    async with open_store(StoreLocation(tmp_path / "threads.db")) as store:
+        await import_documents(store, [_document(_answer(1))])
     monkeypatch.setattr(sqlite_threads, "BUSY_TIMEOUT", 0.1)
     with closing(sqlite3.connect(tmp_path / "threads.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

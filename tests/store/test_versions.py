@@ -5,7 +5,6 @@ of a PostgreSQL store of version 2. The threads are `plain` with four turns, `at
 question, and `graph`, a user's graph that keeps items in LangGraph's store.
 """
 
-import asyncio
 import gzip
 import hashlib
 import sqlite3
@@ -108,17 +107,14 @@ def test_langgraph_writes_the_form_that_was_tried() -> None:
     assert empty_graph_checkpoint()["v"] == NEWEST_FORM
 
 
-def test_a_thread_of_a_newer_langgraph_is_refused_before_anything_is_written(
+async def test_a_thread_of_a_newer_langgraph_is_refused_before_anything_is_written(
     chat: Chat, fake: FakeOpenAI, tmp_path: Path
 ) -> None:
     path = tmp_path / "threads.db"
 
-    async def write() -> None:
-        async with open_sqlite(path) as (saver, _threads):
-            config = RunnableConfig(configurable={"thread_id": "new", "checkpoint_ns": ""})
-            await saver.aput(config, {**empty_checkpoint(), "v": 5}, {"source": "loop", "step": 0}, {})
-
-    asyncio.run(write())
+    async with open_sqlite(path) as (saver, _threads):
+        config = RunnableConfig(configurable={"thread_id": "new", "checkpoint_ns": ""})
+        await saver.aput(config, {**empty_checkpoint(), "v": 5}, {"source": "loop", "step": 0}, {})
     chat.home.env["CHATCLI_STORE"] = f"sqlite:///{path}"
     refused = chat("-t", "new", "hello")
     assert_reported(refused, 5)
@@ -252,16 +248,13 @@ def test_a_user_who_does_not_own_an_older_postgresql_store_reads_it_and_is_told_
     assert len(chat("threads", "search", "hello again", "--json").json()) == 4  # "again" says nothing
 
 
-def test_the_write_ahead_log_stays_small_while_the_store_is_open(tmp_path: Path) -> None:
+async def test_the_write_ahead_log_stays_small_while_the_store_is_open(tmp_path: Path) -> None:
     def answer(state: MessagesState) -> MessagesState:
         return MessagesState(messages=[HumanMessage("some words " * 30)])
 
-    async def scenario() -> None:
-        async with open_sqlite(tmp_path / "threads.db") as (saver, _threads):
-            graph = StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile(saver)
-            for number in range(100):
-                config = RunnableConfig(configurable={"thread_id": str(number)})
-                await graph.ainvoke(MessagesState(messages=[HumanMessage("a question")]), config)
-            assert (tmp_path / "threads.db-wal").stat().st_size < WAL_LIMIT
-
-    asyncio.run(scenario())
+    async with open_sqlite(tmp_path / "threads.db") as (saver, _threads):
+        graph = StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile(saver)
+        for number in range(100):
+            config = RunnableConfig(configurable={"thread_id": str(number)})
+            await graph.ainvoke(MessagesState(messages=[HumanMessage("a question")]), config)
+        assert (tmp_path / "threads.db-wal").stat().st_size < WAL_LIMIT

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,11 +20,11 @@ SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
 
 @pytest.mark.e2e
-def test_a_server_over_http_that_died_is_connected_to_again_and_no_request_is_sent_twice(tmp_path: Path) -> None:
+async def test_a_server_over_http_that_died_is_connected_to_again_and_no_request_is_sent_twice(tmp_path: Path) -> None:
     said: list[str] = []
     host = Host("web", lambda event: said.append(event.text if isinstance(event, Notice) else event.label))
 
-    async def run() -> list[str]:
+    async with asyncio.timeout(60):
         with ExitStack() as stack:
             process, port = served(stack, tmp_path)
             session = McpSession("web", McpServer(url=f"http://127.0.0.1:{port}/mcp"), host)
@@ -40,9 +39,7 @@ def test_a_server_over_http_that_died_is_connected_to_again_and_no_request_is_se
             served(stack, tmp_path, port)
             results += [str(await tools[name].ainvoke(values)) for name, values in CALLS]
             await session.close()
-            return results
-
-    first, second, third = asyncio.run(asyncio.wait_for(run(), 60))
+            first, second, third = results
     assert "2" in first
     assert "back" in second
     assert "4" in third
@@ -83,20 +80,19 @@ for line in sys.stdin:
 
 
 @pytest.mark.e2e
-def test_a_server_that_ends_at_what_it_does_not_know_is_begun_with_as_older_versions_have_it(tmp_path: Path) -> None:
-    async def run() -> tuple[str, dict[str, dict[str, Any]]]:
-        session = McpSession("old", McpServer(command=sys.executable, args=("-c", OLD)))
-        await session.open(30)
-        await session.close()
-        return session.problem, {tool.name: tool.args for tool in session.tools}
-
-    assert asyncio.run(run()) == ("", {"old": {}})
+async def test_a_server_that_ends_at_what_it_does_not_know_is_begun_with_as_older_versions_have_it(
+    tmp_path: Path,
+) -> None:
+    session = McpSession("old", McpServer(command=sys.executable, args=("-c", OLD)))
+    await session.open(30)
+    await session.close()
+    assert (session.problem, {tool.name: tool.args for tool in session.tools}) == ("", {"old": {}})
 
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["2025-11-25", "2026-07-28", "2026-07-28 over HTTP"])
-def test_a_tool_that_a_server_adds_is_read(tmp_path: Path, kind: str) -> None:
-    async def run() -> str:
+async def test_a_tool_that_a_server_adds_is_read(tmp_path: Path, kind: str) -> None:
+    async with asyncio.timeout(60):
         with ExitStack() as stack:
             server = McpServer(
                 command=sys.executable, args=(SERVER,), env={"MCP_LEGACY": "1"} if "2025" in kind else {}
@@ -111,6 +107,4 @@ def test_a_tool_that_a_server_adds_is_read(tmp_path: Path, kind: str) -> None:
                 tools = await toolbox.open(pytest.fail)
             grown = str(await tools["grown"].runnable.ainvoke({}))
             await toolbox.close()
-            return grown
-
-    assert "grown" in asyncio.run(asyncio.wait_for(run(), 60))
+            assert "grown" in grown

@@ -1,6 +1,5 @@
 """Which calls run without a question, and what an approval is of; no server is started."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,14 +220,11 @@ def test_comments_and_blank_lines_are_no_rules(monkeypatch: pytest.MonkeyPatch, 
     assert kept_rules() == ["look"]
 
 
-def test_a_server_that_is_not_there_is_an_error_with_its_reason() -> None:
-    async def run() -> None:
-        toolbox = Toolbox()
-        await toolbox._opened()
-        toolbox.sessions = [Served("s", problem="it ended")]  # type: ignore[list-item]
-        with pytest.raises(UsageError, match="the MCP server s can't be used: it ended"):
-            await toolbox.session("s")
-        toolbox.sessions = [Served("s")]  # type: ignore[list-item]
-        assert await toolbox.session("s") == toolbox.sessions[0]
-
-    asyncio.run(run())
+async def test_a_server_that_is_not_there_is_an_error_with_its_reason() -> None:
+    toolbox = Toolbox()
+    await toolbox._opened()
+    toolbox.sessions = [Served("s", problem="it ended")]  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="the MCP server s can't be used: it ended"):
+        await toolbox.session("s")
+    toolbox.sessions = [Served("s")]  # type: ignore[list-item]
+    assert await toolbox.session("s") == toolbox.sessions[0]

@@ -12,8 +12,9 @@ import pytest
 
 from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
+from chatcli.transfer import read_file
 from chatcli.transfer.document import ThreadDocument, left_out_line
-from chatcli.transfer.read_file import MAX_BYTES, read_documents
+from chatcli.transfer.read_file import read_documents
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -365,14 +366,15 @@ def _encrypted(path: Path) -> Path:
     return path
 
 
-def test_a_bad_archive_is_refused(tmp_path: Path) -> None:
+def test_a_bad_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_file, "MAX_BYTES", 2**20)
     cut = archive(tmp_path / "cut.zip", {"conversations.json": json.dumps([conversation("a", said("user", "hi"))])})
     whole = cut.read_bytes()
     wrong = tmp_path / "wrong.zip"
     wrong.write_bytes(whole.replace(whole[60:70], bytes(10)))
     cut.write_bytes(whole[:-30])
     bad = json.dumps([conversation("a", title=1)])
-    bomb = {f"conversations-{number}.json": bytes(MAX_BYTES // 2 + 1) for number in range(2)}
+    bomb = {f"conversations-{number}.json": bytes(2**19 + 1) for number in range(2)}
     expected = {
         cut: "the archive: it is damaged",
         wrong: "the archive: it is damaged",

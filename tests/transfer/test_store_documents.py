@@ -1,6 +1,5 @@
 """Documents that are written into a store."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,8 +15,8 @@ from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents
 
 
-def test_the_work_of_an_import_grows_with_its_turns(tmp_path: Path) -> None:
-    short, long = (asyncio.run(_work(tmp_path / f"{turns}.db", turns)) for turns in (20, 80))
+async def test_the_work_of_an_import_grows_with_its_turns(tmp_path: Path) -> None:
+    short, long = [await _work(tmp_path / f"{turns}.db", turns) for turns in (20, 80)]
     assert long < 5 * short
 
 

@@ -246,43 +246,39 @@ def summing_up(server: FakeOpenAI, **limits: Any) -> TurnContext:
         (7, "3", "human: a\nai: b\nhuman: c\nai: d\n"),
     ],
 )
-def test_all_turns_but_the_newest_are_summed_up(count: int, summarised: str, about: str) -> None:
-    with FakeOpenAI() as server:
-        server.default = Answer(" It was about letters. ")
-        context = summing_up(server)
-        update = asyncio.run(compact_state(ChatState(messages=talk(*[1] * count)), context))
-        assert update == {"summary": "It was about letters.", "summarised": summarised}
-        [request] = server.requests
-        assert request.messages[1] == ("user", about)
-        assert context.spent == [Tokens(11, 7)]
+def test_all_turns_but_the_newest_are_summed_up(model: FakeOpenAI, count: int, summarised: str, about: str) -> None:
+    model.default = Answer(" It was about letters. ")
+    context = summing_up(model)
+    update = asyncio.run(compact_state(ChatState(messages=talk(*[1] * count)), context))
+    assert update == {"summary": "It was about letters.", "summarised": summarised}
+    [request] = model.requests
+    assert request.messages[1] == ("user", about)
+    assert context.spent == [Tokens(11, 7)]
 
 
-def test_a_summary_goes_on_from_the_last_one_unless_it_is_of_another_branch() -> None:
-    with FakeOpenAI() as server:
-        server.default = Answer("more")
-        state = ChatState(messages=talk(*[1] * 9), summary="old", summarised="1")
-        assert asyncio.run(compact_state(state, summing_up(server)))["summarised"] == "5"
-        assert server.requests[0].last == ("Summary of what came before:\nold\n\nhuman: c\nai: d\nhuman: e\nai: f\n")
-        asyncio.run(compact_state({**state, "summarised": "elsewhere"}, summing_up(server)))
-        assert server.requests[1].last.startswith("human: a\n")
+def test_a_summary_goes_on_from_the_last_one_unless_it_is_of_another_branch(model: FakeOpenAI) -> None:
+    model.default = Answer("more")
+    state = ChatState(messages=talk(*[1] * 9), summary="old", summarised="1")
+    assert asyncio.run(compact_state(state, summing_up(model)))["summarised"] == "5"
+    assert model.requests[0].last == ("Summary of what came before:\nold\n\nhuman: c\nai: d\nhuman: e\nai: f\n")
+    asyncio.run(compact_state({**state, "summarised": "elsewhere"}, summing_up(model)))
+    assert model.requests[1].last.startswith("human: a\n")
     with pytest.raises(UsageError, match="nothing to compact"):
         asyncio.run(compact_state(ChatState(messages=talk(1, 1)), turn()))
 
 
-def test_a_long_conversation_is_summed_up_in_pieces_that_the_model_can_read() -> None:
-    with FakeOpenAI() as server:
-        server.default = Answer("s" * 200)
-        # Half of a window of 40 tokens are 60 characters.
-        assert asyncio.run(summarise(talk(30, 30, 70), summing_up(server, window=40))) == f"{'s' * 60} [...]"
-        pieces = [request.last.split("\n\n")[-1] for request in server.requests]
-        assert pieces == [f"human: {'a' * 30}\n", f"ai: {'b' * 30}\n", f"human: {'c' * 60} [...]\n"]
-        assert server.requests[1].last.startswith("Summary of what came before:\nsss")
-        assert asyncio.run(summarise(talk(30), summing_up(server, budget=20, window=40))) == f"{'s' * 30} [...]"
-        assert asyncio.run(summarise(talk(30), summing_up(server))) == "s" * 200
+def test_a_long_conversation_is_summed_up_in_pieces_that_the_model_can_read(model: FakeOpenAI) -> None:
+    model.default = Answer("s" * 200)
+    # Half of a window of 40 tokens are 60 characters.
+    assert asyncio.run(summarise(talk(30, 30, 70), summing_up(model, window=40))) == f"{'s' * 60} [...]"
+    pieces = [request.last.split("\n\n")[-1] for request in model.requests]
+    assert pieces == [f"human: {'a' * 30}\n", f"ai: {'b' * 30}\n", f"human: {'c' * 60} [...]\n"]
+    assert model.requests[1].last.startswith("Summary of what came before:\nsss")
+    assert asyncio.run(summarise(talk(30), summing_up(model, budget=20, window=40))) == f"{'s' * 30} [...]"
+    assert asyncio.run(summarise(talk(30), summing_up(model))) == "s" * 200
 
 
-def test_an_empty_summary_is_none() -> None:
-    with FakeOpenAI() as server:
-        server.default = Answer("  ")
-        with pytest.raises(RefusedError, match="gave no summary"):
-            asyncio.run(summarise(talk(1), summing_up(server)))
+def test_an_empty_summary_is_none(model: FakeOpenAI) -> None:
+    model.default = Answer("  ")
+    with pytest.raises(RefusedError, match="gave no summary"):
+        asyncio.run(summarise(talk(1), summing_up(model)))

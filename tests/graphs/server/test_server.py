@@ -1,6 +1,5 @@
 """Which server is meant, and what one that can't be used comes to."""
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,12 +19,10 @@ URL = "http://127.0.0.1:2024"
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's settings away."""
-    for name in ("CHATCLI_URL", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY"):
+def no_key(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's keys away."""
+    for name in ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -120,17 +117,14 @@ SENT = [StreamPart("messages", {"text": text}, given) for text, given in zip("ab
 
 
 @pytest.mark.parametrize("cuts", [*itertools.combinations(range(len(SENT)), 2)])
-def test_a_run_that_is_joined_again_loses_no_event_and_repeats_none(cuts: tuple[int, int]) -> None:
+async def test_a_run_that_is_joined_again_loses_no_event_and_repeats_none(cuts: tuple[int, int]) -> None:
     async def stream(run: StartedRun, end: int) -> AsyncIterator[StreamPart]:
         for part in SENT[:end]:
             if run.join_after is None or str(part.id) > run.join_after:
                 yield part
 
-    async def go() -> list[StreamPart]:
-        run = StartedRun()
-        return [part for end in (*cuts, len(SENT)) async for part in noted(stream(run, end), run)]
-
-    assert asyncio.run(go()) == SENT
+    run = StartedRun()
+    assert [part for end in (*cuts, len(SENT)) async for part in noted(stream(run, end), run)] == SENT
 
 
 def test_a_run_whose_events_have_no_ids_is_joined_where_it_is() -> None:

@@ -53,6 +53,12 @@ class Home:
         }
         return cls(root, work, env)
 
+    def use_keyring(self, backend: str) -> None:
+        """Name the keyring in a file: by Python's variable, only the installed executable could use it."""
+        file = Path(self.env["XDG_CONFIG_HOME"], "python_keyring", "keyringrc.cfg")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"[backend]\ndefault-keyring={backend}\n")
+
     def files(self) -> list[Path]:
         """Every file that exists in this home."""
         return sorted(path for path in self.root.rglob("*") if path.is_file())

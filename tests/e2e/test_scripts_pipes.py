@@ -42,7 +42,7 @@ def test_fifty_megabytes_are_refused_quickly_and_in_bounded_memory(chat: Chat, f
 
 def test_a_writer_that_is_slow_and_pauses_is_waited_for(chat: Chat, fake: FakeOpenAI) -> None:
     writer = "for word in one two; do printf '%s\\n' $word; sleep 0.3; done; sleep 5; echo three"
-    result = chat.shell(f"({writer}) | chat 'sum it up'")
+    result = chat.shell(f"({writer}) | chat 'sum it up'", forks=True)
     assert result.returncode == 0, result
     assert unfenced(fake.requests[0].last) == "sum it up\n\n<stdin>\none\ntwo\nthree\n</stdin>"
 
@@ -70,7 +70,6 @@ def test_a_dash_beside_another_use_of_stdin_is_refused(chat: Chat, fake: FakeOpe
     assert fake.requests == []
 
 
-@pytest.mark.executable
 def test_a_dash_at_a_terminal_reads_until_ctrl_d(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal("-")
     tty.wait_for("Ctrl-D")
@@ -82,7 +81,6 @@ def test_a_dash_at_a_terminal_reads_until_ctrl_d(fake: FakeOpenAI, terminal: Ope
     assert fake.requests[0].last == "two\nlines\n"
 
 
-@pytest.mark.executable
 def test_binary_input_is_replaced_and_reported_and_sent_whole(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("what is it?", input=bytes(range(256)) * 4)
     assert result.returncode == 0, result

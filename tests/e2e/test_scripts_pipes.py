@@ -1,8 +1,6 @@
 """What comes in through a pipe: large, slow, late, binary, and a terminal beside it."""
 
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -109,21 +107,3 @@ def test_a_reader_that_leaves_early_ends_jsonl_quietly(chat: Chat, fake: FakeOpe
     result = chat.shell("chat --format jsonl hello | head -1; exit ${PIPESTATUS[0]}")
     assert (result.returncode, result.stderr) == (0, "")
     assert len(result.events()) == 1
-
-
-@pytest.mark.linux
-def test_an_output_that_is_full_is_a_failure_of_one_line(chat: Chat, fake: FakeOpenAI) -> None:
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [EXECUTABLE, "hello"],
-            env=chat.home.env,
-            cwd=chat.home.work,
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert done.stderr.startswith(b"error: ")
-    assert b"Traceback" not in done.stderr

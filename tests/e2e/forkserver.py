@@ -35,6 +35,13 @@ from chatcli.helper.same_conditions import Environment
 
 _MAX_REQUEST = 1 << 20
 _MADV_COLLAPSE = 25
+_CLIENTS = {
+    "anthropic": "langchain_anthropic",
+    "cohere": "langchain_cohere",
+    "google_genai": "langchain_google_genai",
+    "mistralai": "langchain_mistralai",
+}
+"""The packages of model clients that take long to import, by provider: up to 20 times as long as a run."""
 _CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
@@ -244,6 +251,7 @@ class _Server:
         """Fork for a request; return the process ID, or 0 when its environment wants the installed executable."""
         request = json.loads(data)
         child = 0
+        self._import_clients(request["arguments"])
         if self._environment.matches({**request["env"], "HOME": os.environ["HOME"]}):  # each run reads its own home
             child = os.fork()
             if child == 0:
@@ -254,6 +262,15 @@ class _Server:
         for descriptor in streams:
             os.close(descriptor)
         return child
+
+    def _import_clients(self, arguments: Sequence[str]) -> None:
+        """Import the clients of the models that a run names, so that the next run with one need not."""
+        for argument in arguments:
+            package = _CLIENTS.get(argument.partition(":")[0])
+            if package is not None and package not in sys.modules:
+                with self._environment.watched(), suppress(ImportError):  # the run says that it is not installed
+                    importlib.import_module(package)
+                gc.freeze()
 
 
 def _become(request: Mapping[str, Any], streams: Sequence[int], run: Callable[[list[str]], object]) -> None:
@@ -337,6 +354,8 @@ def _main() -> None:
         _import_all()
     # Some runs import these, too. NumPy, which the first imports, reads all variables, though not to be another.
     for module in (
+        "dotenv",
+        "genai_prices",
         "langchain_core.messages.block_translators.langchain_v0",
         "langchain_core.tracers.context",
         "langchain_core.tracers.run_collector",
@@ -344,6 +363,7 @@ def _main() -> None:
         "langgraph.store.sqlite.aio",
         "openai.resources.chat.chat",
         "pypdf",
+        "tomlkit",
     ):
         importlib.import_module(module)
     gc.enable()

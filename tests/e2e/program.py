@@ -53,6 +53,12 @@ class Home:
         }
         return cls(root, work, env)
 
+    def use_keyring(self, backend: str) -> None:
+        """Name the keyring in a file: by Python's variable, only the installed executable could use it."""
+        file = Path(self.env["XDG_CONFIG_HOME"], "python_keyring", "keyringrc.cfg")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"[backend]\ndefault-keyring={backend}\n")
+
     def files(self) -> list[Path]:
         """Every file that exists in this home."""
         return sorted(path for path in self.root.rglob("*") if path.is_file())
@@ -146,7 +152,7 @@ class Chat:
     forks: ForkServer | None = None
     """Runs it without the time of its imports; without one, each run is the installed executable."""
     reader: ForkServer | None = None
-    """Reads the store for `messages` where the runs are the executable's."""
+    """Runs it for `forked` where the other runs are the executable's."""
     executable: str = str(EXECUTABLE)
     """Runs what is not forked."""
     _running: ExitStack = field(default_factory=ExitStack)
@@ -203,9 +209,14 @@ class Chat:
                 process = _popen([self.executable, *args], env, self.home.work, streams)
         return Running(process, ours, data or b"", stdout, stderr)
 
+    @property
+    def forked(self) -> "Chat":
+        """The program in the same home, run as forks: for what a test of the executable asks before and after."""
+        return Chat(self.home, self.forks or self.reader)
+
     def messages(self, thread_id: str) -> list[dict[str, Any]]:
         """Return what the store holds of a thread."""
-        shown = Chat(self.home, self.forks or self.reader)("threads", "show", thread_id, "--json")
+        shown = self.forked("threads", "show", thread_id, "--json")
         assert shown.returncode == 0, shown
         messages: list[dict[str, Any]] = shown.json()["messages"]
         return messages

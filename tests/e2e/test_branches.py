@@ -28,7 +28,6 @@ def history(tty: Terminal) -> str:
     return tty.text().rpartition("> /history")[2]
 
 
-@pytest.mark.executable
 def test_undo_leaves_the_old_branch_where_it_can_be_gone_back_to(
     chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
 ) -> None:

@@ -19,6 +19,12 @@ from tests.fakes.steps import Answer
 SETUP = "# Setup\n\nRun `make frobnicate` to begin.\n"
 
 
+@pytest.fixture(autouse=True)
+def _words_alone(home: Home) -> None:
+    """Rank by words alone: for the meaning, each run would load a model, half a second of CPU."""
+    home.env["CHATCLI_SEMANTIC"] = "0"
+
+
 def write(home: Home, name: str, text: str) -> Path:
     path = home.work / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,6 +239,7 @@ def test_indexing_shows_its_progress_and_goes_on_after_ctrl_c(home: Home, termin
 
 
 def test_documents_in_a_conversation(fake: FakeOpenAI, terminal: OpenTerminal, home: Home, chat: Chat) -> None:
+    del home.env["CHATCLI_SEMANTIC"]
     write(home, "docs/setup.md", SETUP)
     write(home, "my notes/faq.md", "A frobnicate can be repeated.\n")
     tty = terminal("-t", "a")

@@ -268,14 +268,12 @@ def test_an_account_without_credit_is_reported_at_once(chat: Chat, fake: FakeOpe
     assert len(fake.requests) == 1
 
 
-@pytest.mark.executable
 def test_a_missing_key_is_reported_with_its_variable(chat: Chat) -> None:
     result = chat("-m", "openai:gpt-fake", "hello")
     assert_reported(result, 3)
     assert "OPENAI_API_KEY" in result.stderr
 
 
-@pytest.mark.executable
 def test_a_refused_connection_is_temporary(chat: Chat, fake: FakeOpenAI) -> None:
     with socket.socket() as bound:  # bound and not listening: nobody else can take the port
         bound.bind(("127.0.0.1", 0))
@@ -291,7 +289,6 @@ def test_a_timeout_is_temporary(chat: Chat, fake: FakeOpenAI, step: Step) -> Non
     assert_reported(chat("--timeout", "0.5", "hello"), 75)
 
 
-@pytest.mark.executable
 @pytest.mark.parametrize("name", ["nobody:gpt", "local:nothing", ""])
 def test_an_unknown_model_name_is_a_usage_error(chat: Chat, name: str) -> None:
     assert_reported(chat("-m", name, "hello", env={"OPENAI_API_KEY": KEY}), 2)
@@ -427,7 +424,7 @@ def test_a_signal_in_mid_answer_keeps_the_partial_one(chat: Chat, fake: FakeOpen
         ("the first question", False),
         ("Half an ans", True),
     ]
-    assert chat("-t", "work", "go on").stdout == "You said: go on\n"
+    assert chat.forked("-t", "work", "go on").stdout == "You said: go on\n"
     assert ("assistant", "Half an ans") in fake.requests[-1].messages
 
 
@@ -448,7 +445,7 @@ def test_a_kill_in_mid_answer_keeps_the_question(chat: Chat, fake: FakeOpenAI) -
     running.wait_for_output("Half an ans")
     running.signal(signal.SIGKILL)
     running.finish()
-    assert chat("-t", "work", "go on").returncode == 0
+    assert chat.forked("-t", "work", "go on").returncode == 0
     sent = "".join(text for _, text in fake.requests[-1].messages)
     assert "the first question" in sent
     assert "go on" in sent

@@ -10,25 +10,15 @@ import pytest
 
 from chatcli.models.local.weights import QWEN
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.models.local.hub import Hub
 
-NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
 SECRET = "sk-first-0f3a9c51e7"
 QUESTION = "(Esc leaves):"
 CLOSED = "http://127.0.0.1:9"
 WEIGHTS = f"/{QWEN.hub_repository}/resolve/{QWEN.hub_revision}/{QWEN.file_name}"
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    """Give what runs `chat` where there is no keyring: Python's variables must be those of its imports."""
-    server = ForkServer(Home.below(tmp_path_factory.mktemp("forks")).env | NO_KEYRING)
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -42,7 +32,8 @@ def server() -> Iterator[FakeOpenAI]:
 @pytest.fixture(autouse=True)
 def _no_source(home: Home) -> None:
     """Let the weights come from nowhere, unless a test has a hub."""
-    home.env.update(NO_KEYRING, HF_ENDPOINT=CLOSED, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
+    home.use_keyring("keyring.backends.null.Keyring")
+    home.env.update(HF_ENDPOINT=CLOSED, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ def ok(result: Result) -> Result:
 def test_a_graph_answers_in_a_durable_thread(chat: Chat) -> None:
     first = ok(chat(*spec("graph"), "-t", "t", "one"))
     assert first.stdout == "You asked: one.\n"
-    again = ok(chat("-t", "t", "--json", "two"))  # a thread goes on with its graph
+    again = ok(chat.forked("-t", "t", "--json", "two"))  # a thread goes on with its graph
     assert again.json()["content"] == "You asked: one, two."
     assert again.json()["model"] == f"graph:{SMALL}:graph"
     assert again.json()["messages_in_thread"] == 4
@@ -314,7 +314,7 @@ def test_a_node_that_is_stopped_leaves_the_text_that_had_arrived(chat: Chat) -> 
         ("slow", False),
         ("It begins", True),
     ]
-    assert ok(chat("-t", "t", "quick")).stdout == "and ends.\n"
+    assert ok(chat.forked("-t", "t", "quick")).stdout == "and ends.\n"
 
 
 def test_neither_a_folder_nor_an_imported_file_names_the_code_to_run(chat: Chat) -> None:

@@ -216,7 +216,7 @@ def test_a_project_in_another_folder_is_named_in_the_command(chat: Chat, project
     write(chat, project)
     (chat.home.work / ".env").write_text("MODEL=theirs\n")
     (elsewhere := chat.home.work / "elsewhere").mkdir()
-    told = chat.shell(f"cd {elsewhere} && chat --graph ../langgraph.json:telling hi")
+    told = chat.shell(f"cd {elsewhere} && chat --graph ../langgraph.json:telling hi", forks=True)
     assert told.stdout == "by none\n", told
     assert f"chat trust {chat.home.work}" in told.stderr
 

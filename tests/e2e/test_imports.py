@@ -98,5 +98,5 @@ def test_a_one_shot_leaves_out_what_is_deferred(chat: Chat, fake: FakeOpenAI) ->
 
 def test_what_the_table_says_of_a_subcommand_is_what_it_says_of_itself(chat: Chat) -> None:
     for command in SUBCOMMANDS:
-        shown = chat(command.name or "", "--help").stdout
+        shown = chat.forked(command.name or "", "--help").stdout
         assert (command.help or "").split()[0] in shown

@@ -3,7 +3,6 @@
 import json
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,25 +11,17 @@ from chatcli.config.installation import install_command
 from tests.conftest import KEY
 from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import unauthorized
 
-NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    """Give what runs `chat` where there is no keyring: Python's variables must be those of its imports."""
-    server = ForkServer(Home.below(tmp_path_factory.mktemp("forks")).env | NO_KEYRING)
-    yield server
-    server.close()
+NO_KEYRING, REAL_KEYRING = "keyring.backends.fail.Keyring", "keyrings.alt.file.PlaintextKeyring"
+"""None, and one without a desktop's service; what that writes is its own affair."""
 
 
 @pytest.fixture(autouse=True)
 def _no_keyring(home: Home) -> None:
-    home.env.update(NO_KEYRING)
+    home.use_keyring(NO_KEYRING)
 
 
 def forget_environment(home: Home) -> None:
@@ -59,18 +50,19 @@ def test_without_a_keyring_a_key_is_kept_in_a_private_file_and_used(chat: Chat, 
 
 def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     forget_environment(home)
-    # A real keyring without a desktop's service; what it writes is its own affair.
-    home.env["PYTHON_KEYRING_BACKEND"] = "keyrings.alt.file.PlaintextKeyring"
-    kept = chat("keys", "set", "openai", input=f"{KEY}\n")
+    kept = chat("keys", "set", "openai", input=f"{KEY}\n", env={"PYTHON_KEYRING_BACKEND": REAL_KEYRING})
     assert kept.returncode == 0, kept
     assert "the system keyring" in kept.stderr
     (file,) = [path for path in home.files() if path.name == "keys.json"]
     assert json.loads(file.read_text()) == {"openai": None}
+    home.use_keyring(REAL_KEYRING)
     assert chat("hello").returncode == 0
     assert fake.requests[-1].key == KEY
     assert chat("keys", "list", "--json").json() == [{"provider": "openai", "place": "the system keyring"}]
     # The keyring is gone: what was kept there is not taken for missing.
-    assert_reported(chat("hello", env=NO_KEYRING), 3)
+    home.use_keyring(NO_KEYRING)
+    assert_reported(chat("hello"), 3)
+    home.use_keyring(REAL_KEYRING)
     assert chat("keys", "delete", "openai").returncode == 0
     assert json.loads(file.read_text()) == {}
 
@@ -86,7 +78,7 @@ def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: Fake
 def test_what_is_no_system_keyring_is_not_called_one(
     chat: Chat, home: Home, backend: dict[str, str], reason: str
 ) -> None:
-    del home.env["PYTHON_KEYRING_BACKEND"]
+    Path(home.env["XDG_CONFIG_HOME"], "python_keyring", "keyringrc.cfg").unlink()
     kept = chat("keys", "set", "openai", input=f"{KEY}\n", env=backend)
     assert kept.returncode == 0, kept
     assert "not encrypted" in kept.stderr

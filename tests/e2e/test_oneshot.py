@@ -224,7 +224,6 @@ def test_json_shows_when_the_answer_was_cut_by_its_limit(chat: Chat, fake: FakeO
     assert chat("--json", "why?").json()["finish_reason"] == "length"
 
 
-@pytest.mark.executable
 def test_json_of_a_failure_is_one_object_too(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = server_error()
     result = chat("--json", "-t", "sky", "why?")
@@ -347,7 +346,6 @@ def test_version_is_one_line(chat: Chat) -> None:
     assert any(character.isdigit() for character in result.stdout)
 
 
-@pytest.mark.executable
 def test_an_unknown_option_is_a_usage_error(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("--frobnicate", "hello")
     assert result.returncode == 2, result

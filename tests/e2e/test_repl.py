@@ -175,7 +175,6 @@ def test_a_misspelt_command_is_not_sent_and_the_nearest_one_is_named(fake: FakeO
     assert [request.last for request in fake.requests] == ["/etc/passwd is a file"]
 
 
-@pytest.mark.executable
 def test_ctrl_c_stops_the_answer_and_nothing_else(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.script(Stall("Half an ans"))
     tty = terminal("-t", "work")
@@ -286,7 +285,6 @@ def test_a_kill_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenTe
     assert reports(tty) == ["h", "l"]
 
 
-@pytest.mark.executable
 def test_a_kill_in_mid_answer_keeps_the_partial_one(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.script(Stall("Half an ans"))
     tty = terminal("-t", "work")
@@ -309,7 +307,6 @@ def test_control_sequences_of_an_answer_do_not_reach_the_terminal(fake: FakeOpen
     assert "safe" in tty.screen()
 
 
-@pytest.mark.executable
 def test_the_conversation_goes_on_after_a_pipe(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal("-i", "read this", piped="the piped text")
     tty.wait_for("You said: read this")

@@ -23,7 +23,6 @@ def test_a_script_is_one_conversation_with_its_sequencer(chat: Chat, fake: FakeO
     assert len(chat.messages("abc123")) == 4
 
 
-@pytest.mark.executable
 def test_a_script_comes_through_a_pipe(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("--script", "-", input=SESSION)
     assert result.returncode == 0, result
@@ -52,7 +51,6 @@ def test_a_script_stops_at_the_first_failure_and_says_where(chat: Chat, fake: Fa
     assert fake.requests[-1].messages[0] == ("user", "first")
 
 
-@pytest.mark.executable
 def test_an_interrupted_script_asks_nothing_more(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "questions.txt").write_text("first\nsecond\n")
     fake.script(Stall("Half"))

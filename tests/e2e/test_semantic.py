@@ -20,10 +20,10 @@ def test_meaning_ranks_unless_the_user_does_not_want_it(chat: Chat, home: Home) 
     (home.work / "a.txt").write_text("The bank of the river is flooded in spring.\n\nThe bank of the river is green.\n")
     (home.work / "b.txt").write_text("The bank lends money to families, and asks for interest each month.\n")
     vectors = home.root / ".cache/chatcli/vectors/vectors.db"
-    by_words = _found(chat, "--no-semantic")
+    by_words = _found(chat.forked, "--no-semantic")
     assert by_words == ["a.txt", "b.txt"]
     home.env["CHATCLI_SEMANTIC"] = "0"
-    assert _found(chat) == by_words
+    assert _found(chat.forked) == by_words
     assert not vectors.exists()
     assert _found(chat, "--semantic") == ["b.txt", "a.txt"]
     # The runtime keeps an ID of the machine, and what it would send, unless it is told not to.

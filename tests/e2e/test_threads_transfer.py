@@ -150,7 +150,7 @@ def test_a_file_is_written_whole_and_never_overwritten(
     for wrong in ("nowhere/out.md", ".", "out.html/out.md"):
         assert_reported(talk("threads", "export", "abc", "-o", wrong, "--force"), 2)
     assert [path.name for path in home.work.iterdir()] == ["out.html"]
-    assert talk.shell("chat threads export abc -o /dev/stdout --format jsonl | wc -l").stdout.strip() == "5"
+    assert talk.shell("chat threads export abc -o /dev/stdout --format jsonl | wc -l", forks=True).stdout.strip() == "5"
 
 
 def test_chatgpt_and_llm_files_are_imported(chat: Chat, fake: FakeOpenAI, home: Home) -> None:

@@ -232,12 +232,12 @@ def test_trust_is_for_one_content_at_one_place(chat: Chat, home: Home, fake: Fak
     assert chat("trust", "--remove", str(elsewhere)).returncode == 2
     file.write_text("CHATCLI_SYSTEM=Be brief.\n")
     shutil.copy(file, elsewhere)
-    assert "chat trust" in chat.shell(f"cd {elsewhere} && chat hi").stderr
+    assert "chat trust" in chat.shell(f"cd {elsewhere} && chat hi", forks=True).stderr
     assert chat("trust", "--remove").returncode == 0
     assert chat("trust", "--list", "--json").json() == []
     assert "chat trust" in chat("hi").stderr
     assert chat("trust", "--yes", str(elsewhere)).returncode == 0
-    assert chat.shell(f"cd {elsewhere} && chat hi").stderr == ""
+    assert chat.shell(f"cd {elsewhere} && chat hi", forks=True).stderr == ""
 
 
 def test_what_is_no_usable_dotenv_is_left_out_with_one_line(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
@@ -317,7 +317,7 @@ def test_the_variable_trusts_the_instructions_of_the_current_folder_alone(
     (home.work / "below").mkdir()
     for folder, text in ((home.work, "rule of the parent"), (home.work / "below", "rule of the folder")):
         (folder / "AGENTS.md").write_text(text)
-    result = chat.shell("cd below && chat hi", env={"CHATCLI_TRUST": TRUSTED})
+    result = chat.shell("cd below && chat hi", env={"CHATCLI_TRUST": TRUSTED}, forks=True)
     sent = fake.requests[-1].messages[0][1]
     assert "rule of the folder" in sent
     assert "rule of the parent" not in sent

@@ -65,24 +65,20 @@ def _models(endpoint: Endpoint, key: str) -> int:
     return httpx2.get(url, headers={"Authorization": f"Bearer {key}"}, trust_env=False).status_code
 
 
-def test_started_once_and_reused(make_server: MakeServer, weights: Path) -> None:
-    first = make_server()
-    endpoint = _ensure(first)
-    assert _ensure(first) == endpoint
-    assert _ensure(make_server()) == endpoint
-    with ClientProcess(SMOLLM, weights) as other:
-        assert other.server_pid() == endpoint.pid
-
-
-def test_a_second_ensure_waits_for_nothing(make_server: MakeServer) -> None:
-    async def scenario() -> None:
-        server = make_server()
+def test_started_once_and_reused_without_a_wait(make_server: MakeServer, weights: Path) -> None:
+    async def ensure_twice(server: LocalServer) -> Endpoint:
         endpoint = await server.ensure()
         with pytest.raises(StopIteration) as ended:  # at its first step: no thread, no lock and no request
             server.ensure().send(None)
         assert ended.value.value == endpoint
+        return endpoint
 
-    asyncio.run(scenario())
+    first = make_server()
+    endpoint = asyncio.run(ensure_twice(first))
+    assert _ensure(first) == endpoint
+    assert _ensure(make_server()) == endpoint
+    with ClientProcess(SMOLLM, weights) as other:
+        assert other.server_pid() == endpoint.pid
 
 
 def test_loading_is_reported(weights: Path) -> None:
@@ -162,14 +158,21 @@ def test_terminated_server_cleans_up(make_server: MakeServer, runtime: Runtime) 
     assert not runtime.state_file.exists()
 
 
-@pytest.mark.parametrize("state", ["", "[]", '{"base_url": 3}', "stale", "foreign address"])
+FOREIGN = '{"base_url": "http://192.0.2.1:80/v1", "api_key": "key", "pid": 1}'
+
+
+@pytest.mark.parametrize("state", ["", "[]", '{"base_url": 3}', FOREIGN])
+def test_a_state_file_that_names_no_server_of_this_machine_is_as_none(runtime: Runtime, state: str) -> None:
+    runtime.state_file.write_text(state)
+    assert runtime.read_endpoint() is None
+
+
+@pytest.mark.parametrize("state", ["foreign", "stale"])
 def test_stale_state_file_is_replaced(make_server: MakeServer, runtime: Runtime, state: str) -> None:
     if state == "stale":  # the process id now belongs to another program
         runtime.write_endpoint(Endpoint("http://127.0.0.1:9/v1", "key", os.getpid()))
-    elif state == "foreign address":
-        runtime.write_endpoint(Endpoint("http://192.0.2.1:80/v1", "key", 1))
     else:
-        runtime.state_file.write_text(state)
+        runtime.state_file.write_text(FOREIGN)
     endpoint = _ensure(make_server())
     assert runtime.read_endpoint() == endpoint
     assert alive(endpoint.pid)
@@ -202,16 +205,15 @@ def test_file_that_is_no_model_is_a_clear_failure(tmp_path: Path) -> None:
     server.close()
 
 
-@pytest.mark.parametrize("given", ["missing", "no model", "another model"])
-def test_a_wrong_file_is_refused_while_a_server_runs(make_server: MakeServer, tmp_path: Path, given: str) -> None:
+def test_a_wrong_file_is_refused_while_a_server_runs(make_server: MakeServer, tmp_path: Path) -> None:
     endpoint = _ensure(make_server())
-    wrong = tmp_path / "wrong.gguf"
-    if given != "missing":
-        wrong.write_bytes(b"hello" if given == "no model" else CONTENT)
-    server = LocalServer(SMOLLM, override=wrong, on_progress=_ignore)
-    with pytest.raises(UsageError, match="CHATCLI_LOCAL_MODEL"):
-        _ensure(server)
-    server.close()
+    (tmp_path / "no_model.gguf").write_bytes(b"hello")
+    (tmp_path / "another_model.gguf").write_bytes(CONTENT)
+    for given in ("missing", "no_model", "another_model"):
+        server = LocalServer(SMOLLM, override=tmp_path / f"{given}.gguf", on_progress=_ignore)
+        with pytest.raises(UsageError, match="CHATCLI_LOCAL_MODEL"):
+            _ensure(server)
+        server.close()
     assert _ensure(make_server()) == endpoint
 
 

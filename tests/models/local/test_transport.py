@@ -61,7 +61,7 @@ def test_server_killed_in_mid_answer(small: Embedded) -> None:
         kill((await small.server.ensure()).pid)
         with pytest.raises(ModelConnectionError):
             await _read(stream)
-        answer = await small.chat.ainvoke("Say hello.")
+        answer = await small.chat.ainvoke("Say hello.", max_tokens=4)
         await small.http.aclose()
         return partial, answer.text
 

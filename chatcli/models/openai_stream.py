@@ -19,6 +19,10 @@ TEXTS = ("content", "reasoning_content", "reasoning")
 _DATA = re.compile(rb"(?:\A|[\r\n])data")
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
+_CHARACTERS = rb'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4})++'
+"""What a JSON string has between its quotes, if it is not empty and has no halves."""
+_PADDING = re.compile(rb'(?<="obfuscation":")\w*(?=")')
+"""Random letters that differ in each chunk of OpenAI's own server."""
 MOST_WAITING = 1 << 20
 """The most bytes that are read ahead of the reader."""
 
@@ -33,6 +37,27 @@ class _Run:
     first: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a server writes the events of a run: their bytes are equal except for the text."""
+
+    frame: dict[str, Any]
+    key: str
+    pattern: re.Pattern[bytes]
+
+    def read(self, event: bytes) -> _Run | None:
+        """Return `event` if it has this form, else None; this takes a tenth of the time of reading its JSON."""
+        match = self.pattern.fullmatch(event)
+        if match is None:
+            return None
+        characters = match[1]
+        try:
+            text = read_json(b'"' + characters + b'"') if b"\\" in characters else characters.decode()
+        except ValueError:
+            return None
+        return _Run(self.frame, self.key, [text], event)
+
+
 class DeltaJoiner:
     """Reads server-sent events and returns them, with text deltas joined that arrived together."""
 
@@ -42,6 +67,7 @@ class DeltaJoiner:
     def __init__(self) -> None:
         self._rest = bytearray()
         self._run: _Run | None = None
+        self._form: _Form | None = None
         self._half = ""
         """The first half of a character (a surrogate pair); the next text begins with the other half."""
 
@@ -54,16 +80,19 @@ class DeltaJoiner:
         self._rest = bytearray(rest)
         joined: list[bytes] = []
         for event in (event.removeprefix(BOM_UTF8) for event in events):  # some servers send one before the first
-            if not _DATA.search(event):
-                continue  # it means nothing (https://html.spec.whatwg.org/multipage/server-sent-events.html)
-            halves = bool(self._half) or _HALVES.search(event) is not None
-            # There is nothing to join to a lone event.
-            piece = _read_text(event) if len(events) > 1 or halves else None
-            if piece is not None and halves:
-                piece = self._repair_halves(piece)
-            run = self._run
-            if piece is not None and run is not None and (piece.key, piece.frame) == (run.key, run.frame):
-                run.texts += piece.texts
+            piece = self._form.read(event) if self._form is not None and not self._half else None
+            if piece is None:
+                if not _DATA.search(event):
+                    continue  # it means nothing (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+                halves = bool(self._half) or _HALVES.search(event) is not None
+                if len(events) > 1 or halves:  # there is nothing to join to a lone event
+                    piece = _read_text(event)
+                if piece is not None and halves:
+                    piece = self._repair_halves(piece)
+            if piece is not None and self._run is not None and _same(self._run, piece):
+                self._run.texts += piece.texts
+                if self._form is None or self._form.frame != piece.frame:
+                    self._form = _find_form(event, piece)
                 continue
             joined += self._end_run()
             if piece is None:
@@ -100,6 +129,23 @@ def _framed(run: _Run, text: str) -> bytes:
     event = b"data: " + json.dumps(run.frame).encode()
     delta[run.key] = ""
     return event
+
+
+def _same(run: _Run, piece: _Run) -> bool:
+    return run.key == piece.key and (run.frame is piece.frame or run.frame == piece.frame)
+
+
+def _find_form(event: bytes, piece: _Run) -> _Form | None:
+    """Return the form of `event`, which is read as `piece`; None where the position of its text is not certain."""
+    found = re.search(rb'"%b"\s*:\s*"(%b)"' % (piece.key.encode(), _CHARACTERS), event)
+    if found is None:
+        return None
+    before, after = event[: found.start(1)], event[found.end(1) :]
+    again = _read_text(before + b"?" + after)
+    if again is None or again.texts != ["?"] or not _same(again, piece):
+        return None
+    parts = [_PADDING.sub(lambda _: rb"\w*", re.escape(part)) for part in (before, after)]
+    return _Form(piece.frame, piece.key, re.compile((b"(" + _CHARACTERS + b")").join(parts)))
 
 
 def _read_text(event: bytes) -> _Run | None:

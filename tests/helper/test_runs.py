@@ -3,6 +3,7 @@
 import re
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from tests.e2e.program import Chat, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Step, context_too_long, unauthorized
 from tests.helper.conftest import Helped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ALONE = {"CHATCLI_HELPER": "0"}
 
@@ -114,7 +118,8 @@ def test_a_pipe_goes_in_and_out(helped: Helped, server: FakeOpenAI) -> None:
 
 
 def test_a_thread_goes_on_through_processes_of_both_kinds(helped: Helped, server: FakeOpenAI) -> None:
-    for number, run in enumerate([helped, partial(helped.forked, env=ALONE), helped]):
+    runs: list[Callable[..., Result]] = [helped, partial(helped.forked, env=ALONE), helped]
+    for number, run in enumerate(runs):
         assert run("-t", "both", f"question {number}").returncode == 0
     assert [text for role, text in server.requests[-1].messages if role == "user"] == [
         "question 0",

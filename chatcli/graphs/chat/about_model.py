@@ -29,6 +29,8 @@ _SHORTEST_TYPO, _MOST_TYPOS = 5, 2
 _ALIKE = 0.84
 """How alike the two are, of 1; that is one letter of six, or two that changed places."""
 _WORD = re.compile(r"[\u3040-\u9fff]|\d+\w?|[^\W\d_\u3040-\u9fff]+")
+_ONE_SENTENCE = r"""(" " ([^\n.!?] | "." [0-9]){1,150} [.!?])?"""
+"""What the model may add: the smallest one would go on and on."""
 _SENTENCE = re.compile(r"[.!?;:\n…。]+")
 _CLAUSE = re.compile(r"[,、]|\b(?:and|or|but|whether|if|because|since|und|oder|ob|wenn|weil|et|y)\b")
 _QUOTE = re.compile('["“”„«»`<>=(){}「」]')
@@ -116,7 +118,7 @@ def about_options(state: ChatState, model: Model, *, tools: bool) -> dict[str, A
     typed = fences.question_alone(text)
     alone = place == 0 and typed == text.strip() and state.get("found") is None
     said = answer(typed, model.about, alone=alone, tools=tools)
-    grammar = f'root ::= {json.dumps(said, ensure_ascii=False)} (" " [^\\n]+)?'
+    grammar = f"root ::= {json.dumps(said, ensure_ascii=False)} {_ONE_SENTENCE}"
     return {"extra_body": {"grammar": grammar}} if said else {}
 
 

@@ -50,7 +50,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     offer = await offered_tools(runtime)
     found = found_in_turn(state)
     # The local server takes a grammar only without tools.
-    about = {} if turn.schema else about_options(state, turn.model, tools=bool(offer.tools))
+    about = about_options(state, turn.model, tools=bool(offer.tools)) if turn.schema is None else {}
     offer = OfferedTools() if about else offer
     cites = found is not None and is_small(turn.model) and not offer.tools
     options = about or (citing_options([each["number"] for each in found or ()]) if cites else {})

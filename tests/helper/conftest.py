@@ -48,7 +48,7 @@ class Helped(Chat):
     def ready(self) -> int:
         """Have a helper listen; give its process ID."""
         if not self.pid():
-            assert self("hello").returncode == 0
+            assert self.forked("hello").returncode == 0
             wait_until(lambda: self.pid() != 0)
         return self.pid()
 

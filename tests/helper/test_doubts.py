@@ -67,7 +67,7 @@ def test_a_helper_that_hangs_is_not_waited_for(helped: Helped, server: FakeOpenA
     pid = helped.ready()
     os.kill(pid, signal.SIGSTOP)
     try:
-        assert helped("hello").stdout == "You said: hello\n"
+        assert helped.forked("hello").stdout == "You said: hello\n"
         assert len(server.requests) == 1
         # It has lost its place to another.
         wait_until(lambda: helped.pid() not in (0, pid))
@@ -80,14 +80,14 @@ def test_the_socket_of_one_that_was_killed_is_cleared_away(helped: Helped, serve
     pid = helped.ready()
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
-    assert helped("hello").stdout == "You said: hello\n"
+    assert helped.forked("hello").stdout == "You said: hello\n"
     wait_until(lambda: helped.pid() not in (0, pid))
 
 
 def test_an_impostor_costs_some_time_at_most(helped: Helped, server: FakeOpenAI) -> None:
     with Impostor(helped, b"no", b"heard", b"nonsense", b"") as impostor:
         for number in range(4):
-            assert helped("hello").stdout == "You said: hello\n"
+            assert helped.forked("hello").stdout == "You said: hello\n"
             assert len(server.requests) == number + 1
     assert len([request for request in impostor.received if request]) == 4
 
@@ -95,7 +95,7 @@ def test_an_impostor_costs_some_time_at_most(helped: Helped, server: FakeOpenAI)
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_another_users_helper_gets_no_request(helped: Helped, server: FakeOpenAI) -> None:
     with Impostor(helped, b"heard", user=65534) as impostor:
-        assert helped("hello").stdout == "You said: hello\n"
+        assert helped.forked("hello").stdout == "You said: hello\n"
     assert set(impostor.received) == {b""}
 
 
@@ -155,8 +155,9 @@ def test_it_can_be_switched_off(helped: Helped, server: FakeOpenAI, how: str) ->
     else:
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text("helper = false\n")
-    assert helped(*words, env=env).returncode == 0
-    [found] = [finding for finding in helped("doctor", "--json", env=env).json() if finding["subject"] == "helper"]
+    assert helped.forked(*words, env=env).returncode == 0
+    findings = helped.forked("doctor", "--json", env=env).json()
+    [found] = [finding for finding in findings if finding["subject"] == "helper"]
     config.unlink(missing_ok=True)
     # A helper would be there, though not listening yet: posix_spawn returns once the new program runs.
     assert processes(env["XDG_RUNTIME_DIR"]) == []
@@ -167,7 +168,7 @@ def test_it_leaves_when_it_is_not_needed(helped: Helped, server: FakeOpenAI) -> 
     folder = helped.runtime / "idle"
     folder.mkdir(mode=0o700)
     env = {"XDG_RUNTIME_DIR": str(folder), "CHATCLI_HELPER_IDLE_SECONDS": "0.5"}
-    assert helped("hello", env=env).returncode == 0
+    assert helped.forked("hello", env=env).returncode == 0
     assert len(processes(str(folder))) == 1
     wait_until(lambda: processes(str(folder)) == [])
     assert list(folder.rglob("*.sock")) == []
@@ -177,12 +178,12 @@ def test_one_that_suits_nobody_leaves_though_it_is_asked(helped: Helped, server:
     folder = helped.runtime / "unlike"
     folder.mkdir(mode=0o700)
     env = {"XDG_RUNTIME_DIR": str(folder), "CHATCLI_HELPER_IDLE_SECONDS": "1"}
-    assert helped("hello", env=env | {"TZ": "Asia/Tokyo"}).returncode == 0
+    assert helped.forked("hello", env=env | {"TZ": "Asia/Tokyo"}).returncode == 0
     [first] = processes(str(folder))
     wait_until(lambda: list(folder.rglob("*.sock")) != [])
 
     def asked_in_vain() -> bool:
-        assert helped("hello", env=env).returncode == 0
+        assert helped.forked("hello", env=env).returncode == 0
         return first not in processes(str(folder))
 
     wait_until(asked_in_vain)
@@ -192,7 +193,7 @@ def test_one_that_suits_nobody_leaves_though_it_is_asked(helped: Helped, server:
 
 def test_another_home_gets_a_helper_of_its_own(helped: Helped, server: FakeOpenAI, tmp_path: Path) -> None:
     pid = helped.ready()
-    assert helped("hello", env={"HOME": str(tmp_path)}).stdout == "You said: hello\n"
+    assert helped.forked("hello", env={"HOME": str(tmp_path)}).stdout == "You said: hello\n"
     wait_until(lambda: helped.pid() not in (0, pid))
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
     os.kill(helped.pid(), signal.SIGKILL)  # the tests to come live where they did

@@ -84,7 +84,8 @@ def test_it_answers_from_documents(helped: Helped, server: FakeOpenAI) -> None:
     gate.set()
     assert running.finish().stdout == "Run it [1].\n\n[1] setup.md:1-1\n"
     server.default = Answer("Run it [1].")
-    assert helped("-t", "documents", "How do I frobnicate?", env=ALONE).stdout.endswith("\n\n[1] setup.md:1-1\n")
+    alone = helped.forked("-t", "documents", "How do I frobnicate?", env=ALONE)
+    assert alone.stdout.endswith("\n\n[1] setup.md:1-1\n")
     assert helped("--docs", "missing", "hello").returncode == 2
 
 
@@ -112,8 +113,8 @@ def test_a_pipe_goes_in_and_out(helped: Helped, server: FakeOpenAI) -> None:
 
 
 def test_a_thread_goes_on_through_processes_of_both_kinds(helped: Helped, server: FakeOpenAI) -> None:
-    for number, env in enumerate([{}, ALONE, {}]):
-        assert helped("-t", "both", f"question {number}", env=env).returncode == 0
+    for number, (run, env) in enumerate([(helped, {}), (helped.forked, ALONE), (helped, {})]):
+        assert run("-t", "both", f"question {number}", env=env).returncode == 0
     assert [text for role, text in server.requests[-1].messages if role == "user"] == [
         "question 0",
         "question 1",
@@ -148,7 +149,7 @@ def test_the_socket_is_the_users_alone(helped: Helped) -> None:
 
 
 def test_doctor_reports_it(helped: Helped) -> None:
-    [found] = [finding for finding in helped("doctor", "--json").json() if finding["subject"] == "helper"]
+    [found] = [finding for finding in helped.forked("doctor", "--json").json() if finding["subject"] == "helper"]
     assert found["state"] == "ok"
     assert f"process {helped.pid()}" in found["detail"]
 

@@ -53,7 +53,7 @@ def test_three_processes_started_at_once_share_one_server_and_answer_in_words(lo
 
 
 def test_a_name_is_remembered_in_its_thread_only(local: Chat) -> None:
-    same_words = ("--temperature", "0")
+    same_words = ("--temperature", "0", "--max-tokens", "20")
     assert local("-t", "abc123", *same_words, "Hi! I'm Bob.", timeout=120).returncode == 0
     asked = local("-t", "abc123", *same_words, "What's my name?", timeout=120)
     assert asked.returncode == 0, asked
@@ -107,9 +107,10 @@ def test_the_conversation_works_in_a_terminal_without_any_key(local: Chat) -> No
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()  # as after the first start
     tty = Terminal(
-        ["chat", "-t", "tty", "--temperature", "0"],
+        ["chat", "-t", "tty", "--temperature", "0", "--max-tokens", "20"],
         env=local.home.env,
         cwd=local.home.work,
+        forks=local.forks,
     )
     try:
         tty.wait_for_prompt()
@@ -142,8 +143,11 @@ def test_with_tools_it_answers_about_itself_and_from_documents(local: Chat, tmp_
     (tmp_path / "setup.md").write_text("# Setup\n\nThe service listens on port 8080.\n")
     asked = local("--tools", "Wer hat dich gemacht?", timeout=120)
     assert asked.stdout == f"Ich bin {QWEN.title}, ein Sprachmodell von {QWEN.maker}.\n", asked
-    # The server takes a grammar, by which it cites, only without tools.
-    asked = local("--tools", "--docs", str(tmp_path), "Which port does the service listen on?", timeout=120)
+    # The server takes a grammar, by which it cites, only without tools. The small model reads them sooner.
+    cached(SMOLLM)
+    words = ("-m", f"local:{SMOLLM.name}", "--max-tokens", "20", "--tools", "--docs", str(tmp_path))
+    asked = local(*words, "Which port does the service listen on?", env={"XDG_STATE_HOME": str(tmp_path)}, timeout=180)
+    stop_servers(tmp_path / "chatcli" / "local")
     assert asked.returncode == 0, asked
 
 
@@ -154,7 +158,7 @@ def test_a_script_is_a_conversation_with_the_local_model(local: Chat) -> None:
         "--temperature",
         "0",
         "--max-tokens",
-        "30",
+        "20",
         input="Hi! I'm Bob.\nWhat's my name?\n",
         timeout=180,
     )
@@ -164,7 +168,7 @@ def test_a_script_is_a_conversation_with_the_local_model(local: Chat) -> None:
 
 
 def test_the_tutorials_conversations_go_on_without_a_key(local: Chat) -> None:
-    short = ("--temperature", "0", "--max-tokens", "40")
+    short = ("--temperature", "0", "--max-tokens", "20")
     assert local("-t", "sea", "--role", "pirate", *short, "Hi! I'm Jim.", timeout=120).returncode == 0
     assert "Jim" in local("-t", "sea", *short, "What is my name?", timeout=120).stdout
     spanish = local("--role", "translator", "-v", "language=Spanish", *short, "Good morning, my friend!", timeout=120)
@@ -174,7 +178,7 @@ def test_the_tutorials_conversations_go_on_without_a_key(local: Chat) -> None:
 
 
 def test_trimming_forgets_the_name_but_keeps_the_question(local: Chat) -> None:
-    short = ("-t", "trimmed", "--temperature", "0", "--max-tokens", "30")
+    short = ("-t", "trimmed", "--temperature", "0", "--max-tokens", "20")
     assert local(*short, "Hi! I'm Bob, and I like vanilla ice cream. " * 4, timeout=120).returncode == 0
     assert local(*short, "What is 2 + 2?", timeout=120).returncode == 0
     asked = local(*short, "--context-tokens", "110", "Which sum did I ask you for?", timeout=120)

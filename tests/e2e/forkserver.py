@@ -265,12 +265,12 @@ class _Server:
 
     def _import_clients(self, arguments: Sequence[str]) -> None:
         """Import the clients of the models that a run names, so that the next run with one need not."""
-        named = {_CLIENTS.get(argument.partition(":")[0], "sys") for argument in arguments}
-        if missing := named - sys.modules.keys():
-            with self._environment.watched():
-                for package in missing:
+        for argument in arguments:
+            package = _CLIENTS.get(argument.partition(":")[0])
+            if package is not None and package not in sys.modules:
+                with self._environment.watched(), suppress(ImportError):  # the run says that it is not installed
                     importlib.import_module(package)
-            gc.freeze()
+                gc.freeze()
 
 
 def _become(request: Mapping[str, Any], streams: Sequence[int], run: Callable[[list[str]], object]) -> None:

@@ -1,9 +1,7 @@
 """A run in the helper's child is the run that was asked for."""
 
 import re
-from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +11,6 @@ from tests.e2e.program import Chat, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Step, context_too_long, unauthorized
 from tests.helper.conftest import Helped
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ALONE = {"CHATCLI_HELPER": "0"}
 
@@ -118,9 +113,8 @@ def test_a_pipe_goes_in_and_out(helped: Helped, server: FakeOpenAI) -> None:
 
 
 def test_a_thread_goes_on_through_processes_of_both_kinds(helped: Helped, server: FakeOpenAI) -> None:
-    runs: list[Callable[..., Result]] = [helped, partial(helped.forked, env=ALONE), helped]
-    for number, run in enumerate(runs):
-        assert run("-t", "both", f"question {number}").returncode == 0
+    for number, (run, env) in enumerate([(helped, {}), (helped.forked, ALONE), (helped, {})]):
+        assert run("-t", "both", f"question {number}", env=env).returncode == 0
     assert [text for role, text in server.requests[-1].messages if role == "user"] == [
         "question 0",
         "question 1",

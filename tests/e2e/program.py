@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import IO, Any
 
+import psutil
+
 from tests.e2e.forkserver import ForkServer, Process
 
 EXECUTABLE = Path(sys.executable).parent / "chat"
@@ -224,6 +226,14 @@ class Chat:
     def close(self) -> None:
         """Kill what was started and still runs."""
         self._running.close()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Return whether `process` has ended, though its parent may not have asked how."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # perhaps between two looks at it
+        return True
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 15) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.checks import valid_events
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Chat, Home, wait_until
+from tests.e2e.program import Chat, Home, has_ended, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Request, call
 
@@ -174,7 +174,7 @@ def test_ctrl_c_stops_a_tool_and_leaves_a_thread_that_goes_on(chat: Chat, home: 
     sleeping = _written_process(home.work / "pid")
     running.signal(signal.SIGINT)
     assert running.finish().returncode == 130
-    wait_until(lambda: not sleeping.is_running() or sleeping.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: has_ended(sleeping))
     assert chat("--thread", "work", "are you there?").stdout == "welcome back\n"
     assert _unpaired(fake.requests[-1]) == []
     assert fake.requests[-1].messages[-1] == ("user", "are you there?")
@@ -188,7 +188,7 @@ def test_a_process_killed_with_a_tool_running_leaves_a_thread_that_goes_on(
     sleeping = _written_process(home.work / "pid")
     running.signal(signal.SIGKILL)
     running.finish()
-    wait_until(lambda: not sleeping.is_running() or sleeping.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: has_ended(sleeping))
     assert chat("--thread", "work", "are you there?").stdout == "welcome back\n"
     assert _unpaired(fake.requests[-1]) == []
 

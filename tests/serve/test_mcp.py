@@ -22,7 +22,7 @@ from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated
 
 from tests.conftest import KEY
 from tests.e2e.checks import assert_reported
-from tests.e2e.program import EXECUTABLE, Chat, Home, wait_until
+from tests.e2e.program import EXECUTABLE, Chat, Home, has_ended, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, call, unauthorized
 
@@ -395,7 +395,7 @@ def test_of_two_chats_either_may_be_killed(chat: Chat, home: Home, fake: FakeOpe
     else:
         server.kill()
     fake.wait_for_disconnects(1)
-    wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: has_ended(server))
     if not kills_client:
         assert running.finish().returncode == 0
         assert "Connection closed" in fake.requests[-1].results[-1]

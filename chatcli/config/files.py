@@ -42,7 +42,7 @@ class FolderSettings(Generic[Value]):
 def read_folder_settings(
     name: str, folder: Path, parse: Callable[[FolderFile], Mapping[str, Value]]
 ) -> FolderSettings[Value]:
-    """Return what the file `name` of `folder` sets; `parse` raises ValueError or UsageError if it is wrong."""
+    """Return the settings of the file `name` in `folder`. `parse` raises ValueError or UsageError for a wrong file."""
     if not os.path.lexists(folder / name):
         return FolderSettings()
     try:
@@ -61,7 +61,7 @@ def read_folder_settings(
 
 
 def read_dotenv(folder: Path | None = None) -> FolderSettings[str]:
-    """Return what the `.env` of `folder` sets, by default that of the current one."""
+    """Return the settings of the `.env` in `folder`, by default the current one."""
     return read_folder_settings(DOTENV, folder or Path(), lambda file: parse_dotenv(file.content))
 
 

@@ -1,6 +1,5 @@
 """Splitting a text into passages along its structure: where it may be cut, and the passages between the cuts."""
 
-import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +61,13 @@ class Outline:
         last = bisect_right(self.sections, end - 1, key=itemgetter(0)) - 1
         if last < 0:
             return ()
-        return tuple(os.path.commonprefix([trail for _, trail in self.sections[first : last + 1]]))  # noqa: RUF071 - of tuples
+        common = self.sections[first][1]
+        for _, trail in self.sections[first + 1 : last + 1]:
+            same = 0
+            while same < min(len(common), len(trail)) and common[same] == trail[same]:
+                same += 1
+            common = common[:same]
+        return common
 
 
 def text_lines(text: str) -> list[str]:

@@ -278,7 +278,7 @@ class LineHandler:
             self._renderer.render(event)
 
     async def choose(self, what: str, choices: Sequence[registry.Choice], printed: events.Event | None = None) -> str:
-        """Return what the user picks in a list; in plain text, show what is `printed` instead."""
+        """Let the user pick from a list, and return the choice; in plain text, show `printed` instead."""
         if self._prompt.plain and printed is not None:
             self._renderer.render(printed)
             return ""

@@ -43,10 +43,10 @@ def read_toml(text: str) -> dict[str, Any]:
 
 
 def json_object(text: Any) -> dict[str, Any] | None:
-    """Return the object that `text` is in JSON; None if it is anything else."""
+    """Return the object that `text` is in JSON, however deep; None if it is anything else, or can't be read."""
     import json
 
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, RecursionError):
         value = json.loads(text)
         return value if isinstance(value, dict) else None
     return None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatcli.runtime.parse import MAX_DEPTH, read_json, read_toml
+from chatcli.runtime.parse import MAX_DEPTH, json_object, read_json, read_toml
 
 
 def _lists(depth: int) -> str:
@@ -21,6 +21,12 @@ def test_json_that_is_nested_too_deeply_is_refused(depth: int, around: str) -> N
 def test_json_within_the_bound_is_read_however_much_it_holds() -> None:
     wide = '[{"a": [1, [2]]}]' + "," + _lists(MAX_DEPTH - 1)
     assert len(read_json(f"[{wide}{', []' * 10_000}]")) == 10_002
+
+
+@pytest.mark.parametrize("stored", [_lists(1), f'{{"a": {_lists(100_000)}}}', "{", b"\xff", None, 5])
+def test_what_is_no_object_or_deeper_than_python_reads_is_none(stored: object) -> None:
+    assert json_object(stored) is None
+    assert json_object(f'{{"a": {_lists(MAX_DEPTH + 1)}}}') is not None
 
 
 @pytest.mark.parametrize(

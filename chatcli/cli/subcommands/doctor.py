@@ -107,7 +107,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _find(subject: str, check: Callable[[], str]) -> Finding:
-    """Return what `check` says of `subject`; what it raises is a problem."""
+    """Return a finding about `subject`: the state that `check` returns, or the problem that it raises."""
     try:
         return Finding(subject, "ok", check())
     except ChatcliError as error:

@@ -21,7 +21,7 @@ from chatcli.models.sdk_http import httpx
 HISTORY = 1500
 """Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""
 TEMPERATURE = 0.2
-# Of a longer text about itself, parts get into other answers: "You can run npm install inside the program chat".
+# It is short, since parts of a longer one got into other answers: "You can run npm install inside the program chat".
 SYSTEM = (
     "You are {title}, a small language model made by {maker}, and not ChatGPT. You run offline on the user's own"
     " computer, in the program chat. Nothing that the user types is uploaded, and nobody else can read it.\n\n"

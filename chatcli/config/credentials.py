@@ -6,9 +6,10 @@ in the config folder lists the kept keys, since a keyring can't be listed.
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from chatcli import paths
 from chatcli.config.grants import was_sent
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 KeyStorage = Literal["keyring", "file"]
 SERVICE = "chatcli"
+Result = TypeVar("Result")
 
 OPENAI_KEY_VARIABLES = ("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY")
 """The variables of OpenAI's key; the first that is set is used."""
@@ -32,6 +34,14 @@ SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGS
 """The variables of a LangGraph server's key; the first that is set is used."""
 _URL_FIELDS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
 """The settings that name the server of one provider alone."""
+
+
+class _KeyringProblemError(Exception):
+    """The system keyring can't be used, for the reason in the message; `remedy` helps."""
+
+    def __init__(self, reason: object, remedy: str = "Unlock it") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 def keys_file() -> Path:
@@ -58,14 +68,12 @@ def read_key(provider: str) -> Secret | None:
     key = kept[provider]
     if key is not None:
         return Secret(key)
-    from keyring.errors import KeyringError
-
     known = PROVIDERS.get(provider)
     variable = known.key_variables[0] if known else ""
     try:
-        key = _keyring().get_password(SERVICE, provider)
-    except KeyringError as error:
-        remedy = f"Unlock it, or set {variable}." if known else "Unlock it."
+        key = _use_keyring(lambda keyring: keyring.get_password(SERVICE, provider))
+    except _KeyringProblemError as error:
+        remedy = f"{error.remedy}, or set {variable}." if known else f"{error.remedy}."
         problem = f"the key of {provider} is in the system keyring, which can't be read: {error}"
         raise AuthError(problem, remedy=remedy) from None
     if key is None:
@@ -76,14 +84,23 @@ def read_key(provider: str) -> Secret | None:
 
 def save_key(provider: str, key: Secret) -> str:
     """Keep the key of `provider` instead of an older one; return its storage in words and, if a file, the reason."""
+
+    def keep(keyring: "KeyringBackend") -> None:
+        if keyring.priority <= 0:  # backends that always fail, or keep nothing
+            raise _KeyringProblemError("there is none")
+        keyring.set_password(SERVICE, provider, key.get_secret_value())
+
     kept = _read()
-    problem = _keep_in_keyring(provider, key)
-    if problem and provider in kept and kept[provider] is None:
-        refusal = f"the older key of {provider} is in the system keyring, which can't be changed: {problem}"
-        raise UsageError(refusal, remedy="Unlock it first.")
-    _change(lambda kept: kept.update({provider: key.get_secret_value() if problem else None}))
-    reason = f", since the system keyring can't be used: {problem}" if problem else ""
-    return f"{describe_storage('file' if problem else 'keyring')}{reason}"
+    try:
+        _use_keyring(keep)
+    except _KeyringProblemError as error:
+        if provider in kept and kept[provider] is None:
+            refusal = f"the older key of {provider} is in the system keyring, which can't be changed: {error}"
+            raise UsageError(refusal, remedy=f"{error.remedy} first.") from None
+        _change(lambda kept: kept.update({provider: key.get_secret_value()}))
+        return f"{describe_storage('file')}, since the system keyring can't be used: {error}"
+    _change(lambda kept: kept.update({provider: None}))
+    return describe_storage("keyring")
 
 
 def describe_storage(storage: KeyStorage) -> str:
@@ -93,34 +110,39 @@ def describe_storage(storage: KeyStorage) -> str:
 
 def forget_key(provider: str) -> bool:
     """Delete the kept key of `provider`; return whether there was one."""
+
+    def delete(keyring: "KeyringBackend") -> None:
+        from keyring.errors import PasswordDeleteError
+
+        with suppress(PasswordDeleteError):  # somebody else deleted it
+            keyring.delete_password(SERVICE, provider)
+
     kept = _read()
     if provider not in kept:
         return False
     if kept[provider] is None:
-        from keyring.errors import KeyringError, PasswordDeleteError
-
         try:
-            _keyring().delete_password(SERVICE, provider)
-        except PasswordDeleteError:
-            pass  # somebody else deleted it
-        except KeyringError as error:
-            raise UsageError(f"the system keyring can't be changed: {error}", remedy="Unlock it first.") from None
+            _use_keyring(delete)
+        except _KeyringProblemError as error:
+            problem = f"the system keyring can't be changed: {error}"
+            raise UsageError(problem, remedy=f"{error.remedy} first.") from None
     _change(lambda kept: kept.pop(provider, None))
     return True
 
 
-def _keep_in_keyring(provider: str, key: Secret) -> str:
-    """Save `key` in the system keyring; return the reason if that fails, else an empty text."""
-    from keyring.errors import KeyringError
-
+def _use_keyring(use: Callable[["KeyringBackend"], Result]) -> Result:
+    """Return what `use` returns of the system keyring. Raises `_KeyringProblemError`."""
     try:
-        keyring = _keyring()
-        if keyring.priority <= 0:  # backends that always fail, or keep nothing
-            return "there is none"
-        keyring.set_password(SERVICE, provider, key.get_secret_value())
+        from keyring.errors import KeyringError
+    except ModuleNotFoundError:
+        from chatcli.config.installation import install_command  # late: few need it
+
+        reason = f"it needs the extra keyring ({install_command('keyring')})"
+        raise _KeyringProblemError(reason, "Install it") from None
+    try:
+        return use(_keyring())
     except KeyringError as error:
-        return str(error)
-    return ""
+        raise _KeyringProblemError(error) from None
 
 
 def _keyring() -> "KeyringBackend":

@@ -86,6 +86,35 @@ def test_what_is_no_system_keyring_is_not_called_one(
     assert [path.name for path in home.files() if KEY.encode() in path.read_bytes()] == ["keys.json"]
 
 
+@pytest.mark.executable
+def test_without_the_extra_keyring_each_use_names_the_command_that_installs_it(
+    chat: Chat, fake: FakeOpenAI, home: Home
+) -> None:
+    forget_environment(home)
+    hidden = home.root / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['keyring'] = None\n")
+    env = {"PYTHONPATH": str(hidden)}
+    kept = chat("keys", "set", "openai", input=f"{KEY}\n", env=env)
+    assert kept.returncode == 0, kept
+    assert "not encrypted (0600), since the system keyring can't be used: it needs the extra keyring (" in kept.stderr
+    assert kept.stderr.endswith("[keyring]')\n")
+    assert chat("hello", env=env).returncode == 0
+    assert fake.requests[-1].key == KEY
+    # What is in the keyring is neither lost nor replaced.
+    (file,) = [path for path in home.files() if path.name == "keys.json"]
+    file.write_text('{"openai": null}')
+    for words, code, remedy in (
+        (["hello"], 3, "Install it, or set OPENAI_API_KEY."),
+        (["keys", "set", "openai"], 2, "Install it first."),
+        (["keys", "delete", "openai"], 2, "Install it first."),
+    ):
+        refused = chat(*words, input=f"{KEY}\n", env=env)
+        assert (refused.returncode, refused.stderr.splitlines()[-1]) == (code, remedy), refused
+        assert "it needs the extra keyring (" in refused.stderr
+    assert json.loads(file.read_text()) == {"openai": None}
+
+
 def import_thread(chat: Chat, thread_id: str, model: str) -> None:
     """Store a thread that remembers `model`, and no server: one that is begun here remembers its own."""
     messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Hello!"}]

@@ -3,7 +3,6 @@
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,6 +10,7 @@ from chatcli.attachments import STDIN, piped_block, read_all
 from chatcli.cli.load_settings import report_servers
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
+from chatcli.records import dataclass
 from chatcli.runtime.program import command, current_program
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ import importlib.util
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
 
@@ -28,6 +27,7 @@ from chatcli.helper.eligible import is_supported
 from chatcli.helper.spawn import find_helper
 from chatcli.models.local.choice import default_weights
 from chatcli.models.names import choose_model
+from chatcli.records import asdict, dataclass, replace
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.sanitize import sanitize_line
 from chatcli.tools.sandbox.confinement import describe_sandbox

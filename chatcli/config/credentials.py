@@ -5,10 +5,10 @@ in the config folder lists the kept keys, since a keyring can't be listed.
 """
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from chatcli import paths
 from chatcli.config.grants import was_sent
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 KeyStorage = Literal["keyring", "file"]
 SERVICE = "chatcli"
-Result = TypeVar("Result")
 
 OPENAI_KEY_VARIABLES = ("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY")
 """The variables of OpenAI's key; the first that is set is used."""
@@ -71,7 +70,8 @@ def read_key(provider: str) -> Secret | None:
     known = PROVIDERS.get(provider)
     variable = known.key_variables[0] if known else ""
     try:
-        key = _use_keyring(lambda keyring: keyring.get_password(SERVICE, provider))
+        with _system_keyring() as keyring:
+            key = keyring.get_password(SERVICE, provider)
     except _KeyringProblemError as error:
         remedy = f"{error.remedy}, or set {variable}." if known else f"{error.remedy}."
         problem = f"the key of {provider} is in the system keyring, which can't be read: {error}"
@@ -84,15 +84,12 @@ def read_key(provider: str) -> Secret | None:
 
 def save_key(provider: str, key: Secret) -> str:
     """Keep the key of `provider` instead of an older one; return its storage in words and, if a file, the reason."""
-
-    def keep(keyring: "KeyringBackend") -> None:
-        if keyring.priority <= 0:  # backends that always fail, or keep nothing
-            raise _KeyringProblemError("there is none")
-        keyring.set_password(SERVICE, provider, key.get_secret_value())
-
     kept = _read()
     try:
-        _use_keyring(keep)
+        with _system_keyring() as keyring:
+            if keyring.priority <= 0:  # backends that always fail, or keep nothing
+                raise _KeyringProblemError("there is none")
+            keyring.set_password(SERVICE, provider, key.get_secret_value())
     except _KeyringProblemError as error:
         if provider in kept and kept[provider] is None:
             refusal = f"the older key of {provider} is in the system keyring, which can't be changed: {error}"
@@ -110,19 +107,13 @@ def describe_storage(storage: KeyStorage) -> str:
 
 def forget_key(provider: str) -> bool:
     """Delete the kept key of `provider`; return whether there was one."""
-
-    def delete(keyring: "KeyringBackend") -> None:
-        from keyring.errors import PasswordDeleteError
-
-        with suppress(PasswordDeleteError):  # somebody else deleted it
-            keyring.delete_password(SERVICE, provider)
-
     kept = _read()
     if provider not in kept:
         return False
     if kept[provider] is None:
         try:
-            _use_keyring(delete)
+            with _system_keyring() as keyring:
+                keyring.delete_password(SERVICE, provider)
         except _KeyringProblemError as error:
             problem = f"the system keyring can't be changed: {error}"
             raise UsageError(problem, remedy=f"{error.remedy} first.") from None
@@ -130,31 +121,29 @@ def forget_key(provider: str) -> bool:
     return True
 
 
-def _use_keyring(use: Callable[["KeyringBackend"], Result]) -> Result:
-    """Return what `use` returns of the system keyring. Raises `_KeyringProblemError`."""
+@contextmanager
+def _system_keyring() -> Iterator["KeyringBackend"]:
+    """Give the keyring that the user names (PYTHON_KEYRING_BACKEND), else the best of those that encrypt.
+
+    Raises `_KeyringProblemError` where it can't be used.
+    """
     try:
-        from keyring.errors import KeyringError
+        from keyring import core, errors
     except ModuleNotFoundError:
         from chatcli.config.installation import install_command  # late: few need it
 
         reason = f"it needs the extra keyring ({install_command('keyring')})"
         raise _KeyringProblemError(reason, "Install it") from None
     try:
-        return use(_keyring())
-    except KeyringError as error:
-        raise _KeyringProblemError(error) from None
-
-
-def _keyring() -> "KeyringBackend":
-    """Return the keyring that the user names (PYTHON_KEYRING_BACKEND), else the best of those that encrypt."""
-    from keyring import core
-    from keyring.errors import InitError
-
-    try:
         core.init_backend(limit=core.recommended)  # without the limit, a plain file would do (keyrings.alt)
-    except (ImportError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise InitError(f"its backend can't be loaded: {error}") from None
-    return core.get_keyring()
+    except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, errors.KeyringError) as error:
+        raise _KeyringProblemError(f"its backend can't be loaded: {error}") from None
+    try:
+        yield core.get_keyring()
+    except errors.PasswordDeleteError:
+        pass  # somebody else deleted it
+    except errors.KeyringError as error:
+        raise _KeyringProblemError(error) from None
 
 
 def _read() -> dict[str, str | None]:

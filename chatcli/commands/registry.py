@@ -11,7 +11,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import MissingKeyError
 from chatcli.events import Event, Listing, Notice
-from chatcli.message import Said
+from chatcli.message import Excerpt
 from chatcli.sessions.requests import TurnRequest
 from chatcli.store.errors import as_failure
 
@@ -57,7 +57,9 @@ class Screen(Protocol):
         Where nothing can be picked, `printed` is shown instead, if there is any.
         """
 
-    async def walk(self, rows: "Sequence[TreeRow]", read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str | None:
+    async def walk(
+        self, rows: "Sequence[TreeRow]", read: Callable[[int], Awaitable[Mapping[int, Excerpt]]]
+    ) -> str | None:
         """Return the command that the user chooses in the tree of `rows`: empty for none, None if it can't be shown.
 
         `read` returns what is said on a branch that a turn is on.

@@ -21,7 +21,7 @@ from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError, InterruptedTurnError
-from chatcli.message import Said, is_form
+from chatcli.message import Excerpt, is_form
 from chatcli.models.local.choice import offer_provider
 from chatcli.rendering import display
 from chatcli.rendering.renderer import Renderer, consume
@@ -294,7 +294,9 @@ class LineHandler:
             picked = await picker.pick()
         return "" if picked is None else picked.argument or picked.name
 
-    async def walk(self, rows: Sequence[TreeRow], read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str | None:
+    async def walk(
+        self, rows: Sequence[TreeRow], read: Callable[[int], Awaitable[Mapping[int, Excerpt]]]
+    ) -> str | None:
         """Return the command that the user chooses in the tree; None in plain text."""
         if self._prompt.plain:
             return None

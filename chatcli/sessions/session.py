@@ -13,7 +13,7 @@ from chatcli import events
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
 from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
-from chatcli.message import MessageShown, Said
+from chatcli.message import Excerpt, MessageShown
 from chatcli.models.names import ModelName
 from chatcli.runtime.exits import contained
 from chatcli.sessions import history as past
@@ -215,14 +215,14 @@ class Session:
         """Return the thread's turns, on all of its branches."""
         return past.read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
 
-    async def said(self) -> AsyncIterator[dict[int, Said]]:
+    async def excerpts(self) -> AsyncIterator[dict[int, Excerpt]]:
         """Yield the texts of the turns by number, a branch at a time, the current one first."""
-        async for found in past.said_in(await self.turns(), self._thread.messages):
+        async for found in past.excerpts_in(await self.turns(), self._thread.messages):
             yield found
 
-    async def said_around(self, number: int) -> dict[int, Said]:
+    async def excerpts_around(self, number: int) -> dict[int, Excerpt]:
         """Return the texts of the turns on a branch with the turn `number`, by their numbers."""
-        return await past.said_around(number, await self.turns(), self._thread.messages)
+        return await past.excerpts_around(number, await self.turns(), self._thread.messages)
 
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns, edits and summaries on this branch; what is left stays reachable by `rewind`."""

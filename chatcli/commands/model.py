@@ -135,8 +135,8 @@ async def set_variable(context: CommandContext, arguments: str) -> None:
     conversation = context.conversation
     name, equals, bound = arguments.partition("=")
     if equals and name.strip() == MAX_COST and not conversation.has_own_graph:
-        conversation.max_cost = None if bound.strip().lower() in NO_ROLE else parse_bound(bound)
-        await context.show(Notice(_described_bound(conversation.max_cost)))
+        conversation.cost_bound.max_cost = None if bound.strip().lower() in NO_ROLE else parse_bound(bound)
+        await context.show(Notice(_described_bound(conversation.cost_bound.max_cost)))
         return
     from chatcli.graphs.values_session import ValuesSession  # imports LangGraph, which the session needs too
 
@@ -155,8 +155,8 @@ async def set_variable(context: CommandContext, arguments: str) -> None:
         setup = setup.with_variables({**setup.variables, name: value})
         await conversation.use_setup(setup)
     await context.show(Notice(_described(setup)))
-    if not arguments and conversation.max_cost is not None:
-        await context.show(Notice(_described_bound(conversation.max_cost)))
+    if not arguments and conversation.cost_bound.max_cost is not None:
+        await context.show(Notice(_described_bound(conversation.cost_bound.max_cost)))
 
 
 async def show_cost(context: CommandContext, arguments: str) -> None:
@@ -168,7 +168,7 @@ async def show_cost(context: CommandContext, arguments: str) -> None:
     else:
         await context.show(cost_listing("Cost of the thread", answers))
     table = await asyncio.to_thread(table_name)
-    await context.show(Notice(f"prices: {table}; {_described_bound(conversation.max_cost)}"))
+    await context.show(Notice(f"prices: {table}; {_described_bound(conversation.cost_bound.max_cost)}"))
 
 
 def parse_bound(text: str) -> float:

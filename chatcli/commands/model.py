@@ -267,13 +267,13 @@ def _excerpt(description: str) -> str:
 
 
 COMMANDS = (
-    Command("model", "[NAME]", choose_model, only="chat"),
-    Command("context", "", show_context, only="chat"),
-    Command("compact", "", compact, only="chat"),
-    Command("cost", "", show_cost),
-    Command("role", "[NAME]", choose_role, only="chat"),
-    Command("set", "[KEY=VALUE]", set_variable),
-    Command("system", "[TEXT]", set_system, only="chat"),
-    Command("approve", "[ANSWER]", approve),
-    Command("tools", "", show_tools, only="chat"),
+    Command("model", "[NAME]", choose_model, "Model", only="chat"),
+    Command("role", "[NAME]", choose_role, "Model", only="chat"),
+    Command("system", "[TEXT]", set_system, "Model", only="chat"),
+    Command("set", "[KEY=VALUE]", set_variable, "Model"),
+    Command("context", "", show_context, "Model", only="chat"),
+    Command("compact", "", compact, "Model", only="chat"),
+    Command("cost", "", show_cost, "Model"),
+    Command("tools", "", show_tools, "Tools", only="chat"),
+    Command("approve", "[ANSWER]", approve, "Tools", in_editor=False),
 )

@@ -113,6 +113,10 @@ The first line of its docstring is the command's help. It raises ChatcliError or
 """
 
 
+Group = Literal["Threads", "Answers", "Model", "Files", "Tools", "Screen", "Others"]
+"""The heading of a command in `/help`, which shows them in this order; "Others" are a program's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A slash command."""
@@ -122,9 +126,12 @@ class Command:
     usage: str
     """Its arguments, for `/help`."""
     handler: Handler
+    group: Group
     aliases: tuple[str, ...] = ()
     only: Literal["chat", "graph", "here"] | None = None
     """What it is for, if it refuses elsewhere: the plain chat, a graph, or threads that stay on this machine."""
+    in_editor: bool = True
+    """Whether an editor offers it: not what the editor does itself, and not what is about a terminal."""
 
     @property
     def help(self) -> str:

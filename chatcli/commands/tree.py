@@ -131,4 +131,4 @@ def tree_as_json(turns: "Sequence[Turn]", excerpts: "Mapping[int, Excerpt]") -> 
     ]
 
 
-COMMANDS = (Command("tree", "[summary N]", show_tree),)
+COMMANDS = (Command("tree", "[summary N]", show_tree, "Answers"),)

@@ -247,6 +247,9 @@ def test_a_program_of_its_own_is_a_conversation_at_a_terminal(programs: Programs
     terminal.send_line("hello")
     terminal.wait_for("Question 1 of friend: hello")
     terminal.wait_for_prompt()
+    terminal.send_line("/config")  # it has no model
+    terminal.wait_for("other settings have their defaults")
+    terminal.wait_for_prompt()
     terminal.send_key("ctrl-d")
     terminal.wait_for("Resume this conversation with: my-agent --thread ")
     assert terminal.process.wait(20) == 0

@@ -359,6 +359,7 @@ def test_plain_theme_and_config(fake: FakeOpenAI, terminal: OpenTerminal) -> Non
     text = tty.wait_for("/config all")
     tty.wait_for_prompt()
     assert "notify_after" not in text
+    assert re.search(r"theme +light +this conversation", text)
     assert "other settings have their defaults; `/config all` shows them, too" in text
     tty.send_line("/config all")
     text = tty.wait_for("notify_after")

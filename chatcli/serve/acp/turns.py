@@ -23,7 +23,7 @@ from chatcli.models.prices import spent
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
 from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, invalid
 from chatcli.serve.acp.prompts import read_prompt
-from chatcli.serve.acp.session import LEFT_OUT, EditorSession
+from chatcli.serve.acp.session import EditorSession
 from chatcli.serve.acp.updates import Updates, diff, history, listing_text, plan_of, status_update, text_chunk
 from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
@@ -120,7 +120,7 @@ class Turns:
         try:
             command = registry.parse_command(text)
             found = None if command is None else self._context.registry.find(command.name)
-            if command is not None and found is not None and found.name not in LEFT_OUT:
+            if command is not None and found is not None and found.in_editor:
                 reason = await self._obey(command)
             else:
                 reason = await self._ask(registry.parse_question(text), attachments)

@@ -1,4 +1,4 @@
-"""Define slash commands, find them in typed lines, and run them."""
+"""Define slash commands, find them by name, and run them."""
 
 import difflib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from chatcli.attachments.attachment import Attachment
+from chatcli.commands.lines import ParsedCommand
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import MissingKeyError
@@ -17,14 +18,6 @@ from chatcli.store.errors import as_failure
 
 if TYPE_CHECKING:
     from chatcli.commands.tree import TreeRow
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedCommand:
-    """A command and its arguments: `/thread abc123` is `thread` with `abc123`."""
-
-    name: str
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,34 +158,6 @@ class CommandRegistry:
     def nearest(self, name: str) -> str | None:
         """Return the command name most similar to `name`; None if no name is similar."""
         return next(iter(difflib.get_close_matches(name, self._commands, n=1)), None)
-
-
-_WORDS = {"exit": "exit", "quit": "exit", "help": "help", "?": "help"}
-"""The words that, alone on a line, are commands too: nobody asks a model for them, and who is lost types them."""
-
-
-def parse_word(line: str) -> ParsedCommand | None:
-    """Return the command that the only word of `line` means without a slash; None for everything else."""
-    name = _WORDS.get(line.strip().lower())
-    return None if name is None else ParsedCommand(name, "")
-
-
-def parse_command(line: str) -> ParsedCommand | None:
-    """Return the command in `line`; None if it is a question, perhaps with two slashes: see `parse_question`."""
-    if not line.startswith("/") or line.startswith("//"):
-        return None
-    name, _, arguments = line[1:].partition(" ")
-    return ParsedCommand(name.strip(), arguments.strip())
-
-
-def parse_shell(line: str) -> str | None:
-    """Return the shell command in `line`, after `!`; None if there is none."""
-    return line[1:].strip() or None if line.startswith("!") else None
-
-
-def parse_question(line: str) -> str:
-    """Return the question in a line that is not a command: `//path` asks `/path`."""
-    return line[1:] if line.startswith("//") else line
 
 
 async def run_command(parsed: ParsedCommand, context: CommandContext) -> TurnRequest | None:

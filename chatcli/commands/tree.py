@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chatcli.commands.registry import Command, CommandContext, parse_command, run_command
+from chatcli.commands.lines import parse_command
+from chatcli.commands.registry import Command, CommandContext, run_command
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
 from chatcli.sessions.requests import TurnRequest

@@ -16,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from rich.style import Style
 
 from chatcli.commands.all import all_commands
-from chatcli.commands.registry import parse_shell
+from chatcli.commands.lines import parse_shell
 from chatcli.rendering.theme import find_theme
 from chatcli.repl import prompt as prompt_module
 from chatcli.repl.completion import LineCompleter
@@ -340,7 +340,10 @@ def test_the_glyph_has_the_colour_of_a_past_question(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("line", "answered"),
-    [("why?", True), ("//path", True), ("/retry", True), ("/approve y", True), ("/model", False), ("!ls", False)],
+    [
+        *(("why?", True), ("//path", True), ("/retry", True), ("/approve y", True), ("/files:review x", True)),
+        *(("/model", False), ("!ls", False), (" Help ", False), ("exit", False), ("exit?", True), ("/", False)),
+    ],
 )
 def test_what_an_empty_line_follows(line: str, answered: bool) -> None:
     assert _is_answered(line) is answered

@@ -15,6 +15,7 @@ from threading import Condition, Event, Thread
 import pyte
 
 from tests.e2e.forkserver import ForkServer, Process
+from tests.waiting import WAIT_SECONDS
 
 KEYS = {
     "enter": "\r",
@@ -166,13 +167,13 @@ class Terminal:
         line: str = self._screen.display[self._screen.cursor.y]
         return line.rstrip()
 
-    def wait_for(self, wanted: str | Callable[[str], bool], timeout: float = 20) -> str:
+    def wait_for(self, wanted: str | Callable[[str], bool], timeout: float = WAIT_SECONDS) -> str:
         """Wait until the scrollback and the screen contain `wanted`, or until it is true of their text."""
         holds = wanted if callable(wanted) else lambda text: wanted in text
         self._wait(lambda: holds("\n".join(self._lines())), str(wanted), timeout)
         return self.text()
 
-    def wait_for_prompt(self, typed: str = "", timeout: float = 20) -> None:
+    def wait_for_prompt(self, typed: str = "", timeout: float = WAIT_SECONDS) -> None:
         """Wait until the program waits for a line, of which `typed` has been typed."""
         line = f"> {typed}".rstrip()
         self._wait(lambda: self._cursor_line() == line, f"prompt {line!r}", timeout)
@@ -189,7 +190,7 @@ class Terminal:
                 shown = "\n".join(self._lines())
                 raise AssertionError(f"no {what} within {timeout} s on this screen:\n{shown}")
 
-    def exit_code(self, timeout: float = 20) -> int:
+    def exit_code(self, timeout: float = WAIT_SECONDS) -> int:
         """Wait for the end of the program; a signal counts as 128 + its number, as in a shell."""
         code = self.process.wait(timeout)
         self._stop_reading()

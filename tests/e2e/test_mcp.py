@@ -12,10 +12,11 @@ import pytest
 
 from tests.conftest import KEY
 from tests.e2e.checks import assert_reported, unfenced
-from tests.e2e.program import Chat, Home, wait_until
+from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
 from tests.fakes.web import FakeWeb
+from tests.waiting import wait_until
 
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
@@ -40,8 +41,8 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
         Calls(
             [
                 ("add", {"a": 2, "b": 3}),
-                ("wait", {"seconds": 0.5}),
-                ("wait", {"seconds": 0.5}),
+                ("meet", {}),
+                ("meet", {}),
                 ("fail", {"reason": "no"}),
             ]
         ),
@@ -56,10 +57,10 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
     done = chat("how much is 2 + 3?")
     assert done.returncode == 0, done
     assert done.stdout == "5\n"
-    assert {"add", "fake_remember", "wait", "fail", "die"} <= set(fake.requests[0].tools)
+    assert {"add", "fake_remember", "meet", "fail", "die"} <= set(fake.requests[0].tools)
     added, first, second, failed = fake.requests[1].results
     assert added == "5"
-    assert float(second.split()[0]) < float(first.split()[1])  # side by side
+    assert (first, second) == ("met", "met")  # side by side
     assert "no" in failed
     refused, died, again, *_, gone = fake.requests[7].results[4:]
     assert "needs the user's approval" in refused
@@ -100,9 +101,9 @@ def test_a_server_over_http_that_is_killed_is_noticed_at_once(
     fake.script(two, call("add", a=1, b=1), Answer("it is gone"))
     # Without the notice, each call would take its whole time.
     running = chat.start("--mcp", "servers.json", "--tool-timeout", "600", "wait")
-    wait_until(lambda: (notes / "waiting").exists() and len((notes / "waiting").read_text().splitlines()) == 2, 60)
+    wait_until(lambda: (notes / "waiting").exists() and len((notes / "waiting").read_text().splitlines()) == 2)
     process.kill()
-    done = running.finish(timeout=60)
+    done = running.finish()
     assert done.stdout == "it is gone\n", done
     assert "Traceback" not in done.stderr
     for result in fake.requests[2].results:
@@ -133,7 +134,7 @@ def test_a_file_that_names_no_servers_is_refused_before_anything_is_asked(
 def test_no_server_outlives_the_program(
     chat: Chat, fake: FakeOpenAI, notes: Path, number: signal.Signals, code: int
 ) -> None:
-    fake.script(call("wait", seconds=60))
+    fake.script(call("wait", seconds=600))
     running = chat.start("wait")
     wait_until(lambda: (notes / "waiting").exists())
     running.signal(number)

@@ -21,6 +21,7 @@ from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Gated, Hang, Reply, Request, Stall, call
 from tests.serve.editor import FILES, FORMS, Editor, connected
+from tests.waiting import WAIT_SECONDS
 
 GRAPHS = Path(__file__).parents[1] / "sample_graphs"
 MODEL = ("-m", "openai:gpt-fake")
@@ -170,7 +171,7 @@ async def test_prompts_that_arrive_while_one_runs_wait_their_turn(chat: Chat, fa
     gate = Event()
 
     def first(request: Request) -> Answer:
-        gate.wait(30)
+        gate.wait(WAIT_SECONDS)
         return Answer("one")
 
     fake.script(first, Answer("two"), Answer("three"))
@@ -443,7 +444,7 @@ async def test_in_the_mode_plan_only_tools_that_read_are_there(chat: Chat, fake:
     editor = Editor(choose=lambda asked, options: "once")
 
     def plans(request: Request) -> Calls:
-        gate.wait(30)
+        gate.wait(WAIT_SECONDS)
         return call("write_file", path="made", content="x")
 
     gate = Event()
@@ -481,7 +482,7 @@ async def test_the_mode_ask_holds_in_the_prompt_that_runs(chat: Chat, fake: Fake
     gate = Event()
 
     def calls_later(request: Request) -> Calls:
-        gate.wait(30)
+        gate.wait(WAIT_SECONDS)
         return call("run_shell", command="touch made")
 
     fake.script(calls_later, Answer("not done"))

@@ -29,9 +29,9 @@ from chatcli.sessions.requests import Ask
 from chatcli.tools import questions
 from chatcli.tools.mcp_host import Host
 from tests.conversing import conversing
-from tests.e2e.program import wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
+from tests.waiting import WAIT_SECONDS, wait_until
 
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
@@ -169,7 +169,7 @@ async def test_the_model_answers_a_server_only_if_the_user_agrees_to_what_is_sho
 async def test_a_call_that_is_stopped_is_given_up_at_its_server(fake: FakeOpenAI) -> None:
     fake.script(call("wait", seconds=600))
 
-    async with asyncio.timeout(60), process(fake) as conversation:
+    async with asyncio.timeout(WAIT_SECONDS), process(fake) as conversation:
         events = []
         async for event in conversation.run(Ask("go")):
             events.append(event)
@@ -184,7 +184,7 @@ async def test_a_call_that_is_stopped_is_given_up_at_its_server(fake: FakeOpenAI
 async def test_a_server_that_ends_while_the_user_is_asked_is_noticed_after_the_answer(fake: FakeOpenAI) -> None:
     fake.script(Calls([("register", {}), ("die", {})]), call("add", a=1, b=1), Answer("done"))
 
-    async with asyncio.timeout(60), process(fake) as conversation:
+    async with asyncio.timeout(WAIT_SECONDS), process(fake) as conversation:
         events = await ask(conversation)
         if isinstance(events[-1], TurnFinished) and events[-1].finish_reason == WAITING:
             events = await ask(conversation, '{"name": "Ada", "age": 36}')

@@ -15,6 +15,7 @@ from chatcli.events import Notice
 from chatcli.tools.mcp_host import Host
 from chatcli.tools.mcp_session import McpSession
 from chatcli.tools.toolbox import Toolbox
+from tests.waiting import WAIT_SECONDS
 
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
@@ -24,11 +25,11 @@ async def test_a_server_over_http_that_died_is_connected_to_again_and_no_request
     said: list[str] = []
     host = Host("web", lambda event: said.append(event.text if isinstance(event, Notice) else event.label))
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         with ExitStack() as stack:
             process, port = served(stack, tmp_path)
             session = McpSession("web", McpServer(url=f"http://127.0.0.1:{port}/mcp"), host)
-            await session.open(30)
+            await session.open(WAIT_SECONDS)
             tools = {tool.name: tool for tool in session.tools}
             results = [str(await tools["add"].ainvoke({"a": 1, "b": 1}))]
             process.kill()
@@ -84,7 +85,7 @@ async def test_a_server_that_ends_at_what_it_does_not_know_is_begun_with_as_olde
     tmp_path: Path,
 ) -> None:
     session = McpSession("old", McpServer(command=sys.executable, args=("-c", OLD)))
-    await session.open(30)
+    await session.open(WAIT_SECONDS)
     await session.close()
     assert (session.problem, {tool.name: tool.args for tool in session.tools}) == ("", {"old": {}})
 
@@ -92,7 +93,7 @@ async def test_a_server_that_ends_at_what_it_does_not_know_is_begun_with_as_olde
 @pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["2025-11-25", "2026-07-28", "2026-07-28 over HTTP"])
 async def test_a_tool_that_a_server_adds_is_read(tmp_path: Path, kind: str) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         with ExitStack() as stack:
             server = McpServer(
                 command=sys.executable, args=(SERVER,), env={"MCP_LEGACY": "1"} if "2025" in kind else {}

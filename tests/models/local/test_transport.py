@@ -14,6 +14,7 @@ from chatcli.errors import NetworkError
 from chatcli.models.local.weights import QWEN, SMOLLM
 from tests.models.local.embedded import Embedded
 from tests.models.local.processes import kill
+from tests.waiting import WAIT_SECONDS
 
 pytestmark = [pytest.mark.local_model, pytest.mark.usefixtures("own_folders")]
 
@@ -101,7 +102,7 @@ def test_cancelled_answer_frees_the_server(small: Embedded) -> None:
     async def scenario() -> str:
         async for _ in small.chat.astream("Count from 1 to 300."):
             break
-        answer = await asyncio.wait_for(small.chat.ainvoke("Say hello.", max_tokens=4), 10)
+        answer = await asyncio.wait_for(small.chat.ainvoke("Say hello.", max_tokens=4), WAIT_SECONDS)
         await small.http.aclose()
         return answer.text
 
@@ -134,7 +135,7 @@ def test_terminated_server_does_not_wait_for_its_answer(small: Embedded) -> None
         pid = (await small.server.ensure()).pid
         os.kill(pid, signal.SIGTERM)
         with pytest.raises(ModelConnectionError):  # the answer would end without an error
-            await asyncio.wait_for(_read(stream), 10)
+            await asyncio.wait_for(_read(stream), WAIT_SECONDS)
         await small.http.aclose()
 
     asyncio.run(scenario())

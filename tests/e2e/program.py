@@ -179,7 +179,7 @@ class Chat:
         """Run a line of shell, in which `chat` is the installed executable, or forks if asked for."""
         env = {**self.home.env, **(env or {})}
         if forks and self.forks is not None:
-            env["PATH"] = f"{self.forks.command_folder()}{os.pathsep}{env['PATH']}"
+            env["PATH"] = f"{Path(self.forks.command()[0]).parent}{os.pathsep}{env['PATH']}"
         done = subprocess.run(
             ["bash", "-c", command],
             stdin=subprocess.DEVNULL,

@@ -2,34 +2,43 @@
 
 import json
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from tests.conftest import KEY
+from tests.conftest import KEY, Served
 from tests.e2e.checks import assert_reported, unfenced
+from tests.e2e.forkserver import MCP_SERVER
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
 from tests.fakes.web import FakeWeb
 from tests.waiting import wait_until
 
-SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
-
 
 @pytest.fixture
 def notes(home: Home) -> Path:
     """Configure the server `fake`, and give the folder where it writes down what happens to it."""
+    return configure(home, sys.executable, MCP_SERVER)
+
+
+@pytest.fixture
+def _forked_server(home: Home, mcp_server: dict[str, Any]) -> None:
+    """Configure the server `fake`, for a test to which its process does not matter."""
+    configure(home, mcp_server["command"], *mcp_server["args"])
+
+
+def configure(home: Home, command: str, *arguments: str) -> Path:
+    """Write the server `fake` into config.toml; return the folder of its notes."""
     folder = home.root / "notes"
     folder.mkdir()
     config = Path(home.env["XDG_CONFIG_HOME"]) / "chatcli" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text(
-        f"[mcp.fake]\ncommand = {json.dumps(sys.executable)}\nargs = [{json.dumps(SERVER)}]\n"
+        f"[mcp.fake]\ncommand = {json.dumps(command)}\nargs = {json.dumps(arguments)}\n"
         f'env = {{ MCP_NOTES = "${{NOTES}}", SECRET = "${{SECRET:-none}}" }}\n'
     )
     home.env["NOTES"] = str(folder)
@@ -92,7 +101,7 @@ def test_a_server_over_http_that_is_killed_is_noticed_at_once(
     chat: Chat,
     home: Home,
     fake: FakeOpenAI,
-    served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]],
+    served: Served,
     kind: str,
 ) -> None:
     url, process, notes = served(kind)
@@ -151,9 +160,8 @@ def _is_alive(notes: Path) -> bool:
         return False
 
 
-def test_what_a_call_returns_reports_and_asks_for_is_taken_care_of(
-    chat: Chat, home: Home, fake: FakeOpenAI, notes: Path
-) -> None:
+@pytest.mark.usefixtures("_forked_server")
+def test_what_a_call_returns_reports_and_asks_for_is_taken_care_of(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     first = Calls([("picture", {"sound": True}), ("where", {}), ("work", {"steps": 3})])
     fake.script(first, Calls([("register", {}), ("think", {"question": "why?"})]), Answer("done"))
     done = chat("--debug", "go")
@@ -172,9 +180,8 @@ def test_what_a_call_returns_reports_and_asks_for_is_taken_care_of(
     assert "\x1b" not in done.stderr
 
 
-def test_resources_go_along_with_a_question_and_without_debug_nothing_is_logged(
-    chat: Chat, fake: FakeOpenAI, notes: Path
-) -> None:
+@pytest.mark.usefixtures("_forked_server")
+def test_resources_go_along_with_a_question_and_without_debug_nothing_is_logged(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(call("work", steps=1), Answer("milk"), Answer("it is small"))
     done = chat("what shall I buy? see @fake:notes://today.")
     assert done.stdout == "milk\n", done

@@ -4,9 +4,8 @@ import asyncio
 import base64
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,7 +15,7 @@ from acp import RequestError, text_block
 
 from chatcli.tools.sandbox.confinement import find_strength
 from tests.attachments.samples import picture
-from tests.conftest import KEY
+from tests.conftest import KEY, Served
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Gated, Hang, Reply, Request, Stall, call
@@ -874,9 +873,7 @@ async def test_the_editors_mcp_servers_are_connected(chat: Chat, fake: FakeOpenA
             os.kill(pid, 0)
 
 
-async def test_the_editors_mcp_servers_are_reached_over_http(
-    chat: Chat, fake: FakeOpenAI, served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]]
-) -> None:
+async def test_the_editors_mcp_servers_are_reached_over_http(chat: Chat, fake: FakeOpenAI, served: Served) -> None:
     url, process, notes = served()
     editor = Editor(choose=lambda asked, options: "once")
     two = Calls([("add", {"a": 2, "b": 3}), ("sums_remember", {"text": "tea"})])

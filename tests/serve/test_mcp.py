@@ -35,7 +35,7 @@ HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"na
 def command_of(chat: Chat, *args: str) -> StdioServerParameters:
     """Return what starts `chat mcp ARGS`."""
     assert chat.forks is not None
-    program = str(chat.forks.command_folder() / "chat")
+    [program] = chat.forks.command()
     return StdioServerParameters(command=program, args=["mcp", *args], env=chat.home.env, cwd=chat.home.work)
 
 
@@ -376,7 +376,7 @@ def other_chat(home: Home, program: Path) -> tuple[str, ...]:
 
 def test_two_chats_talk(chat: Chat, fake: FakeOpenAI) -> None:
     assert chat.forks is not None
-    options = other_chat(chat.home, chat.forks.command_folder() / "chat")
+    options = other_chat(chat.home, Path(chat.forks.command()[0]))
     fake.script(call("ask", question="inside?", thread="in"), Answer("from inside"), Answer("it said so"))
     done = chat(*options, "ask the other")
     assert done.stdout == "it said so\n", done

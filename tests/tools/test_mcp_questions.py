@@ -5,7 +5,6 @@ Before 2026-07-28 the server asks in requests of its own; since then it answers 
 
 import asyncio
 import json
-import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -33,16 +32,13 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
 from tests.waiting import WAIT_SECONDS, wait_until
 
-SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
-
-
 both_versions = pytest.mark.parametrize("fake", ["2025-11-25", "2026-07-28"], indirect=True)
 
 
 @pytest.fixture
-def fake(tmp_path: Path, model: FakeOpenAI, request: pytest.FixtureRequest) -> FakeOpenAI:
+def fake(tmp_path: Path, model: FakeOpenAI, mcp_server: dict[str, Any], request: pytest.FixtureRequest) -> FakeOpenAI:
     legacy = {"MCP_LEGACY": "1"} if getattr(request, "param", "") == "2025-11-25" else {}
-    server = {"command": sys.executable, "args": [SERVER], "env": {"MCP_NOTES": str(tmp_path), **legacy}}
+    server = {**mcp_server, "env": {"MCP_NOTES": str(tmp_path), **legacy}}
     (tmp_path / "servers.json").write_text(json.dumps({"mcpServers": {"fake": server}}))
     return model
 

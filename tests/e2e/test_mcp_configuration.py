@@ -9,17 +9,18 @@ import pytest
 
 from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.forkserver import MCP_SERVER
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
+
+SERVER = str(Path(__file__).parents[1] / "fakes" / "small_mcp_server.py")
 
 
 def write_project(home: Home, name: str = "project") -> Path:
     """Write a `.mcp.json` whose server notes what happens to it in the folder that is returned."""
     notes = home.work / "notes"
     notes.mkdir()
-    server = {"command": sys.executable, "args": [MCP_SERVER], "env": {"MCP_NOTES": str(notes)}}
+    server = {"command": sys.executable, "args": ["-IS", SERVER], "env": {"MCP_NOTES": str(notes)}}
     (home.work / ".mcp.json").write_text(json.dumps({"mcpServers": {name: server}}))
     return notes
 
@@ -79,7 +80,7 @@ def test_a_projects_servers_are_used_only_after_trust_which_shows_their_commands
     assert chat("mcp", "list", "--json").json()[0]["state"] == "not trusted"
     assert not list(notes.iterdir())
     trusted = chat("trust", "--yes")
-    assert f"project: MCP_NOTES={notes} {sys.executable} {MCP_SERVER} (confined)" in trusted.stdout
+    assert f"project: MCP_NOTES={notes} {sys.executable} -IS {SERVER} (confined)" in trusted.stdout
     assert not list(notes.iterdir())
     fake.script(call("add", a=1, b=2), Answer("3"))
     done = chat("how much is 1 + 2?")
@@ -93,7 +94,7 @@ def test_a_projects_servers_are_used_only_after_trust_which_shows_their_commands
 @pytest.mark.linux
 def test_a_projects_server_is_confined_unless_the_user_lifts_it(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     outside, inside = home.root / "outside", home.work / "inside"
-    line = f"echo x >{outside}; echo x >{inside}; exec {sys.executable} {MCP_SERVER}"
+    line = f"echo x >{outside}; echo x >{inside}; exec {sys.executable} -IS {SERVER}"
     (home.work / ".mcp.json").write_text(json.dumps({"mcpServers": {"it": {"command": "sh", "args": ["-c", line]}}}))
     chat("trust", "--yes")
     fake.script(call("add", a=1, b=2), Answer("3"))
@@ -140,7 +141,7 @@ def test_a_conversation_asks_once_about_a_projects_servers(
     opened = terminal(size=(500, 30))  # no path is long enough to break a line
     opened.wait_for("Its MCP servers would be started")
     opened.wait_for("Trust it until it changes?")
-    assert MCP_SERVER in opened.text()
+    assert SERVER in opened.text()
     opened.send_line("n")
     opened.wait_for_prompt()
     again = terminal()

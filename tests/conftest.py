@@ -38,10 +38,11 @@ Served = Callable[..., tuple[str, Process, Path]]
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# At a desk and in the weekly run the examples are other ones in each run, and one that fails is printed with the
-# decorator that repeats it. CI tries the same ones until the test changes, so that it judges a change by that change.
+# At a desk, few examples are tried. There and in the weekly run they are other ones in each run, and one that fails is
+# printed with the decorator that repeats it. CI tries more, and the same ones until the test changes, so that it judges
+# a change by that change.
 # To take long on a busy machine is no failure, nor does each example need fixtures of its own.
-for _profile, _examples in {"desk": 60, "ci": 60, "weekly": 3000}.items():
+for _profile, _examples in {"desk": 25, "ci": 60, "weekly": 3000}.items():
     settings.register_profile(
         _profile,
         max_examples=_examples,

@@ -320,6 +320,7 @@ def found_text(index: DocumentIndex, words: str) -> str:
     return match.text
 
 
+@pytest.mark.e2e
 def test_two_processes_at_once(index_file: Path, docs: Path) -> None:
     for number in range(400):
         write(docs / f"{number}.md", f"the lighthouse of keeper{number}")
@@ -332,6 +333,7 @@ def test_two_processes_at_once(index_file: Path, docs: Path) -> None:
         _check_whole(index, docs, 400)
 
 
+@pytest.mark.e2e
 def test_a_kill_in_the_middle(index_file: Path, docs: Path) -> None:
     for number in range(1000):
         write(docs / f"{number}.md", f"the lighthouse of keeper{number}")

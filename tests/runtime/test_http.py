@@ -166,7 +166,7 @@ def test_a_document_has_a_total_time() -> None:
     with server(endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n")) as url, pytest.raises(httpx2.ReadTimeout):
         request("GET", url, seconds=0.5)
     with server(endless(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as url, pytest.raises(httpx2.RemoteProtocolError):
-        request("GET", url, seconds=20)
+        request("GET", url, seconds=WAIT_SECONDS)
     with pytest.raises(httpx2.ReadTimeout, match=r"0\.1 seconds"):
         within(0.1, threading.Event().wait)
     with pytest.raises(ZeroDivisionError):
@@ -175,7 +175,7 @@ def test_a_document_has_a_total_time() -> None:
 
 def test_a_list_of_any_size_is_refused_above_the_limit() -> None:
     with server(reply(b"x" * (MOST_PIECE + 1))) as url, pytest.raises(LimitError):
-        request("GET", url, seconds=20)
+        request("GET", url, seconds=WAIT_SECONDS)
     with server(reply(b"x" * (MOST_PIECE + 1))) as url:
         hooked = async_hooks(2 * MOST_PIECE)
 

@@ -75,7 +75,7 @@ def _git(folder: Path, command: str, env: dict[str, str]) -> str:
 
 
 def run(chat: Chat, title: str) -> Result:
-    return chat.shell(f"set -euo pipefail\n{RECIPES[title]}", timeout=120, forks=True)
+    return chat.shell(f"set -euo pipefail\n{RECIPES[title]}", forks=True)
 
 
 def test_there_are_six() -> None:

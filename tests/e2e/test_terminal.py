@@ -144,7 +144,7 @@ def test_five_thousand_lines_are_in_the_scrollback_once(fake: FakeOpenAI, termin
     tty = terminal(size=(80, 24))
     tty.wait_for_prompt()
     tty.send_line("go")
-    tty.wait_for("line 4999", timeout=60)
+    tty.wait_for("line 4999")
     tty.wait_for_prompt()
     assert [line for line in tty.lines() if line.startswith("line ")] == lines
 

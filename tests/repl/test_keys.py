@@ -24,6 +24,7 @@ from chatcli.repl.loop import _is_answered
 from chatcli.repl.pastes import Pastes, plain, typed_mentions
 from chatcli.repl.prompt import GLYPH_COLORS, Prompt
 from chatcli.repl.typeahead import Typeahead
+from tests.waiting import WAIT_SECONDS
 
 Read = Callable[..., list[str]]
 THREADS = [("abc123", "Bob's questions"), ("abd", "Another")]
@@ -74,7 +75,7 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
             if vi:  # no step ends within the keys of one command, so nothing is to be waited for after Escape
                 app.ttimeoutlen = app.timeoutlen = 0
             typing = asyncio.create_task(type_in_steps(pipe, app, steps))
-            read = [await asyncio.wait_for(prompt.read(), 60) for _ in range(lines)]
+            read = [await asyncio.wait_for(prompt.read(), WAIT_SECONDS) for _ in range(lines)]
             await typing
             return read if marked else list(map(plain, read))
 

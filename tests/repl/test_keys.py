@@ -16,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from rich.style import Style
 
 from chatcli.commands.all import all_commands
-from chatcli.commands.registry import parse_shell
+from chatcli.commands.lines import parse_shell
 from chatcli.rendering.theme import find_theme
 from chatcli.repl import prompt as prompt_module
 from chatcli.repl.completion import LineCompleter
@@ -24,6 +24,7 @@ from chatcli.repl.loop import _is_answered
 from chatcli.repl.pastes import Pastes, plain, typed_mentions
 from chatcli.repl.prompt import GLYPH_COLORS, Prompt
 from chatcli.repl.typeahead import Typeahead
+from tests.waiting import WAIT_SECONDS
 
 Read = Callable[..., list[str]]
 THREADS = [("abc123", "Bob's questions"), ("abd", "Another")]
@@ -74,7 +75,7 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
             if vi:  # no step ends within the keys of one command, so nothing is to be waited for after Escape
                 app.ttimeoutlen = app.timeoutlen = 0
             typing = asyncio.create_task(type_in_steps(pipe, app, steps))
-            read = [await asyncio.wait_for(prompt.read(), 60) for _ in range(lines)]
+            read = [await asyncio.wait_for(prompt.read(), WAIT_SECONDS) for _ in range(lines)]
             await typing
             return read if marked else list(map(plain, read))
 
@@ -340,7 +341,10 @@ def test_the_glyph_has_the_colour_of_a_past_question(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("line", "answered"),
-    [("why?", True), ("//path", True), ("/retry", True), ("/approve y", True), ("/model", False), ("!ls", False)],
+    [
+        *(("why?", True), ("//path", True), ("/retry", True), ("/approve y", True), ("/files:review x", True)),
+        *(("/model", False), ("!ls", False), (" Help ", False), ("exit", False), ("exit?", True), ("/", False)),
+    ],
 )
 def test_what_an_empty_line_follows(line: str, answered: bool) -> None:
     assert _is_answered(line) is answered

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from chatcli.events import SessionEvent
 from chatcli.message import MessageShown
@@ -103,8 +104,15 @@ class ThemeChosen(SessionEvent):
     name: str
 
 
-class SixelReported(SessionEvent):
-    """The terminal said that it shows images by sixel."""
+Ability = Literal["sixel", "wrapping"]
+"""What a terminal may say that it does: show images by sixel, wrap old lines again when it gets narrower."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbilityReported(SessionEvent):
+    """The terminal said what it does."""
+
+    ability: Ability
 
 
 class ScreenCleared(SessionEvent):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import dropwhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
@@ -29,8 +29,6 @@ from prompt_toolkit.styles import DynamicStyle, Style
 
 from chatcli.repl.history import LineHistory
 from chatcli.repl.keys import (
-    ASK_ATTRIBUTES,
-    ASK_BACKGROUND,
     Focus,
     enter_raw_mode,
     learn_sequences,
@@ -41,6 +39,9 @@ from chatcli.repl.keys import (
 )
 from chatcli.repl.pastes import Pastes, ShowPastes
 from chatcli.text import FRAMES, START_INTERVAL, starting_text
+
+if TYPE_CHECKING:
+    from chatcli.rendering.display import Ability
 
 GLYPH = "> "
 GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}
@@ -91,8 +92,8 @@ class Prompt:
 
     With `keep_history`, later runs know the typed lines. With `vi`, the keys are those of vi, not of Emacs. `plain` is
     for a screen reader: there are no suggestions and no menus. If it is `spaced`, empty lines separate questions and
-    answers. The terminal is asked for its background only if there is `on_background`, which gets whether that is dark,
-    and for sixel only if there is `on_sixel`, which is called if it shows images so.
+    answers. `asks` are requests to the terminal; `on_background` gets whether its background is dark, `on_ability` what
+    it says that it does.
     """
 
     def __init__(
@@ -105,9 +106,10 @@ class Prompt:
         color: bool = True,
         theme: str = "auto",
         spaced: bool = True,
-        on_background: Callable[[bool], None] | None = None,
+        asks: str = "",
+        on_background: Callable[[bool], None] = lambda dark: None,
         asks_focus: bool = False,
-        on_sixel: Callable[[], None] | None = None,
+        on_ability: "Callable[[Ability], None]" = lambda ability: None,
     ) -> None:
         learn_sequences()
         self.plain = plain
@@ -128,15 +130,14 @@ class Prompt:
         mute = os.environ.get("TERM", "") in _MUTE_TERMINALS
         reads_replies = not mute and read_replies(
             self.input,
-            on_background or (lambda dark: None),
+            on_background,
             lambda focused: self.focus.note(focused),
-            on_sixel or (lambda: None),
+            on_ability,
         )
         if mute:
             read_unmarked_pastes(self.input)
         self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
-        asked = (ASK_BACKGROUND if on_background is not None else "") + (ASK_ATTRIBUTES if on_sixel is not None else "")
-        self._asked = asked if reads_replies else ""
+        self._asked = asks if reads_replies else ""
         self._leaving = asyncio.Event()
         """Set after a Ctrl-C on an empty line."""
         self._stopped_here = False

@@ -14,7 +14,7 @@ from rich.text import Text
 from chatcli.events import Listing
 from chatcli.fences import unmarked
 from chatcli.message import SPEAKERS, Citation, Cited, MessageShown
-from chatcli.rendering.display import MatchShown
+from chatcli.rendering.display import Ability, MatchShown
 from chatcli.rendering.images import Pictures, is_multiplexed, known_protocol
 from chatcli.rendering.terminal.activity import Reasoning
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
@@ -65,9 +65,11 @@ class Screen:
         self._theme = find_theme(name)
         self.tail.use(self._theme)
 
-    def use_sixel(self) -> None:
-        """Show images by sixel, unless the terminal is known for another protocol."""
-        if self._movable and not is_multiplexed():
+    def use_ability(self, ability: Ability) -> None:
+        """Use what the terminal does; images are shown by sixel unless it is known for another protocol."""
+        if ability == "wrapping":
+            self.tail.wraps_again()
+        elif self._movable and not is_multiplexed():
             self.pictures.protocol = self.pictures.protocol or "sixel"
 
     def open_answer(self) -> Answer:

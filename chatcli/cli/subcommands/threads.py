@@ -26,7 +26,7 @@ from chatcli.rendering.display import MatchShown
 from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, find_thread
-from chatcli.text import display_width, format_age, format_minute, truncate
+from chatcli.text import display_width, format_age, format_minute, tell, truncate
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 app = command_group("List, show, search, change, export and import threads.")
@@ -246,7 +246,7 @@ def fork(
     backend.grants(origin.thread_id).copy_to(new_id)
     print(new_id)
     if origin.model.partition(":")[0] == LANGFLOW:
-        print(NEW_SESSION, file=sys.stderr)
+        tell(NEW_SESSION)
 
 
 @app.command()

@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 GLYPH = "> "
 GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}
 """The colour of the glyph in each theme, as that of a past question; in others it is the terminal's own cyan."""
+DIM_COLORS = {"dark": "#949494", "light": "#626262"}
+"""The colour of dim text in each theme, as the answers have it; in others it is the terminal's own dim style."""
+_CHOSEN = "noreverse bg:#444444 #ffffff"
+"""How the menu shows what is chosen: prompt-toolkit's own white on light grey is hard to read."""
 _ESCAPE_SECONDS = 0.1
 """How long an Escape may be the beginning of another key."""
 _COMMAND_SECONDS = 1.0
@@ -201,7 +205,9 @@ class Prompt:
 
     def use_theme(self, name: str) -> None:
         """Show the line in the colours of the theme `name`; one that was entered looks as a past question does."""
-        styles = {"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim", "accepted": "bold"}
+        dim = DIM_COLORS.get(name, "dim")
+        styles = {"bottom-toolbar": f"noreverse {dim}", "auto-suggestion": dim, "accepted": "bold"}
+        styles |= {"completion-menu.completion.current": _CHOSEN}
         self._style = Style.from_dict({**styles, "prompt": f"bold {GLYPH_COLORS.get(name, 'ansicyan')}"})
 
     @contextmanager

@@ -166,10 +166,13 @@ def _fit(columns: dict[str, list[str]], width: int) -> None:
     """Shorten what is in the columns of a list of threads, so that a line has `width` cells where possible."""
     columns["id"] = _short_names(columns["id"])
     columns["last used"] = list(map(format_age, columns["last used"]))
-    columns["model"] = [truncate(sanitize_line(model), width // 4) for model in columns["model"]]
-    others = [[name, *column] for name, column in columns.items() if name != "title"]
-    room = width - sum(max(map(display_width, column)) for column in others) - SPACING * len(columns)
-    columns["title"] = [truncate(sanitize_line(title), max(room, TITLE_WIDTH)) for title in columns["title"]]
+    columns |= {name: list(map(sanitize_line, columns[name])) for name in ("title", "model")}
+    widths = {name: max(map(display_width, (name, *column))) for name, column in columns.items()}
+    room = width - sum(widths.values()) - SPACING * len(columns) + 1 + widths["title"] + widths["model"]
+    # A model gets a quarter, and what short titles leave.
+    models = min(widths["model"], max(width // 4, room - widths["title"]))
+    columns["model"] = [truncate(model, models) for model in columns["model"]]
+    columns["title"] = [truncate(title, max(room - models, TITLE_WIDTH)) for title in columns["title"]]
 
 
 def _short_names(names: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from chatcli.events import SessionEvent
 from chatcli.message import MessageShown
@@ -104,15 +103,11 @@ class ThemeChosen(SessionEvent):
     name: str
 
 
-Ability = Literal["sixel", "wrapping"]
-"""What a terminal may say that it does: show images by sixel, wrap old lines again when it gets narrower."""
-
-
 @dataclass(frozen=True, slots=True)
 class AbilityReported(SessionEvent):
-    """The terminal said what it does."""
+    """The terminal said that it shows images by `sixel`, or is `wrapping` old lines again when it gets narrower."""
 
-    ability: Ability
+    ability: str
 
 
 class ScreenCleared(SessionEvent):

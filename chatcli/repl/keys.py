@@ -4,7 +4,6 @@ import re
 from asyncio import Event
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from prompt_toolkit import filters
 from prompt_toolkit.application import get_app
@@ -18,9 +17,6 @@ from prompt_toolkit.output import Output
 from wcwidth import grapheme_boundary_before, iter_graphemes
 
 from chatcli.repl.pastes import PasteReader, Pastes, plain
-
-if TYPE_CHECKING:
-    from chatcli.rendering.display import Ability  # with the events, which the first prompt does without
 
 ASK_BACKGROUND = "\x1b]11;?\x07"
 """The request to the terminal for its background, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html#h3-Operating-System-Commands."""
@@ -244,7 +240,7 @@ class ReplyReader(PasteReader):
         encoding: str,
         on_background: Callable[[bool], None],
         on_focus: Callable[[bool], None],
-        on_ability: "Callable[[Ability], None]" = lambda ability: None,
+        on_ability: Callable[[str], None] = lambda ability: None,
     ) -> None:
         super().__init__(descriptor, encoding)
         self._on_background = on_background
@@ -279,7 +275,7 @@ def read_replies(
     source: Input,
     on_background: Callable[[bool], None],
     on_focus: Callable[[bool], None],
-    on_ability: "Callable[[Ability], None]" = lambda ability: None,
+    on_ability: Callable[[str], None] = lambda ability: None,
 ) -> bool:
     """Make `source` pass what the terminal says to the functions; return whether this is possible.
 

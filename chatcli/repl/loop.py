@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
     from chatcli.commands.registry import Choice
     from chatcli.conversation.conversation import Conversation
-    from chatcli.rendering.display import Ability
     from chatcli.repl.completion import LineCompleter
     from chatcli.repl.handler import LineHandler
 
@@ -188,7 +187,7 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
         prompt.refresh()
         renderer.render(chosen)
 
-    def report_ability(ability: "Ability") -> None:
+    def report_ability(ability: str) -> None:
         from chatcli.rendering.display import AbilityReported
 
         renderer.render(AbilityReported(ability))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import dropwhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
@@ -39,9 +39,6 @@ from chatcli.repl.keys import (
 )
 from chatcli.repl.pastes import Pastes, ShowPastes
 from chatcli.text import FRAMES, START_INTERVAL, starting_text
-
-if TYPE_CHECKING:
-    from chatcli.rendering.display import Ability
 
 GLYPH = "> "
 GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}
@@ -113,7 +110,7 @@ class Prompt:
         asks: str = "",
         on_background: Callable[[bool], None] = lambda dark: None,
         asks_focus: bool = False,
-        on_ability: "Callable[[Ability], None]" = lambda ability: None,
+        on_ability: Callable[[str], None] = lambda ability: None,
     ) -> None:
         learn_sequences()
         self.plain = plain

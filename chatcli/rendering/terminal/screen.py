@@ -14,7 +14,7 @@ from rich.text import Text
 from chatcli.events import Listing
 from chatcli.fences import unmarked
 from chatcli.message import SPEAKERS, Citation, Cited, MessageShown
-from chatcli.rendering.display import Ability, MatchShown
+from chatcli.rendering.display import MatchShown
 from chatcli.rendering.images import Pictures, is_multiplexed, known_protocol
 from chatcli.rendering.terminal.activity import Reasoning
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
@@ -66,7 +66,7 @@ class Screen:
         self._theme = find_theme(name)
         self.tail.use(self._theme)
 
-    def use_ability(self, ability: Ability) -> None:
+    def use_ability(self, ability: str) -> None:
         """Use what the terminal does; images are shown by sixel unless it is known for another protocol."""
         if ability == "wrapping":
             self.tail.wraps_again()

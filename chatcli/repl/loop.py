@@ -143,7 +143,9 @@ def _is_answered(line: str) -> bool:
     """Return whether an answer follows `line`: a question, or a command that goes on with one."""
     if line.startswith("/") and not line.startswith("//"):
         return line.split()[0] in _ANSWERED
-    return not (line.startswith("!") and line[1:].strip())
+    from chatcli.commands.registry import parse_word  # late, as all that the first prompt does without
+
+    return parse_word(line) is None and not (line.startswith("!") and line[1:].strip())
 
 
 def build_repl(

@@ -357,7 +357,16 @@ def test_what_is_chosen_in_the_menu_can_be_read() -> None:
 
 @pytest.mark.parametrize(
     ("line", "answered"),
-    [("why?", True), ("//path", True), ("/retry", True), ("/approve y", True), ("/model", False), ("!ls", False)],
+    [
+        ("why?", True),
+        ("//path", True),
+        ("/retry", True),
+        ("/approve y", True),
+        ("/model", False),
+        ("!ls", False),
+        ("?", False),
+        ("exit now", True),
+    ],
 )
 def test_what_an_empty_line_follows(line: str, answered: bool) -> None:
     assert _is_answered(line) is answered

@@ -84,7 +84,7 @@ class MessageShown:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Excerpt:
     """The beginnings of a turn's question and of its last answer, which is empty where there is none; untrusted."""
 
     question: str

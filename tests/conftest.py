@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.weights import QWEN
 from chatcli.ranking import BY_MEANING
-from tests.e2e.forkserver import ForkServer, NoForks
+from tests.e2e.forkserver import MCP_SERVER, ForkServer, NoForks, Process
 from tests.e2e.program import EXECUTABLE, ONE_CERTIFICATE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.langgraph_server import OtherProgram, other_program, shared_server
@@ -30,16 +31,18 @@ from tests.models.local.shared_cache import cached
 from tests.postgres import Postgres, running_postgres
 
 KEY = "sk-test-5fe2c0b49d7a41e8"
-MCP_SERVER = str(Path(__file__).parent / "fakes" / "mcp_server.py")
+Served = Callable[..., tuple[str, Process, Path]]
+"""Runs an MCP server, and returns its address, its process and the folder of its notes."""
 
 # Under nohup, all that the tests start would ignore hang-ups, and in a shell's background interrupts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# At a desk and in the weekly run the examples are other ones in each run, and one that fails is printed with the
-# decorator that repeats it. CI tries the same ones until the test changes, so that it judges a change by that change.
+# At a desk, few examples are tried. There and in the weekly run they are other ones in each run, and one that fails is
+# printed with the decorator that repeats it. CI tries more, and the same ones until the test changes, so that it judges
+# a change by that change.
 # To take long on a busy machine is no failure, nor does each example need fixtures of its own.
-for _profile, _examples in {"desk": 60, "ci": 60, "weekly": 3000}.items():
+for _profile, _examples in {"desk": 25, "ci": 60, "weekly": 3000}.items():
     settings.register_profile(
         _profile,
         max_examples=_examples,
@@ -53,7 +56,10 @@ settings.load_profile("ci" if "CI" in os.environ else "desk")
 # Without garbage collection, the imports of all modules of tests take half as long.
 gc.disable()
 
-_PROGRAMS = {"chat", "terminal", "forks", "home", "postgres", "langgraph_server", "other", "weights_cache", "worker"}
+_PROGRAMS = {
+    *("chat", "terminal", "forks", "home", "worker", "weights_cache"),
+    *("mcp_forks", "postgres", "langgraph_server", "other"),
+}
 """Fixtures of tests that run the program, a server or a model."""
 _HEAVY = [
     Path(__file__).parent / name
@@ -268,18 +274,40 @@ def other(langgraph_server: str) -> Iterator[OtherProgram]:
         yield program
 
 
+@pytest.fixture(scope="session")
+def mcp_forks() -> Iterator[ForkServer]:
+    """Give what runs the MCP server of `fakes` without the second that its SDK takes to import."""
+    server = ForkServer(dict(os.environ), "mcp_server") if is_supported() else NoForks("mcp_server")
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen[bytes], Path]]]:
-    """Give what runs the server over HTTP, and returns its address, its process and the folder of its notes."""
+def mcp_server(mcp_forks: ForkServer) -> dict[str, Any]:
+    """Give the command of that server over stdio, as a configuration has it; it is no child of who starts it."""
+    command, *arguments = mcp_forks.command()
+    return {"command": command, "args": arguments}
+
+
+@pytest.fixture
+def served(tmp_path: Path, mcp_forks: ForkServer) -> Iterator[Served]:
+    """Give what runs that server over HTTP, and returns its address, its process and the folder of its notes."""
     with ExitStack() as stack:
 
-        def start(*kind: str) -> tuple[str, subprocess.Popen[bytes], Path]:
+        def start(*kind: str, port: int = 0) -> tuple[str, Process, Path]:
             notes = Path(tempfile.mkdtemp(dir=tmp_path))
             environment = {**os.environ, "MCP_NOTES": str(notes)}
-            with socket.create_server(("127.0.0.1", 0)) as listening:
-                port, number = listening.getsockname()[1], listening.fileno()
-                command = [sys.executable, MCP_SERVER, str(number), *kind]
-                process = subprocess.Popen(command, env=environment, pass_fds=[number])
+            with socket.create_server(("127.0.0.1", port)) as listening:
+                streams, port = (listening.fileno(), 1, 2), listening.getsockname()[1]
+                # It listens at its standard input.
+                process: Process | None = mcp_forks.start(["0", *kind], environment, tmp_path, streams)
+                if process is None:
+                    process = subprocess.Popen(
+                        [sys.executable, MCP_SERVER, "0", *kind],
+                        env=environment,
+                        cwd=tmp_path,
+                        stdin=listening.fileno(),
+                    )
             stack.callback(process.wait)
             stack.callback(process.kill)
             return f"http://127.0.0.1:{port}/mcp", process, notes
@@ -288,6 +316,6 @@ def served(tmp_path: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen
 
 
 @pytest.fixture
-def url(served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]]) -> str:
+def url(served: Served) -> str:
     """Run the server over HTTP."""
     return served()[0]

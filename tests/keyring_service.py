@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import wait_until
+from tests.waiting import wait_until
 
 try:
     import jeepney.io.blocking

@@ -19,6 +19,7 @@ import httpx2
 import pytest
 
 from chatcli.tools.leash import leashed
+from tests.waiting import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from langgraph_sdk.client import SyncLangGraphClient
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 APP = Path(__file__).parent / "server_app"
 ANSWERS = Path(__file__).parent / "sample_graphs" / "answers.py"
 """Apps without messages, which are graphs of other tests too."""
-START_TIMEOUT = 90
-"""Seconds; on a busy machine the imports alone take some ten."""
+START_TIMEOUT = 3 * WAIT_SECONDS
+"""Its imports alone take some ten seconds of CPU."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.fakes.openai_server import FakeOpenAI
 from tests.models.local.shared_cache import cache_folder
+from tests.waiting import WAIT_SECONDS
 
 BEFORE, AFTER = "0.31", "0.36"
 """The last version with `responses`, and one of those with threads."""
@@ -43,7 +44,7 @@ class Llm:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=WAIT_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.waiting import WAIT_SECONDS
+
 PASSWORD = "pw-7d1f0c52e9"
 USER = "chatter"
 
@@ -85,7 +87,7 @@ def running_postgres() -> Iterator[Postgres]:
 
 
 def _wait_for(server: Postgres) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
             psycopg.connect(server.uri(), connect_timeout=5).close()

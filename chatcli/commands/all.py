@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 
-from chatcli.commands import branches, documents, mcp_prompts, memory, model, screen, state, threads, tree
+from chatcli.commands import branches, documents, files, mcp_prompts, memory, model, screen, state, threads, tree
 from chatcli.commands.registry import Command, CommandContext, CommandRegistry
 from chatcli.errors import GraphError
 from chatcli.graphs.user.load import describe
@@ -13,7 +13,7 @@ from chatcli.runtime.program import SlashCommand, current_program
 
 def all_commands() -> CommandRegistry:
     """Return a registry of all commands, with those of the program that runs."""
-    groups = (threads, branches, tree, state, model, documents, memory, screen)
+    groups = (threads, branches, tree, model, state, documents, files, memory, screen)
     own = map(_as_command, current_program().commands)
     ours = (command for group in groups for command in group.COMMANDS)
     return CommandRegistry([*own, *ours], mcp_prompts.find_prompt)
@@ -33,4 +33,4 @@ def _as_command(own: SlashCommand) -> Command:
             await context.show(MessageShown("assistant", text))
 
     run.__doc__ = own.help
-    return Command(own.name, "", run)
+    return Command(own.name, "", run, "Others")

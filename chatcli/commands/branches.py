@@ -138,11 +138,11 @@ def _number(text: str, *, default: int) -> int:
 
 
 COMMANDS = (
-    Command("undo", "[N]", undo),
-    Command("retry", "", retry),
-    Command("continue", "", go_on, only="graph"),
-    Command("edit", "[N]", edit),
-    Command("fork", "[NAME]", fork),
-    Command("history", "", show_history),
-    Command("rewind", "[N]", rewind),
+    Command("retry", "", retry, "Answers"),
+    Command("continue", "", go_on, "Answers", only="graph"),
+    Command("edit", "[N]", edit, "Answers", in_editor=False),
+    Command("undo", "[N]", undo, "Answers"),
+    Command("fork", "[NAME]", fork, "Answers", in_editor=False),
+    Command("rewind", "[N]", rewind, "Answers"),
+    Command("history", "", show_history, "Answers"),
 )

@@ -89,4 +89,4 @@ def _kind(source: str) -> str:
     return "file" if Path(source).exists() else "pattern" if text_is_glob(source) else "missing"
 
 
-COMMANDS = (Command("docs", "[add PATH]", change_documents, only="chat"),)
+COMMANDS = (Command("docs", "[add PATH]", change_documents, "Files", only="chat"),)

@@ -33,7 +33,7 @@ async def ask_prompt(name: str, context: CommandContext, arguments: str) -> Ask:
 
 def find_prompt(name: str) -> Command | None:
     """Return the command that asks the prompt `name`, as `SERVER:PROMPT`; None if it is no such name."""
-    return Command(name, "", partial(ask_prompt, name)) if ":" in name else None
+    return Command(name, "", partial(ask_prompt, name), "Others") if ":" in name else None
 
 
 def prompt_rows(prompts: list[ServedPrompt]) -> tuple[tuple[str, str], ...]:

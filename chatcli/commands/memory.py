@@ -48,4 +48,4 @@ async def _knowledge(conversation: Conversation) -> "PromptContextReader | None"
     return None if conversation.has_own_graph else (await conversation.chat_session()).knowledge
 
 
-COMMANDS = (Command("memory", "[WORD]", change_memory),)
+COMMANDS = (Command("memory", "[WORD]", change_memory, "Tools"),)

@@ -135,8 +135,8 @@ async def set_variable(context: CommandContext, arguments: str) -> None:
     conversation = context.conversation
     name, equals, bound = arguments.partition("=")
     if equals and name.strip() == MAX_COST and not conversation.has_own_graph:
-        conversation.max_cost = None if bound.strip().lower() in NO_ROLE else parse_bound(bound)
-        await context.show(Notice(_described_bound(conversation.max_cost)))
+        conversation.cost_bound.max_cost = None if bound.strip().lower() in NO_ROLE else parse_bound(bound)
+        await context.show(Notice(_described_bound(conversation.cost_bound.max_cost)))
         return
     from chatcli.graphs.values_session import ValuesSession  # imports LangGraph, which the session needs too
 
@@ -155,8 +155,8 @@ async def set_variable(context: CommandContext, arguments: str) -> None:
         setup = setup.with_variables({**setup.variables, name: value})
         await conversation.use_setup(setup)
     await context.show(Notice(_described(setup)))
-    if not arguments and conversation.max_cost is not None:
-        await context.show(Notice(_described_bound(conversation.max_cost)))
+    if not arguments and conversation.cost_bound.max_cost is not None:
+        await context.show(Notice(_described_bound(conversation.cost_bound.max_cost)))
 
 
 async def show_cost(context: CommandContext, arguments: str) -> None:
@@ -168,7 +168,7 @@ async def show_cost(context: CommandContext, arguments: str) -> None:
     else:
         await context.show(cost_listing("Cost of the thread", answers))
     table = await asyncio.to_thread(table_name)
-    await context.show(Notice(f"prices: {table}; {_described_bound(conversation.max_cost)}"))
+    await context.show(Notice(f"prices: {table}; {_described_bound(conversation.cost_bound.max_cost)}"))
 
 
 def parse_bound(text: str) -> float:
@@ -267,13 +267,13 @@ def _excerpt(description: str) -> str:
 
 
 COMMANDS = (
-    Command("model", "[NAME]", choose_model, only="chat"),
-    Command("context", "", show_context, only="chat"),
-    Command("compact", "", compact, only="chat"),
-    Command("cost", "", show_cost),
-    Command("role", "[NAME]", choose_role, only="chat"),
-    Command("set", "[KEY=VALUE]", set_variable),
-    Command("system", "[TEXT]", set_system, only="chat"),
-    Command("approve", "[ANSWER]", approve),
-    Command("tools", "", show_tools, only="chat"),
+    Command("model", "[NAME]", choose_model, "Model", only="chat"),
+    Command("role", "[NAME]", choose_role, "Model", only="chat"),
+    Command("system", "[TEXT]", set_system, "Model", only="chat"),
+    Command("set", "[KEY=VALUE]", set_variable, "Model"),
+    Command("context", "", show_context, "Model", only="chat"),
+    Command("compact", "", compact, "Model", only="chat"),
+    Command("cost", "", show_cost, "Model"),
+    Command("tools", "", show_tools, "Tools", only="chat"),
+    Command("approve", "[ANSWER]", approve, "Tools", in_editor=False),
 )

@@ -1,4 +1,4 @@
-"""Define slash commands, find them in typed lines, and run them."""
+"""Define slash commands, find them by name, and run them."""
 
 import difflib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,24 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from chatcli.attachments.attachment import Attachment
+from chatcli.commands.lines import ParsedCommand
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import MissingKeyError
 from chatcli.events import Event, Listing, Notice
-from chatcli.message import Said
+from chatcli.message import Excerpt
 from chatcli.sessions.requests import TurnRequest
 from chatcli.store.errors import as_failure
 
 if TYPE_CHECKING:
     from chatcli.commands.tree import TreeRow
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedCommand:
-    """A command and its arguments: `/thread abc123` is `thread` with `abc123`."""
-
-    name: str
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,9 @@ class Screen(Protocol):
         Where nothing can be picked, `printed` is shown instead, if there is any.
         """
 
-    async def walk(self, rows: "Sequence[TreeRow]", read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str | None:
+    async def walk(
+        self, rows: "Sequence[TreeRow]", read: Callable[[int], Awaitable[Mapping[int, Excerpt]]]
+    ) -> str | None:
         """Return the command that the user chooses in the tree of `rows`: empty for none, None if it can't be shown.
 
         `read` returns what is said on a branch that a turn is on.
@@ -111,6 +106,10 @@ The first line of its docstring is the command's help. It raises ChatcliError or
 """
 
 
+Group = Literal["Threads", "Answers", "Model", "Files", "Tools", "Screen", "Others"]
+"""The heading of a command in `/help`, which shows them in this order; "Others" are a program's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A slash command."""
@@ -120,9 +119,12 @@ class Command:
     usage: str
     """Its arguments, for `/help`."""
     handler: Handler
+    group: Group
     aliases: tuple[str, ...] = ()
     only: Literal["chat", "graph", "here"] | None = None
     """What it is for, if it refuses elsewhere: the plain chat, a graph, or threads that stay on this machine."""
+    in_editor: bool = True
+    """Whether an editor offers it: not what the editor does itself, and not what is about a terminal."""
 
     @property
     def help(self) -> str:
@@ -156,34 +158,6 @@ class CommandRegistry:
     def nearest(self, name: str) -> str | None:
         """Return the command name most similar to `name`; None if no name is similar."""
         return next(iter(difflib.get_close_matches(name, self._commands, n=1)), None)
-
-
-_WORDS = {"exit": "exit", "quit": "exit", "help": "help", "?": "help"}
-"""The words that, alone on a line, are commands too: nobody asks a model for them, and who is lost types them."""
-
-
-def parse_word(line: str) -> ParsedCommand | None:
-    """Return the command that the only word of `line` means without a slash; None for everything else."""
-    name = _WORDS.get(line.strip().lower())
-    return None if name is None else ParsedCommand(name, "")
-
-
-def parse_command(line: str) -> ParsedCommand | None:
-    """Return the command in `line`; None if it is a question, perhaps with two slashes: see `parse_question`."""
-    if not line.startswith("/") or line.startswith("//"):
-        return None
-    name, _, arguments = line[1:].partition(" ")
-    return ParsedCommand(name.strip(), arguments.strip())
-
-
-def parse_shell(line: str) -> str | None:
-    """Return the shell command in `line`, after `!`; None if there is none."""
-    return line[1:].strip() or None if line.startswith("!") else None
-
-
-def parse_question(line: str) -> str:
-    """Return the question in a line that is not a command: `//path` asks `/path`."""
-    return line[1:] if line.startswith("//") else line
 
 
 async def run_command(parsed: ParsedCommand, context: CommandContext) -> TurnRequest | None:

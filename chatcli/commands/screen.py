@@ -1,23 +1,17 @@
-"""Commands about texts and the screen: /copy, /save, /file, /paste, /editor, /help, /plain, /theme, /config, /clear."""
+"""Commands about the screen: /help, /config, /theme, /plain, /clear, /exit."""
 
-import asyncio
-import itertools
 from collections.abc import Iterable
-from functools import partial
-from pathlib import Path
+from typing import get_args
 
-from chatcli.attachments.attachment import Attachment, identify, read_attachment
-from chatcli.attachments.clipboard import read_image
 from chatcli.commands.mcp_prompts import prompt_rows
-from chatcli.commands.registry import Choice, Command, CommandContext, run_chosen
+from chatcli.commands.registry import Choice, Command, CommandContext, Group, run_chosen
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings, show_settings
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing, Notice
 from chatcli.manual import TOPICS, read_page, unfold
 from chatcli.message import MessageShown
-from chatcli.rendering.display import ClipboardFilled, PlainToggled, ScreenCleared, ThemeChosen
-from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
+from chatcli.rendering.display import PlainToggled, ScreenCleared, ThemeChosen
 
 _THEMES = {
     "auto": "by the terminal's background",
@@ -25,9 +19,6 @@ _THEMES = {
     "light": "for a light background",
     "mono": "no colours",
 }
-_PAGES = (".md", ".json", ".jsonl", ".html")
-_YES = " yes"
-"""Follows the name of a file that `/save` may overwrite: a name that ends so has none of the endings of `_PAGES`."""
 
 LINES = (
     ("!COMMAND", "Run COMMAND in your shell, and show its output"),
@@ -48,15 +39,6 @@ KEYS = (
 )
 _BLANK = ("", "")
 ALL, _KEYS = "all", "keys"
-GROUPS = {
-    "Threads": ("new", "threads", "thread", "rename", "recall", "delete"),
-    "Answers": ("retry", "continue", "edit", "undo", "fork", "rewind", "tree", "history"),
-    "Model": ("model", "role", "system", "set", "context", "compact", "cost", "state"),
-    "Files": ("file", "paste", "docs", "copy", "save", "editor"),
-    "Tools": ("tools", "approve", "memory"),
-    "Screen": ("help", "config", "theme", "plain", "clear", "exit"),
-}
-"""The commands as `/help` shows them."""
 _SHORT = (
     ("!COMMAND", "Run COMMAND in your shell"),
     ("@PATH", "Attach a file to the question"),
@@ -96,11 +78,11 @@ async def show_help(context: CommandContext, arguments: str) -> None:
 
 def help_groups(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
     """Return the names of the `commands` by group, short enough for a small screen, and how to see more."""
-    left = {command.name: f"/{command.name}" for command in commands}
-    rows = [(title, " ".join(left.pop(name) for name in names if name in left)) for title, names in GROUPS.items()]
-    rows.append(("Others", " ".join(left.values())))
-    rows.append(("Prompts", " ".join(usage.split()[0] for usage, _ in prompts)))
-    shown = tuple(row for row in rows if row[1])
+    groups: dict[str, list[str]] = {title: [] for title in get_args(Group)}
+    for command in commands:
+        groups[command.group].append(f"/{command.name}")
+    groups["Prompts"] = [usage.split()[0] for usage, _ in prompts]
+    shown = tuple((title, " ".join(names)) for title, names in groups.items() if names)
     return Listing("", ("type", "commands"), (*shown, _BLANK, *_SHORT))
 
 
@@ -139,8 +121,18 @@ async def show_config(context: CommandContext, arguments: str) -> None:
     if arguments not in ("", ALL):
         raise UsageError(f"/config takes `{ALL}` or nothing")
     found = effective_settings(context.settings)
-    here = {"thread": context.conversation.thread_id, "model": str(context.conversation.model_name)}
-    changed = {name: Effective(text, "this conversation") for name, text in here.items() if found[name].value != text}
+    conversation = context.conversation
+    here = {
+        "thread": conversation.thread_id,
+        "model": str(conversation.model_name),
+        "theme": context.theme or context.settings.theme,
+        "max_cost": conversation.cost_bound.max_cost,
+    }
+    changed = {
+        name: Effective(value, "this conversation")
+        for name, value in here.items()
+        if name in found and found[name].value != value  # a program may be without a setting
+    }
     for event in show_settings(found | changed, f"/config {ALL}", show_all=arguments == ALL):
         await context.show(event)
 
@@ -155,89 +147,11 @@ async def leave(context: CommandContext, arguments: str) -> None:
     context.leaving = True
 
 
-async def copy(context: CommandContext, arguments: str) -> None:
-    """Copy the last answer, the N-th last, or the last code."""
-    messages = await (await context.conversation.session()).history()
-    answers = [message.text for message in messages if message.role == "assistant"]
-    if not answers:
-        raise UsageError("there is no answer to copy yet")
-    if arguments == "code":
-        from chatcli.rendering.markdown.parser import code_blocks
-
-        blocks = [block for answer in answers for block in code_blocks(answer)]
-        if not blocks:
-            raise UsageError("no answer has a code block")
-        await context.show(ClipboardFilled(blocks[-1], "the last code block"))
-        return
-    back = int(arguments) if arguments.isdecimal() else 1 if not arguments else 0
-    if not 1 <= back <= len(answers):
-        raise UsageError(f"/copy takes a number from 1 to {len(answers)}, or `code`")
-    which = "the answer" if back == 1 else f"the answer {back} from the end"
-    await context.show(ClipboardFilled(answers[-back], which))
-
-
-async def save(context: CommandContext, arguments: str) -> None:
-    """Save this thread as FILE: .md, .json, .jsonl or .html."""
-    name = arguments.removesuffix(_YES)
-    path, exists = await asyncio.to_thread(_find_page, name)
-    overwrites = exists and name == arguments
-    if overwrites and not await context.screen.confirm(f"{path} exists. Overwrite it?", f"/save {name}{_YES}"):
-        return
-    try:
-        document = await context.conversation.document()
-        await asyncio.to_thread(write_file, path, thread_lines(document, format_of(path) or ExportFormat.MD))
-    except (ChatcliError, OSError) as error:
-        await context.show(Notice(f"{path} was not written: {error}", "error"))
-    else:
-        await context.show(Notice(f"saved to {path}"))
-
-
-async def attach(context: CommandContext, arguments: str) -> None:
-    """Attach a file or a URL to the next question."""
-    if not arguments:
-        raise UsageError("/file takes a path or a URL", remedy="For example: /file notes.txt")
-    private, timeout = context.settings.allow_private_urls, context.settings.timeout
-    read = partial(read_attachment, arguments, allow_private=private, timeout=timeout)
-    await context.show(_attach(context, await asyncio.to_thread(read)))
-
-
-async def paste(context: CommandContext, arguments: str) -> None:
-    """Attach the image in the clipboard to the next question."""
-    media_type, data = await asyncio.to_thread(read_image)
-    ending, taken = media_type.removeprefix("image/"), {each.name for each in context.waiting}
-    names = (f"pasted{'' if number == 1 else f'-{number}'}.{ending}" for number in itertools.count(1))
-    await context.show(_attach(context, identify(next(name for name in names if name not in taken), data)))
-
-
-def _attach(context: CommandContext, attachment: Attachment) -> Notice:
-    """Let `attachment` go along with the next question."""
-    context.waiting = (*context.waiting, attachment)
-    return Notice(f"{attachment.name} is sent with the next question")
-
-
-async def write_in_editor(context: CommandContext, arguments: str) -> None:
-    """Write a question in $VISUAL or $EDITOR, and send it."""
-    context.screen.prefill(arguments, in_editor=True)
-
-
-def _find_page(name: str) -> tuple[Path, bool]:
-    """Return the path of the file `name` and whether it exists, if its ending is one of `_PAGES`."""
-    path = Path(name).expanduser()
-    if path.suffix not in _PAGES:
-        raise UsageError(f"/save takes a file name that ends in {', '.join(_PAGES)}")
-    return path, path.exists() and not path.is_dir()
-
-
 COMMANDS = (
-    Command("copy", "[N|code]", copy),
-    Command("save", "FILE", save),
-    Command("file", "PATH", attach),
-    Command("paste", "", paste),
-    Command("editor", "[TEXT]", write_in_editor),
-    Command("help", "[NAME]", show_help),
-    Command("plain", "", toggle_plain),
-    Command("theme", "[NAME]", choose_theme),
-    Command("config", "[all]", show_config),
-    Command("clear", "", clear_screen),
-    Command("exit", "", leave, aliases=("quit",)),
+    Command("help", "[NAME]", show_help, "Screen", in_editor=False),
+    Command("config", "[all]", show_config, "Screen"),
+    Command("theme", "[NAME]", choose_theme, "Screen", in_editor=False),
+    Command("plain", "", toggle_plain, "Screen", in_editor=False),
+    Command("clear", "", clear_screen, "Screen", in_editor=False),
+    Command("exit", "", leave, "Screen", aliases=("quit",), in_editor=False),
 )

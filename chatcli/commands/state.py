@@ -48,4 +48,4 @@ def state_listing(state: dict[str, Any]) -> Listing | Notice:
     return Listing("State", ("key", "value"), tuple((key, in_one_line(value)) for key, value in state.items()))
 
 
-COMMANDS = (Command("state", "[KEY=JSON]", show_state),)
+COMMANDS = (Command("state", "[KEY=JSON]", show_state, "Model"),)

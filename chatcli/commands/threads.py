@@ -117,10 +117,10 @@ async def delete_thread(context: CommandContext, arguments: str) -> None:
 
 
 COMMANDS = (
-    Command("new", "", new_thread),
-    Command("thread", "[ID]", open_thread),
-    Command("threads", "[TEXT]", pick_thread),
-    Command("rename", "TEXT", rename_thread),
-    Command("recall", "WORDS", recall_threads, only="here"),
-    Command("delete", "", delete_thread),
+    Command("new", "", new_thread, "Threads", in_editor=False),
+    Command("threads", "[TEXT]", pick_thread, "Threads", in_editor=False),
+    Command("thread", "[ID]", open_thread, "Threads", in_editor=False),
+    Command("rename", "TEXT", rename_thread, "Threads"),
+    Command("recall", "WORDS", recall_threads, "Threads", only="here"),
+    Command("delete", "", delete_thread, "Threads", in_editor=False),
 )

@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chatcli.commands.registry import Command, CommandContext, parse_command, run_command
+from chatcli.commands.lines import parse_command
+from chatcli.commands.registry import Command, CommandContext, run_command
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
 from chatcli.sessions.requests import TurnRequest
 from chatcli.text import one_line, truncate
 
 if TYPE_CHECKING:
-    from chatcli.message import Said
+    from chatcli.message import Excerpt
     from chatcli.sessions.history import Turn
 
 LIST, SUMMARY = "list", "summary"
@@ -49,14 +50,15 @@ async def show_tree(context: CommandContext, arguments: str) -> TurnRequest | No
     if not turns:
         raise UsageError("the thread has no turns yet", remedy="Ask it something first.")
     word, _, number = arguments.partition(" ")
-    if not arguments and (line := await context.screen.walk(list(tree_rows(turns)), session.said_around)) is not None:
+    line = None if arguments else await context.screen.walk(list(tree_rows(turns)), session.excerpts_around)
+    if line is not None:
         chosen = parse_command(line)
         return None if chosen is None else await run_command(chosen, context)
     if arguments in ("", LIST):
-        said: dict[int, Said] = {}
-        async for found in session.said():
-            said |= found
-        await context.show(tree_listing(turns, said))
+        excerpts: dict[int, Excerpt] = {}
+        async for found in session.excerpts():
+            excerpts |= found
+        await context.show(tree_listing(turns, excerpts))
     elif word == SUMMARY and number.isdecimal():
         turn = find_turn(turns, int(number))
         await context.show(Notice(f"summarising the branch of turn {number}", passing=True))
@@ -103,31 +105,31 @@ def tree_rows(turns: "Sequence[Turn]") -> Iterator[TreeRow]:
         pending.extend(following(turn.number, depth))
 
 
-def tree_listing(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> Listing:
-    """Return the tree as a table: the turns, their questions, and the beginnings of the answers that are `said`."""
+def tree_listing(turns: "Sequence[Turn]", excerpts: "Mapping[int, Excerpt]") -> Listing:
+    """Return the tree as a table: the turns, their questions, and the beginnings of the answers in `excerpts`."""
     rows = []
     for row in tree_rows(turns):
         note = HERE if row.here else ""
         indent = "| " * (row.depth - 1) + "+ " if row.begins else "| " * row.depth
         question = truncate(f"{indent}{row.title}", QUESTION_WIDTH - len(note)) + note
-        answer = said[row.number].answer[: ANSWER_WIDTH * 10] if row.number in said else ""
+        answer = excerpts[row.number].answer[: ANSWER_WIDTH * 10] if row.number in excerpts else ""
         shown = truncate(one_line(answer), ANSWER_WIDTH)
         rows.append((f"{'*' if row.current else ' '} {row.number}", question, shown))
     return Listing("Tree", ("turn", "question", "answer"), tuple(rows))
 
 
-def tree_as_json(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> list[dict[str, Any]]:
+def tree_as_json(turns: "Sequence[Turn]", excerpts: "Mapping[int, Excerpt]") -> list[dict[str, Any]]:
     """Return the tree as JSON: the turns in the order in which they were asked, each with the one that it follows."""
     return [
         {
             "turn": turn.number,
             "parent": turn.parent,
-            "question": said[turn.number].question if turn.number in said else turn.title,
-            "answer": said[turn.number].answer if turn.number in said else "",
+            "question": excerpts[turn.number].question if turn.number in excerpts else turn.title,
+            "answer": excerpts[turn.number].answer if turn.number in excerpts else "",
             "current": turn.current,
         }
         for turn in turns
     ]
 
 
-COMMANDS = (Command("tree", "[summary N]", show_tree),)
+COMMANDS = (Command("tree", "[summary N]", show_tree, "Answers"),)

@@ -94,9 +94,9 @@ class McpServer:
         if self.command is None:
             return " ".join((redact(self.url or "", []), *given))
         # Nothing else is hidden: a user decides by this whether to trust the command.
-        place = [f"(in {self.cwd})"] if self.cwd else []
+        folder = [f"(in {self.cwd})"] if self.cwd else []
         confined = ["(confined)"] if self.confined_in else []
-        return " ".join((*given, shlex.join((self.command, *self.args)), *place, *confined))
+        return " ".join((*given, shlex.join((self.command, *self.args)), *folder, *confined))
 
     def command_path(self) -> str | None:
         """Return the path of the command; None if it is not found."""

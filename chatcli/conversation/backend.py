@@ -20,7 +20,7 @@ from chatcli.store.location import MEMORY, POSTGRES, SQLITE, StoreLocation, post
 if TYPE_CHECKING:
     from chatcli.conversation.compose import Composition
     from chatcli.conversation.engine import Announce, Engine
-    from chatcli.message import MessageShown, Said
+    from chatcli.message import Excerpt, MessageShown
     from chatcli.roles import Setup
     from chatcli.sessions.history import Turn
     from chatcli.store.threads import Threads, ThreadSummary
@@ -42,7 +42,7 @@ class ThreadReader(Protocol):
     async def setup(self, thread_id: str) -> "Setup | None":
         """Return how a stored thread of the plain chat is answered; None where nothing is stored of it."""
 
-    async def tree(self, thread_id: str) -> "tuple[list[Turn], dict[int, Said]]":
+    async def tree(self, thread_id: str) -> "tuple[list[Turn], dict[int, Excerpt]]":
         """Return the turns of a stored thread, on all branches, and what is said in them by number.
 
         A server tells only what is said on the current branch.

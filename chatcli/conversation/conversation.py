@@ -16,14 +16,15 @@ from chatcli import events
 from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.compose import Composition
+from chatcli.conversation.cost_bound import CostBound
 from chatcli.conversation.engine import LazyEngine, OpenEngine, SessionRequest
 from chatcli.conversation.mcp_servers import McpServers
+from chatcli.conversation.thread_documents import ThreadDocuments
 from chatcli.conversation.titles import TitleWriter
 from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
 from chatcli.message import MessageShown
 from chatcli.models.early_connection import connect_early
 from chatcli.models.names import ModelName, resolve_model
-from chatcli.models.prices import dollars, has_price, spent, table_name
 from chatcli.roles import Setup, opening_model, switched_model
 from chatcli.runtime.exits import contained
 from chatcli.sessions.requests import Ask, TurnRequest
@@ -46,7 +47,6 @@ class Conversation:
     """The current thread and model; changes of either take effect with the next turn.
 
     Whatever needs the store or the model raises a `ChatcliError` where it can't be used; nothing is changed then.
-    The documents that an option names are added to those of the first thread; new threads begin with them.
     """
 
     def __init__(self, composed: Composition, open_engine: OpenEngine) -> None:
@@ -57,16 +57,10 @@ class Conversation:
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
-        self.max_cost = settings.max_cost
-        """The bound of what a thread may cost in US dollars when a turn begins, None for no bound."""
-        self._unbounded: set[tuple[str, str]] = set()
-        """The threads and models of which the user knows that their cost has no bound."""
+        self.cost_bound = CostBound(settings.max_cost)
         self.watch_state = False
         """Whether each turn ends with what it changed in the graph's state."""
-        self._given_documents = composed.documents
-        self._adds_documents = settings.is_option("docs")
-        self._documents: dict[str, tuple[str, ...]] = {}
-        """The documents of threads whose grants can't be stored, by thread."""
+        self._documents = ThreadDocuments(composed, self.announce)
         self._settings = settings
         self.engine = LazyEngine(open_engine, self.announce)
         self._session: Session | None = None
@@ -126,38 +120,16 @@ class Conversation:
     @property
     def documents(self) -> tuple[str, ...]:
         """The absolute paths and globs of the documents that the current thread's answers are grounded on."""
-        return self._documents_of(self.thread_id)
+        return self._documents.of(self.thread_id) if self.takes_documents else ()
 
     def use_documents(self, sources: Iterable[str]) -> None:
         """Ground the current thread's answers on `sources`, absolute paths and globs, from the next turn on."""
-        self._keep_documents(self.thread_id, tuple(dict.fromkeys(sources)))
-
-    def _documents_of(self, thread_id: str) -> tuple[str, ...]:
-        if not self.takes_documents:
-            return ()
-        remembered = self._documents.get(thread_id, self.backend.grants(thread_id).documents)
-        if remembered is None:
-            return self._given_documents
-        return tuple(dict.fromkeys((*remembered, *(self._given_documents if self._adds_documents else ()))))
+        self._documents.use(self.thread_id, sources)
 
     @property
     def keeps_threads(self) -> bool:
         """Whether its threads outlive this process; a graph may keep its own in memory, as its first turn shows."""
         return self.backend.keeps_threads and not (self._session is not None and self._session.ends_with_process)
-
-    def _keep_documents(self, thread_id: str, documents: tuple[str, ...]) -> None:
-        self._adds_documents = False
-        self._documents.pop(thread_id, None)
-        try:
-            if not self.backend.keeps_threads:
-                self._documents[thread_id] = documents
-            else:
-                self.backend.grants(thread_id).name("documents", list(documents))
-        except OSError as error:
-            self._documents[thread_id] = documents
-            self.announce(
-                events.Notice(f"the thread's documents can't be remembered: {error.strerror or error}", "warning")
-            )
 
     async def store_without_asking(self, question: Ask) -> AsyncGenerator[events.Event, None]:
         """Store `question`, which was stopped before anything could be done about it."""
@@ -238,7 +210,8 @@ class Conversation:
             engine = await asyncio.wait_for(self.engine.get(), OPEN_TIMEOUT)
             request = SessionRequest(self._first, self._chosen_model, self.model_name)
             await engine.store_unsent_question(self.thread_id, request, question.text, question.attachments)
-            self._remember_documents(self.thread_id)
+            if self.takes_documents:
+                self._documents.remember(self.thread_id)
 
         self._storing = storing = asyncio.create_task(contained(store()))
         try:
@@ -371,28 +344,12 @@ class Conversation:
         return await asyncio.to_thread((await self.threads()).usage, self.thread_id)
 
     async def refuse_costly(self) -> None:
-        """Refuse to ask the model where the current thread has cost more than the user's bound.
-
-        What has no known price is no part of that; the user gets a notice, once for each model.
-        """
-        if self.max_cost is None or self.has_own_graph:
+        """Refuse to ask the model where the current thread has cost more than the user's bound."""
+        if self.cost_bound.max_cost is None or self.has_own_graph:
             return
         model, thread_id, answers = (await self.chat_session()).model, self.thread_id, await self.answered()
-        total, known, table = await asyncio.to_thread(lambda: (spent(answers), has_price(model), table_name()))
-        if total.cost_usd > self.max_cost:
-            raise CostError(
-                f"the thread {thread_id} has cost {total.shown()} (prices: {table}), more than its bound of"
-                f" {dollars(self.max_cost)}: raise it with --max-cost, in a conversation with /set max_cost=USD, or"
-                " begin a new thread"
-            )
-        if (known and total.complete) or (asked := (thread_id, str(model.name))) in self._unbounded:
-            return
-        self._unbounded.add(asked)
-        if not known:
-            why = f"{model.name} has no known price (prices: {table})"
-        else:
-            why = f"of {total.unpriced} of this thread's {total.turns} turns the price is not known (prices: {table})"
-        self.announce(events.Notice(f"{why}: --max-cost can't bound what it costs", "warning"))
+        if warning := await asyncio.to_thread(self.cost_bound.check, thread_id, model, answers):
+            self.announce(events.Notice(warning, "warning"))
 
     async def begin_title(self, last: events.TerminalEvent) -> None:
         """Let the model write the title of the current thread, whose newest turn ended with `last`, if it may.
@@ -425,16 +382,11 @@ class Conversation:
         request = SessionRequest(self._first, self._chosen_model, self.model_name)
         session = await (await self.engine.get()).session(thread_id, request)
         self.model_name, self._first = session.name, False
-        self._remember_documents(thread_id)
+        if self.takes_documents:
+            self._documents.remember(thread_id)
         if session.name.provider == LANGFLOW and self.backend.grants(thread_id).documents:
             self.announce(events.Notice("the thread's documents are not used: a Langflow flow has its own", "warning"))
         return session
-
-    def _remember_documents(self, thread_id: str) -> None:
-        """Remember the documents of the settings for a thread that a question is asked on."""
-        if documents := self._documents_of(thread_id):
-            self._keep_documents(thread_id, documents)
-        self._adds_documents = False
 
     async def chat_session(self) -> "ChatSession":
         """Return the hold on the current thread; refuse a graph or a server, which is no plain chat."""

@@ -32,11 +32,11 @@ from chatcli.graphs.server.thread import ServerGraph, ServerThread, messages_fro
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.graphs.values import GivenValues, GraphValues
 from chatcli.graphs.values_session import ValuesSession
-from chatcli.message import MessageShown, Said
+from chatcli.message import Excerpt, MessageShown
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
-from chatcli.sessions.history import Turn, as_shown, current_branch, read_said, read_turns
+from chatcli.sessions.history import Turn, as_shown, current_branch, read_excerpts, read_turns
 from chatcli.sessions.session import Session
 from chatcli.sessions.state import MESSAGES, plain_state
 from chatcli.store.threads import ThreadSummary, find_thread
@@ -148,10 +148,10 @@ class ServerReader:
     async def setup(self, thread_id: str) -> Setup | None:
         """Return None: the app decides how it answers."""
 
-    async def tree(self, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
+    async def tree(self, thread_id: str) -> tuple[list[Turn], dict[int, Excerpt]]:
         """Return the turns of a thread, and what is said in those of its current branch by number."""
         turns = read_turns(self._threads.steps(thread_id))
-        return turns, read_said(current_branch(turns), self._messages(thread_id))
+        return turns, read_excerpts(current_branch(turns), self._messages(thread_id))
 
     async def document(self, summary: ThreadSummary) -> "tuple[ThreadDocument, str]":
         """Return the newest state of the thread of `summary`, of which nothing is missing."""

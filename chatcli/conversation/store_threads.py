@@ -9,10 +9,10 @@ from typing import Any
 from chatcli.config.grants import Grants
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph, read_values, setup_of, with_empty_fields
-from chatcli.message import MessageShown, Said
+from chatcli.message import Excerpt, MessageShown
 from chatcli.models.names import GRAPH
 from chatcli.roles import Setup
-from chatcli.sessions.history import Turn, as_shown, read_turns, said_in
+from chatcli.sessions.history import Turn, as_shown, excerpts_in, read_turns
 from chatcli.sessions.repair import recover_unless_running
 from chatcli.sessions.state import plain_state
 from chatcli.sessions.thread import GraphThread
@@ -63,14 +63,14 @@ class StoreReader:
             unstored = await recover_unless_running(thread)
             return as_shown([*await thread.history(), *unstored])
 
-    async def tree(self, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
+    async def tree(self, thread_id: str) -> tuple[list[Turn], dict[int, Excerpt]]:
         """Return the turns of the stored thread `thread_id`, and what is said in them by number."""
         async with open_store(self._location) as store:
             turns = read_turns(await asyncio.to_thread(store.threads.steps, thread_id))
-            said: dict[int, Said] = {}
-            async for found in said_in(turns, _thread(store, thread_id).messages):
-                said |= found
-            return turns, said
+            excerpts: dict[int, Excerpt] = {}
+            async for found in excerpts_in(turns, _thread(store, thread_id).messages):
+                excerpts |= found
+            return turns, excerpts
 
     async def state(self, thread_id: str) -> dict[str, Any]:
         """Return the newest state of the thread `thread_id` without its messages; no graph is needed.

@@ -175,8 +175,8 @@ class _Folder(NamedTuple):
     rules: "IgnoreRules"
     known: bool
     """Whether the earlier decisions hold in it."""
-    places: frozenset[int] | None
-    """How much of the pattern has been matched; None without a pattern."""
+    positions: frozenset[int] | None
+    """The parts of the pattern that may come next; None without a pattern."""
 
 
 class _Walk:
@@ -216,9 +216,9 @@ class _Walk:
             for entry in entries:
                 if entry.name[0] == ".":
                     continue
-                places = None if folder.places is None else _step(self._segments, folder.places, entry.name)
+                positions = None if folder.positions is None else _step(self._segments, folder.positions, entry.name)
                 if entry.is_file(follow_symlinks=False):
-                    is_wanted = (places is None or end in places) and entry.path not in kept
+                    is_wanted = (positions is None or end in positions) and entry.path not in kept
                     if is_wanted and not self._leaves_out(entry, rules, known):
                         try:
                             status = entry.stat(follow_symlinks=False)
@@ -227,10 +227,12 @@ class _Walk:
                         kept.add(entry.path)
                         yield FoundFile(entry.path, status)
                 elif entry.is_dir(follow_symlinks=False):
-                    is_wanted = (places is None or min(places, default=end) < end) and entry.path not in _SYSTEM_FOLDERS
+                    is_wanted = (
+                        positions is None or min(positions, default=end) < end
+                    ) and entry.path not in _SYSTEM_FOLDERS
                     if is_wanted and not self._leaves_out(entry, rules, known, folder=True):
                         self.now.folders.add(entry.path)
-                        inner.append(_Folder(entry.path, rules, known, places))
+                        inner.append(_Folder(entry.path, rules, known, positions))
             waiting.extend(reversed(inner))
 
     def _leaves_out(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool, *, folder: bool = False) -> bool:
@@ -257,10 +259,10 @@ class _Walk:
             return IgnoreRules(), all(Path(file).is_relative_to(root) for file in self._earlier.rules)
         rules, known = IgnoreRules(), True
         parents.reverse()
-        for place, parent in enumerate(parents):
-            rules, same = self._read_rules(parent, rules, repository=place == 0)
+        for position, parent in enumerate(parents):
+            rules, same = self._read_rules(parent, rules, repository=position == 0)
             known &= same
-            if rules.ignore([*parents, root][place + 1], folder=True):
+            if rules.ignore([*parents, root][position + 1], folder=True):
                 return IgnoreRules(), known  # the user named what is ignored
         return rules, known
 
@@ -302,27 +304,31 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def _split_glob(source: str) -> tuple[str, tuple[str, ...]]:
     """Return the folder before the first wildcard of `source`, and the parts of the pattern."""
     parts = source.split("/")
-    first = next(place for place, part in enumerate(parts) if glob.has_magic(part))
+    first = next(position for position, part in enumerate(parts) if glob.has_magic(part))
     return "/".join(parts[:first]) or "/", tuple(part for part in parts[first:] if part)
 
 
-def _closure(segments: Sequence[str], places: Iterable[int]) -> frozenset[int]:
-    """Return `places` and those that are reached from them because `**` also matches no folder at all."""
+def _closure(segments: Sequence[str], positions: Iterable[int]) -> frozenset[int]:
+    """Return `positions` and those that are reached from them because `**` also matches no folder at all."""
     reached = set()
-    for place in places:
-        reached.add(place)
-        while place < len(segments) and segments[place] == "**":
-            place += 1
-            reached.add(place)
+    for position in positions:
+        reached.add(position)
+        while position < len(segments) and segments[position] == "**":
+            position += 1
+            reached.add(position)
     return frozenset(reached)
 
 
-def _step(segments: tuple[str, ...], places: frozenset[int], name: str) -> frozenset[int]:
-    """Return how much of the pattern is matched after the further name `name`."""
+def _step(segments: tuple[str, ...], positions: frozenset[int], name: str) -> frozenset[int]:
+    """Return the parts of the pattern that may follow, after a part has matched `name`."""
     following = (
-        (place,) if segments[place] == "**" else (place + 1,) if _segment(segments[place]).match(name) else ()
-        for place in places
-        if place < len(segments)
+        (position,)
+        if segments[position] == "**"
+        else (position + 1,)
+        if _segment(segments[position]).match(name)
+        else ()
+        for position in positions
+        if position < len(segments)
     )
     return _closure(segments, chain.from_iterable(following))
 

@@ -17,7 +17,7 @@ from chatcli.graphs.values import GraphValues
 from chatcli.runtime.parse import read_json
 from chatcli.runtime.type_hints import type_adapter, type_name, without_annotation
 from chatcli.sessions.state import MESSAGES
-from chatcli.sessions.stream import Answer
+from chatcli.sessions.stream import GraphAnswer
 from chatcli.text import one_line
 
 ANSWERS = ("answer", "final_answer", "response", "output", "result", "reply", "generation", "completion")
@@ -26,7 +26,7 @@ _OBJECTS = ("structured_response", "responses")
 """Where langchain's agents and trustcall's extractors put an answer that is no text."""
 
 
-def read_answer(value: Any) -> Answer:
+def read_answer(value: Any) -> GraphAnswer:
     """Return the answer that is in `value`, whatever a graph, an entrypoint or a Runnable has returned."""
     # Text, and the text of messages, is the answer as it is. An object's answer is the field with a usual name, its
     # only text, or its newest message. If it has none of these, the whole object is the answer, as JSON.
@@ -34,7 +34,7 @@ def read_answer(value: Any) -> Answer:
     if held is None:
         text = text_of(value)
         output = None if isinstance(value, str | BaseMessage) or _is_messages(value) else _plain(value)
-        return Answer(text, output, new_messages(value))
+        return GraphAnswer(text, output, new_messages(value))
     texts = [key for key, one in held.items() if isinstance(one, str)]
     choices = (
         [key for key in ANSWERS if key in held][:1],
@@ -46,7 +46,7 @@ def read_answer(value: Any) -> Answer:
     if key is not None:
         return _answer_in(held, key)
     output = _output(held)
-    return Answer(text_of(output) if output else "", output)
+    return GraphAnswer(text_of(output) if output else "", output)
 
 
 def _as_fields(value: Any) -> dict[str, Any] | None:
@@ -68,8 +68,8 @@ def new_messages(value: Any) -> tuple[BaseMessage, ...]:
     return tuple(message for message in found if isinstance(message, AIMessage | ToolMessage))
 
 
-def _answer_in(held: Mapping[str, Any], key: str) -> Answer:
-    return Answer(text_of(held[key]), _output(held), new_messages(held[key]))
+def _answer_in(held: Mapping[str, Any], key: str) -> GraphAnswer:
+    return GraphAnswer(text_of(held[key]), _output(held), new_messages(held[key]))
 
 
 def _output(held: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -181,31 +181,33 @@ class GraphShape:
             ) from None
         return value
 
-    def read(self, value: Any) -> Answer:
+    def read(self, value: Any) -> GraphAnswer:
         """Return the answer that is in `value`, the graph's output."""
         held = _as_fields(value)
         if self.answer is None or held is None:
             return read_answer(value)
         if self.answer not in held:
             if self.is_fallback:
-                return Answer(None, None)
+                return GraphAnswer(None, None)
             raise UsageError(
                 f"the output of the graph {self.name!r} has no field {self.answer}; it has: {listed(held)}",
                 remedy="Name the field that is the answer: --output-key KEY.",
             )
         return _answer_in(held, self.answer)
 
-    def read_turn(self, value: Any, since: Sequence[BaseMessage], *, is_new: bool) -> Answer:
+    def read_turn(self, value: Any, since: Sequence[BaseMessage], *, is_new: bool) -> GraphAnswer:
         """Return a turn's answer: in the output `value`, if it `is_new`, or in the messages `since` the question."""
         if not is_new:
-            return Answer(None, None)
+            return GraphAnswer(None, None)
         answer = self.read(value)
         if self.is_fallback and since and isinstance(since[-1], AIMessage) and since[-1].text:
-            return Answer(None, answer.output)
+            return GraphAnswer(None, answer.output)
         return answer
 
 
-def new_answers(answer: Answer, messages: Sequence[BaseMessage], since: Sequence[BaseMessage]) -> list[BaseMessage]:
+def new_answers(
+    answer: GraphAnswer, messages: Sequence[BaseMessage], since: Sequence[BaseMessage]
+) -> list[BaseMessage]:
     """Return the messages with which `answer` is kept; none if the newest of `messages`, those `since`, have it."""
     if not answer.text or answer.text in [message.text for message in since if isinstance(message, AIMessage)]:
         return []

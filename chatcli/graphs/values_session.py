@@ -107,7 +107,7 @@ class ValuesSession(Session):
         remember: Callable[[GraphValues], None],
         explain: Callable[[BaseException], ChatcliError] = as_failure,
     ) -> None:
-        super().__init__(thread, name, explain=self._explain_missing, context=self._run_context)
+        super().__init__(thread, name)
         self.schemas = schemas
         self._explain_other = explain
         self._remember = remember
@@ -132,7 +132,7 @@ class ValuesSession(Session):
         await self._keep_values()
 
     async def _input(self, question: HumanMessage) -> Any:
-        self._run_context()  # what it refuses is refused first
+        self._turn_context()  # what it refuses is refused first
         asked = await super()._input(question)
         snapshot = await self._thread.snapshot()
         state = fields_of(snapshot.values)
@@ -172,7 +172,7 @@ class ValuesSession(Session):
     def _has_new_input(self) -> bool:
         return bool(self._new_input)
 
-    def _run_context(self) -> Any:
+    def _turn_context(self) -> Any:
         """Return the runtime context, and let the thread's runs have what is configurable."""
         self._settle()
         context, configurable = self.schemas.run(self.values)
@@ -200,7 +200,7 @@ class ValuesSession(Session):
             await asyncio.to_thread(self._remember, self.values)
         self._remembered = self.values
 
-    def _explain_missing(self, error: BaseException) -> ChatcliError:
+    def _explain(self, error: BaseException) -> ChatcliError:
         missing = None if isinstance(error, ChatcliError) else self.schemas.missing_in(error, self._lacking)
         if missing is not None:
             missing.__cause__ = error

@@ -45,8 +45,8 @@ def is_installed() -> bool:
 
 
 def is_usable() -> bool:
-    """Return whether the model is the one that was measured, and can be loaded; this loads it."""
-    return is_installed() and _loaded() is not None
+    """Return whether the model is the one that was measured, and its runtime can be imported; this loads no model."""
+    return is_installed() and _read() is not None
 
 
 def embed(texts: Sequence[str]) -> list[list[float]]:
@@ -112,28 +112,35 @@ def _vector(text: str) -> "np.ndarray[Any, Any]":
 @cache
 def _loaded() -> tuple[Any, Any] | None:
     """Return the model and its tokenizer; None if they are other ones than those that were measured."""
-    # Else the runtime sends Microsoft what it runs, with an ID of this machine. It reads the variable at its import.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    try:
-        from onnxruntime import InferenceSession, SessionOptions
-        from tokenizers import Tokenizer
-
-        model, words = _verified(*_MODEL), _verified(*_TOKENIZER)
-    except (ImportError, OSError, ValueError):
+    if (files := _read()) is None:
         return None
-    tokenizer = Tokenizer.from_str(words.decode())
+    from onnxruntime import InferenceSession, SessionOptions
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(files[1].decode())
     tokenizer.enable_truncation(_TOKENS)
     tokenizer.no_padding()  # the file asks for it
     options = SessionOptions()
     options.intra_op_num_threads = 1  # more threads take no less time, and twice the CPU to wait for each other
-    return InferenceSession(model, options, providers=["CPUExecutionProvider"]), tokenizer
+    return InferenceSession(files[0], options, providers=["CPUExecutionProvider"]), tokenizer
+
+
+def _read() -> tuple[bytes, bytes] | None:
+    """Import what the model runs in, and return its file and its tokenizer's; None if it can't be used."""
+    # Else the runtime sends Microsoft what it runs, with an ID of this machine. It reads the variable at its import.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    try:
+        import onnxruntime  # noqa: F401
+        import tokenizers  # noqa: F401
+
+        return _verified(*_MODEL), _verified(*_TOKENIZER)
+    except (ImportError, OSError, ValueError):
+        return None
 
 
 def _verified(package: str, name: str, sha256: str) -> bytes:
     found = find_spec(package)
-    assert found is not None
-    assert found.origin is not None
-    data = (Path(found.origin).parent / name).read_bytes()
+    data = (Path(found.origin).parent / name).read_bytes() if found and found.origin else b""
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{name} of {package} is not the model that this version was measured with")
     return data

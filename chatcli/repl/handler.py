@@ -13,6 +13,7 @@ from chatcli.attachments.attachment import Attachment, read_attachment
 from chatcli.commands import registry
 from chatcli.commands.all import all_commands
 from chatcli.commands.documents import add_documents, check_takes_documents
+from chatcli.commands.lines import ParsedCommand, parse_command, parse_question, parse_shell, parse_word
 from chatcli.commands.threads import drop_recalled
 from chatcli.commands.tree import TreeRow
 from chatcli.config.credentials import save_key
@@ -21,7 +22,7 @@ from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError, InterruptedTurnError
-from chatcli.message import Said, is_form
+from chatcli.message import Excerpt, is_form
 from chatcli.models.local.choice import offer_provider
 from chatcli.rendering import display
 from chatcli.rendering.renderer import Renderer, consume
@@ -83,19 +84,19 @@ class LineHandler:
     async def handle(self, line: str) -> None:
         """Run the command in `line`, or ask the question."""
         self._line = line
-        command, shell_line = registry.parse_word(line) or registry.parse_command(line), registry.parse_shell(line)
+        command, shell_line = parse_word(line) or parse_command(line), parse_shell(line)
         if (command or shell_line) and holds_folded(line):
             self._prefill(line)
             problem = "a folded paste can't be part of a command: look at it by Ctrl-X Ctrl-E"
             self._renderer.render(events.Notice(problem))
         elif command:
-            typed = registry.ParsedCommand(plain(command.name), plain(command.arguments))
+            typed = ParsedCommand(plain(command.name), plain(command.arguments))
             await self._work(self._command(typed))
         elif shell_line:
             shell = ShellCommand(plain(shell_line))
             await self._work(self._show_all(shell.run()), shell.interrupt)
         else:
-            question = registry.parse_question(line)
+            question = parse_question(line)
             if (pasted := await self._choose_pasted(question)) is None:
                 self._prefill(line)
                 self._renderer.render(events.Notice("nothing was sent"))
@@ -104,8 +105,8 @@ class LineHandler:
 
     async def keep(self, line: str) -> None:
         """Store the question `line` without asking it; do nothing if `line` is a command."""
-        if not (registry.parse_word(line) or registry.parse_command(line) or registry.parse_shell(line)):
-            question = Ask(plain(registry.parse_question(line)), self.context.waiting)
+        if not (parse_word(line) or parse_command(line) or parse_shell(line)):
+            question = Ask(plain(parse_question(line)), self.context.waiting)
             await self._work(self._show_all(self.conversation.store_without_asking(question)))
 
     def _prefill(self, line: str, *, optional: bool = True, in_editor: bool = False) -> None:
@@ -134,7 +135,7 @@ class LineHandler:
     async def resume(self, threads: Sequence[registry.Choice]) -> None:
         """Let the user pick one of `threads`, and open it."""
         if picked := await self._pick("thread", threads):
-            await self._work(self._command(registry.ParsedCommand("thread", picked)))
+            await self._work(self._command(ParsedCommand("thread", picked)))
 
     def interrupt(self) -> None:
         """Stop what is running."""
@@ -235,7 +236,7 @@ class LineHandler:
     async def _show_all(self, given: AsyncIterator[events.Event]) -> events.Event | None:
         return await consume(given, self._renderer, hides=is_decided_by_key)
 
-    async def _command(self, parsed: registry.ParsedCommand) -> events.Event | None:
+    async def _command(self, parsed: ParsedCommand) -> events.Event | None:
         """Run a command, and the turn that follows it; return the last event."""
         self._shown = None
         request = await registry.run_command(parsed, self.context)
@@ -294,7 +295,9 @@ class LineHandler:
             picked = await picker.pick()
         return "" if picked is None else picked.argument or picked.name
 
-    async def walk(self, rows: Sequence[TreeRow], read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str | None:
+    async def walk(
+        self, rows: Sequence[TreeRow], read: Callable[[int], Awaitable[Mapping[int, Excerpt]]]
+    ) -> str | None:
         """Return the command that the user chooses in the tree; None in plain text."""
         if self._prompt.plain:
             return None

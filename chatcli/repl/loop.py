@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.completion import DynamicCompleter
 
+from chatcli.commands.lines import parse_command, parse_shell, parse_word
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import Backend
 from chatcli.rendering.images import is_multiplexed, known_protocol
@@ -37,8 +38,8 @@ _SWITCH_INTERVAL = 0.001
 with Python's default of 0.005 an echo took up to 40 ms."""
 _RENDERER = "chatcli.rendering.terminal.renderer"
 """What shows answers."""
-_ANSWERED = ("/retry", "/continue", "/approve")
-"""The commands that an answer follows."""
+_ANSWERED = ("retry", "continue", "approve")
+"""The commands that an answer follows, as it follows the prompts of MCP servers."""
 
 
 class Repl:
@@ -141,11 +142,10 @@ class Repl:
 
 def _is_answered(line: str) -> bool:
     """Return whether an answer follows `line`: a question, or a command that goes on with one."""
-    if line.startswith("/") and not line.startswith("//"):
-        return line.split()[0] in _ANSWERED
-    from chatcli.commands.registry import parse_word  # late, as all that the first prompt does without
-
-    return parse_word(line) is None and not (line.startswith("!") and line[1:].strip())
+    command = parse_word(line) or parse_command(line)
+    if command is not None:
+        return command.name in _ANSWERED or ":" in command.name
+    return parse_shell(line) is None
 
 
 def build_repl(

@@ -19,7 +19,7 @@ from prompt_toolkit.layout.processors import BeforeInput
 from chatcli.commands.registry import Choice, choices_listing
 from chatcli.commands.tree import HERE, SUMMARY, TreeRow
 from chatcli.events import Event
-from chatcli.message import Said
+from chatcli.message import Excerpt
 from chatcli.repl.prompt import Prompt, ask_line
 from chatcli.sanitize import sanitize_line
 from chatcli.text import display_width, one_line, truncate
@@ -185,7 +185,7 @@ class TreeWalk(RowList[TreeRow]):
 
     def __init__(self, prompt: Prompt, rows: Sequence[TreeRow]) -> None:
         super().__init__(prompt, rows, next((index for index, row in enumerate(rows) if row.here), len(rows) - 1))
-        self._said: dict[int, Said] = {}
+        self._excerpts: dict[int, Excerpt] = {}
         self._number_width = len(str(max(row.number for row in rows)))
         self._widest = max(display_width(_question(row)) for row in rows)
         details = Window(FormattedTextControl(self._details), height=_DETAILS)
@@ -207,7 +207,7 @@ class TreeWalk(RowList[TreeRow]):
         self._shown = asyncio.Event()
         self._app.after_render += lambda _: self._shown.set()
 
-    async def choose(self, read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str:
+    async def choose(self, read: Callable[[int], Awaitable[Mapping[int, Excerpt]]]) -> str:
         """Return the command that the user chooses, empty for none.
 
         `read` returns what is said on a branch that a turn is on. Only the branches on the screen are read, behind it:
@@ -220,20 +220,20 @@ class TreeWalk(RowList[TreeRow]):
             reading.cancel()
             await asyncio.wait([reading])
 
-    async def _read(self, read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> None:
+    async def _read(self, read: Callable[[int], Awaitable[Mapping[int, Excerpt]]]) -> None:
         while True:
             await self._shown.wait()
             self._shown.clear()
             while (number := self._unknown()) is not None:
                 self._asked.add(number)
                 with suppress(Exception):  # what can't be read is not shown
-                    self._said = {**await read(number), **self._said}
+                    self._excerpts = {**await read(number), **self._excerpts}
                     self._app.invalidate()
 
     def _unknown(self) -> int | None:
         """Return a turn on the screen of which nothing is known, None without one; first that where the user is."""
         shown = [self._rows[self._index], *self._rows[self._first : self._first + self._height()]]
-        known = self._said.keys() | self._asked
+        known = self._excerpts.keys() | self._asked
         return next((row.number for row in shown if row.number not in known), None)
 
     @property
@@ -252,16 +252,16 @@ class TreeWalk(RowList[TreeRow]):
         note = HERE if row.here and limit >= len(HERE) + min(display_width(question), _SHORTEST) else ""
         question = truncate(question, limit - len(note)) + note
         answer = room - limit - 2
-        if row.number not in self._said or answer < len("..."):
+        if row.number not in self._excerpts or answer < len("..."):
             return begin + question
-        text = sanitize_line(one_line(self._said[row.number].answer[: 4 * answer]))
+        text = sanitize_line(one_line(self._excerpts[row.number].answer[: 4 * answer]))
         return f"{begin}{question}{' ' * (limit - display_width(question))}  {truncate(text, answer)}".rstrip()
 
     def _details(self) -> StyleAndTextTuples:
         row, width = self._rows[self._index], self._output.get_size().columns - 1
-        said = self._said.get(row.number, Said(row.title, ""))
+        excerpt = self._excerpts.get(row.number, Excerpt(row.title, ""))
         lines = []
-        for mark, text in (("> ", said.question), ("  ", said.answer)):
+        for mark, text in (("> ", excerpt.question), ("  ", excerpt.answer)):
             begun = sanitize_line(one_line(text))
             first = _fitting(begun, width - 2)
             lines += [f"{mark}{first}", f"  {truncate(begun[len(first) :].strip(), width - 2)}"]

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from chatcli.documents.citations import cited_in, for_people
 from chatcli.events import INTERRUPTED
-from chatcli.message import MessageShown, Said, call_text, human_role, result_text
+from chatcli.message import Excerpt, MessageShown, call_text, human_role, result_text
 from chatcli.store.step_order import MENDED
 from chatcli.store.threads import Step, chain, lineage
 
@@ -97,37 +97,37 @@ def end_after(turn: Turn, turns: Sequence[Turn]) -> Turn:
     return turn
 
 
-def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[int, Said]:
+def read_excerpts(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[int, Excerpt]:
     """Return the texts of the turns of `branch` by number; `messages` are those at its end."""
     # A graph may have removed the oldest of them: then those turns are left out.
     begins = [index for index, message in enumerate(messages) if is_question(message)]
-    found: dict[int, Said] = {}
+    found: dict[int, Excerpt] = {}
     ends = [*begins[1:], len(messages)]
     for turn, begin, end in zip(reversed(branch), reversed(begins), reversed(ends), strict=False):
         answers = (message.text for message in reversed(messages[begin:end]) if isinstance(message, AIMessage))
         answer = next(filter(None, answers), "")
-        found[turn.number] = Said(messages[begin].text[:BEGINNING], answer[:BEGINNING])
+        found[turn.number] = Excerpt(messages[begin].text[:BEGINNING], answer[:BEGINNING])
     return found
 
 
-async def said_in(
+async def excerpts_in(
     turns: Sequence[Turn], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
-) -> AsyncIterator[dict[int, Said]]:
+) -> AsyncIterator[dict[int, Excerpt]]:
     """Yield the texts of `turns` by number, the current branch first; `read` takes a checkpoint, "" for now."""
     known = set[int]()
     for end in branch_ends(turns):
-        found = read_said(branch_to(end, turns), await read("" if end.current else end.end))
-        yield {number: said for number, said in found.items() if number not in known}
+        found = read_excerpts(branch_to(end, turns), await read("" if end.current else end.end))
+        yield {number: excerpt for number, excerpt in found.items() if number not in known}
         known |= found.keys()
 
 
-async def said_around(
+async def excerpts_around(
     number: int, turns: Sequence[Turn], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
-) -> dict[int, Said]:
-    """Return the texts of the turns on a branch with the turn `number`; for `read` see `said_in`."""
+) -> dict[int, Excerpt]:
+    """Return the texts of the turns on a branch with the turn `number`; for `read` see `excerpts_in`."""
     turn = turns[number - 1]
     end = current_branch(turns)[-1] if turn.current else end_after(turn, turns)
-    return read_said(branch_to(end, turns), await read("" if end.current else end.end))
+    return read_excerpts(branch_to(end, turns), await read("" if end.current else end.end))
 
 
 def new_messages(there: Sequence[BaseMessage], here: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -208,7 +208,10 @@ def heard_before(messages: Sequence[BaseMessage], maker: str) -> bool:
 async def whole_history(
     messages: Sequence[BaseMessage], steps: Sequence[Step], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
 ) -> list[BaseMessage]:
-    """Return `messages`, those of the newest of `steps`, with those removed on this branch; `read` as in `said_in`."""
+    """Return `messages`, those of the newest of `steps`, and those that were removed on this branch.
+
+    `read` is that of `excerpts_in`.
+    """
     questions = sum(map(is_question, messages))
     summarised = any(
         isinstance(message, HumanMessage) and not is_question(message) and not message.additional_kwargs.get(TAKEN_OVER)

@@ -1,7 +1,7 @@
 """A session: this process's hold on one thread, whatever graph runs it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,7 +13,7 @@ from chatcli import events
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
 from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
-from chatcli.message import MessageShown, Said
+from chatcli.message import Excerpt, MessageShown
 from chatcli.models.names import ModelName
 from chatcli.runtime.exits import contained
 from chatcli.sessions import history as past
@@ -37,21 +37,10 @@ NOTHING = "null"
 class Session:
     """Runs turns on one thread of any graph whose state holds `messages`; `name` answers."""
 
-    # `explain` turns what ends a turn early into the error that the user sees. `context` makes what each turn's graph
-    # runs with in addition to its state; it raises UsageError where it can't.
-    def __init__(
-        self,
-        thread: GraphThread,
-        name: ModelName,
-        *,
-        explain: Callable[[BaseException], ChatcliError] = as_failure,
-        context: Callable[[], Any] = lambda: None,
-    ) -> None:
+    def __init__(self, thread: GraphThread, name: ModelName) -> None:
         self.thread_id = thread.id
         self._thread = thread
         self._name = name
-        self._explain = explain
-        self._context = context
         self._work: asyncio.Task[Any] | None = None
         """What can be stopped other than a turn."""
         self._stopped = False
@@ -215,14 +204,14 @@ class Session:
         """Return the thread's turns, on all of its branches."""
         return past.read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
 
-    async def said(self) -> AsyncIterator[dict[int, Said]]:
+    async def excerpts(self) -> AsyncIterator[dict[int, Excerpt]]:
         """Yield the texts of the turns by number, a branch at a time, the current one first."""
-        async for found in past.said_in(await self.turns(), self._thread.messages):
+        async for found in past.excerpts_in(await self.turns(), self._thread.messages):
             yield found
 
-    async def said_around(self, number: int) -> dict[int, Said]:
+    async def excerpts_around(self, number: int) -> dict[int, Excerpt]:
         """Return the texts of the turns on a branch with the turn `number`, by their numbers."""
-        return await past.said_around(number, await self.turns(), self._thread.messages)
+        return await past.excerpts_around(number, await self.turns(), self._thread.messages)
 
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns, edits and summaries on this branch; what is left stays reachable by `rewind`."""
@@ -309,8 +298,16 @@ class Session:
         """Return whether the graph is to get more than when the last question was asked."""
         return False
 
+    def _turn_context(self) -> Any:
+        """Return what the graph of the next turn gets beside its state; a subclass may refuse it."""
+        return None
+
+    def _explain(self, error: BaseException) -> ChatcliError:
+        """Return the error that the user sees for what ends a turn early."""
+        return as_failure(error)
+
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
-        context = self._context()
+        context = self._turn_context()
         return RunningTurn(self._thread, str(self.name), graph_input, question, context=context, explain=self._explain)
 
     async def _ask(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn:
@@ -353,7 +350,7 @@ class Session:
 
     async def _retry(self) -> RunningTurn:
         await self._refuse_pending()
-        self._context()  # refused before anything changes
+        self._turn_context()  # refused before anything changes
         snapshot = await self._thread.snapshot()
         question = past.newest_question(messages_of(snapshot))
         if question is None:

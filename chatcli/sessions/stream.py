@@ -69,7 +69,7 @@ class _StreamedMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GraphAnswer:
     """The answer of a graph whose output is not messages; `text` is None where the messages of the turn say it."""
 
     # `output` is the whole output as JSON, None where it is no more than the text; `messages` are those in it.
@@ -207,7 +207,7 @@ class AnswerReader:
             if ended and not streamed.dropped and streamed.text.strip() != (self._answer or "").strip():
                 yield from self._drop(streamed)
 
-    def _read_answer(self, answer: Answer) -> Iterator[events.Event]:
+    def _read_answer(self, answer: GraphAnswer) -> Iterator[events.Event]:
         """Read the answer that a graph returned; it is shown unless a model has just written it."""
         yield from self.finish()
         self.output = answer.output
@@ -220,7 +220,7 @@ class AnswerReader:
 
     def _read_report(self, data: object) -> Iterator[events.Event]:
         """Read what a node itself reported: our own nodes' facts, or whatever a user's node has to say."""
-        if isinstance(data, Answer):
+        if isinstance(data, GraphAnswer):
             self.output = data.output
             return
         if self.named:

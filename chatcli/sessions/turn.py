@@ -96,7 +96,7 @@ class RunningTurn:
         requests = as_requests(self._reader.interrupts.values())
         if len(requests) < 2:
             return requests
-        order = {each.interrupt_id: place for place, each in enumerate(await self.thread.pending())}
+        order = {each.interrupt_id: index for index, each in enumerate(await self.thread.pending())}
         return sorted(requests, key=lambda each: order.get(each.interrupt_id, len(order)))
 
     def _no_answer(self) -> events.Notice:

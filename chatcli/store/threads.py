@@ -251,13 +251,13 @@ def part_around(text: str, beginnings: tuple[str, ...], words: int, characters: 
     if len(text) <= characters:
         return text.strip()
     found = list(_WORD.finditer(text))
-    first = next((place for place, word in enumerate(found) if _folded(word[0]).startswith(beginnings)), 0)
+    first = next((index for index, word in enumerate(found) if _folded(word[0]).startswith(beginnings)), 0)
     begin = max(min(first - words // 3, len(found) - words), 0)
     start = found[begin].start() if begin else 0
     end = found[begin + words - 1].end() if begin + words < len(found) else len(text)
     part = f"{'...' if begin else ''}{text[start:end]}{'...' if end < len(text) else ''}"
-    place = (3 if begin else 0) + found[first].start() - start if found else 0
-    cut = max(min(place - characters // 3, len(part) - characters), 0)  # words may be long, such as base64
+    offset = (3 if begin else 0) + found[first].start() - start if found else 0
+    cut = max(min(offset - characters // 3, len(part) - characters), 0)  # words may be long, such as base64
     return part[cut : cut + characters].strip()
 
 

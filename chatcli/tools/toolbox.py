@@ -189,16 +189,16 @@ class Toolbox:
             return asked_access(tool, call["args"])
         return self.rules.access(tool, call["args"], more)
 
-    def begin_served(self, place: str, server: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> ServedCall:
-        """Return the call at `place`, a task of the graph, of a tool of `server`: begun now if it does not run yet."""
-        if place not in self._calls:
+    def begin_served(self, task: str, server: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> ServedCall:
+        """Return the call that the graph's `task` makes to a tool of `server`: begun now if it does not run yet."""
+        if task not in self._calls:
             [session] = [session for session in self.sessions if session.name == server]
-            self._calls[place] = session.host.inbox.begin(work())
-        return self._calls[place]
+            self._calls[task] = session.host.inbox.begin(work())
+        return self._calls[task]
 
-    def end_served(self, place: str) -> None:
-        """Forget the call at `place`, which has ended."""
-        self._calls.pop(place, None)
+    def end_served(self, task: str) -> None:
+        """Forget the call of `task`, which has ended."""
+        self._calls.pop(task, None)
 
     async def stop_served(self) -> None:
         """Stop the calls of servers that run."""

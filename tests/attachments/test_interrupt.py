@@ -7,6 +7,7 @@ from chatcli.events import TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.sessions.requests import Ask
 from tests.conversing import ask, conversing
 from tests.fakes.openai_server import FakeOpenAI
+from tests.waiting import WAIT_SECONDS
 
 
 class SlowFiles(tuple[Attachment, ...]):
@@ -17,7 +18,7 @@ class SlowFiles(tuple[Attachment, ...]):
 
     def __iter__(self) -> Iterator[Attachment]:
         self.reading.set()
-        self.go.wait(10)
+        self.go.wait(WAIT_SECONDS)
         return iter(())
 
 
@@ -25,7 +26,7 @@ async def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothin
     files = SlowFiles()
 
     async def interrupt() -> None:
-        await asyncio.to_thread(files.reading.wait, 10)
+        await asyncio.to_thread(files.reading.wait, WAIT_SECONDS)
         conversation.interrupt()
         files.go.set()
 

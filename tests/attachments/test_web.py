@@ -8,6 +8,7 @@ from chatcli.attachments.web import RedirectError, fetch
 from chatcli.errors import ContextError, NetworkError, UsageError
 from tests.attachments.samples import pdf, picture
 from tests.fakes.web import FakeWeb
+from tests.waiting import WAIT_SECONDS
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_a_page_has_limits_of_size_and_time(web: FakeWeb) -> None:
     while len(web.hosts) == asked:  # under load, the time may be over before the server is asked
         with pytest.raises(NetworkError, match=r"within 0\.3 seconds"):
             fetch(f"{web.url}/interim", timeout=0.3)
-    assert web.left.wait(30)
+    assert web.left.wait(WAIT_SECONDS)
 
 
 def test_a_missing_page_and_a_failing_server_have_different_errors(web: FakeWeb) -> None:

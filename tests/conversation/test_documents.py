@@ -44,6 +44,7 @@ from tests.conversing import ask, conversing
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.screen import QuietScreen
 from tests.fakes.steps import Answer, Calls, Drop, Fail, Hang, Request, Stall, call, context_too_long
+from tests.waiting import WAIT_SECONDS
 
 SETUP = "# Setup\n\nInstall the flux pump with `pump-setup --now`. The housing is teal.\n"
 USE = "# Use\n\nIt runs for nine hours on a full battery.\n"
@@ -366,7 +367,7 @@ async def test_an_interrupt_is_taken_at_any_moment_of_a_turn_with_documents(fold
             for _ in range(steps):
                 await asyncio.sleep(0)
             conversation.interrupt()
-            events = await asyncio.wait_for(asking, 10)
+            events = await asyncio.wait_for(asking, WAIT_SECONDS)
             kinds = [type(event) for event in events if isinstance(event, TurnStarted | TurnFinished | TurnInterrupted)]
             assert kinds == [TurnStarted, TurnInterrupted], steps
 

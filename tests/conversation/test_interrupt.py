@@ -4,6 +4,7 @@ from chatcli.events import TurnFinished, TurnInterrupted, TurnStarted
 from tests.conversing import ask, conversing
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Hang
+from tests.waiting import WAIT_SECONDS
 
 STEPS = 40
 """More steps of the event loop than a turn takes before it is at the server."""
@@ -18,6 +19,6 @@ async def test_an_interrupt_is_taken_at_any_moment(model: FakeOpenAI) -> None:
             for _ in range(steps):
                 await asyncio.sleep(0)
             conversation.interrupt()
-            events = await asyncio.wait_for(asking, 10)
+            events = await asyncio.wait_for(asking, WAIT_SECONDS)
             kinds = [type(event) for event in events if isinstance(event, TurnStarted | TurnFinished | TurnInterrupted)]
             assert kinds == [TurnStarted, TurnInterrupted], steps

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from chatcli.commands.all import all_commands
-from chatcli.commands.registry import CommandContext, ParsedCommand, run_command
+from chatcli.commands.lines import ParsedCommand
+from chatcli.commands.registry import CommandContext, run_command
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFinished

@@ -17,6 +17,7 @@ from chatcli.sessions.requests import Ask, Retry
 from tests.conversing import conversing
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Fail, Gated, Hang, TokenCount
+from tests.waiting import WAIT_SECONDS
 
 ANSWER = Answer("Because of Rayleigh.")
 TITLE = Answer('"Why the Sky Is Blue"', usage=TokenCount(100, 10))
@@ -60,8 +61,11 @@ def fake(model: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> FakeOpenAI:
 
 @asynccontextmanager
 async def at_prompt(fake: FakeOpenAI, thread: str = "t", **options: Any) -> AsyncIterator[Prompt]:
-    """Give the prompt of one run of the program, for a minute at most."""
-    async with asyncio.timeout(60), conversing(fake, thread, **{"titles": "model", **options}) as conversation:
+    """Give the prompt of one run of the program."""
+    async with (
+        asyncio.timeout(WAIT_SECONDS),
+        conversing(fake, thread, **{"titles": "model", **options}) as conversation,
+    ):
         prompt = Prompt(fake, conversation)
         conversation.title_writer.on_end = prompt.ended.set
         yield prompt

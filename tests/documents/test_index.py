@@ -11,6 +11,7 @@ import pytest
 from chatcli.documents import index_rows
 from chatcli.documents.index import DocumentIndex
 from chatcli.documents.read import SPLITTER, DocumentReader
+from tests.waiting import WAIT_SECONDS
 
 LONG_AGO = time.time_ns() - 10**12
 
@@ -319,18 +320,20 @@ def found_text(index: DocumentIndex, words: str) -> str:
     return match.text
 
 
+@pytest.mark.e2e
 def test_two_processes_at_once(index_file: Path, docs: Path) -> None:
     for number in range(400):
         write(docs / f"{number}.md", f"the lighthouse of keeper{number}")
     processes = [_updating(index_file, docs) for _ in range(2)]
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=WAIT_SECONDS)
     assert [process.returncode for process in processes] == [0, 0]
     with DocumentIndex(index_file) as index:
         assert index.notice == ""
         _check_whole(index, docs, 400)
 
 
+@pytest.mark.e2e
 def test_a_kill_in_the_middle(index_file: Path, docs: Path) -> None:
     for number in range(1000):
         write(docs / f"{number}.md", f"the lighthouse of keeper{number}")

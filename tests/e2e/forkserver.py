@@ -1,9 +1,10 @@
-"""Runs `chat` in processes that are forked after its imports: real processes with real streams, without their wait.
+"""Runs programs in processes that are forked after their imports: real processes with real streams, without the wait.
 
 Most of the time of a short run goes into imports, which are the same each time. A run whose environment might change
 what is imported is refused: the installed executable has to run it.
 """
 
+import ast
 import atexit
 import ctypes
 import errno
@@ -50,11 +51,13 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     request = {{"arguments": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd(), "leads_session": False}}
     socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
     code = server.recv(16)
-if not code:  # its environment wants the installed executable
-    os.execv({executable!r}, ["chat", *sys.argv[1:]])
+if not code:  # its environment wants a process of its own
+    os.execv({command[0]!r}, [*{command!r}, *sys.argv[1:]])
 sys.exit(int(code) if int(code) >= 0 else 128 - int(code))
 """
-"""The program `chat` of a shell whose runs are forks."""
+"""The program of a shell whose runs are forks."""
+Runs = Literal["chat", "python", "mcp_server"]
+MCP_SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
 
 class Process(Protocol):
@@ -113,11 +116,13 @@ class ForkServer:
 
     Args:
         env: The environment in which it imports.
-        runs: What its processes do: `chat ARGUMENTS`, or `python ARGUMENTS` for a file or for `-c` and a text.
+        runs: What its processes do: `chat ARGUMENTS`, `python ARGUMENTS` for a file or for `-c` and a text, or
+            `mcp_server ARGUMENTS`, that of `tests/fakes`.
 
     """
 
-    def __init__(self, env: Mapping[str, str], runs: Literal["chat", "python"] = "chat") -> None:
+    def __init__(self, env: Mapping[str, str], runs: Runs = "chat") -> None:
+        self._runs = runs
         self._folder = Path(tempfile.mkdtemp(prefix="forks-"))
         # Messages stay apart: each is one request, or one answer to it.
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -134,16 +139,17 @@ class ForkServer:
                 cwd=Path(__file__).parents[2],
             )
 
-    def command_folder(self) -> Path:
-        """Return a folder with a program `chat` that forks, for a shell's PATH; it passes no signals on."""
-        folder = self._folder / "bin"
-        if not folder.exists():
-            folder.mkdir()
-            executable = str(Path(sys.executable).parent / "chat")
-            text = _CLIENT.format(python=sys.executable, path=str(self._folder / "socket"), executable=executable)
-            (folder / "chat").write_text(text)
-            (folder / "chat").chmod(0o755)
-        return folder
+    def command(self) -> list[str]:
+        """Return a program that forks, for those that start others; it passes no signals on."""
+        program = self._folder / "bin" / self._runs
+        if not program.exists():
+            program.parent.mkdir()
+            command = _unforked(self._runs)
+            program.write_text(
+                _CLIENT.format(python=sys.executable, path=str(self._folder / "socket"), command=command)
+            )
+            program.chmod(0o755)
+        return [str(program)]
 
     def start(
         self,
@@ -189,12 +195,12 @@ class ForkServer:
 class NoForks(ForkServer):
     """Leaves all runs to the installed executable: the libraries of macOS may not be used after a fork."""
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, runs: Runs = "chat") -> None:
+        self._runs = runs
 
-    def command_folder(self) -> Path:
-        """Return the folder of the installed executable."""
-        return Path(sys.executable).parent
+    def command(self) -> list[str]:
+        """Return what does the same without a fork."""
+        return _unforked(self._runs)
 
     def start(
         self,
@@ -211,10 +217,16 @@ class NoForks(ForkServer):
         """Do nothing."""
 
 
-class _Server:
-    """The process that forks."""
+def _unforked(runs: Runs) -> list[str]:
+    return [sys.executable, MCP_SERVER] if runs == "mcp_server" else [str(Path(sys.executable).parent / "chat")]
 
-    def __init__(self, run: Callable[[list[str]], object], environment: Environment, *sockets: socket.socket) -> None:
+
+class _Server:
+    """The process that forks; if there is an `environment`, only for runs whose imports would read the same there."""
+
+    def __init__(
+        self, run: Callable[[list[str]], object], environment: Environment | None, *sockets: socket.socket
+    ) -> None:
         self._run = run
         self._environment = environment
         self._requests, self._listener = sockets
@@ -251,8 +263,7 @@ class _Server:
         """Fork for a request; return the process ID, or 0 when its environment wants the installed executable."""
         request = json.loads(data)
         child = 0
-        self._import_clients(request["arguments"])
-        if self._environment.matches({**request["env"], "HOME": os.environ["HOME"]}):  # each run reads its own home
+        if self._environment is None or self._has_imported_for(self._environment, request):
             child = os.fork()
             if child == 0:
                 _become(request, streams, self._run)
@@ -263,14 +274,18 @@ class _Server:
             os.close(descriptor)
         return child
 
-    def _import_clients(self, arguments: Sequence[str]) -> None:
-        """Import the clients of the models that a run names, so that the next run with one need not."""
-        for argument in arguments:
+    def _has_imported_for(self, environment: Environment, request: Mapping[str, Any]) -> bool:
+        """Import the clients of the models that a run names, so that the next run with one need not.
+
+        Return whether the run would have imported the same.
+        """
+        for argument in request["arguments"]:
             package = _CLIENTS.get(argument.partition(":")[0])
             if package is not None and package not in sys.modules:
-                with self._environment.watched(), suppress(ImportError):  # the run says that it is not installed
+                with environment.watched(), suppress(ImportError):  # the run says that it is not installed
                     importlib.import_module(package)
                 gc.freeze()
+        return environment.matches({**request["env"], "HOME": os.environ["HOME"]})  # each run reads its own home
 
 
 def _become(request: Mapping[str, Any], streams: Sequence[int], run: Callable[[list[str]], object]) -> None:
@@ -325,8 +340,21 @@ def _run_python(arguments: list[str]) -> None:
         runpy.run_path(arguments[0], run_name="__main__")
 
 
+def _run_mcp_server(arguments: list[str]) -> None:
+    _run_python([MCP_SERVER, *arguments])
+
+
+def _import_mcp_server() -> None:
+    """Import what its file imports, and run the file itself in each child: it reads its environment."""
+    for node in ast.parse(Path(MCP_SERVER).read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            importlib.import_module(str(node.module))
+        elif isinstance(node, ast.Import):
+            importlib.import_module(node.names[0].name)
+
+
 def _import_all() -> None:
-    """Import what runs import, so that children need not."""
+    """Import what runs of `chat` import, so that children need not."""
     import chatcli
     from chatcli.cli.helper_main import import_all
 
@@ -349,6 +377,23 @@ def _join_pages() -> None:
 
 def _main() -> None:
     gc.disable()
+    runs, *descriptors = sys.argv[1:]
+    environment = None
+    if runs == "mcp_server":
+        _import_mcp_server()
+    else:
+        environment = _import_watched()
+    gc.enable()
+    gc.freeze()
+    _join_pages()
+    # A script's own folder comes first there, not the folder of the tests.
+    sys.path[0] = str(Path(sys.executable).parent)
+    run = {"chat": _run_chat, "python": _run_python, "mcp_server": _run_mcp_server}[runs]
+    _Server(run, environment, *(socket.socket(fileno=int(number)) for number in descriptors)).serve()
+
+
+def _import_watched() -> Environment:
+    """Import what runs of `chat` import; return the variables that this read."""
     environment = Environment()
     with environment.watched():
         _import_all()
@@ -366,14 +411,7 @@ def _main() -> None:
         "tomlkit",
     ):
         importlib.import_module(module)
-    gc.enable()
-    gc.freeze()
-    _join_pages()
-    # A script's own folder comes first there, not the folder of the tests.
-    sys.path[0] = str(Path(sys.executable).parent)
-    runs, *descriptors = sys.argv[1:]
-    run = {"chat": _run_chat, "python": _run_python}[runs]
-    _Server(run, environment, *(socket.socket(fileno=int(number)) for number in descriptors)).serve()
+    return environment
 
 
 if __name__ == "__main__":

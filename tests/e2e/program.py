@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import IO, Any
 import psutil
 
 from tests.e2e.forkserver import ForkServer, Process
+from tests.waiting import WAIT_SECONDS
 
 EXECUTABLE = Path(sys.executable).parent / "chat"
 
@@ -110,7 +110,7 @@ class Running:
                     self._output[name] += data
                     self._changed.notify_all()
 
-    def wait_for_output(self, text: str, timeout: float = 30) -> None:
+    def wait_for_output(self, text: str, timeout: float = WAIT_SECONDS) -> None:
         """Wait until `text` stands on standard output."""
         with self._changed:
             if not self._changed.wait_for(lambda: text.encode() in self._output["stdout"], timeout):
@@ -120,7 +120,7 @@ class Running:
         """Send a signal to the process."""
         self.process.send_signal(number)
 
-    def finish(self, timeout: float = 30) -> Result:
+    def finish(self, timeout: float = WAIT_SECONDS) -> Result:
         """Wait for the end."""
         returncode = self.process.wait(timeout)
         for thread in self._threads:
@@ -164,7 +164,7 @@ class Chat:
         *args: str,
         input: bytes | str | None = None,  # noqa: A002  # the name that subprocess.run gives it
         env: Mapping[str, str] | None = None,
-        timeout: float = 60,
+        timeout: float = WAIT_SECONDS,
     ) -> Result:
         """Run `chat ARGS` to its end; its standard input is empty unless `input` is given."""
         running = self._start(args, env, input.encode() if isinstance(input, str) else input)
@@ -174,12 +174,12 @@ class Chat:
             running.close()
 
     def shell(
-        self, command: str, *, env: Mapping[str, str] | None = None, timeout: float = 60, forks: bool = False
+        self, command: str, *, env: Mapping[str, str] | None = None, timeout: float = WAIT_SECONDS, forks: bool = False
     ) -> Result:
         """Run a line of shell, in which `chat` is the installed executable, or forks if asked for."""
         env = {**self.home.env, **(env or {})}
         if forks and self.forks is not None:
-            env["PATH"] = f"{self.forks.command_folder()}{os.pathsep}{env['PATH']}"
+            env["PATH"] = f"{Path(self.forks.command()[0]).parent}{os.pathsep}{env['PATH']}"
         done = subprocess.run(
             ["bash", "-c", command],
             stdin=subprocess.DEVNULL,
@@ -234,11 +234,3 @@ def has_ended(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:  # perhaps between two looks at it
         return True
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 15) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come true within {timeout} s"
-        time.sleep(0.02)

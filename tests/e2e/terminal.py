@@ -9,12 +9,14 @@ import struct
 import subprocess
 import termios
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from threading import Condition, Event, Thread
 
 import pyte
 
 from tests.e2e.forkserver import ForkServer, Process
+from tests.waiting import WAIT_SECONDS
 
 KEYS = {
     "enter": "\r",
@@ -57,6 +59,9 @@ class Terminal:
     ) -> None:
         self._master, self._slave = pty.openpty()
         self._screen = pyte.HistoryScreen(*size, history=10_000)
+        self._past: list[str] = []
+        self._oldest: Mapping[int, pyte.screens.Char] | None = None
+        """The text of the rows above the screen, and the first of these."""
         self._asked: list[str] = []
         self._screen.write_process_input = self._asked.append  # type: ignore[method-assign, assignment]
         self._stream = pyte.ByteStream(self._screen)
@@ -135,12 +140,25 @@ class Terminal:
             return self._lines()
 
     def _lines(self) -> list[str]:
-        width = self._screen.columns
-        past = ["".join(row[column].data for column in range(width)) for row in self._screen.history.top]
-        lines = [line.rstrip() for line in [*past, *self._screen.display]]
+        lines = [*self._scrollback(), *self._rows()]
         while lines and not lines[-1]:
             lines.pop()
         return lines
+
+    def _scrollback(self) -> list[str]:
+        """Read only the rows that have left the screen since the last time: they change no more."""
+        rows = self._screen.history.top
+        if not rows or rows[0] is not self._oldest:
+            self._past, self._oldest = [], rows[0] if rows else None
+        self._past += map(self._text_of, islice(rows, len(self._past), None))
+        return self._past
+
+    def _rows(self) -> list[str]:
+        return [self._text_of(self._screen.buffer[number]) for number in range(self._screen.lines)]
+
+    def _text_of(self, row: Mapping[int, pyte.screens.Char]) -> str:
+        """Return the text of a row; pyte's own `display` looks up the width of each character, each time."""
+        return "".join(row[column].data for column in range(self._screen.columns)).rstrip()
 
     def text(self) -> str:
         """Give the scrollback and the screen as one text."""
@@ -149,7 +167,7 @@ class Terminal:
     def screen(self) -> str:
         """Give what the screen shows now, without the scrollback."""
         with self._changed:
-            return "\n".join(line.rstrip() for line in self._screen.display)
+            return "\n".join(self._rows())
 
     def cells(self) -> list[list[pyte.screens.Char]]:
         """Give the cells of the screen, row by row, with their styles."""
@@ -163,16 +181,15 @@ class Terminal:
             return self._cursor_line()
 
     def _cursor_line(self) -> str:
-        line: str = self._screen.display[self._screen.cursor.y]
-        return line.rstrip()
+        return self._text_of(self._screen.buffer[self._screen.cursor.y])
 
-    def wait_for(self, wanted: str | Callable[[str], bool], timeout: float = 20) -> str:
+    def wait_for(self, wanted: str | Callable[[str], bool], timeout: float = WAIT_SECONDS) -> str:
         """Wait until the scrollback and the screen contain `wanted`, or until it is true of their text."""
         holds = wanted if callable(wanted) else lambda text: wanted in text
         self._wait(lambda: holds("\n".join(self._lines())), str(wanted), timeout)
         return self.text()
 
-    def wait_for_prompt(self, typed: str = "", timeout: float = 20) -> None:
+    def wait_for_prompt(self, typed: str = "", timeout: float = WAIT_SECONDS) -> None:
         """Wait until the program waits for a line, of which `typed` has been typed."""
         line = f"> {typed}".rstrip()
         self._wait(lambda: self._cursor_line() == line, f"prompt {line!r}", timeout)
@@ -189,7 +206,7 @@ class Terminal:
                 shown = "\n".join(self._lines())
                 raise AssertionError(f"no {what} within {timeout} s on this screen:\n{shown}")
 
-    def exit_code(self, timeout: float = 20) -> int:
+    def exit_code(self, timeout: float = WAIT_SECONDS) -> int:
         """Wait for the end of the program; a signal counts as 128 + its number, as in a shell."""
         code = self.process.wait(timeout)
         self._stop_reading()
@@ -203,6 +220,7 @@ class Terminal:
         """Change the size of the window."""
         with self._changed:
             self._screen.resize(lines, columns)
+            self._oldest = None  # all rows are read again, as wide as the window is now
         self._set_size((columns, lines))
 
     def _set_size(self, size: tuple[int, int]) -> None:

@@ -1,6 +1,7 @@
 """What threads cost: `--max-cost`, `/cost`, `/set max_cost`, `threads list --cost` and `chat usage`."""
 
 import json
+import re
 
 import pytest
 
@@ -69,6 +70,8 @@ def test_a_conversation_shows_and_bounds_its_cost(paid: Chat, fake: FakeOpenAI, 
     tty.wait_for("2000.0k tokens, $0.7500 so far")
     tty.send_line("/set max_cost=0.5")
     tty.wait_for("a thread may cost $0.5000")
+    tty.send_line("/config")
+    assert re.search(r"max_cost +0\.5 +this conversation", tty.wait_for("/config all"))
     tty.send_line("again")
     tty.wait_for("more than its")
     tty.send_line("/retry")

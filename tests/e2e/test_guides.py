@@ -90,7 +90,7 @@ def check(shown: str, wanted: list[str], command: str) -> None:
 def run(chat: Chat, command: str) -> str:
     """Return what `command` prints at a terminal."""
     assert chat.forks is not None
-    env = {**chat.home.env, "PATH": f"{chat.forks.command_folder()}:{chat.home.env['PATH']}"}
+    env = {**chat.home.env, "PATH": f"{Path(chat.forks.command()[0]).parent}:{chat.home.env['PATH']}"}
     with closing(Terminal(["bash", "-c", command], env=env, cwd=chat.home.work, size=SIZE)) as tty:
         tty.exit_code()
         return tty.text().replace(str(chat.home.root), "~")

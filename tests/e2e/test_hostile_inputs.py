@@ -88,7 +88,7 @@ def test_a_file_without_end(chat: Chat, fake: FakeOpenAI, option: str) -> None:
 def test_a_pipe_in_place_of_settings_is_refused_and_not_waited_for(chat: Chat, name: str) -> None:
     args = {"roles/r.toml": ["--role", "r", "hello"], "langgraph.json": ["--graph", "a", "hello"]}.get(name, ["hello"])
     os.mkfifo(chat.home.work / name if name == "langgraph.json" else _config(chat, name))
-    result = chat(*args, timeout=30)
+    result = chat(*args)
     assert_reported(result, 2)
     assert "it is a pipe, not a file" in result.stderr
 

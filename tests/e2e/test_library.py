@@ -14,6 +14,7 @@ from tests.e2e.forkserver import ForkServer, NoForks
 from tests.e2e.program import Chat, Home, Result
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
+from tests.waiting import WAIT_SECONDS
 
 EXAMPLE = Path(__file__).parent.parent / "example_app"
 IMPORTED = (
@@ -68,15 +69,15 @@ class Programs:
         home.env["PYTHONPATH"] = _python_path(site)
 
     def python(self, text: str, *, piped: str | None = None) -> Result:
-        return self._python("-c", text, input=piped, timeout=120)
+        return self._python("-c", text, input=piped)
 
     def agent(self, line: str) -> Result:
         """Run `my-agent LINE`."""
-        return self._python(str(self._command), *shlex.split(line), timeout=120)
+        return self._python(str(self._command), *shlex.split(line))
 
     def shell(self, line: str) -> Result:
         """Run a line of shell, whose programs import all that they need."""
-        return self._python.shell(line, timeout=120)
+        return self._python.shell(line)
 
     def terminal(self, argv: Sequence[str]) -> Terminal:
         """Run `my-agent ...` or `python ...` in a terminal."""
@@ -147,7 +148,7 @@ def test_three_lines_are_a_conversation_at_a_terminal(programs: Programs) -> Non
     terminal.wait_for_prompt()
     terminal.send_key("ctrl-d")
     terminal.wait_for("This conversation is the thread ")
-    assert terminal.process.wait(20) == 0
+    assert terminal.process.wait(WAIT_SECONDS) == 0
     assert "chat" not in terminal.text()
 
 
@@ -174,7 +175,7 @@ def test_a_factory_that_fails_is_a_value_error_before_any_prompt(programs: Progr
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.startswith("ValueError: the graph 'factory' can't be loaded: OSError: no model here")
     terminal = programs.terminal([sys.executable, "-c", FAILS])
-    assert terminal.process.wait(30) == 0
+    assert terminal.process.wait(WAIT_SECONDS) == 0
     terminal.wait_for(failed.partition(" (")[0])
     assert "> " not in terminal.text()
 
@@ -247,9 +248,12 @@ def test_a_program_of_its_own_is_a_conversation_at_a_terminal(programs: Programs
     terminal.send_line("hello")
     terminal.wait_for("Question 1 of friend: hello")
     terminal.wait_for_prompt()
+    terminal.send_line("/config")  # it has no model
+    terminal.wait_for("other settings have their defaults")
+    terminal.wait_for_prompt()
     terminal.send_key("ctrl-d")
     terminal.wait_for("Resume this conversation with: my-agent --thread ")
-    assert terminal.process.wait(20) == 0
+    assert terminal.process.wait(WAIT_SECONDS) == 0
     again = shlex.split(terminal.text().rpartition("with: ")[2])
     resumed = programs.terminal(again)
     resumed.wait_for("Question 1 of friend: hello")

@@ -54,24 +54,24 @@ def test_three_processes_started_at_once_share_one_server_and_answer_in_words(lo
 
 def test_a_name_is_remembered_in_its_thread_only(local: Chat) -> None:
     same_words = ("--temperature", "0", "--max-tokens", "20")
-    assert local("-t", "abc123", *same_words, "Hi! I'm Bob.", timeout=120).returncode == 0
-    asked = local("-t", "abc123", *same_words, "What's my name?", timeout=120)
+    assert local("-t", "abc123", *same_words, "Hi! I'm Bob.").returncode == 0
+    asked = local("-t", "abc123", *same_words, "What's my name?")
     assert asked.returncode == 0, asked
     assert "Bob" in asked.stdout
-    stranger = local("-t", "abc234", *same_words, "What's my name?", timeout=120)
+    stranger = local("-t", "abc234", *same_words, "What's my name?")
     assert stranger.returncode == 0, stranger
     assert "Bob" not in stranger.stdout
 
 
 def test_json_names_the_model_and_its_tokens(local: Chat) -> None:
-    turn = local("--json", "--max-tokens", "8", "Count from one to one hundred.", timeout=120).json()
+    turn = local("--json", "--max-tokens", "8", "Count from one to one hundred.").json()
     assert turn["model"].startswith("local:")
     assert turn["finish_reason"] == "length"
     assert turn["usage"]["output_tokens"] == 8
 
 
 def test_a_pipe_beyond_the_context_is_refused(local: Chat) -> None:
-    result = local("Summarise this.", input="A sentence of eight words is repeated here. " * 5000, timeout=120)
+    result = local("Summarise this.", input="A sentence of eight words is repeated here. " * 5000)
     assert result.returncode == 4, result
     assert result.stdout == ""
 
@@ -82,7 +82,7 @@ def test_ctrl_c_stops_the_answer_and_the_server_serves_on(local: Chat) -> None:
     server = _server_pid(local)
     running.signal(signal.SIGINT)
     assert running.finish().returncode == 130
-    assert local("-t", "story", "--max-tokens", "10", "Go on.", timeout=120).returncode == 0
+    assert local("-t", "story", "--max-tokens", "10", "Go on.").returncode == 0
     assert _server_pid(local) == server
 
 
@@ -97,7 +97,7 @@ def test_a_server_killed_in_mid_answer_costs_the_rest_of_that_answer_only(local:
     assert partial["interrupted"] is True
     assert partial["content"] == result.events()[-1]["content"] != ""
 
-    again = local("-t", "crash", "--max-tokens", "10", "Go on.", timeout=120)
+    again = local("-t", "crash", "--max-tokens", "10", "Go on.")
     assert again.returncode == 0, again
     assert again.stdout.strip()
 
@@ -115,11 +115,11 @@ def test_the_conversation_works_in_a_terminal_without_any_key(local: Chat) -> No
     try:
         tty.wait_for_prompt()
         tty.send_line("Hi! I'm Bob.")
-        tty.wait_for(lambda text: "\n>" in text.partition("I'm Bob.")[2], timeout=120)
+        tty.wait_for(lambda text: "\n>" in text.partition("I'm Bob.")[2])
         tty.wait_for_prompt()
         tty.send_line("What's my name?")
-        tty.wait_for(lambda text: "Bob" in text.partition("my name?")[2], timeout=120)
-        tty.wait_for_prompt(timeout=120)
+        tty.wait_for(lambda text: "Bob" in text.partition("my name?")[2])
+        tty.wait_for_prompt()
         tty.send_key("ctrl-d")
         assert tty.exit_code() == 0
     finally:
@@ -141,7 +141,7 @@ def test_a_schema_is_a_grammar_to_the_local_model(local: Chat) -> None:
 
 def test_with_tools_it_answers_about_itself_and_from_documents(local: Chat, tmp_path: Path) -> None:
     (tmp_path / "setup.md").write_text("# Setup\n\nThe service listens on port 8080.\n")
-    asked = local("--tools", "Wer hat dich gemacht?", timeout=120)
+    asked = local("--tools", "Wer hat dich gemacht?")
     assert asked.stdout.startswith(f"Ich bin {QWEN.title}, ein Sprachmodell von {QWEN.maker}."), asked
     # The server takes a grammar, by which it cites, only without tools. The small model reads them sooner.
     cached(SMOLLM)
@@ -169,21 +169,21 @@ def test_a_script_is_a_conversation_with_the_local_model(local: Chat) -> None:
 
 def test_the_tutorials_conversations_go_on_without_a_key(local: Chat) -> None:
     short = ("--temperature", "0", "--max-tokens", "20")
-    assert local("-t", "sea", "--role", "pirate", *short, "Hi! I'm Jim.", timeout=120).returncode == 0
-    assert "Jim" in local("-t", "sea", *short, "What is my name?", timeout=120).stdout
-    spanish = local("--role", "translator", "-v", "language=Spanish", *short, "Good morning, my friend!", timeout=120)
+    assert local("-t", "sea", "--role", "pirate", *short, "Hi! I'm Jim.").returncode == 0
+    assert "Jim" in local("-t", "sea", *short, "What is my name?").stdout
+    spanish = local("--role", "translator", "-v", "language=Spanish", *short, "Good morning, my friend!")
     assert any(word in spanish.stdout.lower() for word in ("buen", "amig", "hola")), spanish
-    joke = local("--format", "jsonl", *short, "Tell me a joke.", timeout=120).events()
+    joke = local("--format", "jsonl", *short, "Tell me a joke.").events()
     assert sum(event["type"] == "text_delta" for event in joke) > 5
 
 
 def test_trimming_forgets_the_name_but_keeps_the_question(local: Chat) -> None:
     short = ("-t", "trimmed", "--temperature", "0", "--max-tokens", "20")
-    assert local(*short, "Hi! I'm Bob, and I like vanilla ice cream. " * 4, timeout=120).returncode == 0
-    assert local(*short, "What is 2 + 2?", timeout=120).returncode == 0
-    asked = local(*short, "--context-tokens", "190", "Which sum did I ask you for?", timeout=120)
+    assert local(*short, "Hi! I'm Bob, and I like vanilla ice cream. " * 4).returncode == 0
+    assert local(*short, "What is 2 + 2?").returncode == 0
+    asked = local(*short, "--context-tokens", "190", "Which sum did I ask you for?")
     assert "2" in asked.stdout, asked
-    name = local(*short, "--context-tokens", "140", "What is my name?", timeout=120)
+    name = local(*short, "--context-tokens", "140", "What is my name?")
     assert "Bob" not in name.stdout, name
 
 
@@ -192,12 +192,12 @@ def test_a_file_of_ones_own_answers_beside_the_other_model(local: Chat) -> None:
     own = local.home.work / "my-model.gguf"
     own.write_bytes(weights.read_bytes() + b"\0")  # no copy of a known model any more
     assert local("models", "pull", str(own)).returncode == 0
-    turn = local("--json", "-m", "local:my-model.gguf", "--max-tokens", "8", "Name a colour.", timeout=120).json()
+    turn = local("--json", "-m", "local:my-model.gguf", "--max-tokens", "8", "Name a colour.").json()
     assert turn["model"] == "local:my-model"
     assert turn["content"]
     assert len(servers_in(_state_folder(local))) == 2
     named = {"CHATCLI_LOCAL_MODEL": str(own)}
-    turn = local("--json", "--max-tokens", "8", "Name a colour.", env=named, timeout=120).json()
+    turn = local("--json", "--max-tokens", "8", "Name a colour.", env=named).json()
     assert turn["model"] == "local:my-model"
     assert "local:my-model" in local("models", "list").stdout
     assert local("models", "remove", "local:my-model").returncode == 0

@@ -2,33 +2,43 @@
 
 import json
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from tests.conftest import KEY
+from tests.conftest import KEY, Served
 from tests.e2e.checks import assert_reported, unfenced
-from tests.e2e.program import Chat, Home, wait_until
+from tests.e2e.forkserver import MCP_SERVER
+from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
 from tests.fakes.web import FakeWeb
-
-SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
+from tests.waiting import wait_until
 
 
 @pytest.fixture
 def notes(home: Home) -> Path:
     """Configure the server `fake`, and give the folder where it writes down what happens to it."""
+    return configure(home, sys.executable, MCP_SERVER)
+
+
+@pytest.fixture
+def _forked_server(home: Home, mcp_server: dict[str, Any]) -> None:
+    """Configure the server `fake`, for a test to which its process does not matter."""
+    configure(home, mcp_server["command"], *mcp_server["args"])
+
+
+def configure(home: Home, command: str, *arguments: str) -> Path:
+    """Write the server `fake` into config.toml; return the folder of its notes."""
     folder = home.root / "notes"
     folder.mkdir()
     config = Path(home.env["XDG_CONFIG_HOME"]) / "chatcli" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text(
-        f"[mcp.fake]\ncommand = {json.dumps(sys.executable)}\nargs = [{json.dumps(SERVER)}]\n"
+        f"[mcp.fake]\ncommand = {json.dumps(command)}\nargs = {json.dumps(arguments)}\n"
         f'env = {{ MCP_NOTES = "${{NOTES}}", SECRET = "${{SECRET:-none}}" }}\n'
     )
     home.env["NOTES"] = str(folder)
@@ -40,8 +50,8 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
         Calls(
             [
                 ("add", {"a": 2, "b": 3}),
-                ("wait", {"seconds": 0.5}),
-                ("wait", {"seconds": 0.5}),
+                ("meet", {}),
+                ("meet", {}),
                 ("fail", {"reason": "no"}),
             ]
         ),
@@ -56,10 +66,10 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
     done = chat("how much is 2 + 3?")
     assert done.returncode == 0, done
     assert done.stdout == "5\n"
-    assert {"add", "fake_remember", "wait", "fail", "die"} <= set(fake.requests[0].tools)
+    assert {"add", "fake_remember", "meet", "fail", "die"} <= set(fake.requests[0].tools)
     added, first, second, failed = fake.requests[1].results
     assert added == "5"
-    assert float(second.split()[0]) < float(first.split()[1])  # side by side
+    assert (first, second) == ("met", "met")  # side by side
     assert "no" in failed
     refused, died, again, *_, gone = fake.requests[7].results[4:]
     assert "needs the user's approval" in refused
@@ -91,7 +101,7 @@ def test_a_server_over_http_that_is_killed_is_noticed_at_once(
     chat: Chat,
     home: Home,
     fake: FakeOpenAI,
-    served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]],
+    served: Served,
     kind: str,
 ) -> None:
     url, process, notes = served(kind)
@@ -100,9 +110,9 @@ def test_a_server_over_http_that_is_killed_is_noticed_at_once(
     fake.script(two, call("add", a=1, b=1), Answer("it is gone"))
     # Without the notice, each call would take its whole time.
     running = chat.start("--mcp", "servers.json", "--tool-timeout", "600", "wait")
-    wait_until(lambda: (notes / "waiting").exists() and len((notes / "waiting").read_text().splitlines()) == 2, 60)
+    wait_until(lambda: (notes / "waiting").exists() and len((notes / "waiting").read_text().splitlines()) == 2)
     process.kill()
-    done = running.finish(timeout=60)
+    done = running.finish()
     assert done.stdout == "it is gone\n", done
     assert "Traceback" not in done.stderr
     for result in fake.requests[2].results:
@@ -133,7 +143,7 @@ def test_a_file_that_names_no_servers_is_refused_before_anything_is_asked(
 def test_no_server_outlives_the_program(
     chat: Chat, fake: FakeOpenAI, notes: Path, number: signal.Signals, code: int
 ) -> None:
-    fake.script(call("wait", seconds=60))
+    fake.script(call("wait", seconds=600))
     running = chat.start("wait")
     wait_until(lambda: (notes / "waiting").exists())
     running.signal(number)
@@ -150,9 +160,8 @@ def _is_alive(notes: Path) -> bool:
         return False
 
 
-def test_what_a_call_returns_reports_and_asks_for_is_taken_care_of(
-    chat: Chat, home: Home, fake: FakeOpenAI, notes: Path
-) -> None:
+@pytest.mark.usefixtures("_forked_server")
+def test_what_a_call_returns_reports_and_asks_for_is_taken_care_of(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     first = Calls([("picture", {"sound": True}), ("where", {}), ("work", {"steps": 3})])
     fake.script(first, Calls([("register", {}), ("think", {"question": "why?"})]), Answer("done"))
     done = chat("--debug", "go")
@@ -171,9 +180,8 @@ def test_what_a_call_returns_reports_and_asks_for_is_taken_care_of(
     assert "\x1b" not in done.stderr
 
 
-def test_resources_go_along_with_a_question_and_without_debug_nothing_is_logged(
-    chat: Chat, fake: FakeOpenAI, notes: Path
-) -> None:
+@pytest.mark.usefixtures("_forked_server")
+def test_resources_go_along_with_a_question_and_without_debug_nothing_is_logged(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(call("work", steps=1), Answer("milk"), Answer("it is small"))
     done = chat("what shall I buy? see @fake:notes://today.")
     assert done.stdout == "milk\n", done

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,20 +13,21 @@ from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
 
-SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
+SERVER = str(Path(__file__).parents[1] / "fakes" / "small_mcp_server.py")
 
 
 def write_project(home: Home, name: str = "project") -> Path:
     """Write a `.mcp.json` whose server notes what happens to it in the folder that is returned."""
     notes = home.work / "notes"
     notes.mkdir()
-    server = {"command": sys.executable, "args": [SERVER], "env": {"MCP_NOTES": str(notes)}}
+    server = {"command": sys.executable, "args": ["-IS", SERVER], "env": {"MCP_NOTES": str(notes)}}
     (home.work / ".mcp.json").write_text(json.dumps({"mcpServers": {name: server}}))
     return notes
 
 
-def test_a_server_is_added_used_listed_and_removed(chat: Chat, fake: FakeOpenAI) -> None:
-    added = chat("mcp", "add", "sums", "--env", "X=${HOME}", "--", sys.executable, SERVER)
+def test_a_server_is_added_used_listed_and_removed(chat: Chat, fake: FakeOpenAI, mcp_server: dict[str, Any]) -> None:
+    command = [mcp_server["command"], *mcp_server["args"]]
+    added = chat("mcp", "add", "sums", "--env", "X=${HOME}", "--", *command)
     assert added.returncode == 0, added
     fake.script(call("add", a=20, b=22), Answer("42"))
     assert chat("how much is 20 + 22?").stdout == "42\n"
@@ -34,7 +36,7 @@ def test_a_server_is_added_used_listed_and_removed(chat: Chat, fake: FakeOpenAI)
     sums, docs = chat("mcp", "list", "--json").json()
     assert sums == {
         "name": "sums",
-        "server": f"X=${{HOME}} {sys.executable} {SERVER}",
+        "server": f"X=${{HOME}} {' '.join(command)}",
         "source": "config.toml",
         "state": "used",
     }
@@ -78,7 +80,7 @@ def test_a_projects_servers_are_used_only_after_trust_which_shows_their_commands
     assert chat("mcp", "list", "--json").json()[0]["state"] == "not trusted"
     assert not list(notes.iterdir())
     trusted = chat("trust", "--yes")
-    assert f"project: MCP_NOTES={notes} {sys.executable} {SERVER} (confined)" in trusted.stdout
+    assert f"project: MCP_NOTES={notes} {sys.executable} -IS {SERVER} (confined)" in trusted.stdout
     assert not list(notes.iterdir())
     fake.script(call("add", a=1, b=2), Answer("3"))
     done = chat("how much is 1 + 2?")
@@ -92,7 +94,7 @@ def test_a_projects_servers_are_used_only_after_trust_which_shows_their_commands
 @pytest.mark.linux
 def test_a_projects_server_is_confined_unless_the_user_lifts_it(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     outside, inside = home.root / "outside", home.work / "inside"
-    line = f"echo x >{outside}; echo x >{inside}; exec {sys.executable} {SERVER}"
+    line = f"echo x >{outside}; echo x >{inside}; exec {sys.executable} -IS {SERVER}"
     (home.work / ".mcp.json").write_text(json.dumps({"mcpServers": {"it": {"command": "sh", "args": ["-c", line]}}}))
     chat("trust", "--yes")
     fake.script(call("add", a=1, b=2), Answer("3"))

@@ -1,8 +1,7 @@
 """MCP servers at a terminal: resources and prompts with Tab, forms, and questions to the model."""
 
 import json
-import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,13 +11,10 @@ from tests.e2e.program import Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
 
-SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
-
 
 @pytest.fixture(autouse=True)
-def _server(home: Home) -> None:
-    server = {"mcpServers": {"fake": {"command": sys.executable, "args": [SERVER]}}}
-    (home.work / "servers.json").write_text(json.dumps(server))
+def _server(home: Home, mcp_server: dict[str, Any]) -> None:
+    (home.work / "servers.json").write_text(json.dumps({"mcpServers": {"fake": mcp_server}}))
 
 
 def test_resources_and_prompts_are_completed_and_sent(terminal: OpenTerminal, fake: FakeOpenAI) -> None:

@@ -10,6 +10,7 @@ from tests.e2e.program import Chat, Home
 from tests.e2e.test_focus import reports
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob, server_error
+from tests.waiting import WAIT_SECONDS
 
 
 @pytest.mark.executable
@@ -332,7 +333,7 @@ def test_a_terminal_that_is_closed_in_mid_answer_leaves_the_partial_one(
     tty.send_line("the first question")
     tty.wait_for("Half an ans")
     tty.hang_up()
-    assert tty.process.wait(20) == 130
+    assert tty.process.wait(WAIT_SECONDS) == 130
     assert [message["content"] for message in chat.messages("work")] == ["the first question", "Half an ans"]
 
 

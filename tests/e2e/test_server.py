@@ -4,8 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,13 +23,6 @@ def statuses(other: OtherProgram, thread: str) -> list[str]:
     """Return how the runs on the thread stand, the newest first."""
     named = other.client.threads.search(metadata={"chatcli_thread": thread})
     return [run["status"] for row in named for run in other.client.runs.list(row["thread_id"])]
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_thread_goes_on_from_another_machine(

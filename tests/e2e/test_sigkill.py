@@ -7,9 +7,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tests.e2e.program import Chat, wait_until
+from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Request, Stall
+from tests.waiting import WAIT_SECONDS, wait_until
 
 THREADS = [f"killed-{number}" for number in range(8)]
 """They take turns: a turn costs more the longer its thread is."""
@@ -35,7 +36,7 @@ def test_kills_lose_nothing(chat: Chat, fake: FakeOpenAI, weekly: bool) -> None:
         question = f"q{number}"
         running = chat.start("-t", THREADS[number % len(THREADS)], question)
         # The first turn of a thread may end: then the thread exists, and the time of a turn is known.
-        limit = dice.uniform(0, 2 * turn) if number >= len(THREADS) else 60
+        limit = dice.uniform(0, 2 * turn) if number >= len(THREADS) else WAIT_SECONDS
         begun = time.monotonic()
         try:
             running.process.wait(limit)

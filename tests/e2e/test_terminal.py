@@ -144,7 +144,7 @@ def test_five_thousand_lines_are_in_the_scrollback_once(fake: FakeOpenAI, termin
     tty = terminal(size=(80, 24))
     tty.wait_for_prompt()
     tty.send_line("go")
-    tty.wait_for("line 4999", timeout=60)
+    tty.wait_for("line 4999")
     tty.wait_for_prompt()
     assert [line for line in tty.lines() if line.startswith("line ")] == lines
 
@@ -360,6 +360,7 @@ def test_plain_theme_and_config(fake: FakeOpenAI, terminal: OpenTerminal) -> Non
     text = tty.wait_for("/config all")
     tty.wait_for_prompt()
     assert "notify_after" not in text
+    assert re.search(r"theme +light +this conversation", text)
     assert "other settings have their defaults; `/config all` shows them, too" in text
     tty.send_line("/config all")
     text = tty.wait_for("notify_after")

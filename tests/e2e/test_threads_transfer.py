@@ -15,10 +15,11 @@ import pytest
 
 from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Chat, Home, wait_until
+from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
 from tests.transfer.test_foreign import archive, conversation, llm_log, said
+from tests.waiting import wait_until
 
 EVIL = "<script>alert(1)</script> ![x](http://tracker.example/x.png) [y](javascript:alert(1)) "
 EVIL += "\x1b]52;c;aGk=\x07\x1b[31mred"
@@ -286,7 +287,7 @@ def test_a_message_of_megabytes_goes_out_and_in_whole(chat: Chat, fake: FakeOpen
     fake.script(Answer(text, chunks=2))
     assert chat("-t", "abc", input=text).returncode == 0
     for form in ("md", "html", "json", "jsonl"):
-        assert chat("threads", "export", "abc", "-o", f"out.{form}", timeout=120).returncode == 0
+        assert chat("threads", "export", "abc", "-o", f"out.{form}").returncode == 0
     assert (home.work / "out.md").read_text().count(text.rstrip("\n")) == 2
     assert _Tags((home.work / "out.html").read_text()).text.count(text) == 2
     assert chat("threads", "import", "out.jsonl").stdout == "abc-2\n"

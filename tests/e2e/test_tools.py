@@ -10,9 +10,10 @@ import pytest
 
 from tests.e2e.checks import valid_events
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Chat, Home, has_ended, wait_until
+from tests.e2e.program import Chat, Home, has_ended
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Request, call
+from tests.waiting import wait_until
 
 
 def test_the_model_reads_files_of_the_current_folder_and_nothing_outside(

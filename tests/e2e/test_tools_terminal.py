@@ -11,6 +11,7 @@ from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Gated, Request, call
+from tests.waiting import WAIT_SECONDS
 
 ECHO = "echo approved > proof-of-a-command-that-is-longer-than-the-line-of-a-call-and-must-be-shown-to-its-very-end"
 
@@ -65,7 +66,7 @@ def test_no_other_key_and_nothing_that_was_typed_before_approves(
     go_on = threading.Event()
 
     def ask_late(request: Request) -> Calls:
-        go_on.wait(20)
+        go_on.wait(WAIT_SECONDS)
         return call("run_shell", command="touch ran")
 
     fake.script(ask_late, Answer("done"))

@@ -23,6 +23,7 @@ from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import EXECUTABLE, Chat, Home, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
+from tests.waiting import WAIT_SECONDS
 
 TRUSTED, UNTRUSTED = "1", ""
 AUDIT = """
@@ -258,7 +259,7 @@ def test_what_is_no_usable_dotenv_is_left_out_with_one_line(chat: Chat, home: Ho
     for name, (make, reason) in makers.items():
         make()
         for trust in (UNTRUSTED, TRUSTED):
-            result = chat("hi", env={"CHATCLI_TRUST": trust}, timeout=30)
+            result = chat("hi", env={"CHATCLI_TRUST": trust})
             assert result.returncode == 0, (name, result)
             [line] = result.stderr.splitlines()
             assert reason in line, (name, line)
@@ -270,7 +271,7 @@ def test_what_is_no_usable_dotenv_is_left_out_with_one_line(chat: Chat, home: Ho
 def test_a_long_dotenv_is_reported_in_one_short_line(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     for lines in (["CHATCLI_SYSTEM=" + "x" * 990_000], [f"CHATCLI_X{number}=1" for number in range(50_000)]):
         env_file(home, *lines)
-        result = chat("hi", timeout=30)
+        result = chat("hi")
         [line] = result.stderr.splitlines()
         assert "chat trust" in line
         assert len(line) < 400
@@ -476,7 +477,7 @@ def test_no_module_of_the_folder_is_imported(chat: Chat, home: Home, fake: FakeO
     )
     env = {**home.env, "CHATCLI_HELPER_IDLE_SECONDS": "1", "XDG_RUNTIME_DIR": str(home.root)}
     for argv in runs:
-        done = subprocess.run(argv, env=env, cwd=home.work, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(argv, env=env, cwd=home.work, capture_output=True, timeout=WAIT_SECONDS, check=False)
         assert done.stdout == b"You said: hi\n", (argv, done)
         assert list(home.work.glob("*.ran")) == [], argv
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.fakes.http_server import HttpServer
+from tests.waiting import WAIT_SECONDS
 
 KEY = "sk-langflow-91c4e7d2a0b5f386"
 FLOW_ID = "8f5c6f0e-6d5e-4a39-9c4f-6b1c8d2f7a10"
@@ -182,17 +183,17 @@ class FakeLangflow(HttpServer):
 
         super().__init__(Handler)
 
-    def wait_for_runs(self, count: int, timeout: float = 30) -> None:
+    def wait_for_runs(self, count: int) -> None:
         """Wait until `count` runs have been asked for."""
-        self._wait(lambda: len(self.runs) >= count, timeout)
+        self._wait(lambda: len(self.runs) >= count)
 
-    def wait_for_disconnects(self, count: int, timeout: float = 10) -> None:
+    def wait_for_disconnects(self, count: int) -> None:
         """Wait until the client has left `count` answers before their end."""
-        self._wait(lambda: self.disconnects >= count, timeout)
+        self._wait(lambda: self.disconnects >= count)
 
-    def _wait(self, condition: Any, timeout: float) -> None:
+    def _wait(self, condition: Any) -> None:
         with self._changed:
-            assert self._changed.wait_for(condition, timeout), (self.runs, self.disconnects)
+            assert self._changed.wait_for(condition, WAIT_SECONDS), (self.runs, self.disconnects)
 
     def _let_in(self, handler: BaseHTTPRequestHandler) -> bool:
         """Return whether the request has the key where Langflow wants it; a Bearer token is no key to it."""

@@ -191,15 +191,24 @@ def remember(text: str) -> str:
 
 @server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
 async def wait(seconds: float) -> str:
-    """Wait, and return when it began and ended."""
+    """Wait."""
     note("waiting", str(seconds))
-    began = time.monotonic()
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
         note("given_up", str(seconds))
         raise
-    return f"{began} {time.monotonic()}"
+    return "waited"
+
+
+meeting = asyncio.Barrier(2)
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
+async def meet() -> str:
+    """Wait for another call of this tool, at the same time."""
+    await meeting.wait()
+    return "met"
 
 
 @server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))

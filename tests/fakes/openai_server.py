@@ -26,6 +26,7 @@ from tests.fakes.steps import (
     echo,
     unauthorized,
 )
+from tests.waiting import WAIT_SECONDS
 
 
 class FakeOpenAI:
@@ -64,19 +65,19 @@ class FakeOpenAI:
         """Add what to do with the next requests."""
         self._script.extend(steps)
 
-    def wait_for_requests(self, count: int, timeout: float = 30) -> None:
+    def wait_for_requests(self, count: int) -> None:
         """Wait until `count` chat requests have arrived."""
-        self._wait(lambda: len(self.requests) >= count, f"{count} requests", timeout)
+        self._wait(lambda: len(self.requests) >= count, f"{count} requests")
 
-    def wait_for_disconnects(self, count: int, timeout: float = 10) -> None:
+    def wait_for_disconnects(self, count: int) -> None:
         """Wait until the client has left `count` answers before their end."""
-        self._wait(lambda: len(self.disconnects) >= count, f"{count} disconnects", timeout)
+        self._wait(lambda: len(self.disconnects) >= count, f"{count} disconnects")
 
-    def _wait(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
         with self._changed:
-            if not self._changed.wait_for(condition, timeout):
+            if not self._changed.wait_for(condition, WAIT_SECONDS):
                 seen = f"{len(self.requests)} requests, {len(self.disconnects)} disconnects"
-                raise AssertionError(f"no {what} within {timeout} s, only {seen}")
+                raise AssertionError(f"no {what} within {WAIT_SECONDS} s, only {seen}")
 
     def __enter__(self) -> Self:
         self._acceptor.start()

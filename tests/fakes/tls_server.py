@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.waiting import WAIT_SECONDS
+
 _ANSWER = (
     {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hello"}, "finish_reason": None}]},
     {"choices": [{"index": 0, "delta": {"content": " there"}, "finish_reason": "stop"}]},
@@ -68,7 +70,7 @@ class TlsServer:
     def wait_for_connections(self, count: int) -> None:
         """Wait until `count` clients have connected."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.connections >= count, 60)
+            assert self._changed.wait_for(lambda: self.connections >= count, WAIT_SECONDS)
 
     def _start(self, work: Callable[[], None]) -> None:
         self._threads.append(Thread(target=work, daemon=True))

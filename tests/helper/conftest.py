@@ -12,9 +12,10 @@ from chatcli.helper.kernel import peer
 from chatcli.helper.wire import connect
 from tests.conftest import KEY
 from tests.e2e.forkserver import ForkServer
-from tests.e2e.program import Chat, Home, wait_until
+from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import echo
+from tests.waiting import wait_until
 
 
 class Helped(Chat):

@@ -13,10 +13,11 @@ import pytest
 
 from tests.conftest import KEY
 from tests.e2e.forkserver import ForkServer
-from tests.e2e.program import EXECUTABLE, Home, wait_until
+from tests.e2e.program import EXECUTABLE, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated
 from tests.helper.conftest import Helped
+from tests.waiting import WAIT_SECONDS, wait_until
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ class Impostor:
                 self.received.append(connection.recv(1 << 20))
                 if self.received[-1]:  # else somebody only looks whether there is a helper
                     connection.send(replies.pop(0))
-                    connection.settimeout(5)
+                    connection.settimeout(WAIT_SECONDS)
                     connection.recv(16)
 
     def __enter__(self) -> "Impostor":
@@ -207,7 +208,7 @@ def test_of_many_that_start_one_stays(helped: Helped) -> None:
     started = [subprocess.Popen(command, env=env) for _ in range(5)]
     wait_until(lambda: list(folder.rglob("*.sock")) != [])
     wait_until(lambda: sum(one.poll() is None for one in started) == 1)
-    assert [one.wait(10) for one in started] == [0] * 5
+    assert [one.wait(WAIT_SECONDS) for one in started] == [0] * 5
 
 
 def test_it_holds_no_key_and_no_folder_while_it_waits(helped: Helped, server: FakeOpenAI) -> None:

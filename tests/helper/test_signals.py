@@ -6,12 +6,13 @@ from threading import Event
 
 import pytest
 
-from tests.e2e.program import EXECUTABLE, wait_until
+from tests.e2e.program import EXECUTABLE
 from tests.e2e.terminal import Terminal
 from tests.e2e.test_sigkill import wait_for_journal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall
 from tests.helper.conftest import Helped, is_gone, state
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

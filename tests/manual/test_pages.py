@@ -70,6 +70,13 @@ def test_links_lead_to_files(path: Path) -> None:
         assert "://" in target or (path.parent / target).exists(), target
 
 
+def test_every_setting_and_key_has_its_line_in_env_example() -> None:
+    listed = set(re.findall(r"^(\w+)=$", (FOLDER.parents[1] / ".env.example").read_text(), re.MULTILINE))
+    settings = {variables(one)[0] for one in Settings.names() if not one.endswith("_api_key")}
+    keys = {provider.key_variables[0] for provider in PROVIDERS.values() if provider.key_variables}
+    assert settings | keys <= listed
+
+
 def test_every_option_stands_in_the_manual() -> None:
     from importlib import import_module
 

@@ -223,31 +223,25 @@ class _Connection(httpx.AsyncByteStream):
         self.closed = True
 
 
-def test_a_single_delta_passes_at_once_and_a_backlog_is_joined() -> None:
-    async def run() -> None:
-        connection = _Connection()
-        stream = BacklogStream(connection)
-        events = aiter(stream)
-        connection.pieces.put_nowait(_sent([_chunk({"content": "a"})]))
-        assert await anext(events) == _sent([_chunk({"content": "a"})])
-        for text in ("b", "c", "d"):
-            connection.pieces.put_nowait(_sent([_chunk({"content": text})]))
-        await connection.pieces.join()
-        assert await anext(events) == _sent([_chunk({"content": "bcd"})])
-        await stream.aclose()
-        assert connection.closed
-
-    asyncio.run(run())
+async def test_a_single_delta_passes_at_once_and_a_backlog_is_joined() -> None:
+    connection = _Connection()
+    stream = BacklogStream(connection)
+    events = aiter(stream)
+    connection.pieces.put_nowait(_sent([_chunk({"content": "a"})]))
+    assert await anext(events) == _sent([_chunk({"content": "a"})])
+    for text in ("b", "c", "d"):
+        connection.pieces.put_nowait(_sent([_chunk({"content": text})]))
+    await connection.pieces.join()
+    assert await anext(events) == _sent([_chunk({"content": "bcd"})])
+    await stream.aclose()
+    assert connection.closed
 
 
-def test_a_broken_connection_is_reported_after_what_arrived() -> None:
-    async def run() -> None:
-        connection = _Connection(httpx.ReadError("reset"))
-        events = aiter(BacklogStream(connection))
-        connection.pieces.put_nowait(b"data: 1\n\ndata: 2")
-        connection.pieces.put_nowait(None)
-        assert await anext(events) == b"data: 1\n\n"
-        with pytest.raises(httpx.ReadError):
-            await anext(events)
-
-    asyncio.run(run())
+async def test_a_broken_connection_is_reported_after_what_arrived() -> None:
+    connection = _Connection(httpx.ReadError("reset"))
+    events = aiter(BacklogStream(connection))
+    connection.pieces.put_nowait(b"data: 1\n\ndata: 2")
+    connection.pieces.put_nowait(None)
+    assert await anext(events) == b"data: 1\n\n"
+    with pytest.raises(httpx.ReadError):
+        await anext(events)

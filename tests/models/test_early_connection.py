@@ -15,6 +15,7 @@ from chatcli.models.early_connection import connect_early, take_early
 from chatcli.models.names import ModelName
 from chatcli.models.sdk_http import httpx
 from tests.fakes.tls_server import TlsServer
+from tests.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.skipif(httpx.__name__ != "httpx2", reason="OpenAI's SDK takes such a client from 2.47 on")
 
@@ -65,7 +66,7 @@ def test_the_first_question_goes_through_the_connection_that_is_open(
     with serving(tmp_path, monkeypatch) as server:
         early = connect_early(NAME, Settings.load())
         assert early is not None
-        assert early.opened.result(60) is not None
+        assert early.opened.result(WAIT_SECONDS) is not None
         server.wait_for_connections(1)
         assert server.bodies == []
         assert ask("one", "two") == ["Hello there"] * 2
@@ -85,7 +86,7 @@ def test_a_connection_that_the_server_closed_is_made_anew(tmp_path: Path, monkey
     with serving(tmp_path, monkeypatch, closed=1) as server:
         early = connect_early(NAME, Settings.load())
         assert early is not None
-        opened = early.opened.result(60)
+        opened = early.opened.result(WAIT_SECONDS)
         assert opened is not None
         opened.recv(1)  # it is closed now
         assert ask("one") == ["Hello there"]
@@ -109,7 +110,7 @@ def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("SSL_CERT_FILE", str(other.certificate))
         early = connect_early(NAME, Settings.load())
         assert early is not None
-        assert early.opened.result(60) is None
+        assert early.opened.result(WAIT_SECONDS) is None
         with pytest.raises(openai.APIConnectionError) as failed:
             ask("one")
         assert "CERTIFICATE_VERIFY_FAILED" in str(innermost(failed.value))
@@ -121,7 +122,7 @@ def test_no_connection_goes_past_a_proxy(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
         early = connect_early(NAME, Settings.load())
         assert early is not None
-        assert early.opened.result(60) is None
+        assert early.opened.result(WAIT_SECONDS) is None
         assert server.connections == 0
 
 

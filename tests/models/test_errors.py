@@ -1,6 +1,5 @@
 """The error that the user sees for each failure of a model's server, and which failures are tried again."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -237,7 +236,7 @@ def test_the_pause_that_a_server_asks_for(header: str | None, seconds: float | N
         (["begun"], 1),
     ],
 )
-def test_a_failure_that_may_pass_is_tried_again_unless_an_answer_has_begun(
+async def test_a_failure_that_may_pass_is_tried_again_unless_an_answer_has_begun(
     failures: list[Any], attempts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receive, "_FIRST_PAUSE", 0.0)
@@ -254,19 +253,16 @@ def test_a_failure_that_may_pass_is_tried_again_unless_an_answer_has_begun(
         yield AIMessageChunk(content="He")
         yield AIMessageChunk(content="llo")
 
-    async def run() -> None:
-        got = receive.receive(ask, turn().model, seconds=60, report=notes.append)
-        if len(failures) < attempts:
-            assert (await got).text == "Hello"
-        else:
-            with pytest.raises((HttpError, BrokenAnswerError, UnreadableAnswerError, ConnectionError)):
-                await got
-
-    asyncio.run(run())
+    got = receive.receive(ask, turn().model, seconds=60, report=notes.append)
+    if len(failures) < attempts:
+        assert (await got).text == "Hello"
+    else:
+        with pytest.raises((HttpError, BrokenAnswerError, UnreadableAnswerError, ConnectionError)):
+            await got
     assert (len(asked), len(notes)) == (attempts, attempts - 1)
 
 
-def test_a_server_that_asks_for_a_longer_pause_than_there_is_time_ends_the_attempts() -> None:
+async def test_a_server_that_asks_for_a_longer_pause_than_there_is_time_ends_the_attempts() -> None:
     error = HttpError(429)
     error.headers = {"Retry-After": "100"}  # type: ignore[attr-defined]
 
@@ -276,4 +272,4 @@ def test_a_server_that_asks_for_a_longer_pause_than_there_is_time_ends_the_attem
         yield AIMessage("never")
 
     with pytest.raises(NetworkError, match="asks to wait 100 seconds"):
-        asyncio.run(receive.receive(ask, turn().model, seconds=60, report=lambda text: None))
+        await receive.receive(ask, turn().model, seconds=60, report=lambda text: None)

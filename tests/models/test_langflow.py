@@ -19,6 +19,7 @@ from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.langflow_server import KEY, FakeLangflow, Reply, end, message, question, streamed
+from tests.waiting import WAIT_SECONDS
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_failure_has_its_message_and_exit_code(langflow: FakeLangflow, reply: 
 
 def test_only_a_run_that_did_not_begin_is_asked_for_again(langflow: FakeLangflow) -> None:
     langflow.script.append(Reply(status=503, detail="busy"))
-    assert isinstance(ask(timeout=20)[-1], TurnFinished)
+    assert isinstance(ask(timeout=WAIT_SECONDS)[-1], TurnFinished)
     assert len(langflow.runs) == 2
 
 

@@ -32,6 +32,7 @@ from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.provider_server import ANSWER, TOKEN, FakeProvider, with_payload
 from tests.models.service_account import write_service_account
+from tests.waiting import WAIT_SECONDS
 
 # Warnings of the providers' packages are not about our code.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -165,6 +166,11 @@ def failed(case: Case, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, **op
     return last
 
 
+def test_every_provider_has_a_case() -> None:
+    # The local model has no server of its own to fake. The clients of Langflow and IBM have tests of their own.
+    assert PROVIDERS.keys() - CASES == {"local", "langflow", "ibm"}
+
+
 @pytest.mark.parametrize("provider", CASES)
 def test_a_streamed_turn_with_the_key_in_its_place(
     provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
@@ -228,8 +234,9 @@ def test_a_provider_with_openais_protocol_is_asked_at_its_address(
     if own:
         assert _base_url(provider) == own + path
     for named in ("https://proxy.example", "https://proxy.example/", f"https://proxy.example{path}", "proxy.example"):
-        monkeypatch.setenv(row.url_variables[0], named)
-        assert _base_url(provider) == f"https://proxy.example{path}"
+        for variable in row.url_variables[:1]:
+            monkeypatch.setenv(variable, named)
+            assert _base_url(provider) == f"https://proxy.example{path}"
 
 
 def test_ollama_is_asked_for_a_window_of_the_budgets_size(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,7 +399,7 @@ def test_an_error_of_credit_has_a_word_on_billing_whatever_its_status(
 ) -> None:
     provider, status, error = WITHOUT_CREDIT[case]
     fake.failure = status, error
-    last = failed(case_of(provider), fake, monkeypatch, timeout=60)
+    last = failed(case_of(provider), fake, monkeypatch, timeout=WAIT_SECONDS)
     assert (last.error.exit_code, len(fake.requests)) == (ExitCode.TEMPORARY, 1), last.error.message
     assert "billing" in last.error.remedy
 
@@ -427,7 +434,7 @@ def _note_of_one_failure(failure: str, provider: str, fake: FakeProvider, monkey
     """Let the first request fail, and return the one notice that is shown before the second one, which succeeds."""
     fake.failure = FAILURES[failure][:2]
     fake.failing = 1
-    events = ask(case_of(provider), fake, monkeypatch, timeout=60)
+    events = ask(case_of(provider), fake, monkeypatch, timeout=WAIT_SECONDS)
     assert isinstance(events[-1], TurnFinished), events[-1]
     assert len(fake.requests) == 2
     (note,) = [event.text for event in events if isinstance(event, Notice)]
@@ -442,7 +449,7 @@ def test_a_request_that_may_succeed_later_is_repeated(
     fake.failure = status, {"error": {"code": status, "message": "Try again"}}
     fake.failing = 1
     fake.retry_after = "0"
-    finished(case_of(provider), fake, monkeypatch, timeout=20)
+    finished(case_of(provider), fake, monkeypatch, timeout=WAIT_SECONDS)
     fake.failing = None
     last = failed(case_of(provider), fake, monkeypatch)
     assert last.error.exit_code == ExitCode.TEMPORARY, last.error.message
@@ -539,7 +546,12 @@ def test_gemini_warns_of_nothing_when_its_server_fails(fake: FakeProvider, tmp_p
     chat = [sys.executable, "-m", "chatcli", "-m", "google_genai:gemini-fake", "--base-url", fake.url, "--no-helper"]
     environment = {**os.environ, "HOME": str(tmp_path), "GOOGLE_API_KEY": KEY}
     done = subprocess.run(
-        [*chat, "--timeout", "2", "hi"], capture_output=True, text=True, env=environment, timeout=60, check=False
+        [*chat, "--timeout", "2", "hi"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=WAIT_SECONDS,
+        check=False,
     )
     assert done.returncode == ExitCode.TEMPORARY
     assert "Warning" not in done.stderr

@@ -40,16 +40,13 @@ def _streamed(body: bytes, **options: Any) -> AIMessageChunk:
     return asyncio.run(run())
 
 
-def test_the_hook_replaces_what_the_client_reads() -> None:
+async def test_the_hook_replaces_what_the_client_reads() -> None:
     """A change of httpx that ends this shows here first."""
     _, http = _model(json.dumps(_completion({"role": "assistant", "content": "Fine."})).encode())
 
-    async def run() -> bytes:
-        async with http, http.stream("POST", "http://server/v1", json={"stream": True}) as response:
-            assert isinstance(response.stream, WholeAnswerStream)
-            return b"".join([part async for part in response.aiter_raw()])
-
-    assert asyncio.run(run()).startswith(b"data: {")
+    async with http, http.stream("POST", "http://server/v1", json={"stream": True}) as response:
+        assert isinstance(response.stream, WholeAnswerStream)
+        assert b"".join([part async for part in response.aiter_raw()]).startswith(b"data: {")
 
 
 def _completion(message: dict[str, Any]) -> dict[str, Any]:
@@ -71,13 +68,10 @@ def test_events_with_the_type_of_json_are_events() -> None:
     assert _streamed(body).content == "Fine."
 
 
-def test_the_answer_to_a_request_without_stream_stays_unchanged() -> None:
-    async def run() -> str:
-        model, http = _model(json.dumps(_completion({"role": "assistant", "content": "Fine."})).encode())
-        async with http:
-            return (await model.ainvoke("hello")).text
-
-    assert asyncio.run(run()) == "Fine."
+async def test_the_answer_to_a_request_without_stream_stays_unchanged() -> None:
+    model, http = _model(json.dumps(_completion({"role": "assistant", "content": "Fine."})).encode())
+    async with http:
+        assert (await model.ainvoke("hello")).text == "Fine."
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}", b'{"choices": ["Fine."]}', b'{"models": []}'])

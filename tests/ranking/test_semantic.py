@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from chatcli.cli.subcommands.doctor import examine
+from chatcli.config.settings import Settings
 from chatcli.documents.index import DocumentIndex
 from chatcli.ranking import BY_MEANING, semantic
 from chatcli.store.exchange_search import Candidate, rank_exchanges
@@ -85,3 +87,31 @@ def test_nothing_but_the_text_is_in_its_vector() -> None:
 def test_a_text_of_any_characters_and_any_length_has_a_vector(tmp_path: Path) -> None:
     texts = ["bank \ud800 \x00", "bank " * 5000, "bank"]
     assert len(rank_exchanges(_exchanges(*texts), "bank \udfff", 3)) == 3
+
+
+def _examined(*, wanted: bool) -> tuple[str, str]:
+    """Return what `chat doctor` finds."""
+    settings = Settings.load({"semantic": wanted})
+    [found] = [(one.state, one.detail) for one in examine(settings) if one.subject == "search by meaning"]
+    return found
+
+
+@pytest.mark.usefixtures("own_folders")
+def test_doctor_looks_at_the_files_if_they_are_wanted_and_loads_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(semantic, "_loaded", pytest.fail)
+    assert _examined(wanted=True) == ("ok", "on")
+    package, name, _ = semantic._MODEL
+    monkeypatch.setattr(semantic, "_MODEL", (package, name, "0" * 64))
+    assert _examined(wanted=True) == ("problem", "its model is another one than chatcli knows")
+    assert _examined(wanted=False) == ("ok", "off: searches rank by words alone")
+
+
+def test_another_model_than_the_measured_one_is_not_used(
+    index: DocumentIndex, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, name, _ = semantic._TOKENIZER
+    monkeypatch.setattr(semantic, "_TOKENIZER", (package, name, "0" * 64))
+    monkeypatch.setattr(semantic, "_loaded", semantic._loaded.__wrapped__)  # without what other tests have loaded
+    assert not semantic.is_usable()
+    assert len(index.search("bank")) == 2
+    assert not file.exists()

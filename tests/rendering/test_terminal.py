@@ -44,6 +44,7 @@ from chatcli.text import FRAMES
 from tests.bench.render import tokens
 from tests.rendering.corpus import DOCUMENT, FRAGMENTS
 from tests.rendering.screen import Clock, Terminal, cut, finished, render_markdown
+from tests.waiting import WAIT_SECONDS
 
 SIMPLE = [text for text in FRAGMENTS if "Emoji" not in text]  # pyte measures emoji sequences by the code point
 
@@ -303,7 +304,7 @@ async def test_a_piece_is_painted_although_no_other_follows() -> None:
     screen.render(TextDelta("Hel"))
     terminal.bytes.write = noticed  # type: ignore[method-assign]
     screen.render(TextDelta("lo"))
-    await asyncio.wait_for(painted.wait(), 60)
+    await asyncio.wait_for(painted.wait(), WAIT_SECONDS)
     assert terminal.lines() == ["Hello"]
 
 

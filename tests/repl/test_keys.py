@@ -17,7 +17,7 @@ from rich.color import Color
 from rich.style import Style
 
 from chatcli.commands.all import all_commands
-from chatcli.commands.registry import parse_shell
+from chatcli.commands.lines import parse_shell
 from chatcli.rendering.theme import find_theme
 from chatcli.repl import prompt as prompt_module
 from chatcli.repl.completion import LineCompleter
@@ -26,6 +26,7 @@ from chatcli.repl.pastes import Pastes, plain, typed_mentions
 from chatcli.repl.prompt import DIM_COLORS, GLYPH_COLORS, Prompt
 from chatcli.repl.typeahead import Typeahead
 from tests.rendering.test_theme import contrast
+from tests.waiting import WAIT_SECONDS
 
 Read = Callable[..., list[str]]
 THREADS = [("abc123", "Bob's questions"), ("abd", "Another")]
@@ -76,7 +77,7 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
             if vi:  # no step ends within the keys of one command, so nothing is to be waited for after Escape
                 app.ttimeoutlen = app.timeoutlen = 0
             typing = asyncio.create_task(type_in_steps(pipe, app, steps))
-            read = [await asyncio.wait_for(prompt.read(), 60) for _ in range(lines)]
+            read = [await asyncio.wait_for(prompt.read(), WAIT_SECONDS) for _ in range(lines)]
             await typing
             return read if marked else list(map(plain, read))
 
@@ -358,14 +359,8 @@ def test_what_is_chosen_in_the_menu_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("line", "answered"),
     [
-        ("why?", True),
-        ("//path", True),
-        ("/retry", True),
-        ("/approve y", True),
-        ("/model", False),
-        ("!ls", False),
-        ("?", False),
-        ("exit now", True),
+        *(("why?", True), ("//path", True), ("/retry", True), ("/approve y", True), ("/files:review x", True)),
+        *(("/model", False), ("!ls", False), (" Help ", False), ("exit", False), ("exit?", True), ("/", False)),
     ],
 )
 def test_what_an_empty_line_follows(line: str, answered: bool) -> None:

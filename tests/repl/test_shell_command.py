@@ -7,7 +7,8 @@ import pytest
 
 from chatcli.rendering.display import ShellFinished, ShellOutput
 from chatcli.repl.shell import ShellCommand
-from tests.models.local.processes import alive, wait_until
+from tests.models.local.processes import alive
+from tests.waiting import WAIT_SECONDS, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_an_interrupt_ends_what_a_shell_that_is_over_has_left() -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_SECONDS):
         command = ShellCommand("sleep 600 & echo started")  # the shell is over, sleep has its output
         events: list[object] = []
 
@@ -58,7 +59,7 @@ async def interrupt_after_output(command: ShellCommand, times: int) -> list[obje
 def test_nothing_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch, shell: str, output: str) -> None:
     monkeypatch.setenv("SHELL", shell)
     line = f"""sh -c 'trap "" INT; sleep 600; :'{output} & echo $!; wait"""
-    said, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 1), 30))
+    said, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 1), WAIT_SECONDS))
     assert isinstance(said, ShellOutput)
     assert finished == ShellFinished(line, said.text, 130)
     wait_until(lambda: not alive(int(said.text)))  # a killed process ends when it is scheduled next
@@ -66,7 +67,7 @@ def test_nothing_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch, shell: s
 
 def test_a_second_interrupt_kills_what_ignores_the_first() -> None:
     line = "trap '' INT; echo begun; sleep 600"
-    _, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 2), 30))
+    _, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 2), WAIT_SECONDS))
     assert finished == ShellFinished(line, "begun\n", 137)
 
 
@@ -75,6 +76,6 @@ def test_an_interrupt_between_fork_and_exec_is_not_lost() -> None:
     # The process catches the interrupt, as a fork of a shell does, and runs the command after that.
     program = "import os, signal; signal.signal(2, lambda *_: os.execlp('sleep', 'sleep', '600'))"
     line = f"""{sys.executable} -S -c "{program}; print('begun', flush=True); signal.pause()"; exit 130"""
-    _, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 1), 30))
+    _, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 1), WAIT_SECONDS))
     assert isinstance(finished, ShellFinished)
     assert finished.exit_code == 130

@@ -1,7 +1,7 @@
 """The rows of /tree: what is indented, and what stands where."""
 
 from chatcli.commands.tree import MAX_DEPTH, tree_listing, tree_rows
-from chatcli.message import Said
+from chatcli.message import Excerpt
 from chatcli.sessions.history import Turn
 
 
@@ -48,6 +48,6 @@ def test_deep_forks_are_indented_no_further() -> None:
 
 def test_the_printed_tree_fits_80_columns() -> None:
     found = [Turn(n, "long " * 12, n - 1 or None, None, f"c{n}", True) for n in range(1, 1001)]
-    listing = tree_listing(found, {n: Said("", "word\n" * 300) for n in range(1, 1001)})
+    listing = tree_listing(found, {n: Excerpt("", "word\n" * 300) for n in range(1, 1001)})
     assert all(sum(map(len, row)) + 10 <= 80 for row in listing.rows)
     assert listing.rows[-1][1].endswith("...  <- here")

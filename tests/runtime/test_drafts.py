@@ -33,6 +33,7 @@ def _writer(path: Path) -> "subprocess.Popen[str]":
     return process
 
 
+@pytest.mark.e2e
 def test_the_draft_of_a_killed_writer_is_removed_by_the_next(tmp_path: Path) -> None:
     path = tmp_path / "user.md"
     other = tmp_path / ".user.md-of-somebody-else"
@@ -45,6 +46,7 @@ def test_the_draft_of_a_killed_writer_is_removed_by_the_next(tmp_path: Path) -> 
     assert {file.name for file in tmp_path.iterdir()} == {"user.md", other.name}
 
 
+@pytest.mark.e2e
 def test_the_draft_of_a_running_writer_stays(tmp_path: Path) -> None:
     path = tmp_path / "user.md"
     with _writer(path) as process:

@@ -26,13 +26,14 @@ from chatcli.runtime.http import (
     within,
 )
 from tests.fakes.raw_server import EVENTS, Send, endless, reply, server
+from tests.waiting import WAIT_SECONDS
 
 MIB = 1 << 20
 LIBRARIES = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
 
 
 async def read(library: Any, url: str, **options: object) -> bytes:
-    async with library.AsyncClient(event_hooks=MODEL_HOOKS, timeout=20, **options) as client:
+    async with library.AsyncClient(event_hooks=MODEL_HOOKS, timeout=WAIT_SECONDS, **options) as client:
         response = await client.get(url)
         return bytes(response.content)
 
@@ -68,7 +69,7 @@ import asyncio, resource, sys, httpx, httpx2
 from chatcli.runtime.http import MODEL_HOOKS, LimitError
 library = {"httpx": httpx, "httpx2": httpx2}[sys.argv[2]]
 async def read():
-    async with library.AsyncClient(event_hooks=MODEL_HOOKS, timeout=60) as client:
+    async with library.AsyncClient(event_hooks=MODEL_HOOKS, timeout=WAIT_SECONDS) as client:
         async with client.stream("GET", sys.argv[1]) as response:
             lines = [len(line) async for line in response.aiter_lines()]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -110,7 +111,7 @@ COSTLY: dict[str, tuple[Send, str]] = {
 def test_memory_stays_bounded(library: Any) -> None:
     with server(*(answer for answer, _ in COSTLY.values())) as url:
         command = [sys.executable, "-c", textwrap.dedent(READ), url, library.__name__, str(len(COSTLY))]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=True)
     for (case, (_, words)), line in zip(COSTLY.items(), done.stdout.splitlines(), strict=True):
         said, grown = line.split("|")
         assert words in said, case
@@ -165,7 +166,7 @@ def test_a_document_has_a_total_time() -> None:
     with server(endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n")) as url, pytest.raises(httpx2.ReadTimeout):
         request("GET", url, seconds=0.5)
     with server(endless(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as url, pytest.raises(httpx2.RemoteProtocolError):
-        request("GET", url, seconds=20)
+        request("GET", url, seconds=WAIT_SECONDS)
     with pytest.raises(httpx2.ReadTimeout, match=r"0\.1 seconds"):
         within(0.1, threading.Event().wait)
     with pytest.raises(ZeroDivisionError):
@@ -174,7 +175,7 @@ def test_a_document_has_a_total_time() -> None:
 
 def test_a_list_of_any_size_is_refused_above_the_limit() -> None:
     with server(reply(b"x" * (MOST_PIECE + 1))) as url, pytest.raises(LimitError):
-        request("GET", url, seconds=20)
+        request("GET", url, seconds=WAIT_SECONDS)
     with server(reply(b"x" * (MOST_PIECE + 1))) as url:
         hooked = async_hooks(2 * MOST_PIECE)
 

@@ -19,7 +19,7 @@ async def weigh(what: str) -> str:
     """Weigh something."""
     if what == "an elephant":
         get_stream_writer()("lifting it")
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
     return f"{what}: 4 kg"
 
 

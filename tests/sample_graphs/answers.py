@@ -131,7 +131,7 @@ async def slow(question: str) -> str:
     """Take a while."""
     get_stream_writer()("at work")
     if question == "slow":
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
     if question == "aloud":
         return (await FakeListChatModel(responses=["word " * 100], sleep=0.1).ainvoke("")).text
     if question == "fail":

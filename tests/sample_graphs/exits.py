@@ -27,7 +27,7 @@ async def leave_later(state: Any) -> NoReturn:
 
 
 async def leave_in_a_task(state: Any) -> Any:
-    await asyncio.gather(leave_later(state), asyncio.sleep(60))
+    await asyncio.gather(leave_later(state), asyncio.sleep(600))
 
 
 async def interrupt_itself(state: Any) -> NoReturn:

@@ -132,7 +132,7 @@ async def drag(state: MessagesState) -> dict[str, Any]:
     model = FakeListChatModel(responses=["It begins"])
     await model.ainvoke("go")
     if state["messages"][-1].text == "slow":
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
     return {"messages": [AIMessage("and ends.")]}
 
 

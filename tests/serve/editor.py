@@ -13,6 +13,7 @@ from acp import Client, RequestError, connect_to_agent, text_block
 
 from tests.e2e.forkserver import Process
 from tests.e2e.program import EXECUTABLE, Chat
+from tests.waiting import WAIT_SECONDS
 
 LIMIT = 50 * 1024 * 1024
 FORMS: Mapping[str, Any] = {"elicitation": {"form": {}}}
@@ -118,7 +119,7 @@ class Editor:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds after an update or a request."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_SECONDS):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -162,7 +163,7 @@ class Connected:
 
 @asynccontextmanager
 async def connected(chat: Chat, *args: str, editor: Editor | None = None) -> AsyncIterator[Connected]:
-    """Start `chat acp ARGS` with an editor at its pipes, for a minute at most; at the end, it has to end by itself."""
+    """Start `chat acp ARGS` with an editor at its pipes; at the end, it has to end by itself."""
     editor = editor or Editor()
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
     log = os.open(chat.home.root / "acp.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -177,7 +178,7 @@ async def connected(chat: Chat, *args: str, editor: Editor | None = None) -> Asy
     writer = asyncio.StreamWriter(writing, protocol, None, loop)
     agent: Any = connect_to_agent(cast("Client", editor), writer, reader, use_unstable_protocol=True)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_SECONDS):
             await agent.initialize(protocol_version=1, client_capabilities=editor.capabilities)
             yield Connected(editor, agent, process, str(chat.home.work))
     finally:
@@ -185,7 +186,7 @@ async def connected(chat: Chat, *args: str, editor: Editor | None = None) -> Asy
         writing.close()
         reading.close()
         try:
-            await asyncio.to_thread(process.wait, 20)
+            await asyncio.to_thread(process.wait, WAIT_SECONDS)
         finally:
             process.kill()
 

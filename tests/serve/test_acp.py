@@ -4,9 +4,8 @@ import asyncio
 import base64
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,11 +15,12 @@ from acp import RequestError, text_block
 
 from chatcli.tools.sandbox.confinement import find_strength
 from tests.attachments.samples import picture
-from tests.conftest import KEY
+from tests.conftest import KEY, Served
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Gated, Hang, Reply, Request, Stall, call
 from tests.serve.editor import FILES, FORMS, Editor, connected
+from tests.waiting import WAIT_SECONDS
 
 GRAPHS = Path(__file__).parents[1] / "sample_graphs"
 MODEL = ("-m", "openai:gpt-fake")
@@ -170,7 +170,7 @@ async def test_prompts_that_arrive_while_one_runs_wait_their_turn(chat: Chat, fa
     gate = Event()
 
     def first(request: Request) -> Answer:
-        gate.wait(30)
+        gate.wait(WAIT_SECONDS)
         return Answer("one")
 
     fake.script(first, Answer("two"), Answer("three"))
@@ -443,7 +443,7 @@ async def test_in_the_mode_plan_only_tools_that_read_are_there(chat: Chat, fake:
     editor = Editor(choose=lambda asked, options: "once")
 
     def plans(request: Request) -> Calls:
-        gate.wait(30)
+        gate.wait(WAIT_SECONDS)
         return call("write_file", path="made", content="x")
 
     gate = Event()
@@ -481,7 +481,7 @@ async def test_the_mode_ask_holds_in_the_prompt_that_runs(chat: Chat, fake: Fake
     gate = Event()
 
     def calls_later(request: Request) -> Calls:
-        gate.wait(30)
+        gate.wait(WAIT_SECONDS)
         return call("run_shell", command="touch made")
 
     fake.script(calls_later, Answer("not done"))
@@ -873,9 +873,7 @@ async def test_the_editors_mcp_servers_are_connected(chat: Chat, fake: FakeOpenA
             os.kill(pid, 0)
 
 
-async def test_the_editors_mcp_servers_are_reached_over_http(
-    chat: Chat, fake: FakeOpenAI, served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]]
-) -> None:
+async def test_the_editors_mcp_servers_are_reached_over_http(chat: Chat, fake: FakeOpenAI, served: Served) -> None:
     url, process, notes = served()
     editor = Editor(choose=lambda asked, options: "once")
     two = Calls([("add", {"a": 2, "b": 3}), ("sums_remember", {"text": "tea"})])

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from acp import RequestError
 
-from tests.e2e.program import Chat, wait_until
+from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall, call
 from tests.serve.editor import Editor, connected, start
 from tests.serve.test_acp import ASKING, GRAPHS, MODEL, TOOLS
+from tests.waiting import WAIT_SECONDS, wait_until
 
 INITIALIZE = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": 1}}
 
@@ -94,7 +95,7 @@ def test_an_editor_that_is_killed_leaves_no_process_and_no_lock(chat: Chat, fake
     server = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
     notes = chat.home.root / "notes"
     notes.mkdir()
-    fake.script(call("wait", seconds=60))
+    fake.script(call("wait", seconds=600))
     env = [{"name": "MCP_NOTES", "value": str(notes)}]
     servers = [{"name": "sums", "command": sys.executable, "args": [server], "env": env}]
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
@@ -111,7 +112,7 @@ def test_an_editor_that_is_killed_leaves_no_process_and_no_lock(chat: Chat, fake
         wait_until((notes / "waiting").exists)
         child = int((notes / "pid").read_text().split()[0])
     os.close(ours_out)  # as when the kernel closes what a killed process had open
-    assert process.wait(20) == 0
+    assert process.wait(WAIT_SECONDS) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
     assert "Traceback" not in (chat.home.root / "acp.log").read_text()
@@ -277,6 +278,6 @@ def test_a_program_of_a_builder_is_an_agent_too(chat: Chat, tmp_path: Path) -> N
                 break
             said.append(found["params"]["update"])
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     texts = [one["content"]["text"] for one in said if one["sessionUpdate"] == "agent_message_chunk"]
     assert texts == ["hello, after 0"]

@@ -25,6 +25,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Hang, Reply, Request, Stall, call
 from tests.serve.editor import LIMIT
 from tests.serve.test_acp import MODEL
+from tests.waiting import WAIT_SECONDS
 
 FOLDER = Path(__file__).parent / "editors"
 PAGE = Path(__file__).parents[2] / "chatcli" / "manual" / "editors.md"
@@ -173,7 +174,7 @@ async def test_what_an_editor_sent_gets_the_same_kinds_of_messages(chat: Chat, f
     prepare(chat, fake, EDITORS[name].rejects)
     lines = [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text().splitlines()]
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         agent = await asyncio.create_subprocess_exec(
             EXECUTABLE,
             *MODEL,

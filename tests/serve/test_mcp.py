@@ -22,9 +22,10 @@ from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated
 
 from tests.conftest import KEY
 from tests.e2e.checks import assert_reported
-from tests.e2e.program import EXECUTABLE, Chat, Home, has_ended, wait_until
+from tests.e2e.program import EXECUTABLE, Chat, Home, has_ended
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, call, unauthorized
+from tests.waiting import WAIT_SECONDS, wait_until
 
 GRAPHS = Path(__file__).parent.parent / "sample_graphs"
 TOKEN = "a-token-of-this-test-0123456789"
@@ -34,7 +35,7 @@ HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"na
 def command_of(chat: Chat, *args: str) -> StdioServerParameters:
     """Return what starts `chat mcp ARGS`."""
     assert chat.forks is not None
-    program = str(chat.forks.command_folder() / "chat")
+    [program] = chat.forks.command()
     return StdioServerParameters(command=program, args=["mcp", *args], env=chat.home.env, cwd=chat.home.work)
 
 
@@ -322,7 +323,7 @@ def test_a_question_that_is_cancelled_keeps_what_has_arrived(
     server.send({"method": "notifications/cancelled", "params": {"requestId": 1}})  # which is not answered
     fake.wait_for_disconnects(1)
     server.stdin.close()
-    assert server.process.wait(30) == 0
+    assert server.process.wait(WAIT_SECONDS) == 0
     assert [(one["content"], one["interrupted"]) for one in chat.messages("t")] == [
         ("tell me", False),
         ("Half an answer", True),
@@ -344,7 +345,7 @@ def test_standard_output_carries_the_protocol_alone(raw: Callable[..., Raw]) -> 
         (1, types.INVALID_PARAMS),
     ]
     server.process.send_signal(signal.SIGTERM)
-    out, error = server.process.communicate(timeout=30)
+    out, error = server.process.communicate(timeout=WAIT_SECONDS)
     assert (server.process.returncode, out, error) == (130, b"", b"")
 
 
@@ -375,7 +376,7 @@ def other_chat(home: Home, program: Path) -> tuple[str, ...]:
 
 def test_two_chats_talk(chat: Chat, fake: FakeOpenAI) -> None:
     assert chat.forks is not None
-    options = other_chat(chat.home, chat.forks.command_folder() / "chat")
+    options = other_chat(chat.home, Path(chat.forks.command()[0]))
     fake.script(call("ask", question="inside?", thread="in"), Answer("from inside"), Answer("it said so"))
     done = chat(*options, "ask the other")
     assert done.stdout == "it said so\n", done
@@ -435,7 +436,7 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(
             pieces.append(message or "")
 
         async with (
-            httpx2.AsyncClient(headers=bearer, timeout=60) as http,
+            httpx2.AsyncClient(headers=bearer, timeout=WAIT_SECONDS) as http,
             Client(streamable_http_client(url, http_client=http), mode=version) as client,
         ):
             result = await client.call_tool("ask", {"question": question}, progress_callback=note)
@@ -447,7 +448,7 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(
 
     assert asyncio.run(both()) == ["You said: one", "You said: two"]
     server.process.send_signal(signal.SIGTERM)
-    out, error = server.process.communicate(timeout=30)
+    out, error = server.process.communicate(timeout=WAIT_SECONDS)
     assert (server.process.returncode, out, error) == (130, b"", b"")
 
 

@@ -59,7 +59,7 @@ def call_tool(state: MessagesState) -> dict[str, Any]:
 async def weigh(state: MessagesState) -> dict[str, Any]:
     if state["messages"][0].text == "hang":
         get_stream_writer()({"notice": "weighing"})
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
     return {"messages": [ToolMessage("4 kg", tool_call_id="call-1", name="weigh")]}
 
 

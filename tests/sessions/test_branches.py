@@ -6,7 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from chatcli.events import INTERRUPTED
-from chatcli.message import Said
+from chatcli.message import Excerpt
 from chatcli.sessions.history import (
     COMPACTED,
     EDITED,
@@ -18,13 +18,13 @@ from chatcli.sessions.history import (
     branch_to,
     current_branch,
     end_after,
+    excerpts_around,
+    excerpts_in,
     heard_before,
     new_messages,
     newest_turn,
-    read_said,
+    read_excerpts,
     read_turns,
-    said_around,
-    said_in,
     session_name,
     whole_history,
 )
@@ -114,9 +114,9 @@ async def test_what_is_said_is_read_once_for_each_branch() -> None:
     async def read(checkpoint_id: str) -> list[BaseMessage]:
         return states[checkpoint_id]
 
-    found = [sorted(said) async for said in said_in(TURNS, read)]
+    found = [sorted(excerpts) async for excerpts in excerpts_in(TURNS, read)]
     assert found == [[1, 5], [2, 4], [3]]
-    around = [sorted(await said_around(number, TURNS, read)) for number in (1, 5, 2, 3)]
+    around = [sorted(await excerpts_around(number, TURNS, read)) for number in (1, 5, 2, 3)]
     assert around == [[1, 5], [1, 5], [1, 2, 4], [1, 2, 3]]
 
 
@@ -130,9 +130,9 @@ def test_the_answer_of_a_turn_is_its_last_text() -> None:
         AIMessage(""),
         HumanMessage("q2"),
     ]
-    assert read_said([one, two], messages) == {1: Said("q1", "then"), 2: Said("q2", "")}
-    assert read_said([one, two], messages[-1:]) == {2: Said("q2", "")}  # the graph keeps only the newest
-    assert read_said([], []) == {}
+    assert read_excerpts([one, two], messages) == {1: Excerpt("q1", "then"), 2: Excerpt("q2", "")}
+    assert read_excerpts([one, two], messages[-1:]) == {2: Excerpt("q2", "")}  # the graph keeps only the newest
+    assert read_excerpts([], []) == {}
 
 
 def test_what_another_branch_has_begins_with_a_question() -> None:

@@ -23,6 +23,7 @@ from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.sqlite.threads import SqliteLocks
 from chatcli.store.threads import Partial
+from tests.waiting import WAIT_SECONDS
 
 CALL = {"name": "weigh", "args": {}, "id": "c1", "type": "tool_call"}
 
@@ -225,13 +226,13 @@ async def test_the_journal_is_written_during_a_turn_and_cleared_after_it(
     async with open_store(StoreLocation(tmp_path / "threads.db")) as store:
 
         async def slow(state: Noted) -> dict[str, Any]:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while (partial := await asyncio.to_thread(store.threads.journal.read, "t")) is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
             seen.append(partial)
             if stop:
                 session.interrupt()
-                await asyncio.sleep(60)
+                await asyncio.sleep(600)
             return {"messages": [AIMessage("Bye", id="b")]}
 
         builder = StateGraph(Noted).add_sequence([first, slow]).add_edge(START, "first")

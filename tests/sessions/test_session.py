@@ -14,6 +14,7 @@ from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFin
 from chatcli.sessions.requests import AnswerInWords, Ask, Resume, Retry
 from chatcli.sessions.session import Session
 from tests.sessions.test_any_graph import Counted, asking, gather, opened
+from tests.waiting import WAIT_SECONDS
 
 
 def count(state: Counted) -> dict[str, Any]:
@@ -172,7 +173,7 @@ async def test_requests_come_in_the_order_in_which_they_are_answered() -> None:
     later = Signal()
 
     def first(state: Counted) -> dict[str, Any]:
-        later.wait(10)
+        later.wait(WAIT_SECONDS)
         return {"messages": [AIMessage(interrupt("the first?"))]}
 
     def second(state: Counted) -> dict[str, Any]:

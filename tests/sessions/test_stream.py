@@ -18,7 +18,7 @@ from chatcli.events import (
     ToolCallStarted,
     Usage,
 )
-from chatcli.sessions.stream import ANSWER, INTERRUPT, Answer, AnswerReader, as_requests, read_todos
+from chatcli.sessions.stream import ANSWER, INTERRUPT, AnswerReader, GraphAnswer, as_requests, read_todos
 from chatcli.store.usage import Tokens
 
 CALL = {"name": "weigh", "args": {"what": "a cat"}, "id": "c1", "type": "tool_call"}
@@ -276,7 +276,7 @@ def test_an_answer_that_is_no_message_is_shown_unless_a_model_has_just_written_i
     for number, text in enumerate(written):
         [*_, delta] = read(reader, said(AIMessage(text, id=str(number))))
         assert isinstance(delta, TextDelta)
-    part = {"type": ANSWER, "ns": (), "data": Answer(answer, {"a": 1})}
+    part = {"type": ANSWER, "ns": (), "data": GraphAnswer(answer, {"a": 1})}
     assert read(reader, part) == shown
     assert reader.output == {"a": 1}
     assert reader.content == ("\n\n".join(written) if answer is None else answer)

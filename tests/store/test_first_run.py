@@ -21,6 +21,7 @@ from chatcli.store.open import open_store
 from chatcli.store.sqlite.repair import find_damage
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents
+from tests.waiting import WAIT_SECONDS
 
 _DYING = """
 import asyncio, os, sqlite3, sys
@@ -70,7 +71,7 @@ async def _fill(path: Path) -> None:
 @pytest.mark.e2e
 def test_a_kill_at_any_statement_leaves_nothing_that_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _DYING, str(tmp_path), "0", "500"]
-    codes = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()
+    codes = subprocess.run(command, check=True, capture_output=True, text=True, timeout=WAIT_SECONDS).stdout.split()
     assert codes[0] == "9"
     assert codes[-1] == "0"  # all statements were run
     for number in range(len(codes)):

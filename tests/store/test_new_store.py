@@ -14,6 +14,7 @@ from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.sqlite.open import open_sqlite
 from chatcli.store.sqlite.threads import SqliteThreads, connect
+from tests.waiting import WAIT_SECONDS
 
 PROCESSES = 4
 STORES = 25
@@ -27,7 +28,7 @@ async def _open(path: Path) -> None:
 def _open_with_the_others(folder: Path, barrier: Barrier) -> None:
     try:
         for number in range(STORES):
-            barrier.wait(60)
+            barrier.wait(WAIT_SECONDS)
             asyncio.run(_open(folder / f"{number}.db"))
     except BaseException:
         barrier.abort()
@@ -43,7 +44,7 @@ def test_processes_make_a_store_together(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(WAIT_SECONDS)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
 
 
@@ -74,7 +75,7 @@ def test_a_task_cancelled_while_it_opens_a_store_leaves_no_thread_that_fails(
     for steps in range(1, 7):
         asyncio.run(stopped(tmp_path / f"{steps}.db", steps))
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(WAIT_SECONDS)
     assert failures == []
 
 

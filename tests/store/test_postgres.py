@@ -16,10 +16,11 @@ from chatcli.store.postgres.schema import VERSION
 from chatcli.store.postgres.threads import _QUERIES, PostgresThreads
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial
 from tests.e2e.checks import assert_reported
-from tests.e2e.program import Chat, wait_until
+from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob
 from tests.postgres import PASSWORD, Postgres
+from tests.waiting import wait_until
 
 
 @pytest.fixture

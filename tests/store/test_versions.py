@@ -34,6 +34,7 @@ from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import bob
 from tests.postgres import PASSWORD, USER, Postgres
+from tests.waiting import WAIT_SECONDS
 
 KEPT = Path(__file__).parent / "kept"
 NOTES = Path(__file__).parent.parent / "sample_graphs" / "notes.py"
@@ -210,7 +211,7 @@ def test_a_postgresql_store_is_whole_when_it_is_killed_while_it_is_brought_up_to
     with psycopg.connect(kept_in_postgres) as holder, psycopg.connect(kept_in_postgres, autocommit=True) as watcher:
         holder.execute("SELECT version FROM chatcli_schema FOR UPDATE")  # the last row that is changed
         running = chat.start("-t", "plain", "hello")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + WAIT_SECONDS
         waiting = (
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE chatcli_schema%'"
         )

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from chatcli.tools.leash import leashed
+from tests.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.parametrize(
     "by_kernel",
@@ -41,7 +42,7 @@ def test_it_ends_with_a_process_that_is_killed(by_kernel: bool) -> None:
         assert parent.stdout.readline() == b"started\n"
         assert select.select([read_end], [], [], 0)[0] == []
         parent.send_signal(signal.SIGKILL)
-    assert select.select([read_end], [], [], 60)[0] == [read_end]
+    assert select.select([read_end], [], [], WAIT_SECONDS)[0] == [read_end]
     assert os.read(read_end, 1) == b""
     os.close(read_end)
 

@@ -5,7 +5,6 @@ Before 2026-07-28 the server asks in requests of its own; since then it answers 
 
 import asyncio
 import json
-import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -29,20 +28,17 @@ from chatcli.sessions.requests import Ask
 from chatcli.tools import questions
 from chatcli.tools.mcp_host import Host
 from tests.conversing import conversing
-from tests.e2e.program import wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
-
-SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
-
+from tests.waiting import WAIT_SECONDS, wait_until
 
 both_versions = pytest.mark.parametrize("fake", ["2025-11-25", "2026-07-28"], indirect=True)
 
 
 @pytest.fixture
-def fake(tmp_path: Path, model: FakeOpenAI, request: pytest.FixtureRequest) -> FakeOpenAI:
+def fake(tmp_path: Path, model: FakeOpenAI, mcp_server: dict[str, Any], request: pytest.FixtureRequest) -> FakeOpenAI:
     legacy = {"MCP_LEGACY": "1"} if getattr(request, "param", "") == "2025-11-25" else {}
-    server = {"command": sys.executable, "args": [SERVER], "env": {"MCP_NOTES": str(tmp_path), **legacy}}
+    server = {**mcp_server, "env": {"MCP_NOTES": str(tmp_path), **legacy}}
     (tmp_path / "servers.json").write_text(json.dumps({"mcpServers": {"fake": server}}))
     return model
 
@@ -169,7 +165,7 @@ async def test_the_model_answers_a_server_only_if_the_user_agrees_to_what_is_sho
 async def test_a_call_that_is_stopped_is_given_up_at_its_server(fake: FakeOpenAI) -> None:
     fake.script(call("wait", seconds=600))
 
-    async with asyncio.timeout(60), process(fake) as conversation:
+    async with asyncio.timeout(WAIT_SECONDS), process(fake) as conversation:
         events = []
         async for event in conversation.run(Ask("go")):
             events.append(event)
@@ -184,7 +180,7 @@ async def test_a_call_that_is_stopped_is_given_up_at_its_server(fake: FakeOpenAI
 async def test_a_server_that_ends_while_the_user_is_asked_is_noticed_after_the_answer(fake: FakeOpenAI) -> None:
     fake.script(Calls([("register", {}), ("die", {})]), call("add", a=1, b=1), Answer("done"))
 
-    async with asyncio.timeout(60), process(fake) as conversation:
+    async with asyncio.timeout(WAIT_SECONDS), process(fake) as conversation:
         events = await ask(conversation)
         if isinstance(events[-1], TurnFinished) and events[-1].finish_reason == WAITING:
             events = await ask(conversation, '{"name": "Ada", "age": 36}')

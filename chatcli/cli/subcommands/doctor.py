@@ -211,9 +211,11 @@ def _semantic(settings: Settings) -> str:
 
     if not is_installed():
         return _optional("semantic")
+    if not settings.semantic:
+        return "off: searches rank by words alone"
     if not is_usable():
         raise UsageError("its model is another one than chatcli knows", remedy=install_command("semantic"))
-    return "on" if settings.semantic else "off: searches rank by words alone"
+    return "on"
 
 
 def _optional(extra: str) -> str:

@@ -115,9 +115,9 @@ def show(
     if tree:
         from chatcli.commands.tree import tree_as_json, tree_listing
 
-        turns, said = asyncio.run(backend.reader().tree(summary.thread_id))
-        printed["tree"] = tree_as_json(turns, said)
-        shown.append(tree_listing(turns, said))
+        turns, excerpts = asyncio.run(backend.reader().tree(summary.thread_id))
+        printed["tree"] = tree_as_json(turns, excerpts)
+        shown.append(tree_listing(turns, excerpts))
     if state:
         from chatcli.commands.state import state_listing
 

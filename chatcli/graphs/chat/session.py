@@ -208,14 +208,9 @@ class ChatSession(Session):
             graph_input = {**graph_input, "found": new_retrieval()}
         if asks and self._foreign_rules:
             graph_input = {**graph_input, "allowed": []}
-        return RunningTurn(
-            self._thread,
-            str(self.name),
-            graph_input,
-            question,
-            context=self._turn_context(),
-            cost=partial(price, self.model),
-        )
+        turn = super()._new_turn(graph_input, question)
+        turn.cost = partial(price, self.model)
+        return turn
 
     def _finished(self) -> None:
         self._stored = self._storing

@@ -16,7 +16,7 @@ from chatcli.graphs.server.threads import ASKED
 from chatcli.graphs.shape import GraphShape, new_answers
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.state import MESSAGES
-from chatcli.sessions.stream import ANSWER, INTERRUPT, Answer
+from chatcli.sessions.stream import ANSWER, INTERRUPT, GraphAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class ServerAnswerThread(ServerThread):
         if not self.shape.is_chat:
             await asyncio.to_thread(self.threads.note_empty, self.id)
 
-    async def _keep(self, config: RunnableConfig, answer: Answer, question: HumanMessage | None) -> None:
+    async def _keep(self, config: RunnableConfig, answer: GraphAnswer, question: HumanMessage | None) -> None:
         if not self.shape.is_chat:
             asked = None if question is None else question.id
             kept = [_as_json(message) for message in new_answers(answer, [], [])]
@@ -126,7 +126,7 @@ class _Output:
                     writes_answer = name is None or not isinstance(each, Mapping) or name in each
                     self._is_new = self._is_new or (each is not None and writes_answer)
 
-    def answer(self) -> Answer:
+    def answer(self) -> GraphAnswer:
         """Return the answer in the app's output."""
         value, since = self._value, []
         if isinstance(value, Mapping):

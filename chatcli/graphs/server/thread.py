@@ -254,8 +254,8 @@ class ServerThread(GraphThread):
         branch = current_branch(read_turns(steps))
         begun = steps[0].checkpoint_id if steps and steps[0].source == "input" else branch[0].before if branch else None
         if begun is not None:
-            place = {**config["configurable"], "checkpoint_ns": "", "checkpoint_id": begun}
-            await self.graph.aupdate_state({**config, "configurable": place}, None)
+            configurable = {**config["configurable"], "checkpoint_ns": "", "checkpoint_id": begun}
+            await self.graph.aupdate_state({**config, "configurable": configurable}, None)
 
     async def turn_number(self, *, new: bool) -> int:
         """Return 1: turns are counted when they are listed, since the server keeps no label of an update."""

@@ -154,10 +154,10 @@ class ServerThreads(common.Threads):
         with self._thread(thread_id) as (client, row):
             key = question_id or (_talk_of(row).get("newest") if row is not None else None)
             if row is not None and key:
-                place = _namespace(row["thread_id"])
-                turn = client.store.get_item(place, key)["value"]
+                namespace = _namespace(row["thread_id"])
+                turn = client.store.get_item(namespace, key)["value"]
                 value = {**turn, "messages": [*turn["messages"][:1], *messages]}
-                client.store.put_item(place, key=key, value=value, index=False)
+                client.store.put_item(namespace, key=key, value=value, index=False)
 
     def forget_question(self, thread_id: str, question_id: str) -> None:
         """Take the thread's newest question back, if it is `question_id`, unless a run has begun on it."""
@@ -285,8 +285,8 @@ def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
     states: list[Row] = []
     while True:
         # In both forms that servers take: `langgraph dev` takes LangGraph's own.
-        place = states[-1]["checkpoint"] if states else None
-        before: Any = {**place, "configurable": dict(place)} if place else None
+        oldest = states[-1]["checkpoint"] if states else None
+        before: Any = {**oldest, "configurable": dict(oldest)} if oldest else None
         select = ["metadata", "checkpoint", "parent_checkpoint"]
         page = client.threads.get_history(uuid, limit=PAGE, before=before, select=select)
         states += [_as_row(state) for state in page]

@@ -21,7 +21,7 @@ from chatcli.graphs.shape import GraphShape, new_answers
 from chatcli.graphs.user.load import AnyPregel
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.state import MESSAGES
-from chatcli.sessions.stream import ANSWER, Answer
+from chatcli.sessions.stream import ANSWER, GraphAnswer
 from chatcli.sessions.thread import QUESTION_NODE, GraphThread, messages_of
 
 _ASKED = "chatcli_asked"
@@ -118,7 +118,7 @@ class AnswerThread(GraphThread):
             asked[MESSAGES] = await self._written([question])
         return asked
 
-    def _answer(self, snapshot: StateSnapshot, newest: CheckpointTuple) -> Answer:
+    def _answer(self, snapshot: StateSnapshot, newest: CheckpointTuple) -> GraphAnswer:
         """Return the answer that the graph has written since the question was asked."""
         channels = self.graph.output_channels
         if isinstance(channels, str):
@@ -132,7 +132,9 @@ class AnswerThread(GraphThread):
         messages = messages_of(snapshot)
         return self.shape.read_turn(value, messages[newest_turn(messages) :], is_new=is_new)
 
-    async def _store(self, config: RunnableConfig, newest: CheckpointTuple | StateSnapshot | None) -> Answer | None:
+    async def _store(
+        self, config: RunnableConfig, newest: CheckpointTuple | StateSnapshot | None
+    ) -> GraphAnswer | None:
         """Return the answer that ends the run with `newest`, None before its end; write it, unless a message has it."""
         snapshot = await self.snapshot()
         if snapshot.next or snapshot.interrupts or not isinstance(newest, CheckpointTuple):

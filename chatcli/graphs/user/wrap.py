@@ -17,7 +17,7 @@ from langgraph.types import StreamWriter
 from chatcli.graphs.shape import read_answer, text_of
 from chatcli.graphs.user.kinds import name_of, takes_history
 from chatcli.models.model import StreamedModel
-from chatcli.sessions.stream import Answer
+from chatcli.sessions.stream import GraphAnswer
 
 Pieces = AsyncIterator[Any]
 """The pieces of an answer: text, or messages."""
@@ -102,7 +102,7 @@ def _write(value: Any, writer: StreamWriter) -> dict[str, Any]:
     """Return the update of the state with `value`, and write what it is beside text as the turn's output."""
     messages, output = read_output(value)
     if output is not None:
-        writer(Answer(None, output))
+        writer(GraphAnswer(None, output))
     return {"messages": messages}
 
 

@@ -23,7 +23,7 @@ COST_FACTOR = 9
 """The pause after a repaint, as a multiple of the time that the repaint took."""
 
 
-class Answer(ABC):
+class AnswerView(ABC):
     """Shows one answer, from its first piece to its end."""
 
     @abstractmethod
@@ -41,7 +41,7 @@ class Answer(ABC):
         """Show the rest, and end the line."""
 
 
-class PlainAnswer(Answer):
+class PlainAnswer(AnswerView):
     """Writes the answer as it arrives, without moving the cursor."""
 
     def __init__(self, console: Console) -> None:
@@ -116,7 +116,7 @@ class Repaint:
         self._due = now + max(interval, COST_FACTOR * min(before, self._cost))
 
 
-class MarkdownAnswer(Answer):
+class MarkdownAnswer(AnswerView):
     """Renders the Markdown of an answer while it arrives: each finished block once, the open end repeatedly.
 
     A piece that only makes the last line longer is added to it at once, without rendering the open end.
@@ -215,7 +215,7 @@ class MarkdownAnswer(Answer):
         return self._stream.in_code
 
 
-class TextLines(Answer):
+class TextLines(AnswerView):
     """Shows text as it arrives, without Markdown, in the tail of the screen."""
 
     def __init__(self, tail: Tail) -> None:
@@ -238,7 +238,7 @@ class TextLines(Answer):
         return [row for line in lines for row in fold(line, self._tail.width, copied_whole=True)]
 
 
-class PipedMarkdown(Answer):
+class PipedMarkdown(AnswerView):
     """Renders the Markdown of an answer where lines can't be drawn again: each block is written when it is finished."""
 
     def __init__(self, console: Console, theme: Theme, code_theme: str = CODE_THEME) -> None:

@@ -17,7 +17,7 @@ from chatcli.message import SPEAKERS, Citation, Cited, MessageShown
 from chatcli.rendering.display import MatchShown
 from chatcli.rendering.images import Pictures, is_multiplexed, known_protocol
 from chatcli.rendering.terminal.activity import Reasoning
-from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
+from chatcli.rendering.terminal.answer import AnswerView, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.theme import Theme, find_theme
 from chatcli.runtime.parse import read_json
@@ -50,7 +50,7 @@ class Screen:
         self.markdown = markdown
         self.tail = Tail(console, theme)
         self.reasoning = Reasoning(self.tail, clock)
-        self.answer: Answer | None = None
+        self.answer: AnswerView | None = None
         self.pictures = Pictures(console, known_protocol() if movable else "")
         self._theme = theme
         self._code_theme = code_theme
@@ -73,7 +73,7 @@ class Screen:
         elif self._movable and not is_multiplexed():
             self.pictures.protocol = self.pictures.protocol or "sixel"
 
-    def open_answer(self) -> Answer:
+    def open_answer(self) -> AnswerView:
         """Return the answer in progress; begin one if there is none."""
         if self.answer is None:
             self.reasoning.finish()
@@ -84,7 +84,7 @@ class Screen:
         """Return `text`, which begins an answer, so that whole JSON is shown as code: Markdown would swallow some."""
         return f"```json\n{text.strip()}\n```\n" if self.markdown and _is_json(text) else text
 
-    def open_text(self) -> Answer:
+    def open_text(self) -> AnswerView:
         """Return the text in progress that is shown without Markdown; begin one if there is none."""
         if self.answer is None:
             self.answer = TextLines(self.tail) if self.has_live_lines else PlainAnswer(self.console)
@@ -204,7 +204,7 @@ class Screen:
             table.add_row(*(Text(sanitize_line(cell)) for cell in row))
         self.console.print(table)
 
-    def _new_answer(self) -> Answer:
+    def _new_answer(self) -> AnswerView:
         if not self.markdown:
             return PlainAnswer(self.console)
         if self._movable:

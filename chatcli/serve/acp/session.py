@@ -28,13 +28,6 @@ MODES: dict[ToolMode, Fields] = {
     "auto": {"name": "Auto", "description": "Edits in the folder and confined commands run without asking."},
     "yes": {"name": "Run everything", "description": "All calls of tools run without asking."},
 }
-LEFT_OUT = frozenset(
-    (
-        *("new", "thread", "threads", "fork", "delete", "edit", "approve"),  # what the editor itself does
-        *("copy", "save", "file", "paste", "editor", "plain", "theme", "clear", "exit", "help"),  # a terminal's
-    )
-)
-"""The slash commands that an editor does not offer."""
 
 
 class EditorSession:
@@ -85,7 +78,7 @@ class EditorSession:
         """Send the slash commands."""
         offered: list[Fields] = []
         for command in self.commands.offered(self.conversation):
-            if command.name not in LEFT_OUT:
+            if command.in_editor:
                 hint = {"input": {"hint": command.usage}} if command.usage else {}
                 offered.append({"name": command.name, "description": command.help, **hint})
         await self.client.update(self.id, {"sessionUpdate": "available_commands_update", "availableCommands": offered})

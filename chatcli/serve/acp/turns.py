@@ -14,6 +14,7 @@ from langgraph.errors import GraphRecursionError
 from chatcli import events
 from chatcli.attachments.attachment import Attachment
 from chatcli.commands import registry
+from chatcli.commands.lines import ParsedCommand, parse_command, parse_question
 from chatcli.commands.threads import drop_recalled
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import ToolMode
@@ -23,7 +24,7 @@ from chatcli.models.prices import spent
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
 from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, invalid
 from chatcli.serve.acp.prompts import read_prompt
-from chatcli.serve.acp.session import LEFT_OUT, EditorSession
+from chatcli.serve.acp.session import EditorSession
 from chatcli.serve.acp.updates import Updates, diff, history, listing_text, plan_of, status_update, text_chunk
 from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
@@ -118,12 +119,12 @@ class Turns:
         if mode is not None:
             (await self.conversation.chat_session()).toolbox.rules.mode = mode
         try:
-            command = registry.parse_command(text)
+            command = parse_command(text)
             found = None if command is None else self._context.registry.find(command.name)
-            if command is not None and found is not None and found.name not in LEFT_OUT:
+            if command is not None and found is not None and found.in_editor:
                 reason = await self._obey(command)
             else:
-                reason = await self._ask(registry.parse_question(text), attachments)
+                reason = await self._ask(parse_question(text), attachments)
         finally:
             if not self._in_words:
                 await self._update(*self._updates.end_calls())
@@ -131,9 +132,9 @@ class Turns:
                 await self._show_changes()
         return {"stopReason": reason, **({"usage": dict(self._spent)} if self._spent["totalTokens"] else {})}
 
-    async def _obey(self, command: registry.ParsedCommand) -> str:
+    async def _obey(self, command: ParsedCommand) -> str:
         if command.name == "docs":
-            command = registry.ParsedCommand(command.name, self._in_folder(command.arguments))
+            command = ParsedCommand(command.name, self._in_folder(command.arguments))
         request = await registry.run_command(command, self._context)
         self._check_stop()
         return END if request is None else await self._follow(await self._show_turn(self.conversation.run(request)))

@@ -153,7 +153,7 @@ class Sandbox:
             exists = os.path.lexists(path)  # any word may be here, also one that is too long for a name
             if not exists and "/" not in shown:
                 continue
-            if path.is_relative_to("/proc") or any(path.is_relative_to(place) for place in kept):
+            if path.is_relative_to("/proc") or any(path.is_relative_to(folder) for folder in kept):
                 return f"the access to {shown}"
             # Without the sandbox, the user could write it.
             if os.access(path if exists else path.parent, os.W_OK):
@@ -215,7 +215,7 @@ def apple_profile(folders: Iterable[Path], temporary: Path, withheld: Iterable[s
     """Return the profile of `sandbox-exec` for a command that writes in `folders`; the last match holds."""
     real = [folder.resolve() for folder in folders]
     secrets = sorted(withheld)
-    apart = [Path(place) for place in secrets]
+    apart = [Path(secret) for secret in secrets]
     beside = [each for each in real if not any(each.is_relative_to(one) or one.is_relative_to(each) for one in apart)]
     guarded = [each / ".git" / name for each in real for name in places.GUARDED]
     lines = [
@@ -225,10 +225,10 @@ def apple_profile(folders: Iterable[Path], temporary: Path, withheld: Iterable[s
         "(allow signal (target same-sandbox))",
         "(allow process-info* (target same-sandbox))",
         "(allow file-read*)",
-        *(f"(deny file-read-data (subpath {_quoted(place)}))" for place in secrets),
-        *(f"(allow file-read* file-write* (subpath {_quoted(place)}))" for place in (*beside, temporary)),
-        *(f"(allow file-read* file-write-data file-ioctl (literal {_quoted(place)}))" for place in _APPLE_DEVICES),
-        *(f"(deny file-write* (subpath {_quoted(place)}))" for place in guarded),
+        *(f"(deny file-read-data (subpath {_quoted(path)}))" for path in secrets),
+        *(f"(allow file-read* file-write* (subpath {_quoted(path)}))" for path in (*beside, temporary)),
+        *(f"(allow file-read* file-write-data file-ioctl (literal {_quoted(path)}))" for path in _APPLE_DEVICES),
+        *(f"(deny file-write* (subpath {_quoted(path)}))" for path in guarded),
         *(["(allow network-outbound (remote ip))", "(allow system-socket)"] if network else []),
     ]
     return "\n".join(lines)

@@ -43,15 +43,15 @@ def withheld() -> frozenset[str]:
 
 
 def is_writable(folder: Path, kept: Iterable[str]) -> bool:
-    """Return whether a command may write in `folder`: not if a place `kept` from it is in there, or around."""
+    """Return whether a command may write in `folder`: not if a path `kept` from it is in there, or around."""
     if is_in_private_folder(folder.parts):
         return False
-    return not any(str(folder) in (place, *_around(place)) or place in _around(str(folder)) for place in kept)
+    return not any(str(folder) in (path, *_around(path)) or path in _around(str(folder)) for path in kept)
 
 
 def readable(kept: frozenset[str]) -> Iterator[str]:
     """Return files and folders that hold, together, everything but what is `kept` from the command."""
-    return _beside("/", kept, {parent for place in kept for parent in _around(place)})
+    return _beside("/", kept, {parent for path in kept for parent in _around(path)})
 
 
 def secrets_in(folder: Path) -> list[str]:

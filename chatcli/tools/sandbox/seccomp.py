@@ -125,7 +125,7 @@ def _if_number(number: int, then: list[_Step]) -> list[_Step]:
 
 
 def _if_argument(index: int, values: tuple[int, ...], then: _Step, otherwise: _Step) -> list[_Step]:
-    tests = [(_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)]
+    tests = [(_EQUAL, len(values) - skipped, 0, value) for skipped, value in enumerate(values)]
     return [_argument(index), *tests, otherwise, then]
 
 

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalServer
 from chatcli.models.local.weights import Weights
 from chatcli.models.sdk_http import httpx
+from tests.waiting import WAIT_SECONDS
 
 
 class Embedded:
@@ -15,7 +16,7 @@ class Embedded:
 
     def __init__(self, weights: Weights, override: Path | None) -> None:
         self.server = LocalServer(weights, override=override, on_progress=lambda _: None)
-        self.http = httpx.AsyncClient(transport=EmbeddedTransport(self.server), timeout=60)
+        self.http = httpx.AsyncClient(transport=EmbeddedTransport(self.server), timeout=WAIT_SECONDS)
         self.chat = ChatOpenAI(
             model="embedded",
             base_url=EMBEDDED_URL,

@@ -4,12 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from chatcli.models.local.weights import Weights
+from tests.waiting import wait_until
 
 
 def alive(pid: int) -> bool:
@@ -24,14 +23,6 @@ def alive(pid: int) -> bool:
         return False
     except FileNotFoundError:
         return not Path("/proc").exists()
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 15.0) -> None:
-    """Return as soon as `condition` is true; fail after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)
 
 
 def kill(pid: int) -> None:

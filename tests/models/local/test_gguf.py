@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chatcli.errors import UsageError
 from chatcli.models.local.gguf import read_header
 from tests.models.local.gguf_files import CHAT, gguf_file, header, text, write_model
+from tests.waiting import WAIT_SECONDS
 
 
 @pytest.fixture
@@ -126,7 +127,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 def _megabytes_to_read(path: Path) -> int:
-    done = subprocess.run([sys.executable, "-c", _READ_BOUNDED, str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_BOUNDED, str(path)], capture_output=True, text=True, timeout=WAIT_SECONDS
+    )
     assert done.returncode == 0, f"it took too long: {done.returncode}"
     return int(done.stdout)
 

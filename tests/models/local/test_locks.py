@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from chatcli.models.local.runtime import FileLock
-from tests.models.local.processes import wait_until
+from tests.waiting import wait_until
 
 
 def test_one_exclusive_holder(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_shared_holders_keep_the_exclusive_one_out(tmp_path: Path) -> None:
 def test_child_that_inherits_the_lock_holds_it_until_it_is_killed(tmp_path: Path) -> None:
     lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
     assert lock.try_take()
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
     with subprocess.Popen(command, pass_fds=[lock.fileno()]) as child:
         lock.close()
         assert not other.try_take()

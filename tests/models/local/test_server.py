@@ -22,8 +22,9 @@ from chatcli.models.local.client import LocalServer, explain_death
 from chatcli.models.local.fetch import fetch
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
 from chatcli.models.local.weights import SMOLLM
-from tests.models.local.processes import ClientProcess, alive, command_lines, kill, servers_in, wait_until
+from tests.models.local.processes import ClientProcess, alive, command_lines, kill, servers_in
 from tests.models.local.tiny import CONTENT, tiny_weights
+from tests.waiting import WAIT_SECONDS, wait_until
 
 pytestmark = [pytest.mark.local_model, pytest.mark.usefixtures("own_folders")]
 
@@ -114,10 +115,11 @@ def test_server_leaves_after_its_last_client(weights: Path, runtime: Runtime, en
         pid = client.server_pid()
         time.sleep(1.6)  # longer than it stays alone
         assert alive(pid)
+        began = time.monotonic()
         getattr(client, end)()
         time.sleep(0.3)
-        assert alive(pid)
-        wait_until(lambda: not alive(pid), 8)
+        assert alive(pid) or time.monotonic() - began > 1  # under load, its time may be over
+        wait_until(lambda: not alive(pid))
     assert not runtime.state_file.exists()
 
 
@@ -227,7 +229,12 @@ def test_no_weights_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_client_that_ends_does_not_warn_of_the_server_that_goes_on(weights: Path) -> None:
     command = [sys.executable, "-W", "default::ResourceWarning", "-m", "tests.models.local.client_main"]
     client = subprocess.run(
-        [*command, SMOLLM.name, str(weights)], input="\n", capture_output=True, text=True, timeout=120, check=True
+        [*command, SMOLLM.name, str(weights)],
+        input="\n",
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=True,
     )
     assert "still running" not in client.stderr
 

@@ -1,6 +1,5 @@
 """The embedded model's own tokenizer counts what its server then says that it has read."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -25,26 +24,20 @@ CONVERSATION = [
 ]
 
 
-def test_as_many_as_the_server_then_reads(small: Embedded) -> None:
+async def test_as_many_as_the_server_then_reads(small: Embedded) -> None:
     counter = TokenCounter(embedded_tokenizer(small.http))
 
-    async def scenario() -> tuple[int, int]:
-        await counter.look_up(CONVERSATION, 200)
-        answer = await small.chat.ainvoke(CONVERSATION, max_tokens=1)
-        await small.http.aclose()
-        assert answer.usage_metadata is not None
-        return counter.count(CONVERSATION), answer.usage_metadata["input_tokens"]
-
-    counted, read = asyncio.run(scenario())
+    await counter.look_up(CONVERSATION, 200)
+    answer = await small.chat.ainvoke(CONVERSATION, max_tokens=1)
+    await small.http.aclose()
+    assert answer.usage_metadata is not None
+    counted, read = counter.count(CONVERSATION), answer.usage_metadata["input_tokens"]
     # The server takes what looks like a token of the format for one; only in a text is it several.
     assert 0 <= counted - read <= 6
 
 
-def test_no_server_means_no_count() -> None:
+async def test_no_server_means_no_count() -> None:
     server = LocalServer(SMOLLM, override=Path("/nowhere.gguf"), on_progress=lambda _: None)
 
-    async def scenario() -> list[int] | None:
-        async with httpx.AsyncClient(transport=EmbeddedTransport(server)) as http:
-            return await embedded_tokenizer(http).count(["Hello."])
-
-    assert asyncio.run(scenario()) is None
+    async with httpx.AsyncClient(transport=EmbeddedTransport(server)) as http:
+        assert await embedded_tokenizer(http).count(["Hello."]) is None

@@ -103,8 +103,11 @@ class ThemeChosen(SessionEvent):
     name: str
 
 
-class SixelReported(SessionEvent):
-    """The terminal said that it shows images by sixel."""
+@dataclass(frozen=True, slots=True)
+class AbilityReported(SessionEvent):
+    """The terminal said that it shows images by `sixel`, or is `wrapping` old lines again when it gets narrower."""
+
+    ability: str
 
 
 class ScreenCleared(SessionEvent):

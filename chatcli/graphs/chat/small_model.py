@@ -52,10 +52,12 @@ _TASK = (
     "Answer each question from the numbered passages before it, in your own words, and end each sentence with the"
     " number of its passage."
 )
-# Its names are letters: what an example says of tea or coffee was given as an answer to "How do I begin?".
-_EXAMPLE_PASSAGES = "[1] # A\n\nB needs C and D. E needs F.\n\n[2] # G\n\nH is I.\n\nQuestion: What does B need?"
-_EXAMPLE_ANSWER = "It needs C and D [1]."
-_EXAMPLE_UNANSWERED = "[1] # J\n\nK needs L.\n\nQuestion: What is M?"
+_EXAMPLE_PASSAGES = (
+    "[1] # Tea\n\nGreen tea brews for three minutes at 80 degrees. Black tea needs boiling water.\n\n"
+    "[2] # Cups\n\nCups are washed by hand.\n\nQuestion: How do I make green tea?"
+)
+_EXAMPLE_ANSWER = "Pour on water of 80 degrees and wait for three minutes [1]."
+_EXAMPLE_UNANSWERED = "[1] # Coffee\n\nGrind the beans for each cup.\n\nQuestion: What does a cup of coffee cost?"
 
 # In the notation of llama.cpp (GBNF). Within a sentence, a dot is followed by a character, as in 0.5 and setup.md, but
 # by no capital: with one the next sentence would begin.

@@ -1,7 +1,5 @@
 """What a small local model gets of a passage."""
 
-import re
-
 import pytest
 
 from chatcli.graphs.chat.small_model import (
@@ -10,7 +8,6 @@ from chatcli.graphs.chat.small_model import (
     around_question,
     citing_options,
     closest,
-    example,
     excerpt,
     for_readers,
 )
@@ -53,15 +50,6 @@ def test_of_several_passages_those_with_the_closest_paragraph_count() -> None:
     assert closest([remove, remove], "How do I install Larkspur?") == [0, 1]
     assert closest(["", "One."], "Two?") == [0, 1]
     assert closest([], "Two?") == []
-
-
-def test_the_example_says_nothing_of_any_thing() -> None:
-    asked, answered, unanswered, nothing = (str(message.text) for message in example())
-    _, _, passages = asked.partition("\n\n")
-    words = re.findall(r"[A-Za-z]{2,}", f"{passages} {answered} {unanswered}".lower())
-    verbs = {"is", "does", "need", "needs"}
-    assert set(words) - verbs <= {"question", "what", "it", "and"}
-    assert nothing == "Nothing in your documents matches this."
 
 
 def test_the_grammar_names_the_numbers_that_may_be_cited() -> None:

@@ -16,11 +16,11 @@ The JSON Lines output is every `JsonEvent`, serialised by `rendering.json`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from chatcli.errors import ChatcliError
 from chatcli.message import Cited, FoundPassage, MessageShown
-from chatcli.records import dataclass, field
 
 INTERRUPTED = "interrupted"
 """The finish reason of a partial answer."""

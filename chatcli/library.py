@@ -21,6 +21,7 @@ import re
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -30,7 +31,6 @@ from chatcli.errors import BadGraphError, ChatcliError, ExitCallError, Interrupt
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import KINDS, GraphArguments, GraphValues, plain_values
-from chatcli.records import dataclass, field, fields, replace
 from chatcli.runtime.program import Program
 from chatcli.sessions.requests import Ask, Resume
 

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from chatcli.records import dataclass
 from chatcli.text import one_line
 
 MAX_ARGUMENTS = 100

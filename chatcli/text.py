@@ -1,6 +1,9 @@
 """Short texts for messages, titles and listings."""
 
+import os
+import sys
 from datetime import UTC, datetime
+from typing import TextIO
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 """The signs of the indicator, one after the other."""
@@ -32,6 +35,33 @@ def truncate(text: str, width: int) -> str:
     while text and display_width(text) > width - 3:
         text = text[:-1]
     return f"{text.rstrip()}..."
+
+
+def tell(text: str) -> None:
+    """Print `text` on standard error; on a terminal its lines break between words."""
+    print(broken_for(sys.stderr, text), file=sys.stderr)  # noqa: T201 - what commands say has this one way out
+
+
+def broken_for(stream: TextIO, text: str) -> str:
+    """Return `text` with lines that break between words where `stream` is a terminal, which would cut words in two."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or no file
+        columns = 0
+    return "\n".join(row for line in text.split("\n") for row in _rows(line, columns)) if columns else text
+
+
+def _rows(line: str, columns: int) -> list[str]:
+    """Return `line` broken between words; a word that is longer than `columns`, such as a path, stays whole."""
+    first, *others = line.split(" ")
+    rows = [first]
+    for word in others:
+        longer = f"{rows[-1]} {word}"
+        if rows[-1].strip() and display_width(longer) > columns:
+            rows.append(word)
+        else:
+            rows[-1] = longer
+    return rows
 
 
 def format_age(moment: str) -> str:

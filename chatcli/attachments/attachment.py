@@ -4,12 +4,12 @@ import codecs
 import os
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from chatcli.attachments import STDIN, read_all
 from chatcli.errors import RefusedError, UsageError
-from chatcli.records import dataclass, field, replace
 
 _MENTION = re.compile(r"""(?:^|(?<=\s))@(?:"([^"\n]+)"|(\S+))""")
 _CLOSING = ".,;:!?)]}'\""

@@ -12,7 +12,7 @@ from chatcli.config.secrets import names_secret, redact
 from chatcli.config.settings import Settings, is_address, is_never_of_a_folder, is_ours
 from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.sanitize import reveal
-from chatcli.text import one_line
+from chatcli.text import one_line, tell
 
 if TYPE_CHECKING:
     from chatcli.config.mcp_servers import McpServer
@@ -56,14 +56,14 @@ def report_dotenv(dotenv: FolderSettings[str]) -> None:
     ours = [name for name in dotenv.values if is_ours(name)]
     never = [name for name in ours if is_never_of_a_folder(name)]
     if dotenv.problem:
-        print(f"note: the {DOTENV} of this folder is left out: {reveal(dotenv.problem)}", file=sys.stderr)
+        tell(f"note: the {DOTENV} of this folder is left out: {reveal(dotenv.problem)}")
     elif ours and not dotenv.trusted and dotenv.file is not None:
         advice = f"Read it, then trust it: {trust.trust_command(dotenv.file.folder)}"
         reason = f"is not trusted and sets nothing: {_names(ours)}"
-        print(f"note: the {DOTENV} of this folder {reason}. {advice}", file=sys.stderr)
+        tell(f"note: the {DOTENV} of this folder {reason}. {advice}")
     elif never:
         reason = f"no {DOTENV} may set {_names(never)}: left out"
-        print(f"note: {reason}. Use an option or the environment", file=sys.stderr)
+        tell(f"note: {reason}. Use an option or the environment")
 
 
 def report_servers(settings: Settings) -> None:
@@ -76,11 +76,11 @@ def report_servers(settings: Settings) -> None:
     if project.trusted or settings.tools is False:
         return
     if project.problem:
-        print(f"note: the {trust.MCP_FILE} of this folder is left out: {reveal(project.problem)}", file=sys.stderr)
+        tell(f"note: the {trust.MCP_FILE} of this folder is left out: {reveal(project.problem)}")
     elif project.file is not None and not trust.is_declined(project.file):
         reason = f"is not trusted, and its servers are left out: {_names(list(project.values))}"
         advice = f"Read it, then trust it: {trust.trust_command(project.file.folder)}"
-        print(f"note: the {trust.MCP_FILE} of this folder {reason}. {advice}", file=sys.stderr)
+        tell(f"note: the {trust.MCP_FILE} of this folder {reason}. {advice}")
 
 
 def described_servers(servers: "Mapping[str, McpServer]") -> list[str]:
@@ -136,11 +136,11 @@ def _ask_servers(settings: Settings) -> None:
 
 def _ask_about(file: trust.FolderFile, effect: str, lines: list[str]) -> bool:
     """Show the `effect` of `file`, ask whether to trust it, and remember the answer; return whether the user does."""
-    print(f"{reveal(str(file.folder / file.name))} is not trusted. {effect}:", file=sys.stderr)
+    tell(f"{reveal(str(file.folder / file.name))} is not trusted. {effect}:")
     for line in lines[:_SHOWN_ROWS]:
         print(line, file=sys.stderr)
     if len(lines) > _SHOWN_ROWS:
-        print(f"  and {len(lines) - _SHOWN_ROWS} more lines: read them first", file=sys.stderr)
+        tell(f"  and {len(lines) - _SHOWN_ROWS} more lines: read them first")
     leave_signals_to_python()
     print("Trust it until it changes? [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
@@ -150,7 +150,7 @@ def _ask_about(file: trust.FolderFile, effect: str, lines: list[str]) -> bool:
     try:
         (trust.trust if trusts else trust.decline)([file])
     except OSError as error:
-        print(f"note: the answer can't be saved: {error}", file=sys.stderr)
+        tell(f"note: the answer can't be saved: {error}")
         return False
     return trusts
 

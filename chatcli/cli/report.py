@@ -12,6 +12,7 @@ from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, InternalError, UsageError
 from chatcli.runtime.signals import wanted_format
 from chatcli.sanitize import sanitize
+from chatcli.text import tell
 
 if TYPE_CHECKING:
     from chatcli.config.credentials import Credentials
@@ -35,9 +36,9 @@ def report(failure: ChatcliError, args: list[str]) -> None:
     if wanted_format(args).startswith("json"):
         error = {"code": failure.code, "message": message, "retryable": failure.retryable}
         print(json.dumps({"thread_id": None, "error": error}))
-    print(f"error: {sanitize(message)}", file=sys.stderr)
+    tell(f"error: {sanitize(message)}")
     if failure.remedy:
-        print(sanitize(redact(failure.remedy, [])), file=sys.stderr)
+        tell(sanitize(redact(failure.remedy, [])))
     if "--debug" in args or os.environ.get("CHATCLI_DEBUG"):
         report_traceback(failure, _redact)
 

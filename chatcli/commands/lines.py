@@ -1,6 +1,6 @@
 """What a typed line is: a slash command, a command for the shell, or a question."""
 
-from chatcli.records import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

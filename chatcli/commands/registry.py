@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -12,7 +13,6 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.errors import MissingKeyError
 from chatcli.events import Event, Listing, Notice
 from chatcli.message import Excerpt
-from chatcli.records import dataclass
 from chatcli.sessions.requests import TurnRequest
 from chatcli.store.errors import as_failure
 

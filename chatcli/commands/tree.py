@@ -1,13 +1,13 @@
 """The command about all branches of a thread at once: /tree."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chatcli.commands.lines import parse_command
 from chatcli.commands.registry import Command, CommandContext, run_command
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
-from chatcli.records import dataclass
 from chatcli.sessions.requests import TurnRequest
 from chatcli.text import one_line, truncate
 

@@ -7,6 +7,7 @@ in the config folder lists the kept keys, since a keyring can't be listed.
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,6 @@ from chatcli.config.grants import was_sent
 from chatcli.config.providers import LANGFLOW, LMSTUDIO, OPENAI, PROVIDERS
 from chatcli.config.secrets import Secret, passwords_in, redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, UsageError
-from chatcli.records import dataclass
 from chatcli.runtime.files import change_state, read_file
 from chatcli.runtime.parse import read_json
 

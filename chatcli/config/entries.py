@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings, read_fields, user_name
 from chatcli.config.values import TypedText, is_a, read_value
 from chatcli.errors import UsageError, usage_errors
-from chatcli.records import dataclass, fields
 from chatcli.runtime.program import command, current_program
 
 _KINDS = {one.name: one.type for one in fields(Settings)}

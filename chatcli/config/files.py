@@ -4,13 +4,13 @@ import io
 import os
 import re
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from chatcli import paths
 from chatcli.config.trust import FolderFile, is_trusted, read_folder_file, state_path
 from chatcli.errors import UsageError
-from chatcli.records import dataclass, field
 from chatcli.runtime.files import lock_folder, read_file, replace_privately
 from chatcli.runtime.parse import read_toml
 from chatcli.runtime.program import command

@@ -6,13 +6,13 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from chatcli.config.secrets import names_secret, redact
 from chatcli.config.values import read_value
 from chatcli.errors import UsageError, usage_errors
-from chatcli.records import dataclass, field, fields, replace
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 

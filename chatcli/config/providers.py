@@ -1,11 +1,10 @@
 """The providers of models: one table of what differs between them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from math import ceil
 from typing import Any
-
-from chatcli.records import dataclass, field
 
 # To add a provider, add a row to `_PROVIDERS` below, and a case to tests/models/test_providers.py.
 # A provider that speaks OpenAI's protocol needs an `openai_url` and no package.

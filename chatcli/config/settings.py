@@ -8,6 +8,7 @@ import difflib
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -33,7 +34,6 @@ from chatcli.config.values import (
     tool_rules,
 )
 from chatcli.errors import UsageError
-from chatcli.records import dataclass, field, fields, replace
 from chatcli.runtime.options import OPTIONS, scoped
 from chatcli.runtime.program import Program, command, current_program
 
@@ -94,7 +94,7 @@ def _variables(*names: str) -> dict[str, tuple[str, ...]]:
     return {"variables": names}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one run; keys are `Secret`, so that no repr or log shows them.
 

@@ -8,12 +8,12 @@ import os
 import shlex
 import stat
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chatcli import paths
 from chatcli.config.booleans import TRUE
-from chatcli.records import dataclass, field
 from chatcli.runtime.files import change_state, read_state
 from chatcli.runtime.parse import read_json
 from chatcli.runtime.program import command

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from chatcli.events import Event, Listing, Notice
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model
-from chatcli.records import dataclass
 from chatcli.runtime.program import current_program
 
 

@@ -5,13 +5,13 @@ import logging
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
-from chatcli.records import dataclass
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.garbage import resume_collections
 from chatcli.store.threads import Threads, find_thread

@@ -1,12 +1,12 @@
 """The rules of Git that leave files out: `.gitignore` and `.git/info/exclude`."""
 
 import os
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from chatcli.config.secret_files import open_regular
-from chatcli.records import dataclass
 
 if TYPE_CHECKING:
     from chatcli.documents.ignore_rule import Rule

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -19,7 +20,6 @@ from chatcli.documents.read import DocumentReader
 from chatcli.ranking.search import Match, Scope
 from chatcli.ranking.semantic import rank_matches
 from chatcli.ranking.vectors import forget_vectors
-from chatcli.records import dataclass, field, replace
 
 _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200

@@ -6,6 +6,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -15,7 +16,6 @@ from chatcli.documents.passage import Passage
 from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader
 from chatcli.documents.worker import UnreadableError
 from chatcli.ranking.words import index_words
-from chatcli.records import dataclass
 from chatcli.runtime.parse import inflate
 
 UNSETTLED = 2_000_000_000

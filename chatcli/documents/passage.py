@@ -1,9 +1,8 @@
 """A passage: a part of a document with its place, as the index keeps it, a search finds it, and programs get it."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from chatcli.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

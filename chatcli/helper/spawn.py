@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli.config.secrets import names_secret, redact
@@ -12,7 +13,6 @@ from chatcli.helper import kernel, wire
 from chatcli.helper.client import HELPER_ANSWER_SECONDS
 from chatcli.helper.eligible import is_supported
 from chatcli.paths import runtime_dir
-from chatcli.records import dataclass
 
 
 def spawn_helper() -> None:

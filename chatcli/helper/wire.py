@@ -10,13 +10,13 @@ import json
 import os
 import socket
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from zlib import crc32
 
 from chatcli import __version__
 from chatcli.helper import kernel
 from chatcli.paths import runtime_dir
-from chatcli.records import asdict, dataclass
 
 IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
 MAX_REQUEST = 1 << 20

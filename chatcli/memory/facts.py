@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli import paths
@@ -18,7 +19,6 @@ from chatcli.errors import StoreError, UsageError
 from chatcli.events import Event, Listing, Notice
 from chatcli.memory.instructions import project_root
 from chatcli.ranking.words import index_words, question_terms
-from chatcli.records import dataclass
 from chatcli.runtime.files import lock_folder, replace_privately
 from chatcli.runtime.program import command
 from chatcli.runtime.sqlite import in_memory

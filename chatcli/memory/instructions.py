@@ -1,12 +1,12 @@
 """A project's instructions: the AGENTS.md of the current folder and its parents, as far as the user trusts them."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli.attachments.attachment import decode
 from chatcli.config.trust import INSTRUCTIONS, FolderFile, is_trusted, read_folder_file, trust_command
 from chatcli.fences import fenced
-from chatcli.records import dataclass
 from chatcli.sanitize import reveal, reveal_lines
 
 MAX_BYTES = 32 * 1024

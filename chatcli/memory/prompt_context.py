@@ -1,6 +1,7 @@
 """What a question is sent with beside the conversation: the project's instructions, and remembered facts."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatcli.errors import StoreError
@@ -8,7 +9,6 @@ from chatcli.events import Notice
 from chatcli.fences import fenced, new_marker
 from chatcli.memory.facts import MAX_SENT, current_facts, relevant
 from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions
-from chatcli.records import dataclass, field
 
 SHARE = 4
 """Instructions and facts each take at most this part of what may be sent: a quarter."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +22,6 @@ from chatcli.models.langflow_server import LangflowServer, text_of
 from chatcli.models.model import Limits, Model, StreamedModel
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.sequencer import MessageSequencer
-from chatcli.records import dataclass
 from chatcli.runtime.http import async_hooks
 from chatcli.runtime.parse import read_json
 

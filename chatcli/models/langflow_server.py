@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +13,6 @@ from chatcli.config.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
-from chatcli.records import dataclass
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 from chatcli.text import one_line

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Self
 
 from langchain_core.language_models import BaseChatModel
@@ -14,7 +15,6 @@ from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.config.settings import KEPT_ALIVE_SECONDS
 from chatcli.errors import RefusedError
 from chatcli.models.names import ModelName
-from chatcli.records import KW_ONLY, dataclass
 
 ANSWER_ROOM = 16_000
 """Tokens kept for the answer if the user sets no --max-tokens."""

@@ -1,6 +1,7 @@
 """Names of models: `provider:model`, aliases, and the default if no model is named."""
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli.config.grants import public_url
@@ -10,7 +11,6 @@ from chatcli.errors import UsageError
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model, model_name, override_name, pulled_models
 from chatcli.models.local.weights import KNOWN_WEIGHTS
-from chatcli.records import dataclass
 
 DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
 OFFICIAL_BASE_URL = "https://api.openai.com/v1"

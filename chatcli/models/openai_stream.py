@@ -5,12 +5,12 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import starmap
 from typing import Any
 
 from chatcli.models.sdk_http import httpx
-from chatcli.records import dataclass
 from chatcli.runtime.http import MODEL_HOOKS
 from chatcli.runtime.parse import read_json
 

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,6 @@ from urllib.parse import urlsplit
 import httpx2
 
 from chatcli.config.secrets import Secret
-from chatcli.records import dataclass
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 

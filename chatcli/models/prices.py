@@ -1,13 +1,13 @@
 """What answers cost in US dollars, by the price table of genai-prices."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.events import Listing
-from chatcli.records import dataclass, field, replace
 from chatcli.store.usage import AnswerUsage, Tokens
 
 if TYPE_CHECKING:

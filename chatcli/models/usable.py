@@ -1,6 +1,7 @@
 """The models that can be used with the current settings, found without importing a provider's package."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import httpx2
 
@@ -14,7 +15,6 @@ from chatcli.models.langflow_server import LangflowServer
 from chatcli.models.local.pulled import find_model, override_name, pulled_models, source_of
 from chatcli.models.names import ModelName
 from chatcli.models.own_servers import LMSTUDIO_URL, begin, offered_by_lmstudio, pulled_by_ollama
-from chatcli.records import dataclass, replace
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 

@@ -5,12 +5,12 @@ import sqlite3
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from heapq import nlargest
 from itertools import chain, pairwise
 from math import log, log1p
 
 from chatcli.ranking.words import Term, question_terms
-from chatcli.records import dataclass
 
 _MOST_LETTERS, _MOST_TERMS = 10_000, 40
 """How much of a question is looked at; a longer one is a text that was pasted."""

@@ -89,9 +89,9 @@ class DeferredRenderer:
     def render(self, event: "Event") -> None:
         """Show `event`; what the terminal said is kept until another event comes, since it shows nothing by itself."""
         if self._renderer is None:
-            from chatcli.rendering.display import SixelReported, ThemeChosen
+            from chatcli.rendering.display import AbilityReported, ThemeChosen
 
-            if isinstance(event, ThemeChosen | SixelReported):
+            if isinstance(event, ThemeChosen | AbilityReported):
                 self._kept.append(event)
                 return
             self._renderer = self._build()

@@ -1,10 +1,10 @@
 """What the screen is told besides what the engine says: texts to show there, and changes of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chatcli.events import SessionEvent
 from chatcli.message import MessageShown
-from chatcli.records import dataclass
 from chatcli.sanitize import reveal
 
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
@@ -103,8 +103,11 @@ class ThemeChosen(SessionEvent):
     name: str
 
 
-class SixelReported(SessionEvent):
-    """The terminal said that it shows images by sixel."""
+@dataclass(frozen=True, slots=True)
+class AbilityReported(SessionEvent):
+    """The terminal said that it shows images by `sixel`, or is `wrapping` old lines again when it gets narrower."""
+
+    ability: str
 
 
 class ScreenCleared(SessionEvent):

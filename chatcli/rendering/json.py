@@ -9,6 +9,7 @@ from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.message import Cited, MessageShown
 from chatcli.rendering.plain import ProgressLines, error_lines, notice_text
 from chatcli.sanitize import sanitize
+from chatcli.text import broken_for
 
 _OPTIONAL = ("node", "draft", "response_schema")
 """The fields that a line has only where they say something."""
@@ -35,7 +36,7 @@ class _Streams:
 
     def _print(self, *lines: str) -> None:
         for line in lines:
-            self._err.write(f"{sanitize(line)}\n")
+            self._err.write(f"{broken_for(self._err, sanitize(line))}\n")
         self._err.flush()
 
     def _print_progress(self, event: events.Progress) -> None:

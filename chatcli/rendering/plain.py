@@ -23,7 +23,7 @@ from chatcli.message import (
 )
 from chatcli.rendering import display
 from chatcli.sanitize import Sanitizer, reveal, reveal_lines, sanitize, sanitize_line
-from chatcli.text import display_width, format_size
+from chatcli.text import broken_for, display_width, format_size
 
 _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}
 
@@ -305,7 +305,7 @@ class PlainRenderer:
     def _print(self, text: str, level: str = "info") -> None:
         if self._quiet and level != "error":
             return
-        self._err.write(f"{self._fresh_line()}{sanitize(text)}\n")
+        self._err.write(f"{self._fresh_line()}{broken_for(self._err, sanitize(text))}\n")
         self._err.flush()
 
     def _fresh_line(self) -> str:

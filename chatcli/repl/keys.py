@@ -23,16 +23,22 @@ ASK_BACKGROUND = "\x1b]11;?\x07"
 _REPLY = re.compile(
     r"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})[^\x07\x1b]*(?:\x07|\x1b\\)"
 )
+ASK_NAME = "\x1b[>q"
+"""The request for the terminal's name (XTVERSION). xterm and most newer terminals reply, also through ssh."""
 ASK_ATTRIBUTES = "\x1b[c"
 """The request for what the terminal can do (DA1). Nearly every terminal replies, those with sixel with a 4."""
-_ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
+_ABILITIES = re.compile(r"\x1bP>\|([^\x1b\x07]{0,99})\x1b\\|\x1b\[\?([\d;]*)c")
 _SIXEL = "4"
+_WRAPPING = ("contour", "foot", "ghostty", "iterm2", "kitty", "konsole", "tmux", "vte", "wezterm", "xterm.js")
+"""How the names begin of terminals that wrap old lines again when they get narrower; xterm does not."""
 REPORT_FOCUS = "\x1b[?1004h"
 """Makes a terminal send CSI I when it gets the focus, and CSI O when it loses it."""
 REPORT_NO_FOCUS = "\x1b[?1004l"
 _FOCUS = re.compile(r"\x1b\[([IO])")
 """The terminal got or lost the focus."""
-_REPLY_BEGUN = re.compile(r"\x1b(?:\[(?:\?[\d;]*)?|\](?:1(?:1(?:;[rgba:0-9a-fA-F/]*\x1b?)?)?)?)\Z")
+_REPLY_BEGUN = re.compile(
+    r"\x1b(?:\[(?:\?[\d;]*)?|P(?:>(?:\|[^\x1b\x07]{0,99}\x1b?)?)?|\](?:1(?:1(?:;[rgba:0-9a-fA-F/]*\x1b?)?)?)?)\Z"
+)
 
 
 class Focus:
@@ -225,7 +231,7 @@ class ReplyReader(PasteReader):
     """Reads the keyboard; what the terminal itself says is passed on and is not read as keys.
 
     Nothing waits for a reply, so keys are never delayed by a slow terminal. `on_background` gets whether its background
-    is dark, `on_focus` whether it is focused; `on_sixel` is called if it says that it shows images by sixel.
+    is dark, `on_focus` whether it is focused, and `on_ability` what the terminal says that it does.
     """
 
     def __init__(
@@ -234,12 +240,12 @@ class ReplyReader(PasteReader):
         encoding: str,
         on_background: Callable[[bool], None],
         on_focus: Callable[[bool], None],
-        on_sixel: Callable[[], None] = lambda: None,
+        on_ability: Callable[[str], None] = lambda ability: None,
     ) -> None:
         super().__init__(descriptor, encoding)
         self._on_background = on_background
         self._on_focus = on_focus
-        self._on_sixel = on_sixel
+        self._on_ability = on_ability
         self._begun, self._escaped = "", False
 
     def read(self, count: int = 1024) -> str:
@@ -248,10 +254,12 @@ class ReplyReader(PasteReader):
         for reply in _REPLY.finditer(text):
             self._on_background(is_dark(*reply.groups()))
         text = _REPLY.sub("", text)
-        for reply in _ATTRIBUTES.finditer(text):
-            if _SIXEL in reply[1].split(";")[1:]:  # the first number is the terminal's class
-                self._on_sixel()
-        text = _ATTRIBUTES.sub("", text)
+        for name, attributes in _ABILITIES.findall(text):
+            if name.lower().startswith(_WRAPPING):
+                self._on_ability("wrapping")
+            if _SIXEL in attributes.split(";")[1:]:  # the first number is the terminal's class
+                self._on_ability("sixel")
+        text = _ABILITIES.sub("", text)
         # A lone Escape may be a key and is never kept. Where it began a report, the parser drops that.
         for report in _FOCUS.finditer(f"\x1b{text}" if self._escaped else text):
             self._on_focus(report.group(1) == "I")
@@ -267,7 +275,7 @@ def read_replies(
     source: Input,
     on_background: Callable[[bool], None],
     on_focus: Callable[[bool], None],
-    on_sixel: Callable[[], None] = lambda: None,
+    on_ability: Callable[[str], None] = lambda ability: None,
 ) -> bool:
     """Make `source` pass what the terminal says to the functions; return whether this is possible.
 
@@ -275,7 +283,7 @@ def read_replies(
     """
     if not isinstance(source, Vt100Input):
         return False
-    source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_background, on_focus, on_sixel)
+    source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_background, on_focus, on_ability)
     return True
 
 

@@ -20,6 +20,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.backend import Backend
 from chatcli.rendering.images import is_multiplexed, known_protocol
 from chatcli.rendering.renderer import Renderer
+from chatcli.repl.keys import ASK_ATTRIBUTES, ASK_BACKGROUND, ASK_NAME
 from chatcli.repl.prompt import Prompt
 from chatcli.runtime.signals import leave_signals_to_python, silence_dead_terminal, take_signals
 
@@ -174,8 +175,11 @@ def build_repl(
 
 
 def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Callable[[], LineCompleter]") -> Prompt:
-    asks_background = _may_use_terminal(settings) and settings.theme == "auto" and settings.color != "never"
-    asks_sixel = _may_use_terminal(settings) and not known_protocol() and not is_multiplexed()
+    asks = ASK_NAME
+    if settings.theme == "auto" and settings.color != "never":
+        asks += ASK_BACKGROUND
+    if not known_protocol() and not is_multiplexed():
+        asks += ASK_ATTRIBUTES
 
     def choose_theme(dark: bool) -> None:
         from chatcli.rendering.display import ThemeChosen
@@ -185,10 +189,10 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
         prompt.refresh()
         renderer.render(chosen)
 
-    def report_sixel() -> None:
-        from chatcli.rendering.display import SixelReported
+    def report_ability(ability: str) -> None:
+        from chatcli.rendering.display import AbilityReported
 
-        renderer.render(SixelReported())
+        renderer.render(AbilityReported(ability))
 
     prompt = Prompt(
         DynamicCompleter(cache(build_completer)),
@@ -198,9 +202,10 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
         color=settings.color != "never",
         theme=settings.theme,
         spaced=settings.format not in ("json", "jsonl"),
-        on_background=choose_theme if asks_background else None,
+        asks=asks if _may_use_terminal(settings) else "",
+        on_background=choose_theme if ASK_BACKGROUND in asks else lambda dark: None,
         asks_focus=settings.notify != "off",
-        on_sixel=report_sixel if asks_sixel else None,
+        on_ability=report_ability,
     )
     return prompt
 

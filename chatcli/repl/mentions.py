@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from chatcli.attachments.attachment import find_folders, find_mentions, find_resources, missing_mentions
-from chatcli.records import dataclass
 from chatcli.repl.pastes import plain, typed_mentions
 from chatcli.sanitize import reveal
 from chatcli.text import format_size

@@ -29,8 +29,6 @@ from prompt_toolkit.styles import DynamicStyle, Style
 
 from chatcli.repl.history import LineHistory
 from chatcli.repl.keys import (
-    ASK_ATTRIBUTES,
-    ASK_BACKGROUND,
     Focus,
     enter_raw_mode,
     learn_sequences,
@@ -45,6 +43,10 @@ from chatcli.text import FRAMES, START_INTERVAL, starting_text
 GLYPH = "> "
 GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}
 """The colour of the glyph in each theme, as that of a past question; in others it is the terminal's own cyan."""
+DIM_COLORS = {"dark": "#949494", "light": "#626262"}
+"""The colour of dim text in each theme, as the answers have it; in others it is the terminal's own dim style."""
+_CHOSEN = "noreverse bg:#444444 #ffffff"
+"""How the menu shows what is chosen: prompt-toolkit's own white on light grey is hard to read."""
 _ESCAPE_SECONDS = 0.1
 """How long an Escape may be the beginning of another key."""
 _COMMAND_SECONDS = 1.0
@@ -91,8 +93,8 @@ class Prompt:
 
     With `keep_history`, later runs know the typed lines. With `vi`, the keys are those of vi, not of Emacs. `plain` is
     for a screen reader: there are no suggestions and no menus. If it is `spaced`, empty lines separate questions and
-    answers. The terminal is asked for its background only if there is `on_background`, which gets whether that is dark,
-    and for sixel only if there is `on_sixel`, which is called if it shows images so.
+    answers. `asks` are requests to the terminal; `on_background` gets whether its background is dark, `on_ability` what
+    it says that it does.
     """
 
     def __init__(
@@ -105,9 +107,10 @@ class Prompt:
         color: bool = True,
         theme: str = "auto",
         spaced: bool = True,
-        on_background: Callable[[bool], None] | None = None,
+        asks: str = "",
+        on_background: Callable[[bool], None] = lambda dark: None,
         asks_focus: bool = False,
-        on_sixel: Callable[[], None] | None = None,
+        on_ability: Callable[[str], None] = lambda ability: None,
     ) -> None:
         learn_sequences()
         self.plain = plain
@@ -128,15 +131,14 @@ class Prompt:
         mute = os.environ.get("TERM", "") in _MUTE_TERMINALS
         reads_replies = not mute and read_replies(
             self.input,
-            on_background or (lambda dark: None),
+            on_background,
             lambda focused: self.focus.note(focused),
-            on_sixel or (lambda: None),
+            on_ability,
         )
         if mute:
             read_unmarked_pastes(self.input)
         self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
-        asked = (ASK_BACKGROUND if on_background is not None else "") + (ASK_ATTRIBUTES if on_sixel is not None else "")
-        self._asked = asked if reads_replies else ""
+        self._asked = asks if reads_replies else ""
         self._leaving = asyncio.Event()
         """Set after a Ctrl-C on an empty line."""
         self._stopped_here = False
@@ -200,7 +202,9 @@ class Prompt:
 
     def use_theme(self, name: str) -> None:
         """Show the line in the colours of the theme `name`; one that was entered looks as a past question does."""
-        styles = {"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim", "accepted": "bold"}
+        dim = DIM_COLORS.get(name, "dim")
+        styles = {"bottom-toolbar": f"noreverse {dim}", "auto-suggestion": dim, "accepted": "bold"}
+        styles |= {"completion-menu.completion.current": _CHOSEN}
         self._style = Style.from_dict({**styles, "prompt": f"bold {GLYPH_COLORS.get(name, 'ansicyan')}"})
 
     @contextmanager

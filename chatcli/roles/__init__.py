@@ -7,6 +7,7 @@ role and model in the state of a thread, so that a resumed thread has them.
 import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter
 from typing import Any, Self
@@ -17,7 +18,6 @@ from chatcli.config.settings import Settings
 from chatcli.config.values import not_negative
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName, choose_model, resolve_model
-from chatcli.records import dataclass, field, replace
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_toml
 

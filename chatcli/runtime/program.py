@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
-
-from chatcli.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
 # state.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeGuard
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -11,7 +12,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from chatcli.documents.citations import cited_in, for_people
 from chatcli.events import INTERRUPTED
 from chatcli.message import Excerpt, MessageShown, call_text, human_role, result_text
-from chatcli.records import dataclass
 from chatcli.store.step_order import MENDED
 from chatcli.store.threads import Step, chain, lineage
 

@@ -1,10 +1,10 @@
 """The ways in which a turn begins: each is a value, and `Session.run` takes them all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
@@ -9,7 +10,6 @@ from pydantic_core import to_jsonable_python
 from typing_extensions import is_typeddict
 
 from chatcli.errors import UsageError
-from chatcli.records import dataclass
 from chatcli.runtime.parse import TooDeepError, read_json
 from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_annotation, without_qualifier
 from chatcli.text import one_line

@@ -4,6 +4,7 @@
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -14,7 +15,6 @@ from chatcli import events
 from chatcli.config.providers import LANGFLOW
 from chatcli.message import Citation
 from chatcli.models.sequencer import SEPARATOR, MessageSequencer
-from chatcli.records import dataclass, field
 from chatcli.sessions.message_calls import finish_reason
 from chatcli.store.message_index import as_message
 from chatcli.store.usage import Tokens, read_tokens

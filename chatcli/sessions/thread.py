@@ -4,6 +4,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackHandler
@@ -28,7 +29,6 @@ from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.fences import question_alone
 from chatcli.models.names import GRAPH, ModelName
-from chatcli.records import dataclass, field
 from chatcli.sessions.history import current_branch, merged, read_turns, whole_history
 from chatcli.sessions.state import StateKey, plain_state, state_keys
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests

@@ -4,11 +4,11 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType
 from typing import Any
 
-from chatcli.records import dataclass
 from chatcli.store import threads as common
 from chatcli.store.errors import DamagedError
 from chatcli.store.step_order import in_order

@@ -8,6 +8,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,6 @@ from weakref import WeakKeyDictionary
 from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 
 from chatcli.errors import ChatcliError, StoreError
-from chatcli.records import dataclass, field
 from chatcli.runtime.files import lock_folder
 from chatcli.runtime.parse import json_object
 from chatcli.store.errors import DamagedError, as_store_error, refuse_foreign_tables

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatcli.config.installation import install_command
 from chatcli.errors import UsageError
-from chatcli.records import dataclass, field
 
 MEMORY = "memory:"
 SQLITE = "sqlite:///"

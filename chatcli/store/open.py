@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.errors import UsageError
-from chatcli.records import dataclass
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.saver_threads import ForeignThreads, MemoryThreads
 from chatcli.store.serde import CompressedSerializer

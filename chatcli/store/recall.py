@@ -6,9 +6,9 @@ from anybody, such as a web page that an answer quotes, so the request tells the
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from chatcli.fences import fenced, new_marker, unmarked
-from chatcli.records import dataclass
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import FoundExchange, Threads, part_around
 

@@ -8,11 +8,11 @@ import re
 import string
 import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar
 
 from chatcli.errors import UsageError
 from chatcli.message import MessageShown
-from chatcli.records import dataclass
 from chatcli.runtime.program import command
 from chatcli.store.usage import AnswerUsage
 

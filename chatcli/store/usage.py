@@ -9,10 +9,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
-
-from chatcli.records import dataclass
 
 REQUEST = "chatcli_request"
 """The key of an answer's metadata for what asked for it: `model`, `own_server`, `at`, and in `also` other tokens."""

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,6 @@ from pydantic import ValidationError
 
 from chatcli import paths
 from chatcli.config.trust import FILES, PROJECT_FILE
-from chatcli.records import dataclass, field, replace
 from chatcli.runtime.files import write_to_disk
 from chatcli.sanitize import reveal
 from chatcli.text import format_size, one_line

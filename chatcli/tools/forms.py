@@ -3,10 +3,10 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal, cast
 
-from chatcli.records import dataclass, replace
 from chatcli.text import one_line
 
 MAX_FIELDS = 50

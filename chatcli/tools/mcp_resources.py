@@ -2,9 +2,9 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from chatcli.errors import UsageError
-from chatcli.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

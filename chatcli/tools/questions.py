@@ -9,9 +9,8 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from chatcli.records import dataclass, field
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage

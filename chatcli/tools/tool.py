@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from glob import escape
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from langchain_core.tools import BaseTool
 from chatcli import paths
 from chatcli.config.settings import ToolMode
 from chatcli.errors import StoreError
-from chatcli.records import dataclass, field
 from chatcli.runtime.parse import read_json
 from chatcli.tools.workspace import ACCESSES, Access
 

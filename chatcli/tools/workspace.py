@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
-
-from chatcli.records import dataclass
 
 KEPT = 200_000
 """Bytes that are kept of the end of a command's output."""

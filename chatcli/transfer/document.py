@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from langchain_core.messages import BaseMessage
 
 from chatcli.config.thread_ids import check_thread_id
 from chatcli.errors import UsageError
-from chatcli.records import dataclass, field
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

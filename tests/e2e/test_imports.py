@@ -21,7 +21,7 @@ PROMPT = OWN | {"platformdirs", "prompt_toolkit", "wcwidth"}
 BEHIND = {
     "chatcli.events",
     "chatcli.conversation.conversation",
-    "chatcli.commands",
+    "chatcli.commands.registry",
     "chatcli.repl.handler",
     "sqlite3",
     "json",

@@ -159,6 +159,7 @@ def test_a_resize_in_mid_answer(fake: FakeOpenAI, terminal: OpenTerminal, size: 
     tty.wait_for("words that")
     tty.send("typed")
     tty.wait_for_prompt("typed")
+    assert b"\x1b[>q" in tty.raw  # whether old lines are wrapped again depends on the terminal
     tty.resize(*size)
     time.sleep(0.2)
     gate.set()

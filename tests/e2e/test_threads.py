@@ -127,6 +127,17 @@ def test_on_a_terminal_each_thread_is_on_one_line(chat: Chat, fake: FakeOpenAI, 
     assert chat("threads", "list").stdout.count(title.strip()) == 3
 
 
+def test_a_long_name_of_a_model_is_whole_where_titles_are_short(
+    chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    model = "openai:gpt-fake-coder-7b"
+    assert chat("-t", "0190d3f4", "-m", model, "why is the sky blue?").returncode == 0
+    window = terminal("threads", "list", size=(80, 24))
+    assert window.exit_code() == 0
+    (row,) = (line.strip() for line in window.screen().splitlines() if "just now" in line)
+    assert row == f"0190d3f4   why is the sky blue?   1       just now    {model}"
+
+
 def test_an_empty_list_is_no_error(chat: Chat) -> None:
     listed = chat("threads", "list", "--json")
     assert (listed.returncode, listed.json(), listed.stderr) == (0, [], "")

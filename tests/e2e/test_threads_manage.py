@@ -47,7 +47,7 @@ def test_search_highlights_on_a_terminal(talk: Chat, terminal: OpenTerminal) -> 
     window = terminal("threads", "search", "deep")
     assert window.exit_code() == 0
     assert "why is the sea deep?" in window.text()
-    assert b"\x1b[1;33mdeep" in window.raw
+    assert b"\x1b[1;35mdeep" in window.raw
 
 
 def test_stored_text_does_nothing_to_the_terminal_of_a_search(

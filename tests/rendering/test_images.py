@@ -10,7 +10,7 @@ from PIL import Image
 
 from chatcli.events import ImageAttached, TextDelta
 from chatcli.message import MessageShown
-from chatcli.rendering.display import SixelReported
+from chatcli.rendering.display import AbilityReported
 from chatcli.rendering.images import Cells, Protocol, image_size, known_protocol, picture
 from chatcli.rendering.markdown import images
 from chatcli.rendering.markdown.images import DataImages
@@ -216,7 +216,7 @@ def test_a_shown_message_and_an_attachment_are_drawn_and_sixel_is_learned() -> N
     renderer = TerminalRenderer(terminal.console, terminal.console)
     renderer.render(ImageAttached("a.png", image()))
     assert terminal.bytes.getvalue() == ""
-    renderer.render(SixelReported())
+    renderer.render(AbilityReported("sixel"))
     renderer.render(ImageAttached("a.png", image()))
     renderer.render(MessageShown("assistant", f"![x]({uri(image())})"))
     assert terminal.bytes.getvalue().count("\x1bPq") == 2

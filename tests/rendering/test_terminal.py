@@ -27,7 +27,15 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.message import MessageShown
-from chatcli.rendering.display import DraftChanged, ProgramStarting, ScreenCleared, ScreenResumed, ThreadChanged
+from chatcli.rendering.display import (
+    AbilityReported,
+    DraftChanged,
+    ProgramStarting,
+    ScreenCleared,
+    ScreenResumed,
+    ThemeChosen,
+    ThreadChanged,
+)
 from chatcli.rendering.terminal import answer
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.terminal.renderer import TerminalRenderer
@@ -161,6 +169,19 @@ def test_a_resize_loses_nothing_and_touches_nothing_finished(width: int, height:
     text = " ".join(shown)
     assert "The open paragraph, with some more words than fit on a line, goes on." in text.replace("  ", " ")
     assert text.count("The open") == 1
+
+
+def test_a_terminal_that_says_that_it_wraps_again_keeps_no_line_twice_when_it_gets_narrower() -> None:
+    terminal = Terminal(40, 20)
+    screen = renderer(terminal)
+    screen.render(AbilityReported("wrapping"))
+    screen.render(ThemeChosen("dark"))  # the painter is another one then, and still knows it
+    screen.render(TextDelta("The open paragraph has some words"))
+    before = terminal.bytes.tell()
+    terminal.resize(30, 20)
+    screen.render(ScreenResumed())
+    # The terminal made two rows of it.
+    assert "\x1b[1A" in terminal.bytes.getvalue()[before:]
 
 
 class SkippingSelector(selectors.SelectSelector):

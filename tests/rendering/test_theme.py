@@ -3,6 +3,7 @@ from rich.style import Style
 
 from chatcli.message import MessageShown
 from chatcli.rendering.build import build_console, wants_color
+from chatcli.rendering.display import MatchShown
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from chatcli.rendering.theme import DARK, LIGHT, MONO, THEMES, Theme, find_code_theme
 from tests.rendering.screen import Terminal
@@ -38,6 +39,15 @@ def test_every_colour_can_be_read(theme: Theme) -> None:
 
 def test_mono_keeps_attributes_only() -> None:
     assert MONO.resolve(Style(color="red", bold=True)) == Style(bold=True)
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
+def test_what_a_search_finds_has_the_colours_of_the_theme(theme: Theme) -> None:
+    terminal = Terminal(80, 24)
+    renderer = TerminalRenderer(terminal.console, terminal.console, theme=theme)
+    renderer.render(MatchShown("work", "Work", "user", (("a ", False), ("word", True))))
+    written = terminal.bytes.getvalue()
+    assert f"\x1b[38;5;{theme.dim}muser: \x1b[0ma \x1b[1;38;5;{theme.colors['magenta']}mword\x1b[0m" in written
 
 
 def test_what_is_dimmed_has_a_colour_of_its_own() -> None:

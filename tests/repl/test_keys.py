@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from prompt_toolkit.application import Application, create_app_session
-from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.completion import CompleteEvent, DummyCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.output import DummyOutput
+from rich.color import Color
 from rich.style import Style
 
 from chatcli.commands.all import all_commands
@@ -22,8 +23,9 @@ from chatcli.repl import prompt as prompt_module
 from chatcli.repl.completion import LineCompleter
 from chatcli.repl.loop import _is_answered
 from chatcli.repl.pastes import Pastes, plain, typed_mentions
-from chatcli.repl.prompt import GLYPH_COLORS, Prompt
+from chatcli.repl.prompt import DIM_COLORS, GLYPH_COLORS, Prompt
 from chatcli.repl.typeahead import Typeahead
+from tests.rendering.test_theme import contrast
 from tests.waiting import WAIT_SECONDS
 
 Read = Callable[..., list[str]]
@@ -337,6 +339,21 @@ def test_the_glyph_has_the_colour_of_a_past_question(name: str) -> None:
     number = None if color is None else color.number
     expected = None if number is None else number if number < 16 else color.get_truecolor().hex if color else None
     assert {"": None, "ansicyan": 6}.get(GLYPH_COLORS.get(name, "ansicyan"), GLYPH_COLORS.get(name)) == expected
+
+
+@pytest.mark.parametrize("name", ["dark", "light", "mono", "auto"])
+def test_what_is_dim_around_the_line_is_as_dim_as_in_answers(name: str) -> None:
+    color = find_theme(name).resolve(Style(dim=True)).color
+    assert DIM_COLORS.get(name) == (None if color is None else color.get_truecolor().hex)
+
+
+def test_what_is_chosen_in_the_menu_can_be_read() -> None:
+    with create_pipe_input() as source, create_app_session(input=source, output=DummyOutput()):
+        prompt = Prompt(DummyCompleter(), keep_history=False)
+        found = prompt._style.get_attrs_for_style_str("class:completion-menu.completion.current")
+    colors = [Color.parse(f"#{color}").get_truecolor() for color in (found.color, found.bgcolor)]
+    assert contrast(*colors) >= 4.5
+    assert not found.reverse
 
 
 @pytest.mark.parametrize(

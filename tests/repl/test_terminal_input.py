@@ -99,13 +99,22 @@ def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: s
     assert seen_dark == [dark]
 
 
-@pytest.mark.parametrize(("reply", "sixel"), [("\x1b[?62;4;22c", True), ("\x1b[?65;1;9c", False), ("\x1b[?4c", False)])
-@pytest.mark.parametrize("cut", range(12))
+@pytest.mark.parametrize(
+    ("reply", "abilities"),
+    [
+        ("\x1b[?62;4;22c", ["sixel"]),
+        ("\x1b[?65;1;9c", []),
+        ("\x1b[?4c", []),
+        ("\x1bP>|tmux 3.3a\x1b\\", ["wrapping"]),
+        ("\x1bP>|XTerm(390)\x1b\\", []),
+    ],
+)
+@pytest.mark.parametrize("cut", range(17))
 def test_what_a_terminal_can_do_is_not_a_key_wherever_its_reply_is_cut(
-    pipe: tuple[int, int], reply: str, sixel: bool, cut: int
+    pipe: tuple[int, int], reply: str, abilities: list[str], cut: int
 ) -> None:
-    seen: list[bool] = []
-    reader = ReplyReader(pipe[0], "utf-8", print, print, lambda: seen.append(True))
+    seen: list[str] = []
+    reader = ReplyReader(pipe[0], "utf-8", print, print, seen.append)
     typed = f"before{reply}after"
     text = ""
     for part in (typed[: 6 + cut], typed[6 + cut :]):
@@ -114,7 +123,7 @@ def test_what_a_terminal_can_do_is_not_a_key_wherever_its_reply_is_cut(
     if cut == 1:  # as above
         return
     assert text == "beforeafter"
-    assert seen == [True] * sixel
+    assert seen == abilities
 
 
 @pytest.mark.parametrize("typed", ["hello", "\x1b]x", "\x1b", "\x1b[A", "]11;rgb"])

@@ -19,6 +19,7 @@ from chatcli.rendering.build import build_renderer
 from chatcli.runtime.program import CHAT, command, current_program
 from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.runtime.untraced import leave_out_tracing
+from chatcli.text import tell
 
 
 def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
@@ -54,7 +55,7 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
         settings = chosen
         composed = compose(settings, composed.thread_id, stored=composed.stored)
     if composed.graph_notice and not settings.quiet:
-        print(composed.graph_notice, file=sys.stderr)
+        tell(composed.graph_notice)
     if composed.is_plain:
         leave_out_tracing()
         ask_missing_key(settings, _first_model(composed))
@@ -117,7 +118,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     from chatcli.cli.subcommands.keys import ask_key, report_storage
 
     leave_signals_to_python()
-    print(f"{name} needs a key, and {provider.key_variables[0]} is not set.", file=sys.stderr)
+    tell(f"{name} needs a key, and {provider.key_variables[0]} is not set.")
     key = ask_key(provider)
     if not key.get_secret_value():
         return  # the turn that needs it reports what to do

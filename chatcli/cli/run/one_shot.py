@@ -23,6 +23,7 @@ from chatcli.runtime.program import current_program
 from chatcli.runtime.signals import take_signals
 from chatcli.sanitize import reveal
 from chatcli.sessions.requests import AnswerInWords, Ask
+from chatcli.text import tell
 
 _MOST_KEYS = 1024
 """Bytes that are read at once of what is typed."""
@@ -40,7 +41,7 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
     waits = reason == WAITING or isinstance(error, UnansweredRequestError)
     stopped = reason == STOPPED or isinstance(error, StoppedGraphError)
     if (waits or stopped) and not conversation.keeps_threads:
-        print("The thread ends here. To go on with such a thread, ask in a conversation.", file=sys.stderr)
+        tell("The thread ends here. To go on with such a thread, ask in a conversation.")
     elif waits or stopped:
         print_hint(settings, conversation.backend, conversation.thread_id, stopped=stopped)
     if isinstance(last, TurnFailed) and settings.debug:
@@ -104,7 +105,7 @@ async def play(
             attachments = ()
             waits = isinstance(last, TurnFinished) and last.finish_reason in (WAITING, STOPPED)
             if not isinstance(last, TurnFinished) or (waits and line != questions[-1][0]):
-                print(f"the script stopped at line {line}; its thread is {conversation.thread_id}", file=sys.stderr)
+                tell(f"the script stopped at line {line}; its thread is {conversation.thread_id}")
                 break
     finally:
         await conversation.close()

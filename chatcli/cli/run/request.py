@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,8 +11,8 @@ from chatcli.attachments import STDIN, piped_block, read_all
 from chatcli.cli.load_settings import report_servers
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
-from chatcli.records import dataclass
 from chatcli.runtime.program import command, current_program
+from chatcli.text import tell
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
@@ -77,7 +78,7 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
     is_empty = words and piped is not None and not piped.strip() and not settings.quiet
     # Under cron, systemd and `ssh -n`, it is no pipe but /dev/null.
     if is_empty and stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
-        print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
+        tell("warning: nothing came through the pipe; the question is asked without it")
     resources = _find_resources(settings, " ".join(words))
     asks = bool(words) or from_stdin or piped is not None or STDIN in settings.file
     prompt = prompt_text(words, piped, resume=resume) if asks else None
@@ -112,7 +113,7 @@ def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = Fals
         if not terminal_too:
             return None
         if not quiet:
-            print("Type the prompt, and end it with Ctrl-D on a line of its own.", file=sys.stderr)
+            tell("Type the prompt, and end it with Ctrl-D on a line of its own.")
     return read_text(stream, quiet=quiet)
 
 
@@ -125,7 +126,7 @@ def read_text(stream: BinaryIO, *, quiet: bool) -> str:
     text = data.decode("utf-8", errors="replace")
     lost = text.count("\N{REPLACEMENT CHARACTER}") - data.count("\N{REPLACEMENT CHARACTER}".encode())
     if lost and not quiet:
-        print(f"warning: the input is not all UTF-8; {lost} bytes were replaced", file=sys.stderr)
+        tell(f"warning: the input is not all UTF-8; {lost} bytes were replaced")
     return text
 
 
@@ -136,9 +137,9 @@ def _print_mentions(text: str) -> None:
     from chatcli.attachments.attachment import find_folders, find_mentions, missing_mentions
 
     if folders := find_folders(text):
-        print(f"note: @{folders[0]} is sent as text; for answers from its files, use --docs", file=sys.stderr)
+        tell(f"note: @{folders[0]} is sent as text; for answers from its files, use --docs")
     if sources := [*find_mentions(text), *missing_mentions(text)]:
-        print(f"note: @{sources[0]} is sent as text; attach a file with -f", file=sys.stderr)
+        tell(f"note: @{sources[0]} is sent as text; attach a file with -f")
 
 
 def _find_resources(settings: Settings, text: str) -> tuple[tuple[str, str], ...]:
@@ -161,7 +162,7 @@ def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":
             source, stdin=_stdin(), allow_private=settings.allow_private_urls, timeout=settings.timeout
         )
         if attachment.kind == "text" and not attachment.encoding.startswith("utf") and not settings.quiet:
-            print(f"note: {attachment.name} is read as {attachment.encoding}", file=sys.stderr)
+            tell(f"note: {attachment.name} is read as {attachment.encoding}")
         read.append(attachment)
     return tuple(read)
 

@@ -16,6 +16,7 @@ from chatcli.message import MessageShown, is_form, is_review
 from chatcli.rendering.display import ThreadChanged
 from chatcli.rendering.renderer import Renderer
 from chatcli.runtime.program import command, current_program
+from chatcli.text import tell
 
 
 async def show_history(
@@ -102,4 +103,4 @@ def print_hint(settings: Settings, backend: Backend, thread_id: str, *, stopped:
         goes_on = resume_command(settings, backend, thread_id, answer="null" if stopped else "JSON")
         print(f"{'Go on with' if stopped else 'It waits for an answer'}: {goes_on}", file=sys.stderr)
     elif not stopped:
-        print(f"The thread {thread_id} waits for an answer.", file=sys.stderr)
+        tell(f"The thread {thread_id} waits for an answer.")

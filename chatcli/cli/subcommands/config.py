@@ -26,7 +26,7 @@ from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.files import replace_privately
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
-from chatcli.text import one_line
+from chatcli.text import one_line, tell
 
 app = command_group("Show, set and edit settings; print JSON Schemas.", default="show")
 
@@ -141,13 +141,13 @@ def _report_use(entry: Entry) -> None:
     try:
         settings = Settings.load()
     except ChatcliError as error:
-        print(f"note: {error.message}", file=sys.stderr)
+        tell(f"note: {error.message}")
         return
     source = settings.source(entry.setting)
     if source not in ("config file", DEFAULT):
-        print(f"note: {source} sets it too, and goes before the file", file=sys.stderr)
+        tell(f"note: {source} sets it too, and goes before the file")
     elif entry.setting == "model" and settings.outranks("base_url", "model"):
-        print(f"note: {settings.source('base_url')} names a server, whose model goes before it", file=sys.stderr)
+        tell(f"note: {settings.source('base_url')} names a server, whose model goes before it")
 
 
 @app.command()
@@ -162,7 +162,7 @@ def edit(ctx: typer.Context) -> None:
         replace_privately(file, [_FIRST_LINES])
     edit_in_editor(file)
     Settings.load(common.options_of(ctx))
-    print(f"{file} is fine", file=sys.stderr)
+    tell(f"{file} is fine")
 
 
 _SCHEMA_HELP = f"One of {', '.join(NAMES)}; by default all of them."

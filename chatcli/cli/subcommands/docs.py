@@ -21,7 +21,7 @@ from chatcli.events import Listing, Progress
 from chatcli.message import place_of
 from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize, sanitize_line
-from chatcli.text import format_minute, format_size
+from chatcli.text import format_minute, format_size, tell
 
 READING = "reading the documents"
 SHOWN_AFTER = 1.0
@@ -54,11 +54,11 @@ def index(ctx: typer.Context, paths: Paths) -> None:
     print(_summary(updated, indexed))
     named = updated.skipped if settings.debug else updated.skipped[:NAMED]
     for path, reason in named:
-        print(sanitize_line(f"skipped: {shown_path(path)}: {reason}"), file=sys.stderr)
+        tell(sanitize_line(f"skipped: {shown_path(path)}: {reason}"))
     if rest := len(updated.skipped) - len(named):
-        print(f"skipped: {rest:,} more; `chat --debug docs index` names all", file=sys.stderr)
+        tell(f"skipped: {rest:,} more; `chat --debug docs index` names all")
     if updated.stopped:
-        print("stopped: the same command goes on", file=sys.stderr)
+        tell("stopped: the same command goes on")
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 
@@ -74,7 +74,7 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
     with DocumentIndex() as documents:
         sources = given or [one.source for one in documents.sources()]
         if not sources:
-            print("note: no documents are in the index; name some: --docs PATH", file=sys.stderr)
+            tell("note: no documents are in the index; name some: --docs PATH")
         elif _bring_up_to_date(settings, documents, sources, shown_after=SHOWN_AFTER).stopped:
             raise typer.Exit(ExitCode.INTERRUPTED)
         found = documents.search(" ".join(words), sources, limit=limit) if sources else []
@@ -82,9 +82,9 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
         common.print_json(settings, [one.as_json() for one in found], as_json=as_json)
         return
     if sources and not found:
-        print("note: no passage has these words", file=sys.stderr)
+        tell("note: no passage has these words")
     elif found and found[0].weak:
-        print("note: these passages have little of the question: an answer would not use them", file=sys.stderr)
+        tell("note: these passages have little of the question: an answer would not use them")
     for number, one in enumerate(found):
         place = place_of(shown_path(one.path), one.start_line, one.end_line, one.page)
         print(f"{'' if not number else chr(10)}{sanitize_line(place)}  {one.score:.2f}")
@@ -132,7 +132,7 @@ def forget(ctx: typer.Context, paths: Sources) -> None:
                 raise UsageError(f"{path} is not in the index of documents", remedy="See `chat docs list`.")
             print(f"forgotten: {sanitize_line(path)}, {_counted(files, 'file')}")
         if documents.notice:
-            print(f"note: {documents.notice}", file=sys.stderr)
+            tell(f"note: {documents.notice}")
 
 
 def _bring_up_to_date(
@@ -172,7 +172,7 @@ def _bring_up_to_date(
             renderer.render(Progress(READING, finished=True))
         renderer.close()
     if documents.notice:
-        print(f"note: {documents.notice}", file=sys.stderr)
+        tell(f"note: {documents.notice}")
     return updated
 
 

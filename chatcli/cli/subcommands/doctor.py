@@ -3,8 +3,8 @@
 import importlib.metadata
 import importlib.util
 import platform
-import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
 
@@ -27,9 +27,9 @@ from chatcli.helper.eligible import is_supported
 from chatcli.helper.spawn import find_helper
 from chatcli.models.local.choice import default_weights
 from chatcli.models.names import choose_model
-from chatcli.records import asdict, dataclass, replace
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.sanitize import sanitize_line
+from chatcli.text import tell
 from chatcli.tools.sandbox.confinement import describe_sandbox
 
 _PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "prompt_toolkit", "rich", "typer")
@@ -68,7 +68,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
         hide = settings.credentials.redact  # the text of a finding may come from a server or a library
         findings = [replace(one, detail=hide(one.detail), remedy=hide(one.remedy)) for one in examine(settings)]
     for line in repaired:
-        print(sanitize_line(line), file=sys.stderr)
+        tell(sanitize_line(line))
     rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
     table = Listing("Doctor", ("what", "state", "detail"), rows)
     remedies = [Notice(f"{finding.subject}: {finding.remedy}", "warning") for finding in findings if finding.remedy]

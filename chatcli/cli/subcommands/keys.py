@@ -13,6 +13,7 @@ from chatcli.config.providers import OTHER_NAMES, PROVIDERS, Provider
 from chatcli.config.secrets import Secret
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.text import tell
 
 _ABOUT = "Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read."
 app = command_group(_ABOUT)
@@ -76,7 +77,7 @@ def check_key(key: Secret) -> None:
 
 def report_storage(provider: Provider, kept: str) -> None:
     """Print where a key is kept."""
-    print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
+    tell(f"the key of {provider.title} is kept in {kept}")
 
 
 def _provider(name: str) -> Provider:

@@ -28,6 +28,7 @@ from chatcli.events import Listing
 from chatcli.runtime.options import scoped
 from chatcli.runtime.program import command
 from chatcli.sanitize import reveal
+from chatcli.text import tell
 
 if TYPE_CHECKING:
     from chatcli.serve.mcp.service import McpService
@@ -93,7 +94,7 @@ def add(ctx: typer.Context, name: Name, target: Target, env: Variables = None, h
     if excluded[1]:
         raise UsageError(f"{excluded[0]} has no effect on {first}", remedy="Leave it out.")
     find_entry(f"mcp.{name}").write({key: value for key, value in table.items() if value})
-    print(f"the MCP server {name} is added to {paths.config_file()}", file=sys.stderr)
+    tell(f"the MCP server {name} is added to {paths.config_file()}")
 
 
 @app.command("list")
@@ -120,7 +121,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 def remove(name: Name) -> None:
     """Remove a server from config.toml."""
     find_entry(f"mcp.{name}").remove()
-    print(f"the MCP server {name} is removed from {paths.config_file()}", file=sys.stderr)
+    tell(f"the MCP server {name} is removed from {paths.config_file()}")
 
 
 @app.command()
@@ -129,8 +130,8 @@ def login(ctx: typer.Context, name: Name, browser: Browser = False) -> None:
     from chatcli.tools.mcp_login import log_in
 
     def show(address: str) -> None:
-        print(f"Open this address to log in to {reveal(name)}:\n\n{reveal(address)}\n", file=sys.stderr)
-        print("Waiting for the browser. If it runs elsewhere, paste the address that it ends at.", file=sys.stderr)
+        tell(f"Open this address to log in to {reveal(name)}:\n\n{reveal(address)}\n")
+        tell("Waiting for the browser. If it runs elsewhere, paste the address that it ends at.")
         if browser:
             import webbrowser
 
@@ -139,7 +140,7 @@ def login(ctx: typer.Context, name: Name, browser: Browser = False) -> None:
     logging.getLogger("mcp").addHandler(logging.NullHandler())  # the SDK logs tracebacks
     logging.getLogger("mcp").propagate = False
     asyncio.run(log_in(_server(ctx, name), show))
-    print(f"logged in to the MCP server {name}", file=sys.stderr)
+    tell(f"logged in to the MCP server {name}")
 
 
 @app.command()
@@ -149,7 +150,7 @@ def logout(ctx: typer.Context, name: Name) -> None:
 
     if not log_out(_server(ctx, name)):
         raise UsageError(f"you are not logged in to the MCP server {name}", remedy="Nothing was changed.")
-    print(f"the tokens of the MCP server {name} are deleted", file=sys.stderr)
+    tell(f"the tokens of the MCP server {name} are deleted")
 
 
 def _server(ctx: typer.Context, name: str) -> McpServer:
@@ -225,5 +226,5 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
 
     if port is None and sys.stdin is not None and sys.stdin.isatty():
         usage = f"see `{command('help mcp')}`. Ctrl-D ends it."
-        print(f"This speaks MCP with the program that starts it: {usage}", file=sys.stderr)
+        tell(f"This speaks MCP with the program that starts it: {usage}")
     return ExitCode.INTERRUPTED if asyncio.run(serve()) else ExitCode.OK

@@ -1,6 +1,5 @@
 """`chat memory`: the facts that go along with questions."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, show_or_print_json
 from chatcli.memory import facts
 from chatcli.runtime.editor import edit_in_editor
+from chatcli.text import tell
 
 app = command_group("List, add, edit and forget remembered facts.")
 
@@ -33,7 +33,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     ]
     show_or_print_json(settings, values, facts.listing(found), as_json=as_json)
     if settings.no_memory:
-        print("note: the memory is off; `chat memory on` sends facts again", file=sys.stderr)
+        tell("note: the memory is off; `chat memory on` sends facts again")
 
 
 @app.command()

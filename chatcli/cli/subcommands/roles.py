@@ -1,6 +1,5 @@
 """`chat roles`: named system prompts with variables."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from chatcli.roles import SHIPPED, Role, find_role, own_file, read_role, role_fi
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.files import replace_privately
 from chatcli.sanitize import sanitize
+from chatcli.text import tell
 
 HELP = """Named system prompts with variables.
 
@@ -48,7 +48,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         try:
             found.append(read_role(path, shipped=path.parent == SHIPPED))
         except UsageError as problem:  # one broken file must not hide the others
-            print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
+            tell(f"warning: {sanitize(problem.message)}")
     rows = tuple(
         (role.name, ", ".join(role.variables), "shipped" if role.shipped else "yours", role.description)
         for role in found

@@ -26,7 +26,7 @@ from chatcli.rendering.display import MatchShown
 from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, find_thread
-from chatcli.text import display_width, format_age, format_minute, truncate
+from chatcli.text import display_width, format_age, format_minute, tell, truncate
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 app = command_group("List, show, search, change, export and import threads.")
@@ -166,10 +166,13 @@ def _fit(columns: dict[str, list[str]], width: int) -> None:
     """Shorten what is in the columns of a list of threads, so that a line has `width` cells where possible."""
     columns["id"] = _short_names(columns["id"])
     columns["last used"] = list(map(format_age, columns["last used"]))
-    columns["model"] = [truncate(sanitize_line(model), width // 4) for model in columns["model"]]
-    others = [[name, *column] for name, column in columns.items() if name != "title"]
-    room = width - sum(max(map(display_width, column)) for column in others) - SPACING * len(columns)
-    columns["title"] = [truncate(sanitize_line(title), max(room, TITLE_WIDTH)) for title in columns["title"]]
+    columns |= {name: list(map(sanitize_line, columns[name])) for name in ("title", "model")}
+    widths = {name: max(map(display_width, (name, *column))) for name, column in columns.items()}
+    room = width - sum(widths.values()) - SPACING * len(columns) + 1 + widths["title"] + widths["model"]
+    # A model gets a quarter, and what short titles leave.
+    models = min(widths["model"], max(width // 4, room - widths["title"]))
+    columns["model"] = [truncate(model, models) for model in columns["model"]]
+    columns["title"] = [truncate(title, max(room - models, TITLE_WIDTH)) for title in columns["title"]]
 
 
 def _short_names(names: list[str]) -> list[str]:
@@ -246,7 +249,7 @@ def fork(
     backend.grants(origin.thread_id).copy_to(new_id)
     print(new_id)
     if origin.model.partition(":")[0] == LANGFLOW:
-        print(NEW_SESSION, file=sys.stderr)
+        tell(NEW_SESSION)
 
 
 @app.command()

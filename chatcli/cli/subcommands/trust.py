@@ -1,6 +1,5 @@
 """`chat trust`: show the files of a folder and remember that the user trusts them."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from chatcli.errors import StoreError, UsageError
 from chatcli.events import Listing
 from chatcli.memory.instructions import shown_lines
 from chatcli.sanitize import reveal
+from chatcli.text import tell
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -51,7 +51,7 @@ def trust(
         if remove:
             if not store.forget(resolved):
                 raise UsageError(f"{resolved} is not trusted", remedy="See `chat trust --list`.")
-            print(f"{reveal(str(resolved))} is not trusted any more", file=sys.stderr)
+            tell(f"{reveal(str(resolved))} is not trusted any more")
         else:
             _trust(settings, resolved, yes=yes)
     except OSError as error:
@@ -61,18 +61,18 @@ def trust(
 def _trust(settings: Settings, folder: Path, *, yes: bool) -> None:
     files = _read(folder)
     if not files:
-        print(f"{reveal(str(folder))} has no file to trust: {', '.join(store.FILES)}", file=sys.stderr)
+        tell(f"{reveal(str(folder))} has no file to trust: {', '.join(store.FILES)}")
         return
     _show(settings, files)
     if all(map(_is_trusted, files)):
-        print(f"{reveal(str(folder))} is trusted already", file=sys.stderr)
+        tell(f"{reveal(str(folder))} is trusted already")
         return
     if not yes:
         if not has_terminal():
             raise UsageError("there is no terminal to ask whether to trust this", remedy="Confirm it with --yes.")
         confirm(f"Trust {reveal(str(folder))}, as long as these files do not change?")
     store.trust(files)
-    print(f"{reveal(str(folder))} is trusted", file=sys.stderr)
+    tell(f"{reveal(str(folder))} is trusted")
 
 
 def _read(folder: Path) -> list[store.FolderFile]:
@@ -114,7 +114,7 @@ def _is_trusted(file: store.FolderFile) -> bool:
     try:
         return store.trusted_folders().get(str(file.folder), {}).get(file.name) == file.digest
     except (OSError, ValueError) as error:
-        print(f"note: {store.state_path()} can't be read and begins again: {error}", file=sys.stderr)
+        tell(f"note: {store.state_path()} can't be read and begins again: {error}")
         return False
 
 
@@ -122,7 +122,7 @@ def _list(settings: Settings, *, as_json: bool) -> None:
     try:
         folders = store.trusted_folders()
     except (OSError, ValueError) as error:
-        print(f"note: nothing is trusted, since {store.state_path()} can't be read: {error}", file=sys.stderr)
+        tell(f"note: nothing is trusted, since {store.state_path()} can't be read: {error}")
         folders = {}
     found = {folder: [_described(folder, *one) for one in files.items()] for folder, files in folders.items()}
     rows = tuple((folder, file["name"], file["state"]) for folder, files in found.items() for file in files)

@@ -39,7 +39,8 @@ _ACTION = re.compile(
     r"\b(?:do|did|would) you (?:know|have|like|trust|prefer|recommend)\b|\bwhy do you\b|\bwhat are you \w+ing\b"
     r"|\bhow (?:to|(?:do|can|could|should|would) (?:i|we|you))\b"
     r"|\b(?:can|could|may|should|do) (?:i|we) (?!be\b|need|trust|paste|type|enter|use\b)"
-    r"|\b(?:can|could|would) you (?!see\b|access\b|be\b|do\b|work\b)"
+    r"|\b(?:can|could|would) you (?!see\b|access\b|be\b|do\b|work\b"
+    r"|(?:look|search|browse)\b.*\b(?:web|internet|online)\W*$)"
     r"|^(?:please )?(?:run|save|keep|store|send|share|record|log|upload|open|read)\b"
     r"|\bkannst du\b(?!.*\b(?:sehen|lesen|mitlesen)\b)|\bpeux-tu (?!voir|lire)|\bpuedes (?!ver|leer)"
     r"|\b(?:hast du ein|as-tu un)|\bw(?:ie|o) \w+ (?:ich|man)\b"
@@ -63,9 +64,11 @@ class _Language:
     """A table of about_model.toml: its lists of words, and what is said in this language."""
 
     def __init__(self, table: dict[str, Any]) -> None:
-        lists = {name: frozenset(table[name].split()) for name in (*_TOPICS, "you", "mine", "here", "other")}
+        names = (*_TOPICS, "you", "mine", "my", "here", "other", "brought")
+        lists = {name: frozenset(table.get(name, "").split()) for name in names}
         self.topics = [lists[name] for name in _TOPICS]
         self.you, self.mine, self.here = lists["you"], lists["mine"], lists["here"]
+        self.my, self.brought = lists["my"], lists["brought"]
         self.words = _FUNCTION_WORDS.union(*lists.values())
         self.what, self.tasks = table["what"].split(", "), tuple(table["task"].split())
         self.facts, self.by, self.tools = table["facts"], table["by"], table["tools"]
@@ -76,7 +79,7 @@ class _Language:
         said = frozenset(words)
         yours = said & self.you
         here = alone and said & self.here and not said & _GIVEN
-        mine = said & self.mine or here
+        mine = said & self.mine or here or (said & self.my and not said & self.brought)
         unlisted = [word for word in said - self.words if not word[0].isdigit()]
         if not (yours or (mine and not said & _FAULT)) or len(unlisted) > _MOST_TYPOS:
             return None

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,6 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import specification_with
 
 from chatcli.errors import UsageError
-from chatcli.records import dataclass
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 from chatcli.text import one_line

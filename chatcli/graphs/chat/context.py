@@ -1,6 +1,7 @@
 """The context, as it is sent to the model: the system prompt, a summary, and the newest messages that fit."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from langchain_core.messages import (
@@ -19,7 +20,6 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.memory.prompt_context import PromptContext
 from chatcli.message import Citation
 from chatcli.models.errors import translate
-from chatcli.records import dataclass, field
 from chatcli.sessions.history import newest_question, newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
 

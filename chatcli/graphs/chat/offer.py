@@ -5,6 +5,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from chatcli.graphs.chat.small_model import is_small
 from chatcli.graphs.chat.state import TurnContext
 from chatcli.message import FoundPassage
 from chatcli.models.model import Model
-from chatcli.records import dataclass, field
 from chatcli.sessions.found import ARTIFACT
 from chatcli.text import one_line
 from chatcli.tools.tool import Tool

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
+from dataclasses import dataclass, field
 from operator import is_
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypedDict
 
@@ -15,7 +16,6 @@ from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.memory.prompt_context import PromptContextReader
 from chatcli.models.model import Model
-from chatcli.records import dataclass, field
 from chatcli.sessions.found import Retrieval
 from chatcli.store.usage import Tokens
 from chatcli.tools.toolbox import Toolbox

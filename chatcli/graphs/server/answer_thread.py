@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, HumanMessage
@@ -13,7 +14,6 @@ from chatcli.errors import ChatcliError
 from chatcli.graphs.server.thread import ServerThread, message_from_json, messages_from_json
 from chatcli.graphs.server.threads import ASKED
 from chatcli.graphs.shape import GraphShape, new_answers
-from chatcli.records import dataclass, field
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.stream import ANSWER, INTERRUPT, GraphAnswer

@@ -3,11 +3,11 @@
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from chatcli.config.secrets import Secret, redact
 from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, UsageError
-from chatcli.records import dataclass, field
 from chatcli.text import one_line
 
 if TYPE_CHECKING:

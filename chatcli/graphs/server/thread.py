@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import httpx
@@ -22,7 +23,6 @@ from chatcli.graphs.server.client import ServerAddress, StartedRun, noted, serve
 from chatcli.graphs.server.schemas import TYPES
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.models.names import ModelName
-from chatcli.records import dataclass, field
 from chatcli.sessions.history import current_branch, read_turns
 from chatcli.sessions.state import StateKey, plain_state
 from chatcli.sessions.stream import INTERRUPT, REJOINED, STREAM_MODES, as_requests

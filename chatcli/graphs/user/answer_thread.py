@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, HumanMessage
@@ -18,7 +19,6 @@ from pydantic import TypeAdapter
 from chatcli.errors import UsageError
 from chatcli.graphs.shape import GraphShape, new_answers
 from chatcli.graphs.user.load import AnyPregel
-from chatcli.records import dataclass, field
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.stream import ANSWER, GraphAnswer

@@ -4,13 +4,13 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chatcli.config.trust import PROJECT_FILE, read_folder_file
 from chatcli.errors import UsageError
 from chatcli.models.names import GRAPH, ModelName
-from chatcli.records import dataclass, field
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 

@@ -7,11 +7,11 @@ it is bounded: numbers, lengths and the whole header.
 import math
 import stat
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from chatcli.errors import UsageError
-from chatcli.records import dataclass
 
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

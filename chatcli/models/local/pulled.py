@@ -5,6 +5,7 @@ They are kept in `pulled.json` of the state folder. A file on this disk stays wh
 
 import re
 from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from chatcli.errors import UsageError
 from chatcli.models.local.choice import available_memory
 from chatcli.models.local.gguf import read_header
 from chatcli.models.local.weights import KNOWN_WEIGHTS, WINDOW, Weights
-from chatcli.records import asdict, dataclass, fields, replace
 from chatcli.runtime.files import change_state, read_state
 
 HUB = "hf:"

@@ -4,11 +4,11 @@ import fcntl
 import json
 import os
 from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chatcli import paths
 from chatcli.models.local.weights import Weights
-from chatcli.records import asdict, dataclass, field
 from chatcli.runtime.files import replace_privately
 from chatcli.runtime.parse import read_json
 

@@ -1,9 +1,9 @@
 """The weights that chatcli knows: their names, their hashes and their sources."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli import paths
-from chatcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

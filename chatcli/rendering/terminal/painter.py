@@ -44,12 +44,12 @@ class Painter:
     Lines that have scrolled off the screen stay as they are, since a terminal's scrollback can't be changed.
     Each update is one write. If it moves the cursor up, it is wrapped in synchronized output, so that a
     half-finished update is never visible. `wraps_again` says whether the terminal wraps old lines again when it gets
-    narrower, None to find out; where that is wrong, finished lines would be erased.
+    narrower, None to find out by the environment; where that is wrong, finished lines would be erased.
     """
 
     def __init__(self, console: Console, theme: Theme = TERMINAL, *, wraps_again: bool | None = None) -> None:
         self._console = console
-        self._wraps_again = wraps_old_lines_again() if wraps_again is None else wraps_again
+        self.wraps_again = wraps_old_lines_again() if wraps_again is None else wraps_again
         self._encoder = Encoder(console, theme)
         self._shown: list[Line] = []  # the lines that are not finished; the cursor is in the last one
         self._lost = 0  # how many of them have scrolled off the screen
@@ -95,7 +95,7 @@ class Painter:
         self._moved = False
         if self._console.width > self._width:
             self._row -= self._joined_rows()
-        elif self._console.width < self._width and self._wraps_again:
+        elif self._console.width < self._width and self.wraps_again:
             self._add_wrapped_rows()
         # Lines further above the cursor than the height of the screen can't be reached.
         self._lost = max(self._lost, self._row - max(self._console.height, 1) + 1)
@@ -229,7 +229,7 @@ class Painter:
     def _erase_from(self, index: int) -> None:
         self._go(index)
         # From the first cell of the screen, tmux would keep what is erased in its scrollback.
-        self._parts.append(f"\x1b[2G{_ERASE_BELOW}\r{_ERASE_LINE}" if self._wraps_again else f"\r{_ERASE_BELOW}")
+        self._parts.append(f"\x1b[2G{_ERASE_BELOW}\r{_ERASE_LINE}" if self.wraps_again else f"\r{_ERASE_BELOW}")
         self._moved = True
         self._column, self._at_end, self._wraps = 0, False, False
 
@@ -366,8 +366,12 @@ class Tail:
     def use(self, theme: Theme) -> None:
         """Show everything in `theme` from now on."""
         self._painter.clear()
-        self._painter = Painter(self.console, theme)
+        self._painter = Painter(self.console, theme, wraps_again=self._painter.wraps_again)
         self.restore()
+
+    def wraps_again(self) -> None:
+        """Take the terminal's word that it wraps old lines again when it gets narrower."""
+        self._painter.wraps_again = True
 
     def _paint(self, lines: Sequence[Line], finished: int) -> None:
         # Lines that may still change must not scroll off, where nothing can change them: the last that fit are shown.

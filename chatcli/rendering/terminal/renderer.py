@@ -17,7 +17,7 @@ from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
 # They do not change the answer area.
-_INPUT_LINE = (display.DraftChanged, display.ScreenSuspended, display.ScreenResumed, display.SixelReported)
+_INPUT_LINE = (display.DraftChanged, display.ScreenSuspended, display.ScreenResumed, display.AbilityReported)
 _PIECES = (events.TextDelta, events.ReasoningDelta)
 _END_DRAFT = (
     *(events.ToolCallStarted, events.ToolCallFinished, events.ApprovalRequested, events.TurnFinished),
@@ -101,8 +101,8 @@ class TerminalRenderer:
                 self._screen.resume()
             case display.ThemeChosen(name):
                 self._screen.use_theme(name)
-            case display.SixelReported():
-                self._screen.use_sixel()
+            case display.AbilityReported(ability):
+                self._screen.use_ability(ability)
             case display.DraftChanged(texts) if self._screen.has_live_lines:
                 self._screen.tail.show_draft(texts)
             case display.LinesShown(lines):

@@ -24,7 +24,8 @@ from chatcli.runtime.parse import read_json
 from chatcli.sanitize import sanitize, sanitize_line
 
 _PROMPT, _CONTINUATION = "> ", "\n  "
-_MATCH = "not dim bold yellow"
+_MATCH = Style(bold=True, color="magenta")
+"""Of the colours of terminals, magenta has most contrast where the background may be dark or light."""
 _RESET = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m"
 _TAKING_LINES = ("iTerm.app", "vscode", "WezTerm")
 """Values of TERM_PROGRAM. Elsewhere a desktop opens the address, and may find no file for one with a line."""
@@ -65,9 +66,11 @@ class Screen:
         self._theme = find_theme(name)
         self.tail.use(self._theme)
 
-    def use_sixel(self) -> None:
-        """Show images by sixel, unless the terminal is known for another protocol."""
-        if self._movable and not is_multiplexed():
+    def use_ability(self, ability: str) -> None:
+        """Use what the terminal does; images are shown by sixel unless it is known for another protocol."""
+        if ability == "wrapping":
+            self.tail.wraps_again()
+        elif self._movable and not is_multiplexed():
             self.pictures.protocol = self.pictures.protocol or "sixel"
 
     def open_answer(self) -> AnswerView:
@@ -179,10 +182,10 @@ class Screen:
 
     def print_match(self, event: MatchShown) -> None:
         """Print a search result; call it inside `interleaved`."""
-        snippet = Text(f"{event.role}: ", style="dim")
+        snippet = Text.assemble((f"{event.role}: ", self._theme.resolve(Style(dim=True))))
         for text, matching in event.parts:
             # Each part is sanitised alone: an escape sequence can't continue in the next part.
-            snippet.append(" ".join(sanitize(text).split("\n")), style=_MATCH if matching else "not dim")
+            snippet.append(" ".join(sanitize(text).split("\n")), style=self._theme.resolve(_MATCH) if matching else "")
         self.console.print(Text(sanitize_line(event.thread_id), style="bold") + Text(f"  {sanitize_line(event.title)}"))
         self.console.print(snippet)
         self.console.print()

@@ -1,8 +1,7 @@
 """The tools of `chat mcp`: their names, their arguments and their results, as JSON Schemas."""
 
+from dataclasses import dataclass
 from typing import Any
-
-from chatcli.records import dataclass
 
 MAX_LISTED = 200
 """The most threads, matches or passages of one answer."""

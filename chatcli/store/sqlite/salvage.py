@@ -7,13 +7,13 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.events import INTERRUPTED
-from chatcli.records import dataclass, field
 from chatcli.store.errors import DamagedError
 from chatcli.store.serde import CompressedSerializer, check_checkpoint, check_metadata, check_write
 from chatcli.store.step_order import is_in_order

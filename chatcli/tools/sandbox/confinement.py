@@ -10,13 +10,13 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import CodeType
 from typing import Literal
 
 from chatcli.config.secret_files import is_secret_path
-from chatcli.records import dataclass
 from chatcli.tools import leash
 from chatcli.tools.sandbox import landlock, launcher, places, seccomp
 from chatcli.tools.workspace import Access

@@ -24,7 +24,7 @@ class Threadchat < Formula
 
   def install
     system "python3.13", "-m", "venv", libexec
-    system libexec/"bin/pip", "install", "--constraint", "constraints.txt", "#{buildpath}[local,images]"
+    system libexec/"bin/pip", "install", "--constraint", "constraints.txt", "#{buildpath}[local,images,keyring]"
     bin.install_symlink libexec/"bin/chat"
     man1.install_symlink libexec/"share/man/man1/chat.1"
     bash_completion.install_symlink libexec/"share/bash-completion/completions/chat"
@@ -55,7 +55,7 @@ package() {
   cd "$$pkgname-$$pkgver"
   local home="$$pkgdir/opt/threadchat"
   python -m venv "$$home"
-  "$$home/bin/pip" install --constraint constraints.txt ".[local,images]"
+  "$$home/bin/pip" install --constraint constraints.txt ".[local,images,keyring]"
   # The environment is used without the folder that it was built in.
   grep -rlIF "$$pkgdir" "$$home/bin" "$$home/pyvenv.cfg" | xargs sed -i "s#$$pkgdir##g"
   find "$$home" -name __pycache__ -prune -exec rm -r {} +

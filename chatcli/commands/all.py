@@ -6,7 +6,6 @@ import inspect
 from chatcli.commands import branches, documents, files, mcp_prompts, memory, model, screen, state, threads, tree
 from chatcli.commands.registry import Command, CommandContext, CommandRegistry
 from chatcli.errors import GraphError
-from chatcli.graphs.user.load import describe
 from chatcli.message import MessageShown
 from chatcli.runtime.program import SlashCommand, current_program
 
@@ -28,6 +27,8 @@ def _as_command(own: SlashCommand) -> Command:
             made = await asyncio.to_thread(own.handler, arguments, state)
             text = await made if inspect.isawaitable(made) else made
         except Exception as error:
+            from chatcli.graphs.user.load import describe  # late: it imports all that loads graphs
+
             raise GraphError(f"/{own.name} failed: {describe(error)}") from error
         if text:
             await context.show(MessageShown("assistant", text))

@@ -5,7 +5,8 @@ in the config folder lists the kept keys, since a keyring can't be listed.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +35,14 @@ _URL_FIELDS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
 """The settings that name the server of one provider alone."""
 
 
+class _KeyringProblemError(Exception):
+    """The system keyring can't be used, for the reason in the message; `remedy` helps."""
+
+    def __init__(self, reason: object, remedy: str = "Unlock it") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
 def keys_file() -> Path:
     """Return the file that lists the kept keys, and holds the keys themselves if there is no keyring."""
     return paths.config_dir() / "keys.json"
@@ -58,14 +67,13 @@ def read_key(provider: str) -> Secret | None:
     key = kept[provider]
     if key is not None:
         return Secret(key)
-    from keyring.errors import KeyringError
-
     known = PROVIDERS.get(provider)
     variable = known.key_variables[0] if known else ""
     try:
-        key = _keyring().get_password(SERVICE, provider)
-    except KeyringError as error:
-        remedy = f"Unlock it, or set {variable}." if known else "Unlock it."
+        with _system_keyring() as keyring:
+            key = keyring.get_password(SERVICE, provider)
+    except _KeyringProblemError as error:
+        remedy = f"{error.remedy}, or set {variable}." if known else f"{error.remedy}."
         problem = f"the key of {provider} is in the system keyring, which can't be read: {error}"
         raise AuthError(problem, remedy=remedy) from None
     if key is None:
@@ -77,13 +85,19 @@ def read_key(provider: str) -> Secret | None:
 def save_key(provider: str, key: Secret) -> str:
     """Keep the key of `provider` instead of an older one; return its storage in words and, if a file, the reason."""
     kept = _read()
-    problem = _keep_in_keyring(provider, key)
-    if problem and provider in kept and kept[provider] is None:
-        refusal = f"the older key of {provider} is in the system keyring, which can't be changed: {problem}"
-        raise UsageError(refusal, remedy="Unlock it first.")
-    _change(lambda kept: kept.update({provider: key.get_secret_value() if problem else None}))
-    reason = f", since the system keyring can't be used: {problem}" if problem else ""
-    return f"{describe_storage('file' if problem else 'keyring')}{reason}"
+    try:
+        with _system_keyring() as keyring:
+            if keyring.priority <= 0:  # backends that always fail, or keep nothing
+                raise _KeyringProblemError("there is none")
+            keyring.set_password(SERVICE, provider, key.get_secret_value())
+    except _KeyringProblemError as error:
+        if provider in kept and kept[provider] is None:
+            refusal = f"the older key of {provider} is in the system keyring, which can't be changed: {error}"
+            raise UsageError(refusal, remedy=f"{error.remedy} first.") from None
+        _change(lambda kept: kept.update({provider: key.get_secret_value()}))
+        return f"{describe_storage('file')}, since the system keyring can't be used: {error}"
+    _change(lambda kept: kept.update({provider: None}))
+    return describe_storage("keyring")
 
 
 def describe_storage(storage: KeyStorage) -> str:
@@ -97,42 +111,39 @@ def forget_key(provider: str) -> bool:
     if provider not in kept:
         return False
     if kept[provider] is None:
-        from keyring.errors import KeyringError, PasswordDeleteError
-
         try:
-            _keyring().delete_password(SERVICE, provider)
-        except PasswordDeleteError:
-            pass  # somebody else deleted it
-        except KeyringError as error:
-            raise UsageError(f"the system keyring can't be changed: {error}", remedy="Unlock it first.") from None
+            with _system_keyring() as keyring:
+                keyring.delete_password(SERVICE, provider)
+        except _KeyringProblemError as error:
+            problem = f"the system keyring can't be changed: {error}"
+            raise UsageError(problem, remedy=f"{error.remedy} first.") from None
     _change(lambda kept: kept.pop(provider, None))
     return True
 
 
-def _keep_in_keyring(provider: str, key: Secret) -> str:
-    """Save `key` in the system keyring; return the reason if that fails, else an empty text."""
-    from keyring.errors import KeyringError
+@contextmanager
+def _system_keyring() -> Iterator["KeyringBackend"]:
+    """Give the keyring that the user names (PYTHON_KEYRING_BACKEND), else the best of those that encrypt.
 
+    Raises `_KeyringProblemError` where it can't be used.
+    """
     try:
-        keyring = _keyring()
-        if keyring.priority <= 0:  # backends that always fail, or keep nothing
-            return "there is none"
-        keyring.set_password(SERVICE, provider, key.get_secret_value())
-    except KeyringError as error:
-        return str(error)
-    return ""
+        from keyring import core, errors
+    except ModuleNotFoundError:
+        from chatcli.config.installation import install_command  # late: few need it
 
-
-def _keyring() -> "KeyringBackend":
-    """Return the keyring that the user names (PYTHON_KEYRING_BACKEND), else the best of those that encrypt."""
-    from keyring import core
-    from keyring.errors import InitError
-
+        reason = f"it needs the extra keyring ({install_command('keyring')})"
+        raise _KeyringProblemError(reason, "Install it") from None
     try:
         core.init_backend(limit=core.recommended)  # without the limit, a plain file would do (keyrings.alt)
-    except (ImportError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise InitError(f"its backend can't be loaded: {error}") from None
-    return core.get_keyring()
+    except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, errors.KeyringError) as error:
+        raise _KeyringProblemError(f"its backend can't be loaded: {error}") from None
+    try:
+        yield core.get_keyring()
+    except errors.PasswordDeleteError:
+        pass  # somebody else deleted it
+    except errors.KeyringError as error:
+        raise _KeyringProblemError(error) from None
 
 
 def _read() -> dict[str, str | None]:

@@ -25,8 +25,6 @@ from chatcli.tools.workspace import EditorFiles
 
 MAX_FILE = 1_000_000
 """Bytes of the largest file that is written, before and after: a larger one is not written by hand."""
-CHANGES = "chatcli_changes"
-"""The key in the artifact of a tool's result for what the call wrote."""
 _MATCHED = 1_000_000
 """The most pairs of lines that are compared for a diff: beyond, all old lines stand before all new ones."""
 _CONTEXT = 3

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from chatcli.tools.sandbox.confinement import Sandbox
 
 Arguments = Mapping[str, Any]
+CHANGES = "chatcli_changes"
+"""The key in the artifact of a tool's result for what the call wrote to files."""
 RESERVED = frozenset(
     (
         *("read_file", "list_files", "search_files", "write_file", "edit_file", "fetch_url", "run_shell", "remember"),

@@ -23,17 +23,13 @@ from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.store.threads import Threads
-from chatcli.tools.changes import Change, change_tools, plan
-from chatcli.tools.fetch import fetch_tool
-from chatcli.tools.files import file_tools
 from chatcli.tools.memory import remember_tool, thread_tool
 from chatcli.tools.questions import ServedCall
-from chatcli.tools.sandbox.confinement import Sandbox
-from chatcli.tools.shell import shell_tool
 from chatcli.tools.tool import RESERVED, Arguments, Rules, Tool, asked_access
 from chatcli.tools.workspace import Access, Workspace
 
 if TYPE_CHECKING:
+    from chatcli.tools.changes import Change
     from chatcli.tools.mcp_session import McpSession
 
 MAX_STEPS = 25
@@ -166,13 +162,15 @@ class Toolbox:
         """Note that the model has answered: its calls are planned with the files as they are now."""
         self._plans.clear()
 
-    def plan(self, tool: Tool, arguments: Arguments) -> Change:
+    def plan(self, tool: Tool, arguments: Arguments) -> "Change":
         """Return the change of a file that a call of `tool` stands for; see `changes.plan`.
 
         It is the same one until the user replies, so that an editor is not asked for the file again.
         """
         key = _fingerprint({"name": tool.name, "args": arguments})
         if key not in self._plans:
+            from chatcli.tools.changes import plan
+
             self._plans[key] = plan(tool, arguments)
         return self._plans[key]
 
@@ -318,6 +316,13 @@ def _free(name: str, taken: set[str]) -> str:
 
 def builtin_tools(workspace: Workspace, seconds: float, settings: Settings) -> list[Tool]:
     """Return the tools that work in `workspace` as the `settings` say; each call takes at most `seconds`."""
+    # Late: a conversation without them imports 12 modules less.
+    from chatcli.tools.changes import change_tools
+    from chatcli.tools.fetch import fetch_tool
+    from chatcli.tools.files import file_tools
+    from chatcli.tools.sandbox.confinement import Sandbox
+    from chatcli.tools.shell import shell_tool
+
     root, editor, more = workspace.root, workspace.files, workspace.more
     sandbox = Sandbox(root, is_on=settings.sandbox, more=more)
     files = [*file_tools(root, seconds, editor, more), *change_tools(root, editor, more)]

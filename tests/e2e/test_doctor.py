@@ -57,12 +57,13 @@ def test_each_problem_has_a_remedy(chat: Chat, fake: FakeOpenAI) -> None:
 
 @pytest.mark.executable
 def test_what_is_optional_and_missing_is_no_failure(chat: Chat, fake: FakeOpenAI) -> None:
-    hidden = _hiding(chat, "xllamacpp", "onnxruntime", "PIL")
+    hidden = _hiding(chat, "xllamacpp", "onnxruntime", "PIL", "keyring")
     result = chat("doctor", "--json", env=hidden)
     assert result.returncode == 0, result
     optional = {finding["subject"]: finding["detail"] for finding in result.json()}
     assert optional["local model"].startswith("not installed, optional; to add it: ")
     assert optional["search by meaning"].startswith("not installed, optional; to add it: ")
+    assert optional["keyring"].startswith("not installed, optional; to add it: ")
     assert optional["images"].startswith("Pillow is not installed, optional; to add it: ")
     answering = chat("doctor", "--json", env={**hidden, "CHATCLI_MODEL": "local"})
     [model] = [finding for finding in answering.json() if finding["subject"] == "model"]

@@ -86,6 +86,19 @@ def test_what_is_no_system_keyring_is_not_called_one(
     assert [path.name for path in home.files() if KEY.encode() in path.read_bytes()] == ["keys.json"]
 
 
+@pytest.mark.executable
+def test_without_the_extra_keyring_a_key_is_kept_in_the_file_and_used(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
+    forget_environment(home)
+    hidden = home.root / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['keyring'] = None\n")
+    env = {"PYTHONPATH": str(hidden)}
+    kept = chat("keys", "set", "openai", input=f"{KEY}\n", env=env)
+    assert (kept.returncode, "it needs the extra keyring (" in kept.stderr) == (0, True), kept
+    assert chat("hello", env=env).returncode == 0
+    assert fake.requests[-1].key == KEY
+
+
 def import_thread(chat: Chat, thread_id: str, model: str) -> None:
     """Store a thread that remembers `model`, and no server: one that is begun here remembers its own."""
     messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Hello!"}]

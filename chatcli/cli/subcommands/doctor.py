@@ -97,6 +97,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if importlib.util.find_spec("PIL") is None:
         images = f"Pillow is not installed, optional; to add it: {install_command('images')}"
     yield Finding("images", "ok", images)
+    if importlib.util.find_spec("keyring") is None:
+        yield Finding("keyring", "ok", f"not installed, optional; to add it: {install_command('keyring')}")
     yield from _models(settings)
     yield _find("local model", partial(_local_runtime, settings))
     yield _find("search by meaning", partial(_semantic, settings))

@@ -11,7 +11,6 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
-from chatcli.graphs.chat.about_model import about_options
 from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.approval_node import review_calls
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, request_limit
@@ -49,8 +48,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     turn, known = await with_known(state, runtime.context)
     offer = await offered_tools(runtime)
     found = found_in_turn(state)
-    # The local server takes a grammar only without tools.
-    about = about_options(state, turn.model, tools=bool(offer.tools)) if turn.schema is None else {}
+    about = _about(state, turn, offer)
     offer = OfferedTools() if about else offer
     cites = found is not None and is_small(turn.model) and not offer.tools
     options = about or (citing_options([each["number"] for each in found or ()]) if cites else {})
@@ -88,6 +86,15 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     # In a thread: what a call would change is read, perhaps from an editor.
     reviewed = await asyncio.to_thread(review_calls, answer, state, turn, offer.tools, notify(runtime))
     return {**update, **reviewed}
+
+
+def _about(state: ChatState, turn: TurnContext, offer: OfferedTools) -> dict[str, Any]:
+    # The local server takes a grammar only without tools.
+    if turn.model.about is None or turn.schema is not None:
+        return {}
+    from chatcli.graphs.chat.about_model import about_options  # late: only a local model needs it
+
+    return about_options(state, turn.model, tools=bool(offer.tools))
 
 
 async def with_known(state: ChatState, turn: TurnContext, *, ahead: bool = False) -> tuple[TurnContext, PromptContext]:

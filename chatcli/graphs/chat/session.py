@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
 from langchain_core.messages import HumanMessage, ToolMessage
@@ -39,7 +39,10 @@ from chatcli.sessions.thread import GraphThread
 from chatcli.sessions.turn import RunningTurn
 from chatcli.store.recall import without_recalled
 from chatcli.store.threads import Threads
-from chatcli.tools.changes import CHANGES, Change, reverts
+from chatcli.tools.tool import CHANGES
+
+if TYPE_CHECKING:
+    from chatcli.tools.changes import Change
 
 NO_SETUP = Setup()
 BRANCH_LABEL = "Summary of another branch of this conversation, that of turn {number}:"
@@ -158,8 +161,10 @@ class ChatSession(Session):
         """Return the rules for tool calls that run without approval in this thread."""
         return await asyncio.to_thread(lambda: self._base.grants.rules)
 
-    async def written(self, count: int = 1) -> tuple[list[Change], list[str]]:
+    async def written(self, count: int = 1) -> "tuple[list[Change], list[str]]":
         """Return the changes that take back what the newest `count` turns wrote to files."""
+        from chatcli.tools.changes import reverts  # late: few conversations need it
+
         # The thread says what was written; its store may come from anybody.
         if await self._before_edit() is not None:  # no turn
             count -= 1

@@ -31,9 +31,8 @@ from chatcli.models.model import Model
 from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
 from chatcli.text import format_size, one_line
-from chatcli.tools.changes import CHANGES
 from chatcli.tools.questions import Question, Sampled
-from chatcli.tools.tool import Tool
+from chatcli.tools.tool import CHANGES, Tool
 from chatcli.tools.toolbox import Toolbox
 from chatcli.tools.workspace import ACCESS, CALL_ID
 

@@ -26,7 +26,7 @@ _RANKED = 200
 """How many of the best passages are compared together with their neighbours."""
 _TYPICAL = 50
 """How many passages without a question's words are imagined, so that a word in 2 of 3 passages still counts."""
-_DECIDING = 10
+DECIDING = 10
 """How many of the best passages decide whether the question has an answer."""
 _UNKNOWN_PAIR = 0.5
 """How much a pair of characters counts that no passage has: half of all pairs are parts of two words."""
@@ -40,11 +40,13 @@ class Weights:
 
     neighbour: float = 0.5
     """How much a word of the passage before or behind counts, between 0 and 1."""
-    answered: float = 0.37
-    """The share of the question that one of the best passages covers, with its neighbours, if it has an answer. It is
-    measured by the rarity of words; one that no passage has counts most."""
+    answered: float = 0.32
+    """How much one of the best passages says, with its neighbours, if the question has an answer: a share of what all
+    words of the question could say, by their rarity. A word that no passage has counts most."""
+    there: float = 0.5
+    """What a word says at least that is in a passage, between 0 and 1: a long passage answers, too."""
     telling: float = 0.0
-    """How rare those words must be together, as a share of the rarity of a word that a single passage has."""
+    """How much it says at least, as a share of what a word could say that a single passage has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,13 @@ class Match:
     """How well its words match, 1 at most; the same unless meaning counts, too."""
     missing: int
     """How many words of the question it lacks."""
-    weak: bool
-    """Whether the best matches together cover little of the question; the same for all."""
+    lacking: float
+    """How much the best matches say too little for an answer, as a share of the question; the same for all."""
+
+    @property
+    def weak(self) -> bool:
+        """Whether the question has no answer here."""
+        return self.lacking > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +123,12 @@ def find_matches(
     mass = sum(rarity * _demand(term, counts[term]) for term, rarity in (*rare, *common))
     most = 2 * (mass + sum(term.rarity for term in terms if term.is_name and term.rows))
     windows = {passage: scores[passage] + _window(terms, passage, weights.neighbour) for passage in ranked}
-    best = nlargest(max(limit, _DECIDING), windows, key=windows.__getitem__)
-    covered = max((_coverage(terms, passage) for passage in best[:_DECIDING]), default=0.0)
-    weak = covered < max(weights.answered * mass, weights.telling * _rarity(1, scope))
+    best = nlargest(max(limit, DECIDING), windows, key=windows.__getitem__)
+    said = max((_window(terms, passage, weights.neighbour, weights.there) for passage in best[:DECIDING]), default=0.0)
+    lacking = max(weights.answered, weights.telling * _rarity(1, scope) / mass) - said / mass if mass else 0.0
+    rows = [term.rows for term in terms if not term.is_name]
     scored = ((passage, windows[passage] / most) for passage in best[:limit])
-    words = [term for term in terms if not term.is_name]
-    return [
-        Match(passage, score, score, sum(passage not in word.rows for word in words), weak) for passage, score in scored
-    ]
+    return [Match(each, score, score, sum(each not in row for row in rows), lacking) for each, score in scored]
 
 
 def _add(scores: defaultdict[int, float], term: _Weighed) -> None:
@@ -139,8 +144,7 @@ def _demand(term: Term, count: int) -> float:
 
 
 def _by_rarity(counts: Mapping[Term, int], scope: Scope) -> tuple[list[tuple[Term, float]], list[tuple[Term, float]]]:
-    """Return the terms that have up to _MOST_ROWS matches in all, and the commoner ones, each with its rarity."""
-    # `counts` says how many passages have each.
+    """Return the terms whose `counts` of matches are up to _MOST_ROWS in all, and the commoner ones, with rarities."""
     rare: list[tuple[Term, float]] = []
     common: list[tuple[Term, float]] = []
     left, has_word = _MOST_ROWS, False
@@ -193,19 +197,13 @@ def _rows(db: sqlite3.Connection, term: Term, scope: Scope, count: int) -> dict[
     return {passage: score * scale for passage, score, place in found if passage < ends[place]}
 
 
-def _window(terms: Sequence[_Weighed], passage: int, weight: float) -> float:
-    """Return the score of `passage` together with its two neighbours in the document."""
+def _window(terms: Sequence[_Weighed], passage: int, weight: float, there: float = 0.0) -> float:
+    """Return the score of `passage` and its neighbours, which count `weight`; a word in them says `there` at least."""
     score = 0.0
     for term in terms:
-        rows = term.rows
         missing = 1.0
-        for neighbour in (passage - 1, passage + 1):
-            missing *= 1 - weight * rows.get(neighbour, 0.0)
-        score += term.rarity * (1 - missing * (1 - rows.get(passage, 0.0)))
+        for place, share in ((passage - 1, weight), (passage, 1.0), (passage + 1, weight)):
+            if place in term.rows:
+                missing *= 1 - share * (there + (1 - there) * term.rows[place])
+        score += term.rarity * (1 - missing)
     return score
-
-
-def _coverage(terms: Sequence[_Weighed], passage: int) -> float:
-    """Return the rarity of all words that stand in `passage` or in one of its two neighbours."""
-    near = (passage - 1, passage, passage + 1)
-    return sum(term.rarity for term in terms if not term.is_name and any(place in term.rows for place in near))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatcli.ranking import BY_MEANING
-from chatcli.ranking.search import DOCUMENTS, Match, Scope, Weights, find_matches
+from chatcli.ranking.search import DECIDING, DOCUMENTS, Match, Scope, Weights, find_matches
 from chatcli.ranking.vectors import add_vectors, key_of, read_vectors
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ CANDIDATES = 30
 """How many of the best matches by words are ranked again."""
 _WEIGHT = 0.5
 """How much the cosine counts beside the words' score."""
+_NEAR = 0.3
+"""The least cosine of an answer. A greater one says only what a text is about, so words have to say the rest."""
 _TOKENS, _MOST_CHARACTERS = 128, 2000
 """How much of a text the model reads: twice as much costs twice the CPU, and finds hardly more."""
 DIMENSIONS = 384
@@ -72,7 +74,7 @@ def rank_matches(
     if not (BY_MEANING.get() and is_installed()):
         return find_matches(db, question, scope, limit, weights)
     matches = find_matches(db, question, scope, max(limit, CANDIDATES), weights)
-    if len(matches) > 1 and _loaded() is not None:
+    if matches and _loaded() is not None:
         matches = _rerank(question, matches, text_of, cached=cached)
     return matches[:limit]
 
@@ -88,8 +90,9 @@ def _rerank(question: str, matches: Sequence[Match], text_of: Callable[[Match], 
         add_vectors(new)
     asked, vectors = _vector(question[:_MOST_CHARACTERS]), known | new
     cosines = [float(np.frombuffer(vectors[key], np.float16) @ asked) for key in keys]
+    lacking = matches[0].lacking + max(0.0, _NEAR - max(cosines[:DECIDING]))
     ranked = [
-        replace(match, score=(match.score + _WEIGHT * max(0.0, cosine)) / (1 + _WEIGHT))
+        replace(match, score=(match.score + _WEIGHT * max(0.0, cosine)) / (1 + _WEIGHT), lacking=lacking)
         for match, cosine in zip(matches, [*cosines, *[0.0] * len(matches)], strict=False)
     ]
     return sorted(ranked[: len(keys)], key=attrgetter("score"), reverse=True) + ranked[len(keys) :]

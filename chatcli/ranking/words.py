@@ -73,8 +73,7 @@ def index_words(text: str) -> str:
     text = _CAMEL.sub(_with_humps, plain_letters(text))
     if text.isascii():
         return text
-    text = _UNSPACED.sub(_pairs, text)
-    return text.encode("utf-8", "replace").decode()  # no lone surrogates
+    return _UNSPACED.sub(_pairs, text).encode("utf-8", "replace").decode()  # no lone surrogates
 
 
 def _with_humps(found: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from heapq import nlargest
 from itertools import chain, islice
-from math import log1p
+from math import inf, log1p
 from operator import attrgetter
 from typing import TypeVar
 
@@ -32,21 +32,20 @@ _POOL, _DRAWN = 400, 2000
 """How many messages are ranked, with their neighbours, and how many are drawn before one thread is left out."""
 _MOST_CHARACTERS, _AT_ONCE = 3_000_000, 50
 """Of all messages that are ranked, and how many messages are read at once."""
-_TOPIC = Weights(neighbour=0.6, answered=0.3)
+_TOPIC = Weights(neighbour=0.6, answered=0.22, there=0.3)
 """People ask about a conversation in fewer of its own words, and exchanges side by side are often about the same."""
-_QUESTION = replace(_TOPIC, telling=0.75)
+_QUESTION = replace(_TOPIC, telling=0.54)
 """In "What is the plan?" only "plan" tells what is meant, and many exchanges may have it. Alone it is a topic."""
+_NOTHING = replace(_TOPIC, telling=inf)  # no word of "Tell me more" says what is meant
 _NEIGHBOUR = 0.5
 """How much a message counts for the next one when the messages are chosen that are ranked."""
 _MOST_WORDS = 40
 SNIPPET_WORDS = 12
 _LEAST_STEM = 3
-_ENDINGS = tuple(
-    (  # noqa: SIM905 - a list of words
-        "ations ation ities ments ness ings ment able ible ance ence ions ing ied ies ity ers ion ive ful ed er es ly"
-        " al s e y"
-    ).split()
-)
+_ENDINGS = (  # noqa: SIM905 - a list of words
+    "ations ation ities ments ness ings ment able ible ance ence ions ing ied ies ity ers ion ive ful ed er es ly"
+    " al s e y"
+).split()
 """Endings of English words, the longer ones first; FTS5's stems are compared in the end."""
 
 
@@ -75,7 +74,10 @@ def rank_exchanges(
             ((number, _day(one.updated_at), index_words(_text(one))) for number, one in rows.items()),
         )
         scope = Scope([(0, number + 1)], max(total, len(rows)), len(rows))
-        weights = _TOPIC if FUNCTION_WORDS.isdisjoint(words_in(words)) else _QUESTION
+        known = set(words_in(words))
+        weights = _TOPIC if FUNCTION_WORDS.isdisjoint(known) else _QUESTION
+        if len(known) > 1 and known <= FUNCTION_WORDS:
+            weights = _NOTHING
         matches = rank_matches(
             database, words, scope, limit, lambda match: _text(rows[match.passage]), weights, cached=cached
         )
@@ -91,8 +93,7 @@ def as_matches(found: Sequence[FoundExchange], words: str, limit: int) -> list[M
 
     Else those that have most of them come first.
     """
-    fewest = min((each.missing for each in found), default=0)
-    chosen = [each for each in found if not each.missing] if not fewest else sorted(found, key=attrgetter("missing"))
+    chosen = [each for each in found if not each.missing] or sorted(found, key=attrgetter("missing"))
     rows = [(each, role, text) for each in chosen for role, text in each.messages]
     query = " OR ".join(term.query for term in question_terms(words) if not term.is_name)
     tokenizer = TABLE[TABLE.index("tokenize") : TABLE.rindex(")")].strip()
@@ -146,11 +147,8 @@ def beginnings(words: str) -> list[str]:
 
 
 def _beginning(word: str) -> str:
-    for ending in _ENDINGS:
-        stem = word.removesuffix(ending)
-        if stem != word and len(stem) >= _LEAST_STEM:
-            word = stem
-            break
+    stems = [word.removesuffix(ending) for ending in _ENDINGS if word.endswith(ending)]
+    word = next((stem for stem in stems if len(stem) >= _LEAST_STEM), word)
     if len(word) > _LEAST_STEM and (word[-1] == word[-2] or word[-1] in "iy"):  # running, happiness
         word = word[:-1]
     return word

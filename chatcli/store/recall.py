@@ -88,8 +88,7 @@ def without_recalled(text: str) -> str:
 
 def _heading(exchange: FoundExchange, number: int) -> str:
     title = sanitize_line(exchange.title)[:MAX_TITLE]
-    day = exchange.updated_at[:10]
-    return sanitize_line(f"[{number}] thread {exchange.thread_id} ({title}), last used {day}")
+    return sanitize_line(f"[{number}] thread {exchange.thread_id} ({title}), last used {exchange.updated_at[:10]}")
 
 
 def _excerpt(exchange: FoundExchange, wanted: tuple[str, ...]) -> str:

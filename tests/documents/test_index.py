@@ -1,15 +1,17 @@
 """The index of documents follows the files: what is added, changed, renamed, removed, ignored or forgotten."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chatcli.documents import index_rows
-from chatcli.documents.index import DocumentIndex
+from chatcli.documents.index import _BATCH_FILES, DocumentIndex
 from chatcli.documents.read import SPLITTER, DocumentReader
 from tests.waiting import WAIT_SECONDS
 
@@ -200,6 +202,21 @@ def test_a_stop_keeps_what_was_read(index: DocumentIndex, docs: Path) -> None:
     assert not updated.stopped
     assert (updated.files, updated.added) == (10, 6)
     assert index.sources()[0].updated is not None
+
+
+def test_many_files_make_one_part_of_the_table_of_words(index: DocumentIndex, index_file: Path, docs: Path) -> None:
+    def parts() -> int:
+        with closing(sqlite3.connect(index_file)) as database:
+            (structure,) = database.execute("SELECT block FROM words_data WHERE id = 10").fetchone()
+        return int(structure[5])  # behind a number of four bytes, and that of the levels
+
+    for number in range(_BATCH_FILES + 50):
+        (docs / f"{number}.txt").write_text(f"page {number}")
+    index.update([str(docs)])
+    assert parts() == 1
+    (docs / "new.txt").write_text("a page more")
+    index.update([str(docs)])
+    assert parts() == 2  # a merge would take longer than the file
 
 
 def test_a_search_is_restricted_to_sources(index: DocumentIndex, docs: Path) -> None:

@@ -146,18 +146,31 @@ def test_the_best_comes_first_and_scores_go_down(index: DocumentIndex, docs: Pat
 
 
 def test_neighbours_help_only_in_the_same_document(index: DocumentIndex, docs: Path) -> None:
-    (docs / "a.md").write_text("The keeper is Ada.")
-    (docs / "b.md").write_text("The salary is paid on Fridays.")
-    index.update([str(docs)])
-    question = "salary keeper Ada Zanzibar Mombasa Nairobi"
-    assert all(match.weak for match in index.search(question))
     filler = "nothing that matters here. " * 55
-    (docs / "c.md").write_text(f"{filler} The keeper is Ada.\n\nThe salary is paid on Fridays. {filler}\n")
+    keeper, salary = f"{filler} The keeper is Ada.", f"The salary is paid on Fridays. {filler}"
+    (docs / "a.md").write_text(keeper)
+    (docs / "b.md").write_text(salary)
+    index.update([str(docs)])
+    question = "salary Fridays keeper Ada Zanzibar"
+    assert all(match.weak for match in index.search(question))
+    (docs / "c.md").write_text(f"{keeper}\n\n{salary}\n")
     index.update([str(docs)])
     assert len(index.passages(docs / "c.md")) == 2
     found = index.search(question)
     assert not any(match.weak for match in found)
     assert [match.path.name for match in found].count("c.md") == 2
+
+
+def test_a_passage_about_a_word_answers_more_than_one_that_mentions_it(index: DocumentIndex, docs: Path) -> None:
+    for number in range(9):
+        (docs / f"{number}.md").write_text("Short note.")
+    (docs / "a.md").write_text(f"The lighthouse is old. {'nothing that matters here. ' * 55}")
+    index.update([str(docs)])
+    assert not index.search("old lighthouse")[0].weak  # every word, however long the passage
+    assert index.search("lighthouse keeper Zanzibar")[0].weak
+    (docs / "b.md").write_text("The lighthouse: a lighthouse has a keeper of the lighthouse. Lighthouse keeper.")
+    index.update([str(docs)])
+    assert not index.search("lighthouse keeper Zanzibar")[0].weak
 
 
 def test_a_paraphrase_is_decided_on_as_a_whole(index: DocumentIndex, docs: Path) -> None:

@@ -11,6 +11,7 @@ from chatcli.cli.subcommands.doctor import examine
 from chatcli.config.settings import Settings
 from chatcli.documents.index import DocumentIndex
 from chatcli.ranking import BY_MEANING, semantic
+from chatcli.ranking.search import Match
 from chatcli.store.exchange_search import Candidate, rank_exchanges
 from chatcli.store.threads import FoundExchange
 
@@ -54,6 +55,20 @@ def test_meaning_decides_between_passages_with_the_same_words(index: DocumentInd
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_meaning_decides_between_exchanges_with_the_same_words(question: str) -> None:
     assert rank_exchanges(_exchanges(RIVER, MONEY), question, 1)[0].question == QUESTIONS[question]
+
+
+@pytest.mark.parametrize(
+    ("question", "lacking", "is_weak"),
+    [
+        ("bank loan for a house", -0.05, False),
+        ("bank loan for a house", 0.05, True),
+        ("families of plants", -0.05, True),
+    ],
+)
+def test_what_is_about_something_else_is_no_answer(question: str, lacking: float, is_weak: bool) -> None:
+    match = Match(1, 0.5, 0.5, 0, lacking)
+    [ranked] = semantic._rerank(question, [match], lambda _: MONEY, cached=False)
+    assert ranked.weak is is_weak
 
 
 def test_a_second_search_takes_the_vectors_of_the_first(index: DocumentIndex, file: Path) -> None:

@@ -93,6 +93,7 @@ def test_one_word_that_many_exchanges_have_does_not_tell_what_is_meant() -> None
     said.append((80, "we plan the festival at the harbour"))
     exchanges = [(place, FoundExchange("a", "A title", DAY, [("user", text)])) for place, text in said]
     assert all(each.weak for each in rank_exchanges(exchanges, "What is the plan?", 9))
+    assert all(each.weak for each in rank_exchanges([(0, exchange("a", "Tell me more.", ""))], "Tell me more!", 9))
     assert not any(each.weak for each in rank_exchanges(exchanges, "What is the plan for the festival?", 9))
     assert not any(each.weak for each in rank_exchanges(exchanges, "What about the harbour?", 9))
     assert not any(each.weak for each in rank_exchanges(exchanges, "plan", 9))  # a topic

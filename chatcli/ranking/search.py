@@ -40,7 +40,7 @@ class Weights:
 
     neighbour: float = 0.5
     """How much a word of the passage before or behind counts, between 0 and 1."""
-    answered: float = 0.32
+    answered: float = 0.31
     """How much one of the best passages says, with its neighbours, if the question has an answer: a share of what all
     words of the question could say, by their rarity. A word that no passage has counts most."""
     there: float = 0.5

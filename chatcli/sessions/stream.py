@@ -219,7 +219,10 @@ class AnswerReader:
             yield from self._sequencer.say(ANSWER, events.TextDelta(answer.text, ANSWER if self._streamed else ""))
 
     def _read_report(self, data: object) -> Iterator[events.Event]:
-        """Read what a node itself reported: our own nodes' facts, or whatever a user's node has to say."""
+        """Read what a node itself reported: our own nodes' events and facts, or whatever a user's node has to say."""
+        if isinstance(data, events.SessionEvent):
+            yield data
+            return
         if isinstance(data, GraphAnswer):
             self.output = data.output
             return
@@ -234,12 +237,6 @@ class AnswerReader:
         self.context_budget = data.get("context_budget", self.context_budget)
         self.found = data.get("found", self.found)
         self.memory_used = data.get("memory_used", self.memory_used)
-        if "event" in data:
-            yield data["event"]
-        if "note" in data:
-            yield events.Notice(str(data["note"]), passing=True)
-        if notice := data.get("notice"):
-            yield events.Notice(notice)
 
     def _read_message(
         self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = MappingProxyType({})

@@ -134,7 +134,7 @@ class GraphThread:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
         metadata: dict[str, str | int] = {"chatcli_model": str(model)} if model else {}
         if title:
-            metadata["chatcli_title"] = one_line(without_recalled(question_alone(title[:TITLE_SOURCE])))[:TITLE_LENGTH]
+            metadata["chatcli_title"] = one_line(without_recalled(question_alone(title[:TITLE_SOURCE])), TITLE_LENGTH)
         if turn is not None:
             metadata["chatcli_turn"] = turn
         return {"configurable": {**self.configurable, "thread_id": self.id}, "metadata": metadata}

@@ -115,6 +115,7 @@ def guide(chat: Chat, fake: FakeOpenAI) -> Chat:
     """Give a program with the scripted model, in a home that git knows."""
     fake.default = answer
     chat.home.env["CHATCLI_MODEL"] = "openai:gpt-5-mini"
+    chat.home.env["CHATCLI_SEMANTIC"] = "0"  # an extra that the quickstart does not install
     for who in ("AUTHOR", "COMMITTER"):
         chat.home.env.update({f"GIT_{who}_NAME": "Ada", f"GIT_{who}_EMAIL": "ada@example.org"})
     return chat

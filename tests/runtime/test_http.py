@@ -69,7 +69,7 @@ import asyncio, resource, sys, httpx, httpx2
 from chatcli.runtime.http import MODEL_HOOKS, LimitError
 library = {"httpx": httpx, "httpx2": httpx2}[sys.argv[2]]
 async def read():
-    async with library.AsyncClient(event_hooks=MODEL_HOOKS, timeout=WAIT_SECONDS) as client:
+    async with library.AsyncClient(event_hooks=MODEL_HOOKS, timeout=None) as client:
         async with client.stream("GET", sys.argv[1]) as response:
             lines = [len(line) async for line in response.aiter_lines()]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -194,11 +194,9 @@ def test_the_list_of_what_is_to_be_done_is_the_outermost_graphs() -> None:
 def test_what_the_plain_chat_reports_is_kept_until_it_reports_something_else() -> None:
     reader = AnswerReader()
     sizes = {"messages_in_context": 1, "messages_in_thread": 2, "context_tokens": 3, "context_budget": 4}
-    event = TextDelta("from a node")
     read(reader, reported({**sizes, "found": [], "memory_used": ["x"]}))
-    assert read(reader, reported({"notice": "n", "note": "p", "event": event}), reported("odd")) == [
-        *(event, Notice("p", passing=True), Notice("n"))
-    ]
+    said = [TextDelta("from a node"), Notice("n"), Notice("p", passing=True)]
+    assert read(reader, *map(reported, said), reported("odd")) == said
     assert {name: getattr(reader, name) for name in sizes} == sizes
     assert (reader.found, reader.memory_used) == ([], ["x"])
 

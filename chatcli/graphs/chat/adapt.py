@@ -7,6 +7,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, merge_message_runs
 from langgraph.runtime import Runtime
 
+from chatcli.events import Notice
 from chatcli.fences import in_words
 from chatcli.graphs.chat.small_model import is_small
 from chatcli.graphs.chat.state import TurnContext
@@ -105,4 +106,4 @@ def _without_files(message: BaseMessage, model: Model) -> BaseMessage:
 
 def notify(runtime: Runtime[TurnContext]) -> Callable[[str], None]:
     """Return a function that shows the user a line that is not part of the answer."""
-    return lambda line: runtime.stream_writer({"notice": line})
+    return lambda line: runtime.stream_writer(Notice(line))

@@ -11,6 +11,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
+from chatcli.events import Notice
 from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.approval_node import review_calls
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, request_limit
@@ -55,7 +56,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     citable = None if found is None else as_citations(found)
     runtime.stream_writer({"found": citable, "memory_used": known.facts})
     for event in turn.knowledge.new_notices(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
-        runtime.stream_writer({"event": event})
+        runtime.stream_writer(event)
     sent = state if about else with_passages(state, turn, reserved=offer.tokens)
     fitted, update = await _fit(sent, turn, offer)
     if fitted.trimmed and turn.auto_compact:
@@ -77,7 +78,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         answer = await _ask(fitted, runtime, offer, options)
     if "refused" in update:
         notice = "the unanswered questions before this one are no longer sent: the model refused the request with them"
-        runtime.stream_writer({"notice": notice})
+        runtime.stream_writer(Notice(notice))
     if answer.usage_metadata is not None and fitted.tokens >= LEAST_TO_LEARN_FROM:
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
@@ -131,9 +132,9 @@ async def _compact(state: ChatState, turn: TurnContext, runtime: Runtime[TurnCon
     try:
         update = await compact_state(state, turn)
     except RefusedError as error:
-        runtime.stream_writer({"notice": f"the oldest messages are left out, since no summary was made: {error}"})
+        runtime.stream_writer(Notice(f"the oldest messages are left out, since no summary was made: {error}"))
         return ChatState()
-    runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
+    runtime.stream_writer(Notice("the oldest messages are now sent as a summary; see /context"))
     return update
 
 
@@ -164,10 +165,10 @@ def _report_unsent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
     """Report once what a server that keeps the conversation does not get; return the update to remember that."""
     name = runtime.context.model.name
     if not heard_before(state["messages"], name.provider):
-        runtime.stream_writer({"notice": f"{name} does not know the earlier messages: only the question is sent"})
+        runtime.stream_writer(Notice(f"{name} does not know the earlier messages: only the question is sent"))
     if not (state.get("system") or state.get("template")) or state.get("prompt_told"):
         return ChatState()
-    runtime.stream_writer({"notice": f"{name} has its own prompt: the system prompt is not sent"})
+    runtime.stream_writer(Notice(f"{name} has its own prompt: the system prompt is not sent"))
     return ChatState(prompt_told=True)
 
 
@@ -188,7 +189,7 @@ async def _ask(
             lambda: client.astream(list(messages), config, **own, **options),
             model,
             seconds=runtime.context.timeout,
-            report=lambda text: runtime.stream_writer({"note": text}),
+            report=lambda text: runtime.stream_writer(Notice(text, passing=True)),
         )
         refuse_unfinished(answer, model)
         return answer
@@ -216,10 +217,10 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
     if fitted.trimmed and not state.get("trimming_told"):
         count = len(fitted.left_out)
         runtime.stream_writer(
-            {
-                "notice": f"the {count} oldest messages are no longer sent: the budget is about {fitted.budget} tokens."
+            Notice(
+                f"the {count} oldest messages are no longer sent: the budget is about {fitted.budget} tokens."
                 " See /context; /compact replaces them with a summary"
-            }
+            )
         )
 
 

@@ -17,6 +17,7 @@ from langgraph.runtime import Runtime
 
 from chatcli.documents.find import find_files
 from chatcli.documents.passage import Passage
+from chatcli.events import Notice
 from chatcli.graphs.chat.adapt import notify, takes_tools
 from chatcli.graphs.chat.context import request_limit
 from chatcli.graphs.chat.passages import as_event, fenced, number_passages
@@ -65,10 +66,10 @@ async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
     if turn.schema is not None:
         return OfferedTools()
     if not toolbox.empty and not takes_tools(turn.model):
-        runtime.stream_writer({"note": f"{turn.model.name} takes no tools and answers without them"})
+        runtime.stream_writer(Notice(f"{turn.model.name} takes no tools and answers without them", passing=True))
         return OfferedTools()
     if toolbox.starting:
-        runtime.stream_writer({"note": f"starting MCP servers: {', '.join(toolbox.starting)}"})
+        runtime.stream_writer(Notice(f"starting MCP servers: {', '.join(toolbox.starting)}", passing=True))
     tools = {name: tool for name, tool in (await turn_tools(runtime)).items() if not toolbox.rules.refuses(tool)}
     described = [json.dumps(convert_to_openai_tool(tool.runnable)) for tool in tools.values()]
     return OfferedTools(tools, sum(map(len, described)) // CHARACTERS_PER_TOKEN)
@@ -102,7 +103,7 @@ def _document_tools(runtime: Runtime[TurnContext], marker: str) -> list[Tool]:
         """
         found = await asyncio.to_thread(search_index, query, turn.documents, min(max(limit, 1), MAX_FOUND))
         passages = number_passages(found, turn.numbers)
-        runtime.stream_writer({"event": as_event(query, passages)})
+        runtime.stream_writer(as_event(query, passages))
         if not passages:
             return "Nothing in the documents matches these words.", {}
         return result(passages)

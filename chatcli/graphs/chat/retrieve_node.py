@@ -88,7 +88,7 @@ async def retrieve(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
     if not found and (found := await search(whole := str(asked.text)[:MAX_QUERY], turn)):
         query = whole  # "Explain this." says it in a file
     passages = number_passages(fitting(found, turn, question), turn.numbers)
-    runtime.stream_writer({"event": as_event(query, passages)})
+    runtime.stream_writer(as_event(query, passages))
     retrieval = state.get("found") or new_retrieval()
     return ChatState(found={**retrieval, "query": query, "passages": passages})
 
@@ -102,7 +102,7 @@ async def _update_index(sources: Sequence[str], runtime: Runtime[TurnContext]) -
         nonlocal shown
         if not ended.is_set():
             shown = True
-            runtime.stream_writer({"event": Progress(READING, done, total, "files")})
+            runtime.stream_writer(Progress(READING, done, total, "files"))
 
     def report(done: int, total: int) -> None:
         if time.monotonic() - begun >= PROGRESS_AFTER and not ended.is_set():
@@ -113,13 +113,13 @@ async def _update_index(sources: Sequence[str], runtime: Runtime[TurnContext]) -
     finally:
         ended.set()
         if shown:
-            runtime.stream_writer({"event": Progress(READING, finished=True)})
+            runtime.stream_writer(Progress(READING, finished=True))
     if notice:
-        runtime.stream_writer({"notice": notice})
+        runtime.stream_writer(Notice(notice))
     if not updated.files:
-        runtime.stream_writer({"event": Notice(f"no document can be read: {_skipped(updated)}", "warning")})
+        runtime.stream_writer(Notice(f"no document can be read: {_skipped(updated)}", "warning"))
     elif updated.skipped and (updated.added or updated.changed):
-        runtime.stream_writer({"notice": f"left out of the documents: {_skipped(updated)}"})
+        runtime.stream_writer(Notice(f"left out of the documents: {_skipped(updated)}"))
 
 
 def _update(

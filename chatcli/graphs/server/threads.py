@@ -353,7 +353,7 @@ def _summary_of(row: Row) -> common.ThreadSummary:
 
 
 def _as_title(text: str) -> str:
-    return one_line(text)[:TITLE_LENGTH]
+    return one_line(text, TITLE_LENGTH)
 
 
 def _metadata_of(row: Row) -> Row:

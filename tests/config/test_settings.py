@@ -107,6 +107,15 @@ def test_a_project_s_servers_are_used_when_trusted_confined_and_replace_none_of_
     assert Settings.load({"sandbox": False}).servers()["more"].confined_in == ""
 
 
+def test_a_dotenv_s_servers_get_no_variable_of_the_user_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = json.dumps({"notes": {"command": "x"}})
+    Path(".env").write_text(f"CHATCLI_MCP_SERVERS='{servers}'\n")
+    trust_this_folder()
+    assert Settings.load().servers()["notes"].literal
+    monkeypatch.setenv("CHATCLI_MCP_SERVERS", servers)
+    assert not Settings.load().servers()["notes"].literal
+
+
 def test_a_key_that_chatcli_does_not_know_is_refused_with_the_nearest() -> None:
     configure("max_step = 1")
     with pytest.raises(UsageError, match="does not know: max_step") as caught:

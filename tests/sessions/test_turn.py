@@ -251,3 +251,13 @@ async def test_a_graph_that_waits_or_stopped_takes_no_other_question_and_does_no
         assert isinstance(await refusal(session, Ask("another")), StoppedGraphError)
         assert isinstance((await gather(session.run(Continue())))[-1], TurnFinished)
         assert isinstance(await refusal(session, Continue()), UsageError)
+
+
+async def test_only_a_question_that_nothing_is_stored_behind_is_taken_back() -> None:
+    async with opened(says("Hi")) as session:
+        await gather(session.run(Ask("q")))
+        assert not await session.take_back(began=False)
+        assert [message.text for message in await session._thread.messages()] == ["q", "Hi"]
+        await store_unsent_question(session._thread, session.name, "never sent", (), {})
+        assert await session.take_back(began=False)
+        assert [message.text for message in await session._thread.messages()] == ["q", "Hi"]

@@ -136,7 +136,7 @@ def read_json(data: Mapping[str, Any], where: str = "") -> ThreadDocument:
 
 
 def read_jsonl(lines: Sequence[str]) -> list[ThreadDocument]:
-    """Return the threads in `lines`, each a line and its messages' lines; raise UsageError if one is invalid."""
+    """Return the threads in `lines`, of which the first is a thread's; raise UsageError if one is invalid."""
     documents: list[ThreadDocument] = []
     known: set[str] = set()
     messages: list[BaseMessage] = []
@@ -148,10 +148,8 @@ def read_jsonl(lines: Sequence[str]) -> list[ThreadDocument]:
         if is_jsonl_head(data):
             messages, known = [], set()
             documents.append(_read_thread(f"{where}: ", data, messages))
-        elif documents:
-            messages.append(_read_message(where, data, known))
         else:
-            raise refuse(where, "a message stands before the line of its thread")
+            messages.append(_read_message(where, data, known))
     return documents
 
 

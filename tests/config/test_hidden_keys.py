@@ -1,12 +1,14 @@
 """A key of any provider, set or kept, is struck out of what is shown."""
 
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
 from chatcli.config.credentials import save_key
 from chatcli.config.providers import KEY_VARIABLES, PROVIDERS
-from chatcli.config.secrets import Secret, redact
+from chatcli.config.secrets import Secret, holds_secret, passwords_in, redact, secrets_of
 from chatcli.config.settings import Settings
 
 KEY = "key-7d1f0a5e3c9b4286"
@@ -54,3 +56,52 @@ def test_a_key_in_a_url_is_in_no_text_of_ours() -> None:
 )
 def test_the_keys_that_a_url_may_hold(url: str, shown: str) -> None:
     assert redact(f"{url} fails", ()) == f"{shown} fails"
+
+
+def test_a_key_is_struck_out_in_every_form_in_which_a_server_may_repeat_it() -> None:
+    key = "k\u00e9y/1+2 3'4\\5"
+    encoded = [encode(key.encode()).decode().rstrip("=") for encode in (b64encode, urlsafe_b64encode)]
+    forms = [key, repr(key), quote(key), quote(key, safe=""), quote_plus(key), *encoded]
+    shown = redact(" | ".join(forms), [Secret(f"{key}\n"), Secret(key[:6]), Secret("a")])
+    assert shown.replace("'", "").replace('"', "").split(" | ") == ["***"] * len(forms)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("AWS_SECRET", "a" * 8, True),
+        ("my_token", "a" * 8, True),
+        ("PGPASSWORD", "a" * 8, True),
+        ("X_KEY", "a" * 8, True),
+        ("X_KEY", "a" * 7, False),
+        ("TOKENS", "1" * 8, False),
+        ("PATH", "a" * 8, False),
+    ],
+)
+def test_a_variable_is_a_secret_by_its_name_unless_other_words_may_hold_its_value(
+    name: str, value: str, is_secret: bool
+) -> None:
+    assert secrets_of({name: value}) == [Secret(value)] * is_secret
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("my token = x", "the password: x", "API key: x", "passphrase:x", "-----BEGIN RSA PRIVATE KEY", "secret=x"),
+        *("sk-" + "a" * 16, "ghp_" + "a" * 16, "AKIA" + "A" * 16, "eyJ" + "a" * 10 + ".b."),
+    ],
+)
+def test_what_may_hold_a_key_is_known(typed: str) -> None:
+    assert holds_secret(f"this is {typed} here")
+    assert not holds_secret("the key to the tokens is a secret password")
+
+
+def test_the_password_of_a_database_is_found_wherever_it_stands() -> None:
+    found = passwords_in("postgresql://me:a%20b@host/chat?x=1&password=c%20d")
+    assert {"a%20b", "a b", "c%20d", "c d"} <= set(found)
+
+
+@pytest.mark.parametrize(("text", "sendable"), [("abc", True), ("a\nb", False), ("a\u00e9", False)])
+def test_only_what_a_header_can_hold_is_sendable(text: str, sendable: bool) -> None:
+    assert Secret(text).is_sendable() is sendable
+    assert repr(Secret(text)) == "Secret('***')"

@@ -1,3 +1,4 @@
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -6,7 +7,18 @@ import pytest
 from rich.syntax import Syntax
 
 from chatcli.config.secrets import Secret
-from chatcli.config.values import code_themes, not_negative, parse_variables, positive, read_value, style_of_code
+from chatcli.config.values import (
+    HeaderTable,
+    TypedText,
+    code_themes,
+    http_url,
+    not_negative,
+    parse_variables,
+    positive,
+    read_value,
+    style_of_code,
+    tool_rules,
+)
 from chatcli.rendering.theme import find_code_theme
 
 
@@ -32,6 +44,8 @@ from chatcli.rendering.theme import find_code_theme
         (dict[str, str], ["a=b", 'c="d=e"'], {"a": "b", "c": "d=e"}),
         (dict[str, dict[str, Any]], "A b.c=0.2", {"A b": {"c": 0.2}}),
         (Annotated[float, not_negative] | None, "0", 0.0),
+        (Annotated[str, http_url], "https://host/v1//", "https://host/v1"),
+        (HeaderTable, "X-Key=a=b", HeaderTable({"X-Key": Secret("a=b")})),
     ],
 )
 def test_a_value_is_read_as_its_kind(kind: Any, given: object, value: object) -> None:
@@ -77,6 +91,39 @@ def test_variables_may_stand_in_quotes(text: str, variables: dict[str, str]) -> 
 def test_what_cannot_be_one_is_refused(kind: Any, given: object) -> None:
     with pytest.raises(ValueError, match=r"not|no "):
         read_value(kind, given)
+
+
+@pytest.mark.parametrize("url", ["ftp://host", "https://", "host/v1", "http://host:0", "file:///etc/passwd"])
+def test_a_server_s_address_is_one_of_http(url: str) -> None:
+    with pytest.raises(ValueError, match="a URL starts with http:// or https://, and a host follows"):
+        read_value(Annotated[str, http_url], url)
+
+
+def test_a_rule_names_a_tool() -> None:
+    assert read_value(Annotated[tuple[str, ...], tool_rules], "run_shell:ls *") == ("run_shell:ls *",)
+    with pytest.raises(ValueError, match="TOOL or TOOL:PATTERN, not ' :x'"):
+        read_value(Annotated[tuple[str, ...], tool_rules], ["fetch_url", " :x"])
+
+
+@pytest.mark.parametrize(
+    "given", ["x y", "A B=s3cret", "name=s3cr\u00e9t", "name=s3cret\nX: y", "name=", '["s3cret"', 5]
+)
+def test_headers_that_http_does_not_allow_are_refused_without_their_texts(given: object) -> None:
+    with pytest.raises(ValueError, match=r"^headers, each NAME=VALUE") as caught:
+        read_value(HeaderTable, given)
+    assert "s3cr" not in str(caught.value)
+
+
+def test_what_is_no_json_is_a_text() -> None:
+    assert TypedText("1e400").readings() == [math.inf, "1e400"]
+    assert TypedText("NaN").readings() == ["NaN"]
+    assert TypedText("[1]").readings() == [[1], "[1]"]
+
+
+def test_a_message_does_not_repeat_a_whole_file() -> None:
+    with pytest.raises(ValueError, match="a whole number") as caught:
+        read_value(int, "x" * 1_000_000)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import AsyncIterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,10 +24,12 @@ from chatcli.runtime.http import (
     PageError,
     async_hooks,
     hooks,
+    origin,
     request,
     within,
 )
 from tests.fakes.raw_server import EVENTS, Send, endless, reply, server
+from tests.fakes.tls_server import TlsServer
 from tests.waiting import WAIT_SECONDS
 
 MIB = 1 << 20
@@ -145,6 +149,15 @@ def test_a_redirect_stays_within_the_origin(library: Any) -> None:
                 with server(away) as url, pytest.raises(ElsewhereError, match="redirects to"):
                     asyncio.run(read(library, url, follow_redirects=follows))
     assert asked == []
+    away = reply(b"", "Location: https://me:s3cret@a.example/x?key=s3cret", status="307 Temporary Redirect")
+    with server(away) as url, pytest.raises(ElsewhereError, match=r"redirects to https://a\.example/x$"):
+        asyncio.run(read(library, url))
+
+
+def test_an_origin_is_the_scheme_the_host_and_the_port() -> None:
+    urls = ("http://a:1", "https://a:1", "http://b:1", "http://a:2", "http://a", "https://a", "http://a:443")
+    assert len({origin(httpx2.URL(url)) for url in urls}) == len(urls)
+    assert origin(httpx2.URL("http://a:80/x")) == origin(httpx2.URL("http://a/y?z"))
 
 
 @LIBRARIES
@@ -184,3 +197,68 @@ def test_a_list_of_any_size_is_refused_above_the_limit() -> None:
                 return len((await client.get(url)).content)
 
         assert asyncio.run(read_more()) == MOST_PIECE + 1
+
+
+async def parts_of(library: Any, kind: str, *pieces: bytes, most: int = 100, **headers: str) -> list[bytes]:
+    """Return the parts that a client gets of a response of this `kind`, which comes in `pieces`."""
+
+    async def sent() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    def answer(request: Any) -> Any:
+        return library.Response(200, headers={"content-type": kind, **headers}, content=sent())
+
+    transport = library.MockTransport(answer)
+    async with (
+        library.AsyncClient(transport=transport, event_hooks=async_hooks(most, pages=False)) as client,
+        client.stream("GET", "http://a") as response,
+    ):
+        return [part async for part in response.aiter_bytes()]
+
+
+@LIBRARIES
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        *(("text/event-stream", end) for end in ("\n\n", "\n\r\n", "\r\n\r\n", "\r\r")),
+        ("application/x-ndjson; charset=utf-8", "\n"),
+    ],
+)
+async def test_a_stream_is_as_long_as_it_likes_but_each_event_has_a_bound(library: Any, kind: str, end: str) -> None:
+    def pieces(length: int) -> list[bytes]:
+        data = f"{'x' * length}{end}".encode() * 9
+        return [data[at : at + 7] for at in range(0, len(data), 7)]  # the ends lie across pieces, too
+
+    assert b"".join(await parts_of(library, kind, *pieces(80))) == b"".join(pieces(80))
+    with pytest.raises(library.RequestError, match="it sent an event of more than"):
+        await parts_of(library, kind, *pieces(120))
+    with pytest.raises(library.RequestError, match="it sent an answer of more than"):
+        await parts_of(library, "application/json", *pieces(80))
+
+
+@LIBRARIES
+async def test_only_the_beginning_says_that_an_answer_is_a_page(library: Any) -> None:
+    assert await parts_of(library, "text/event-stream", b"\n", b"data: x\n\n", b"<html>") != []
+    with pytest.raises(library.RequestError, match="a web page"):
+        await parts_of(library, "text/event-stream", b"\n", b"<HTML>")
+
+
+@LIBRARIES
+async def test_what_is_compressed_is_decompressed_in_pieces(library: Any) -> None:
+    options: dict[str, Any] = {"most": 9 * MIB, "content-encoding": "gzip"}
+    parts = await parts_of(library, "text/plain", gzip.compress(b"x" * 8 * MIB), **options)
+    assert sum(map(len, parts)) == 8 * MIB
+    assert max(map(len, parts)) <= MIB
+
+
+def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with server(reply(b"fine")) as url:
+        assert request("GET", url, seconds=20).content == b"fine"
+
+
+def test_a_certificate_is_checked(tmp_path: Path) -> None:
+    with TlsServer(tmp_path) as tls, pytest.raises(httpx2.ConnectError, match="certificate verify failed"):
+        request("GET", tls.base_url, seconds=20)

@@ -1,5 +1,6 @@
 """What is typed as the answer to an interrupt, and the value that the graph gets."""
 
+import json
 from typing import Any
 
 import pytest
@@ -71,4 +72,20 @@ def test_several_interrupts_need_their_ids() -> None:
     with pytest.raises(UsageError, match="2 answers"):
         read_answers(pending, "yes")
     with pytest.raises(UsageError, match="no answer"):
+        read_answers([], "yes")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"a": 1, "x": 2}', '{"x": 1}'])
+def test_an_object_with_other_keys_than_the_requests_is_an_answer_itself(text: str) -> None:
+    assert read_answers([ApprovalRequested("a", "sure?")], text) == {"a": json.loads(text)}
+
+
+def test_a_list_of_decisions_is_for_the_calls_in_their_order() -> None:
+    decisions = [{"type": "approve"}, {"type": "reject"}]
+    payload = {**REVIEW, "action_requests": [{"name": "weigh", "args": {}}] * 2}
+    assert read_answer(ApprovalRequested("i", payload), json.dumps(decisions)) == {"decisions": decisions}
+
+
+def test_nothing_answers_a_thread_that_waits_for_nothing() -> None:
+    with pytest.raises(UsageError, match="waits for no answer"):
         read_answers([], "yes")

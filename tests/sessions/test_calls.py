@@ -1,7 +1,18 @@
+import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.messages.tool import tool_call_chunk
 
-from chatcli.sessions.message_calls import NO_RESULT, is_cut, name_calls, open_calls, pair_calls, whole_answer
+from chatcli.sessions.message_calls import (
+    MAX_DEPTH,
+    NO_RESULT,
+    finish_reason,
+    is_cut,
+    name_calls,
+    open_calls,
+    pair_calls,
+    result_of,
+    whole_answer,
+)
 
 
 def asks(*ids: str) -> AIMessage:
@@ -57,3 +68,52 @@ def test_an_answer_in_blocks_has_no_empty_texts() -> None:
         AIMessageChunk(content=[{"type": "text", "text": "", "index": 1}]),
     ]
     assert whole_answer(chunks[0] + chunks[1:]).content == [thinking]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_whole"),
+    [
+        ('{"a": [{"b": [1, 2.5, true, null, "x"]}]}', True),
+        ('{"a": %s}' % ("[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)), True),
+        ('{"a": %s}' % ("[" * MAX_DEPTH + "]" * MAX_DEPTH), False),
+        (f'{{"a": {2**63 - 1}}}', True),
+        (f'{{"a": {2**63}}}', False),
+        ('{"a": NaN}', False),
+        ('{"a": 1e999}', False),
+        ('{"a": "\\ud800"}', False),
+        ('{"\\ud800": 1}', False),
+        ("[1]", False),
+        ('"a"', False),
+    ],
+)
+def test_arguments_that_can_not_be_sent_again_are_cut_off(arguments: str, is_whole: bool) -> None:
+    parts = [tool_call_chunk(name="run", args=arguments, id="1", index=0)]
+    answer = whole_answer(AIMessageChunk(content="", tool_call_chunks=parts))
+    [call] = answer.tool_calls
+    assert is_cut(call, answer) is not is_whole
+    assert bool(call["args"]) is is_whole
+
+
+def test_a_result_that_can_not_be_sent_as_it_is_is_repaired() -> None:
+    [call] = asks("1").tool_calls
+    assert result_of(call, "a\ud800b").text == "a\N{REPLACEMENT CHARACTER}b"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"stop_reason": "max_tokens"}, "length"),
+        ({"status": "incomplete"}, "length"),
+        ({"finish_reason": "MAX_TOKENS"}, "length"),
+        ({"stop_reason": "refusal"}, "content_filter"),
+        ({"finish_reason": "SAFETY"}, "content_filter"),
+        ({"stopReason": "guardrail_intervened"}, "content_filter"),
+        ({"stop_reason": "tool_use"}, "tool_calls"),
+        ({"done_reason": "stop"}, "stop"),
+        ({"stop_reason": "end_turn"}, "stop"),
+        ({"finish_reason": "own word"}, "own word"),
+        ({}, ""),
+    ],
+)
+def test_why_a_model_stopped_is_told_in_one_word_for_all_providers(metadata: dict[str, str], reason: str) -> None:
+    assert finish_reason(AIMessage("", response_metadata=metadata)) == reason

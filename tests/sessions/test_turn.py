@@ -9,7 +9,14 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-from chatcli.errors import InternalError
+from chatcli.errors import (
+    ChatcliError,
+    InternalError,
+    StoppedGraphError,
+    StoreError,
+    UnansweredRequestError,
+    UsageError,
+)
 from chatcli.events import (
     NO_ANSWER,
     STOPPED,
@@ -26,8 +33,9 @@ from chatcli.events import (
 )
 from chatcli.sessions.message_calls import NO_RESULT
 from chatcli.sessions.question import store_unsent_question
-from chatcli.sessions.requests import Ask
+from chatcli.sessions.requests import Ask, Continue
 from chatcli.sessions.session import Session
+from chatcli.sessions.thread import GraphThread
 from chatcli.sessions.turn import RunningTurn, _coalesce_text, stopped_notice
 from chatcli.store.threads import TurnLocks
 from chatcli.store.usage import Tokens
@@ -119,9 +127,10 @@ async def test_the_usage_and_the_price_are_of_all_answers_of_the_turn() -> None:
     assert (end.usage, end.cost_usd, priced) == (Usage(20, 10, 31), 0.25, [Tokens(20, 10, 8)])
 
 
-async def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
+@pytest.mark.parametrize("fault", [KeyError("the node's own fault"), SystemExit(3)])
+async def test_a_failure_keeps_what_had_arrived_and_the_question(fault: BaseException) -> None:
     def fail(state: MessagesState) -> dict[str, Any]:
-        raise KeyError("the node's own fault")
+        raise fault
 
     builder = StateGraph(MessagesState).add_sequence([("one", TWO.nodes["one"].runnable), ("fail", fail)])
     builder.add_edge(START, "one")
@@ -129,10 +138,25 @@ async def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
     async with opened(builder) as session:
         end = (await gather(session.run(Ask("q"))))[-1]
         assert isinstance(end, TurnFailed)
-        assert isinstance(end.error, InternalError)
+        assert isinstance(end.error, InternalError if isinstance(fault, KeyError) else ChatcliError)
         assert (end.content, end.model) == ("One.", "graph:test")
         assert [message.text for message in await session._thread.messages()] == ["q", "One."]
         assert not session.running
+
+
+async def test_an_answer_that_can_not_be_stored_is_said_to_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(thread: GraphThread, **options: object) -> None:
+        raise StoreError("the disk is full", remedy="Make room.")
+
+    def fail(state: MessagesState) -> dict[str, Any]:
+        monkeypatch.setattr(GraphThread, "snapshot", full)
+        raise KeyError("the node's own fault")
+
+    builder = StateGraph(MessagesState).add_sequence([("one", TWO.nodes["one"].runnable), ("fail", fail)])
+    end = (await turn_of(builder.add_edge(START, "one")))[-1]
+    assert isinstance(end, TurnFailed)
+    assert (end.content, end.error.message) == ("One.", "the disk is full; this answer is not stored")
+    assert end.error.remedy == "Make room."
 
 
 async def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
@@ -207,3 +231,33 @@ async def test_a_consumer_that_gives_up_ends_the_turn() -> None:
         assert not session.running
         texts = [message.text for message in await session._thread.messages()]
         assert texts == ["hang", "Let me weigh it.", NO_RESULT]
+
+
+async def test_a_graph_that_waits_or_stopped_takes_no_other_question_and_does_not_just_go_on() -> None:
+    def ask(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(interrupt("sure?"))]}
+
+    async def refusal(session: Session, request: Ask | Continue) -> ChatcliError:
+        end = (await gather(session.run(request)))[-1]
+        assert isinstance(end, TurnFailed)
+        return end.error
+
+    async with opened(one_node(ask)) as session:
+        await gather(session.run(Ask("q")))
+        for request in (Continue(), Ask("another")):
+            assert isinstance(await refusal(session, request), UnansweredRequestError)
+    async with opened(TWO, interrupt_before=["two"]) as session:
+        await gather(session.run(Ask("q")))
+        assert isinstance(await refusal(session, Ask("another")), StoppedGraphError)
+        assert isinstance((await gather(session.run(Continue())))[-1], TurnFinished)
+        assert isinstance(await refusal(session, Continue()), UsageError)
+
+
+async def test_only_a_question_that_nothing_is_stored_behind_is_taken_back() -> None:
+    async with opened(says("Hi")) as session:
+        await gather(session.run(Ask("q")))
+        assert not await session.take_back(began=False)
+        assert [message.text for message in await session._thread.messages()] == ["q", "Hi"]
+        await store_unsent_question(session._thread, session.name, "never sent", (), {})
+        assert await session.take_back(began=False)
+        assert [message.text for message in await session._thread.messages()] == ["q", "Hi"]

@@ -1,13 +1,14 @@
 """What past threads say, as a model gets it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chatcli.store import recall as recall_module
 from chatcli.store.exchange_search import rank_exchanges
-from chatcli.store.recall import MAX_CHARACTERS, Recalled, recall, without_recalled
+from chatcli.store.recall import MAX_CHARACTERS, MAX_EXCERPTS, Recalled, recall, without_recalled
 from chatcli.store.sqlite.threads import SqliteThreads
 from chatcli.store.threads import FoundExchange
 
@@ -79,6 +80,13 @@ def test_several_threads_are_heard_and_a_copy_is_not() -> None:
     found = look(*many, exchange("fork", "needle 0", "yes"), exchange("b", "another needle", "no"))
     assert [each.thread_id for each in found.excerpts] == [*["a"] * recall_module.A_THREAD, "b"]
     assert found.lines() == [f"a: A title ({recall_module.A_THREAD} excerpts)", "b: A title"]
+
+
+def test_only_the_best_are_sent_and_none_that_cover_little_of_the_words() -> None:
+    found = [exchange(str(number), f"needle {number}", "x") for number in range(20)]
+    weak = replace(found[0], weak=True)
+    assert look(weak, *found[1:]).excerpts == tuple(found[1 : MAX_EXCERPTS + 1])
+    assert look(weak) == Recalled("", ())
 
 
 def test_nothing_is_found_for_no_words_and_in_no_other_thread() -> None:

@@ -115,7 +115,7 @@ def test_a_link_inside_leads_to_its_file_and_stays(root: Path) -> None:
     assert "TWO" in (root / "src/main.py").read_text()
 
 
-def test_what_is_no_file_of_ours_to_replace_is_refused(root: Path) -> None:
+def test_what_is_no_file_of_ours_to_replace_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(root / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(root / "socket"))
@@ -144,6 +144,10 @@ def test_what_is_no_file_of_ours_to_replace_is_refused(root: Path) -> None:
         written(root, "new", "x" * (MAX_FILE + 1))
     with pytest.raises(ToolException, match="NUL"):
         written(root, "new", "a\0b")
+    somebody_else = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody_else)
+    with pytest.raises(ToolException, match="belongs to another user"):
+        written(root, "src/main.py")
     assert (root.parent / "outside.txt").read_text() == "outside\n"
 
 
@@ -169,7 +173,7 @@ def test_a_file_of_another_user_is_refused_and_root_keeps_its_owner(root: Path) 
 def test_mode_line_endings_and_byte_order_mark_stay(root: Path) -> None:
     file = root / "script.sh"
     file.write_bytes("\ufeffone\r\ntwo\r\nthree".encode())
-    file.chmod(0o750)
+    file.chmod(0o4750)  # the new text is not what was made to run as another user
     edited(root, "script.sh", "one\ntwo\n", "ONE\nTWO\nmore\n").write()
     assert file.read_bytes() == "\ufeffONE\r\nTWO\r\nmore\r\nthree".encode()
     written(root, "script.sh", "all\nnew\n").write()
@@ -218,9 +222,12 @@ def test_a_file_that_has_changed_since_it_was_shown_is_not_written(root: Path) -
     file.symlink_to(root.parent / "outside.txt")
     with pytest.raises(ToolException, match="not a regular file"):
         change.write()
-    change = written(root, "src/fresh")
+    change, lost = written(root, "src/fresh"), Change(root, "src/main.py", "src/main.py", "one\n", "two\n")
     (root / "src/main.py").unlink()
     (root / "src").rmdir()
+    with pytest.raises(ToolException, match="can't be written"):
+        lost.write()
+    assert not (root / "src").exists()
     (root / "src").symlink_to(root.parent)
     with pytest.raises(ToolException, match="can't be written"):
         change.write()
@@ -276,12 +283,49 @@ def test_what_was_written_is_taken_back_unless_the_file_has_changed_since(root: 
     assert (
         next(change for change in changes if change.path == "new").diff().endswith("+++ /dev/null\n@@ -1 +0,0 @@\n-y")
     )
+    last = records[0]
+    for damage in ({"start": -1}, {"start": 99}, {"end": -1}, {"end": 99}, {"old": 5}):
+        assert reverts(root, [{**last, **damage}]) == ([], ["src/main.py"])
+    file.rename(root / "moved")
+    file.symlink_to(root / "moved")
+    assert reverts(root, [last]) == ([], ["src/main.py"])
+    (root / "moved").replace(file)
     for change in changes:
         change.write()
     (root / "kept").unlink()
     assert everything(root) == before
     assert reverts(root, records)[0] == []
     assert file.exists()
+
+
+class Unsaved:
+    """An editor that gives and writes the texts of some files."""
+
+    can_write = True
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.texts = texts
+
+    def read(self, path: Path) -> str | None:
+        return self.texts.get(path.name)
+
+    def write(self, path: Path, text: str) -> bool:
+        self.texts[path.name] = text
+        return True
+
+
+def test_an_editor_writes_new_files_and_those_whose_text_it_gave_and_no_others(root: Path) -> None:
+    (root / "other.py").write_text("one\n")
+    editor = Unsaved({"main.py": "unsaved\n", "new.py": ""})
+    [write, _] = change_tools(root, editor)
+    changes = [plan(write, {"path": path, "content": "x\n"}) for path in ("src/main.py", "new.py", "other.py")]
+    assert [change.before for change in changes] == ["unsaved\n", None, "one\n"]
+    for change in changes:
+        change.write()
+    assert editor.texts == {"main.py": "x\n", "new.py": "x\n"}
+    assert (root / "src" / "main.py").read_text() == "one\ntwo\nthree\n"
+    assert not (root / "new.py").exists()
+    assert (root / "other.py").read_text() == "x\n"
 
 
 def test_a_change_in_another_folder_of_the_session_is_named_whole_and_taken_back(root: Path, tmp_path: Path) -> None:
@@ -357,9 +401,11 @@ def test_a_diff_says_what_is_done_and_a_record_gives_back_what_was_there(
 def test_a_diff_hides_no_end_of_a_line() -> None:
     diff = Change(Path("/"), "file", "file", "a\nb\n", "a\r\nb\n").diff()
     assert diff.endswith("@@ -1,2 +1,2 @@\n-a\n+a\r\n b")
+    assert Change(Path("/"), "a", "a\n+b", None, "c").diff().startswith("--- /dev/null\n+++ a<U+000A>+b\n@@")
 
 
 def test_a_diff_of_large_texts_is_made_without_a_long_search() -> None:
-    diff = Change(Path("/"), "x", "x", "a\n" * 40_000, "b\na\n" * 40_000).diff()
-    assert diff.count("\n-a") == 39_999
-    assert diff.count("\n+") - 1 == 79_999
+    lines = [f"{number}\n" for number in range(2000)]
+    diff = Change(Path("/"), "x", "x", "".join(lines), "".join(f"b\n{line}" for line in lines)).diff()
+    assert diff.count("\n-") == 1999
+    assert diff.count("\n+") - 1 == 3999

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 
 import pytest
 
@@ -6,8 +7,8 @@ from chatcli.tools.fetch import fetch_tool
 from tests.fakes.web import FakeWeb
 
 
-async def fetch(url: str, seconds: float = 5) -> str:
-    tool = fetch_tool(seconds, allow_private=False).runnable
+async def fetch(url: str, seconds: float = 5, *, allow_private: bool = False) -> str:
+    tool = fetch_tool(seconds, allow_private=allow_private).runnable
     call = {"name": "fetch_url", "args": {"url": url}, "id": "1", "type": "tool_call"}
     return str((await tool.ainvoke(call)).content)
 
@@ -25,6 +26,21 @@ def test_a_page_is_read_as_text_and_a_failure_is_reported() -> None:
         answer = asyncio.run(fetch(f"{web.url}/away"))
         assert answer.startswith(f"{web.url}/away redirects to http://127.0.0.1:1/\n")
     assert "not a URL" in asyncio.run(fetch("file:///etc/passwd"))
+
+
+def test_a_name_of_the_private_network_is_fetched_only_if_the_user_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *args, **more: find("127.0.0.1", *args, **more))
+    with FakeWeb() as web:
+        web.pages["/page"] = (200, {}, b"inner")
+        url = web.url.replace("127.0.0.1", "intranet.example") + "/page"
+        assert "private address" in asyncio.run(fetch(url))
+        assert asyncio.run(fetch(url, allow_private=True)) == "inner"
+
+
+def test_a_call_takes_no_longer_than_calls_may_take() -> None:
+    with FakeWeb() as web:
+        assert "not fetched within 0.2 seconds" in asyncio.run(fetch(f"{web.url}/slow", seconds=0.2))
 
 
 def test_a_cancelled_call_does_not_wait_for_the_server() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.config.secret_files import is_secret_path
-from chatcli.tools.files import file_tools
+from chatcli.tools.files import MAX_ENTRIES, MAX_TEXT, file_tools
 from chatcli.tools.tool import Tool
 
 
@@ -51,6 +51,29 @@ def test_files_are_listed(root: Path) -> None:
     ]
 
 
+def test_only_the_first_of_many_entries_are_listed(tmp_path: Path) -> None:
+    for number in range(MAX_ENTRIES + 1):
+        (tmp_path / f"{number:04}").touch()
+    listed = run(tmp_path, "list_files").splitlines()
+    assert listed[-2:] == [f"{MAX_ENTRIES - 1:04}", f"[only the first {MAX_ENTRIES} are shown]"]
+    assert len(listed) == MAX_ENTRIES + 1
+
+
+def test_an_editor_gives_what_is_not_saved_yet(root: Path) -> None:
+    class Editor:
+        can_write = False
+
+        def read(self, path: Path) -> str | None:
+            return "unsaved" if path == root / "src" / "main.py" else None
+
+        def write(self, path: Path, text: str) -> bool:
+            return False
+
+    read = file_tools(root, 5, Editor())[0].runnable
+    assert asyncio.run(read.ainvoke({"path": "src/main.py"})) == "unsaved"
+    assert asyncio.run(read.ainvoke({"path": ".env"})) == "needle"
+
+
 @pytest.mark.parametrize("path", ["..", "/", "away", "link", "away/outside.txt", "src/../../outside.txt"])
 def test_nothing_outside_is_read(root: Path, path: str) -> None:
     assert "outside of the current folder" in run(root, "read_file", path=path)
@@ -73,6 +96,9 @@ def test_long_files_are_read_in_parts(root: Path) -> None:
     (root / "long").write_text("".join(f"line {number}\n" for number in range(1, 10_001)))
     assert "[cut in line" in run(root, "read_file", path="long")
     assert run(root, "read_file", path="long", first_line=9_999) == "line 9999\nline 10000\n"
+    for more, note in ((0, ""), (1, "\n[cut in line 1; the file goes on]")):
+        (root / "long").write_text("x" * (MAX_TEXT + more))
+        assert run(root, "read_file", path="long") == f"{'x' * MAX_TEXT}{note}"
     assert "is not text" in run(root, "read_file", path="image")
     assert "is a folder" in run(root, "read_file", path="src")
 
@@ -122,6 +148,10 @@ def test_a_link_is_no_way_round_a_secret_name(tmp_path: Path) -> None:
     for path in (".env", "innocent", ".ssh/x", "docs/x", "docs/../innocent"):
         assert asks(tmp_path, "read_file", path), path
     assert not asks(tmp_path, "read_file", "data")
+    (tmp_path / ".config" / "app").mkdir(parents=True)
+    assert asks(tmp_path, "read_file", ".config/app.json")
+    assert asks(tmp_path, "search_files", ".config/app")
+    assert not asks(tmp_path, "list_files", ".config/app")
     assert asks(tmp_path, "list_files", "docs")
     private = tmp_path / ".aws" / "cli"
     private.mkdir(parents=True)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ from hypothesis import strategies as st
 
 from chatcli import paths
 from chatcli.config.settings import Settings
+from chatcli.errors import StoreError
 from chatcli.tools.sandbox.confinement import Sandbox, Strength
 from chatcli.tools.shell import shell_tool
-from chatcli.tools.tool import Rules, Tool, keep_rule, kept_rules, suggest_rule
+from chatcli.tools.tool import RESERVED, Rules, Tool, keep_rule, kept_rules, suggest_rule
 from chatcli.tools.toolbox import Toolbox, builtin_tools
 from chatcli.tools.workspace import Access, Workspace
 
@@ -296,6 +298,32 @@ def test_a_rule_of_several_lines_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     keep_rule("fetch_url")
     assert kept_rules() == [f"run_shell:{command}", "fetch_url"]
     assert Rules().allows(TOOLS["run_shell"], {"command": command})
+    assert not Rules().is_wide()
+    keep_rule("run_shell:*")
+    assert Rules().is_wide()
+    assert paths.rules_file().stat().st_mode & 0o777 == 0o600
+    paths.rules_file().write_bytes(b"\xff")
+    with pytest.raises(StoreError, match="can't be read"):
+        Rules().allows(TOOLS["run_shell"], {"command": command})
+
+
+@pytest.mark.parametrize("server", ["a/b", "a:b", "a%2Fb", "a*", "[a]"])
+def test_a_rule_for_a_server_is_for_no_other_whatever_its_name_is(server: str) -> None:
+    tool = replace(TOOLS["remember"], server=server, always_asks=False)
+    rule = suggest_rule(tool, {})
+    assert Rules([rule]).allows(tool, {})
+    for other in {"a", "b", "a/b", "a:b", "a%2Fb", "a%3Ab", "ab", "a*", "[a]", ""} - {server}:
+        assert not Rules([rule]).allows(replace(tool, server=other), {}), (rule, other)
+
+
+def test_the_names_of_built_in_tools_and_of_the_plan_are_taken() -> None:
+    assert {*TOOLS, "search_threads", "search_documents", "read_document", "write_todos"} <= RESERVED
+
+
+def test_the_widest_of_several_rules_holds_and_other_tools_have_no_access_to_ask_for() -> None:
+    rules = Rules(["run_shell:make outside", "run_shell:make", "run_shell:make network"])
+    assert rules.access(run_shell(), {"command": "make"}) == "outside"
+    assert not allows("fetch_url:https://a.example/ outside", "fetch_url", url="https://a.example/")
 
 
 def run_shell(strength: Strength | None = "full", *, is_on: bool = True) -> Tool:

@@ -14,6 +14,7 @@ from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
 from chatcli.transfer import read_file
 from chatcli.transfer.document import ThreadDocument, left_out_line
+from chatcli.transfer.foreign import fenced
 from chatcli.transfer.read_file import read_documents
 
 if TYPE_CHECKING:
@@ -523,3 +524,9 @@ def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data[:4096] + bytes(len(data) - 4096))
     with pytest.raises(UsageError, match="the database: "):
         read_documents(path)
+
+
+def test_no_text_ends_the_fence_around_it_and_no_name_of_a_language_begins_another() -> None:
+    assert fenced("a") == "```\na\n```"
+    assert fenced("x\n````\ny\n", "c++\n```<b>") == "`````c++b\nx\n````\ny\n`````"
+    assert fenced("a", "x" * 100).partition("\n")[0] == f"```{'x' * 40}"

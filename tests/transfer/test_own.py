@@ -180,10 +180,27 @@ def test_a_huge_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_message_written_by_hand_needs_a_role_and_a_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    path.write_text(_whole(messages=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]))
+    path.write_text(
+        _whole(
+            messages=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes", "interrupted": True}]
+        )
+    )
     (document,) = read_documents(path)
     assert [message.content for message in document.messages] == ["hi", "yes"]
+    assert [message.response_metadata for message in document.messages] == [{}, {"finish_reason": INTERRUPTED}]
     assert len({message.id for message in document.messages} - {None}) == 2
+
+
+def test_a_file_has_several_threads_with_the_same_messages_and_nothing_that_controls_a_terminal(tmp_path: Path) -> None:
+    document = ThreadDocument("a", "t\u202e", "m", "\x1b[31m", [HumanMessage("\x9b31m \u2066x", id="1")])
+    whole, *others = ("\n".join(write(document)) for write in (own.as_json, own.as_jsonl))
+    lines = "\n".join((*others, *own.as_jsonl(replace(document, thread_id="b"))))
+    assert all(text.replace("\n", "").isascii() and "\x1b" not in text for text in (whole, lines))
+    (tmp_path / "file").write_text(lines, encoding="utf-8-sig")  # as editors of Windows save it
+    assert [(each.thread_id, each.messages) for each in read_documents(tmp_path / "file")] == [
+        ("a", document.messages),
+        ("b", document.messages),
+    ]
 
 
 async def test_depth_that_is_let_in_can_be_stored_and_read(tmp_path: Path) -> None:

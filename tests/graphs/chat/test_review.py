@@ -1,5 +1,6 @@
 """Which calls of an answer run, are refused, or wait for the user; and what an approval lets be written."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def test_a_call_that_no_rule_allows_is_asked_about() -> None:
     harmless = {"weigh": Tool(WEIGH.runnable, asks=lambda arguments: False)}
     assert review(call(1), tools=harmless) == ([], [], [])
     assert review() == ([], [], [])
+    [result], asked, _ = review(call(1), rules=Rules(["weigh"], mode="plan"))
+    assert (result, asked) == ("1: Not run: only tools that read may run now. Say what you would do.", [])
 
 
 def test_a_call_is_refused_where_nobody_can_be_asked() -> None:
@@ -202,6 +205,11 @@ def test_a_change_that_could_not_be_shown_is_not_made_when_it_becomes_possible(t
     (tmp_path / "a").write_text("one\n")
     assert "has changed since this was shown" in _change(tool, made, toolbox).text
     assert (tmp_path / "a").read_text() == "one\n"
+
+
+def test_a_call_of_a_server_s_tool_says_whose_it_is() -> None:
+    action = _action(call(1), replace(WEIGH, server="notes"), Toolbox())
+    assert (action["description"], action["rule"]) == ("A tool of the MCP server notes.", "notes/weigh")
 
 
 def test_the_next_step_is_the_user_the_tools_the_model_or_the_end() -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chatcli.errors import UsageError
@@ -62,6 +63,10 @@ _WHOLE = (_FENCE, "|", "#", "![")
 _STARTS = re.compile("|".join((*map(re.escape, _WHOLE), "- ", r"\d+\. ")))
 """The beginnings of lines that continue no other line."""
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+_REMARK = re.compile(r"^( *)(\S.*?) +(# .+)$")
+"""A line of code with a comment behind it: its indentation, the code and the comment."""
+_CODE_WIDTH = 76
+"""The most columns of a line of code that a screen of 80 columns shows whole."""
 
 
 def read_page(topic: str) -> str:
@@ -90,17 +95,32 @@ def _option_rows() -> str:
 
 
 def unfold(page: str) -> str:
-    """Return `page` with a line for each paragraph: the renderer keeps the line breaks of its source."""
+    """Return `page` with a line for each paragraph: the renderer keeps the line breaks of its source.
+
+    In a block of code with a long line, each comment is above its line.
+    """
     lines: list[str] = []
-    in_code = False
+    code: list[str] | None = None
     for line in page.split("\n"):
         if line.startswith(_FENCE):
-            in_code = not in_code
-        if lines and lines[-1] and line and not (in_code or _STARTS.match(line) or lines[-1].startswith(_WHOLE)):
+            if code is not None:
+                lines += _narrow(code)
+            code = [] if code is None else None
+        if code is not None and not line.startswith(_FENCE):
+            code.append(line)
+        elif lines and lines[-1] and line and not (_STARTS.match(line) or lines[-1].startswith(_WHOLE)):
             lines[-1] += f" {line.strip()}"
         else:
             lines.append(line)
     return "\n".join(lines)
+
+
+def _narrow(code: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of `code`; if one is long, yield the comment behind a line before it."""
+    is_wide = max(map(len, code), default=0) > _CODE_WIDTH
+    for line in code:
+        remark = _REMARK.match(line) if is_wide else None
+        yield from (remark[1] + remark[3], remark[1] + remark[2]) if remark else (line,)
 
 
 def list_topics() -> tuple[tuple[str, str], ...]:

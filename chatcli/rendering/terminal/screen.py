@@ -25,7 +25,7 @@ from chatcli.sanitize import sanitize, sanitize_line
 
 _PROMPT, _CONTINUATION = "> ", "\n  "
 _MATCH = Style(bold=True, color="magenta")
-"""Of the colours of terminals, magenta has most contrast where the background may be dark or light."""
+"""Magenta has the most contrast of a terminal's colours, where the background may be dark or light."""
 _RESET = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m"
 _TAKING_LINES = ("iTerm.app", "vscode", "WezTerm")
 """Values of TERM_PROGRAM. Elsewhere a desktop opens the address, and may find no file for one with a line."""

@@ -299,7 +299,7 @@ class Session:
         return False
 
     def _turn_context(self) -> Any:
-        """Return what the graph of the next turn gets beside its state; a subclass may refuse it."""
+        """Return the runtime context of the next turn's graph; a subclass may refuse to."""
         return None
 
     def _explain(self, error: BaseException) -> ChatcliError:

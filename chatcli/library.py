@@ -31,6 +31,7 @@ from chatcli.errors import BadGraphError, ChatcliError, ExitCallError, Interrupt
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import KINDS, GraphArguments, GraphValues, plain_values
+from chatcli.runtime.background import in_background
 from chatcli.runtime.program import Program
 from chatcli.sessions.requests import Ask, Resume
 
@@ -218,7 +219,7 @@ async def _events(
 ) -> AsyncGenerator[StreamEvent, None]:
     conversation = await _open(options, spec)
     try:
-        attachments = await asyncio.to_thread(_read_files, files)
+        attachments = await in_background(lambda: _read_files(files))
         if spec is not None:
             await conversation.open()
         turn = conversation.run(Ask(question, attachments) if question is not None else Resume(resume))

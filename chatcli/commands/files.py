@@ -61,7 +61,7 @@ async def attach(context: CommandContext, arguments: str) -> None:
         raise UsageError("/file takes a path or a URL", remedy="For example: /file notes.txt")
     private, timeout = context.settings.allow_private_urls, context.settings.timeout
     read = partial(read_attachment, arguments, allow_private=private, timeout=timeout)
-    await context.show(_attach(context, await asyncio.to_thread(read)))
+    await context.show(_attach(context, await context.conversation.read(read)))
 
 
 async def paste(context: CommandContext, arguments: str) -> None:

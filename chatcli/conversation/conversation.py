@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from chatcli import events
 from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
@@ -26,6 +26,7 @@ from chatcli.message import MessageShown
 from chatcli.models.early_connection import connect_early
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.roles import Setup, opening_model, switched_model
+from chatcli.runtime.background import Stoppable, in_background
 from chatcli.runtime.exits import contained
 from chatcli.sessions.requests import Ask, TurnRequest
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from chatcli.store.usage import AnswerUsage
     from chatcli.transfer.document import ThreadDocument
 
-
+T = TypeVar("T")
 OPEN_TIMEOUT = 2.0
 """Seconds that the engine gets to open when only a question is to be stored, not counting its imports."""
 
@@ -72,6 +73,7 @@ class Conversation:
         """Whether the server of `model_name` is not connected to yet; a thread may remember another one."""
         self._warming: asyncio.Task[None] | None = None
         self._storing: asyncio.Task[None] | None = None
+        self._reading = Stoppable()
         self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.chat_session)
         self.branching: Turn | None = None
         """The turn in whose place the next question begins a branch."""
@@ -155,10 +157,7 @@ class Conversation:
         self._stopped = False
         self.title_writer.stop()
         try:
-            session = await self.session()
-            await self.refuse_costly()
-            if self._stopped:  # when it was open already
-                raise InterruptedTurnError("stopped before it began")
+            session = await self._session_for(request)
         except ChatcliError as error:
             yield events.TurnStarted(self.thread_id, str(self.model_name))
             for notice in self.take_notices():  # they may say what the error comes from
@@ -171,9 +170,6 @@ class Conversation:
         self.turns += 1
         self._kept = None
         session.watching = self.watch_state
-        if isinstance(request, Ask) and self.branching is not None:
-            await session.rewind_before(self.branching)
-            self.branching = None
         async with aclosing(session.run(request)) as running:
             async for event in running:
                 if isinstance(event, events.TurnFinished):
@@ -183,6 +179,18 @@ class Conversation:
                 for notice in () if isinstance(event, events.TurnStarted) else self.take_notices():
                     yield notice
                 yield event
+
+    async def _session_for(self, request: TurnRequest) -> "Session":
+        """Return the session, ready for the turn of `request`; raises what keeps the turn from beginning."""
+        session = await self.session()
+        await self.refuse_costly()
+        if isinstance(request, Ask) and self.branching is not None:
+            await session.rewind_before(self.branching)
+        if self._stopped:  # when it was open already
+            raise InterruptedTurnError("stopped before it began")
+        if isinstance(request, Ask):
+            self.branching = None
+        return session
 
     def _ended_early(self, error: ChatcliError, started: float) -> events.TurnInterrupted | events.TurnFailed:
         """Return the end of a turn that `error` kept from beginning."""
@@ -229,12 +237,19 @@ class Conversation:
         if self._storing is not None:
             self._storing.cancel()
             return
-        if self.mcp_servers.interrupt():
+        if self._reading.stop() or self.mcp_servers.interrupt():
             return
         if self._opening is not None:
             self._opening.cancel()
         elif self._session is not None:
             self._session.interrupt()
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Return the result of `work`, which reads what a question brings along, in a thread.
+
+        Raises `InterruptedTurnError` where `interrupt` stops it, and waits for the thread no longer.
+        """
+        return await self._reading.run(in_background(work), "stopped before everything was read")
 
     async def take_back(self) -> bool:
         """Return whether the question that was stopped last is no part of what the next one sends.

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import TOOL_SECONDS, Settings
-from chatcli.errors import InterruptedTurnError, UsageError
+from chatcli.errors import UsageError
+from chatcli.runtime.background import Stoppable
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.session import ChatSession
@@ -29,7 +30,7 @@ class McpServers:
     _settings: Settings
     _has_own_graph: Callable[[], bool]
     _chat_session: "Callable[[], Awaitable[ChatSession]]"
-    _asking: asyncio.Task[Any] | None = None
+    _asking: Stoppable = field(default_factory=Stoppable)
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
@@ -76,10 +77,7 @@ class McpServers:
 
     def interrupt(self) -> bool:
         """Stop what a server is asked; return whether one is."""
-        if self._asking is None:
-            return False
-        self._asking.cancel()
-        return True
+        return self._asking.stop()
 
     async def _ask(self, server: str, ask: "Callable[[Any, McpSession], Awaitable[Result]]") -> Result:
         async def work() -> Result:
@@ -87,15 +85,7 @@ class McpServers:
             async with asyncio.timeout(self._settings.tool_timeout or TOOL_SECONDS):
                 return await ask(await asyncio.to_thread(import_module, "chatcli.tools.mcp_offers"), session)
 
-        self._asking = task = asyncio.create_task(work())
         try:
-            await asyncio.wait([task])
-        finally:
-            self._asking = None
-            task.cancel()
-        if task.cancelled():
-            raise InterruptedTurnError(f"stopped before the MCP server {server} answered")
-        try:
-            return task.result()
+            return await self._asking.run(work(), f"stopped before the MCP server {server} answered")
         except TimeoutError:
             raise UsageError(f"the MCP server {server} did not answer in time") from None

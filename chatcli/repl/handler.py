@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from chatcli import events
@@ -97,7 +98,9 @@ class LineHandler:
             await self._work(self._show_all(shell.run()), shell.interrupt)
         else:
             question = parse_question(line)
-            if (pasted := await self._choose_pasted(question)) is None:
+            if (pasted := await self._choose_pasted(question)) is None and self._prompt.left:
+                await self.keep(line)
+            elif pasted is None:
                 self._prefill(line)
                 self._renderer.render(events.Notice("nothing was sent"))
             else:
@@ -148,9 +151,11 @@ class LineHandler:
         no request. If Ctrl-C stops it before its answer begins, it is in the input line again.
         """
         waiting, text, servers = self.context.waiting, plain(question), self.conversation.mcp_servers
+        settings = self.context.settings
         try:
             found = await asyncio.to_thread(find_mentioned, typed_mentions(question), servers.names)
-            mentioned = await asyncio.to_thread(lambda: list(map(read_attachment, (*found.files, *pasted.files))))
+            read = partial(read_attachment, allow_private=settings.allow_private_urls, timeout=settings.timeout)
+            mentioned = await self.conversation.read(lambda: list(map(read, (*found.files, *pasted.files))))
             mentioned += await servers.read_resources([*found.resources, *pasted.resources])
             if folders := [*found.folders, *pasted.folders]:
                 check_takes_documents(self.conversation)
@@ -159,6 +164,9 @@ class LineHandler:
             yield events.Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
             if isinstance(error, InterruptedTurnError):
                 self._prefill(self._line)
+                if self._prompt.left:
+                    async for event in self.conversation.store_without_asking(Ask(text, waiting)):
+                        yield event
             return
         if missing := found.missing:
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
@@ -167,7 +175,8 @@ class LineHandler:
             yield drop_recalled(self.context)
         attachments, self.context.waiting = (*self.context.waiting, *mentioned), ()
         asked, begun = Ask(text, attachments, typed=typed), False
-        run = self.conversation.store_without_asking if self._stopped else self.conversation.run
+        stopped = self._stopped or self._prompt.left
+        run = self.conversation.store_without_asking if stopped else self.conversation.run
         async with aclosing(run(asked)) as turn:
             async for event in turn:
                 yield event
@@ -240,7 +249,9 @@ class LineHandler:
         """Run a command, and the turn that follows it; return the last event."""
         self._shown = None
         request = await registry.run_command(parsed, self.context)
-        return self._shown if request is None else await self._show_all(self.conversation.run(request))
+        if request is None or self._prompt.left:
+            return self._shown
+        return await self._show_all(self.conversation.run(request))
 
     async def _call_user(self, last: events.Event | None, seconds: float) -> None:
         """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""
@@ -287,6 +298,8 @@ class LineHandler:
             return await self._pick(what, choices)
 
     async def _pick(self, what: str, choices: Sequence[registry.Choice]) -> str:
+        if self._prompt.left:
+            return ""
         if self._prompt.plain:
             picked = await read_choice(self._prompt, what, choices, self._renderer.render)
         else:
@@ -299,7 +312,7 @@ class LineHandler:
         self, rows: Sequence[TreeRow], read: Callable[[int], Awaitable[Mapping[int, Excerpt]]]
     ) -> str | None:
         """Return the command that the user chooses in the tree; None in plain text."""
-        if self._prompt.plain:
+        if self._prompt.plain or self._prompt.left:
             return None
         with self._asking():
             walk = TreeWalk(self._prompt, rows)

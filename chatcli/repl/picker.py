@@ -20,7 +20,7 @@ from chatcli.commands.registry import Choice, choices_listing
 from chatcli.commands.tree import HERE, SUMMARY, TreeRow
 from chatcli.events import Event
 from chatcli.message import Excerpt
-from chatcli.repl.prompt import Prompt, ask_line
+from chatcli.repl.prompt import Prompt
 from chatcli.sanitize import sanitize_line
 from chatcli.text import display_width, one_line, truncate
 
@@ -172,11 +172,8 @@ async def read_choice(
 ) -> Choice | None:
     """Let a user with a screen reader pick one `what` of the choices, which `show` lists; return it, or None."""
     show(choices_listing(what, choices))
-    try:
-        typed = await ask_line(f"which {what}? (type a part of it) ", prompt.input, prompt.output)
-    except (EOFError, KeyboardInterrupt):
-        return None
-    found = matching(choices, typed)
+    typed = await prompt.line(f"which {what}? (type a part of it) ")
+    found = [] if typed is None else matching(choices, typed)
     return found[0] if found else None
 
 

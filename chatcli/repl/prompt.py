@@ -141,6 +141,10 @@ class Prompt:
         self._asked = asks if reads_replies else ""
         self._leaving = asyncio.Event()
         """Set after a Ctrl-C on an empty line."""
+        self.left = False
+        """Whether a signal has ended the prompt: the user is asked nothing more."""
+        self._answering: asyncio.Task[str] | None = None
+        """Reads the answer to a question of `line`."""
         self._stopped_here = False
         self._pressed: asyncio.Queue[list[KeyPress]] = asyncio.Queue()
         self._read: list[KeyPress] = []
@@ -248,6 +252,8 @@ class Prompt:
 
         Raises `EOFError` if the user wants to leave.
         """
+        if self.left:
+            raise EOFError
         if self._space_due:
             self._space_due = False
             self.skip_line()
@@ -270,6 +276,8 @@ class Prompt:
         early = _typed([*get_typeahead(self.input), *self.input.read_keys(), *self.input.flush_keys()])
         loop = asyncio.get_running_loop()
         self._pressed, self._unread = asyncio.Queue(), []
+        if self.left:
+            self._pressed.put_nowait([])
         escape = loop.call_later(0, lambda: None)
 
         def take(keys: list[KeyPress]) -> None:
@@ -309,16 +317,29 @@ class Prompt:
         self._unread = self._read
 
     async def line(self, question: str, *, hidden: bool = False, default: str = "") -> str | None:
-        """Return the answer to `question`, None if the user leaves, by Ctrl-C or Ctrl-D; it is not shown if `hidden`.
+        """Return the answer to `question`, None if the user leaves; it is not shown if `hidden`.
 
-        No history keeps it. One that begins with `default` can be written in the user's editor.
+        Ctrl-C, Ctrl-D and the end of the prompt leave. No history keeps the answer. One that begins with `default` can
+        be written in the user's editor.
         """
+        # A task would pass a KeyboardInterrupt on to the loop.
+        if default:
+            session: PromptSession[str] = PromptSession(
+                question, input=self.input, output=self.output, interrupt_exception=EOFError
+            )
+            asking = session.prompt_async(default=default, enable_open_in_editor=True)
+        else:
+            asking = ask_line(question, self.input, self.output, hidden=hidden, interrupt_exception=EOFError)
+        self._answering = asyncio.create_task(asking)
+        if self.left:
+            self._answering.cancel()
         try:
-            if default:
-                session: PromptSession[str] = PromptSession(question, input=self.input, output=self.output)
-                return (await session.prompt_async(default=default, enable_open_in_editor=True)).strip()
-            return await ask_line(question, self.input, self.output, hidden=hidden)
-        except (EOFError, KeyboardInterrupt):
+            return (await self._answering).strip()
+        except EOFError:
+            return None
+        except asyncio.CancelledError:
+            if not self.left:
+                raise
             return None
 
     def when_typed(self, work: Callable[[], None]) -> None:
@@ -348,9 +369,12 @@ class Prompt:
         self._session.app.invalidate()
 
     def leave(self) -> None:
-        """End a waiting `read` or `keys`, as if the user had left."""
+        """End a waiting `read`, `keys` or `line`, and each later one, as if the user had left."""
+        self.left = True
         self._pressed.put_nowait([])
-        if self._session.app.is_running:
+        if self._answering is not None:
+            self._answering.cancel()
+        if self._session.app.is_running and not self._session.app.is_done:
             self._session.app.exit(exception=EOFError)
 
     @contextmanager

@@ -1,11 +1,13 @@
-"""Runs what blocks in a thread that nobody has to wait for, unlike those of `asyncio.to_thread`."""
+"""Runs what nobody has to wait for: what blocks in a thread, unlike those of `asyncio.to_thread`; what a user stops."""
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from chatcli.errors import InterruptedTurnError
 
 _Result = TypeVar("_Result")
 
@@ -29,3 +31,26 @@ def begin(work: Callable[[], _Result]) -> Future[_Result]:
 
     threading.Thread(target=run, daemon=True).start()
     return done
+
+
+class Stoppable:
+    """Work that the user may stop, one at a time."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+
+    def stop(self) -> bool:
+        """Stop the work that runs; return whether some does."""
+        return self._task is not None and self._task.cancel()
+
+    async def run(self, work: Coroutine[Any, Any, _Result], stopped: str) -> _Result:
+        """Return the result of `work`; raise InterruptedTurnError with the message `stopped` where it is stopped."""
+        self._task = task = asyncio.create_task(work)
+        try:
+            await asyncio.wait([task])
+        finally:
+            self._task = None
+            task.cancel()
+        if task.cancelled():
+            raise InterruptedTurnError(stopped)
+        return task.result()

@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from chatcli.events import TurnFinished, TurnInterrupted, TurnStarted
 from tests.conversing import ask, conversing
 from tests.fakes.openai_server import FakeOpenAI
@@ -10,11 +12,14 @@ STEPS = 40
 """More steps of the event loop than a turn takes before it is at the server."""
 
 
-async def test_an_interrupt_is_taken_at_any_moment(model: FakeOpenAI) -> None:
+@pytest.mark.parametrize("branches", [False, True])
+async def test_an_interrupt_is_taken_at_any_moment(model: FakeOpenAI, branches: bool) -> None:
     async with conversing(model, no_save=True) as conversation:
         assert isinstance((await ask(conversation))[-1], TurnFinished)
         model.default = Hang()
+        [first] = await (await conversation.session()).turns()
         for steps in range(1, STEPS):
+            conversation.branching = first if branches else None
             asking = asyncio.create_task(ask(conversation))
             for _ in range(steps):
                 await asyncio.sleep(0)

@@ -12,6 +12,8 @@ from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Hang, echo
+from tests.fakes.web import FakeWeb
+from tests.waiting import WAIT_SECONDS
 
 HELD = """
 import sys
@@ -112,6 +114,46 @@ def test_a_termination_during_the_imports_keeps_the_question(
     gate.open()
     assert tty.exit_code() == 130
     assert said(chat, "work") == [("user", "hello")]
+
+
+def test_a_termination_while_a_page_is_fetched_keeps_the_question(
+    chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    with FakeWeb() as web:
+        tty = terminal("-t", "work")
+        tty.wait_for_prompt()
+        tty.send_line(f"what does @{web.url}/slow say?")
+        assert web.dripping.wait(WAIT_SECONDS)
+        tty.signal(signal.SIGTERM)
+        assert tty.exit_code() == 130
+        assert said(chat, "work") == [("user", f"what does @{web.url}/slow say?")]
+        assert web.dripped == []
+    assert fake.requests == []
+
+
+def test_ctrl_c_while_a_page_is_fetched_gives_the_question_back(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    with FakeWeb() as web:
+        tty = terminal()
+        tty.wait_for_prompt()
+        for line, left in ((f"/file {web.url}/slow", ""), (f"look at @{web.url}/slow", f"look at @{web.url}/slow")):
+            web.dripping.clear()
+            tty.send_line(line)
+            assert web.dripping.wait(WAIT_SECONDS)
+            tty.send_key("ctrl-c")
+            tty.clear_prompt(left)
+            assert "stopped before everything was read" in tty.lines()[-2]
+        assert web.dripped == []
+    assert fake.requests == []
+
+
+def test_a_termination_ends_a_question_of_a_command(terminal: OpenTerminal) -> None:
+    tty = terminal("-m", "local")
+    tty.wait_for_prompt()
+    tty.send_line("/model deepseek:fake")
+    tty.wait_for("Key for DeepSeek:")
+    tty.signal(signal.SIGTERM)
+    assert tty.exit_code() == 130
+    assert tty.settings() == tty.settings_before
 
 
 def test_a_missing_key_keeps_the_question(chat: Chat) -> None:

@@ -19,6 +19,7 @@ from tests.conftest import KEY, Served
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Gated, Hang, Reply, Request, Stall, call
+from tests.fakes.web import FakeWeb
 from tests.serve.editor import FILES, FORMS, Editor, connected
 from tests.waiting import WAIT_SECONDS
 
@@ -844,6 +845,19 @@ async def test_a_prompt_has_images_resources_and_links(chat: Chat, fake: FakeOpe
         assert "missing.txt" in editor.text(session, "agent_thought_chunk")
         with pytest.raises(RequestError, match="audio"):
             await at.call("session/prompt", sessionId=session, prompt=[{"type": "audio", "data": "", "mimeType": ""}])
+
+
+async def test_a_cancelled_prompt_waits_for_no_page(chat: Chat, fake: FakeOpenAI) -> None:
+    with FakeWeb() as web:
+        async with connected(chat, *MODEL) as at:
+            session = await at.new()
+            blocks = [{"type": "resource_link", "uri": f"{web.url}/slow", "name": "slow"}]
+            asking = asyncio.create_task(at.call("session/prompt", sessionId=session, prompt=blocks))
+            assert await asyncio.to_thread(web.dripping.wait, WAIT_SECONDS)
+            await at.agent.cancel(session_id=session)
+            assert (await asking)["stopReason"] == "cancelled"
+        assert web.dripped == []
+    assert fake.requests == []
 
 
 async def test_each_text_of_a_prompt_is_a_paragraph(chat: Chat, fake: FakeOpenAI) -> None:

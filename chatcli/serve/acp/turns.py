@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,9 @@ class Turns:
         """
         self._stop = stop
         self._check_stop()
-        text, attachments, problems = await asyncio.to_thread(read_prompt, blocks, self.settings, self._workspace)
+        text, attachments, problems = await self.conversation.read(
+            partial(read_prompt, blocks, self.settings, self._workspace)
+        )
         for problem in problems:
             await self._update(text_chunk(f"{problem}\n", "agent_thought_chunk"))
         if not text and not attachments:

@@ -110,6 +110,7 @@ FAILED = message("Incorrect API key provided\n", "Language Model", "a", error=Tr
         (Reply(status=422, detail=[{"loc": ["body"], "msg": "Input should be a string"}]), 4, "should be a string"),
         (Reply(status=500, detail='{"message": "database is locked", "traceback": null}'), 75, ": database is locked"),
         (Reply(status=503, detail="busy"), 75, "503: busy"),
+        (Reply(status=429, detail="slow down"), 75, "429: slow down"),
         (Reply([question("hi", "a")]), 75, "broke off"),
         (Reply([question("hi", "a")], whole=False), 75, "broke off"),
         (Reply(raw=b"<html>It works!</html>"), 75, "not an answer of Langflow"),

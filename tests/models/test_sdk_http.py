@@ -14,6 +14,7 @@ import pytest
 
 from chatcli.models.sdk_http import _EarlyStream, httpx
 from tests.fakes.tls_server import write_certificate
+from tests.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.skipif(httpx.__name__ != "httpx2", reason="OpenAI's SDK takes such a client from 2.47 on")
 
@@ -68,10 +69,12 @@ async def test_what_the_library_waits_for_has_its_limits_and_its_errors(pair: Pa
     client, _ = pair
     stream = _EarlyStream(client)
     with pytest.raises(httpcore2.ReadTimeout):
-        await stream.read(1, timeout=0.01)
+        async with asyncio.timeout(WAIT_SECONDS):
+            await stream.read(1, timeout=0.01)
     assert not _watched(client)
     with pytest.raises(httpcore2.WriteTimeout):
-        await stream.write(b"x" * (1 << 22), timeout=0.01)
+        async with asyncio.timeout(WAIT_SECONDS):
+            await stream.write(b"x" * (1 << 22), timeout=0.01)
     assert not _watched(client)
     assert stream.get_extra_info("is_readable") is False
     await stream.aclose()

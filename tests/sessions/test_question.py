@@ -1,5 +1,6 @@
 """The question of a turn: how its files go along, and how one is stored that was never asked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,8 +21,10 @@ from chatcli.sessions.question import build_question, store_unsent_question
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
+from chatcli.store.sqlite.threads import SqliteLocks
 from chatcli.store.threads import Partial
 from tests.attachments.samples import pdf, picture
+from tests.waiting import WAIT_SECONDS
 
 
 def a_file(folder: Path, name: str, data: bytes) -> Attachment:
@@ -90,16 +93,30 @@ async def test_a_question_that_was_never_asked_is_a_turn_of_its_own(tmp_path: Pa
         assert thread.threads.journal.read("t") is None
 
 
-async def test_a_question_waits_for_a_turn_of_another_process_and_gives_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_question_waits_for_a_turn_of_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tried = SqliteLocks.try_lock, list[str]()
+
+    def try_lock(locks: SqliteLocks, thread_id: str) -> bool:
+        tried.append(thread_id)
+        return real(locks, thread_id)
+
+    monkeypatch.setattr(question, "TIMEOUT", WAIT_SECONDS)
+    async with opened(tmp_path) as thread, opened(tmp_path) as other:
+        assert other.threads.locks.try_lock("t")
+        monkeypatch.setattr(SqliteLocks, "try_lock", try_lock)
+        storing = asyncio.create_task(store_unsent_question(thread, NAME, "q", [], {}))
+        while len(tried) < 3 and not storing.done():  # noqa: ASYNC110 - a lock sets no event
+            await asyncio.sleep(0.001)
+        assert await thread.messages() == []
+        other.threads.locks.unlock("t")
+        await storing
+        assert [message.text for message in await thread.messages()] == ["q"]
+
+
+async def test_a_question_gives_up_where_the_turn_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(question, "TIMEOUT", 0.01)
     async with opened(tmp_path) as thread, opened(tmp_path) as other:
         assert other.threads.locks.try_lock("t")
         with pytest.raises(TimeoutError):
             await store_unsent_question(thread, NAME, "q", [], {})
         assert await thread.messages() == []
-        other.threads.locks.unlock("t")
-        monkeypatch.undo()
-        await store_unsent_question(thread, NAME, "q", [], {})
-        assert [message.text for message in await thread.messages()] == ["q"]

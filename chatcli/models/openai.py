@@ -118,7 +118,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
     model = _model(name, base_url, key, settings, Limits(), custom_server=base_url != OFFICIAL_BASE_URL)
     # By langchain's table of models: a model that is not in it has no known limit.
     window = (model.client.profile or {}).get("max_input_tokens")
-    return replace(model, limits=Limits.of_window(window, settings.max_tokens), address=base_url)
+    return replace(model, limits=Limits.of_window(window, settings.max_tokens))
 
 
 def build_hosted_openai(name: ModelName, settings: Settings) -> Model:

@@ -37,7 +37,7 @@ class TlsServer:
         self._accepted: list[ssl.SSLSocket] = []
         self._threads: list[Thread] = []
         self._changed = Condition()
-        _write_certificate(self.certificate)
+        write_certificate(self.certificate)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(self.certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -112,7 +112,7 @@ def _response() -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-def _write_certificate(path: Path) -> None:
+def write_certificate(path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)

@@ -92,6 +92,21 @@ def test_what_is_not_only_text_stays_unchanged(chunks: list[dict[str, Any] | str
     assert DeltaJoiner().feed(_sent(others)) == _sent([chunk for chunk in others if chunk != ": a comment"])
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [_chunk({"content": "", "reasoning_content": "Hm"}), _chunk({"content": "Yes", "reasoning_content": ""})],
+        [
+            {**FRAME, "choices": [*_chunk({"content": text})["choices"], *_chunk({"content": "b"}, index=1)["choices"]]}
+            for text in "ac"
+        ],
+    ],
+    ids=["a thought and the answer", "two answers"],
+)
+def test_texts_of_different_kinds_are_not_joined(chunks: list[dict[str, Any]]) -> None:
+    assert DeltaJoiner().feed(_sent(chunks)) == _sent(chunks)
+
+
 def test_text_that_came_together_is_one_delta() -> None:
     joiner = DeltaJoiner()
     body = _sent([_chunk({"content": text}) for text in ("a", "b", "ü")])
@@ -235,6 +250,27 @@ async def test_a_single_delta_passes_at_once_and_a_backlog_is_joined() -> None:
     assert await anext(events) == _sent([_chunk({"content": "bcd"})])
     await stream.aclose()
     assert connection.closed
+
+
+async def test_an_end_without_an_empty_line_is_read_too() -> None:
+    connection = _Connection()
+    connection.pieces.put_nowait(b"data: 1\n\ndata: 2")
+    connection.pieces.put_nowait(None)
+    assert [part async for part in BacklogStream(connection)] == [b"data: 1\n\n", b"data: 2"]
+
+
+async def test_what_is_read_ahead_has_a_bound() -> None:
+    connection = _Connection()
+    stream = BacklogStream(connection)
+    events = aiter(stream)
+    connection.pieces.put_nowait(b"data: 0\n\n")
+    await anext(events)
+    for _ in range(5):
+        connection.pieces.put_nowait(b"x" * openai_stream.MOST_WAITING)
+    for _ in range(20):  # more turns of the loop than the reader needs for all of them
+        await asyncio.sleep(0)
+    assert connection.pieces.qsize() == 3  # the first fills the room, the second goes beyond it
+    await stream.aclose()
 
 
 async def test_a_broken_connection_is_reported_after_what_arrived() -> None:

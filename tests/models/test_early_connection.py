@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpcore2
 import openai
 import pytest
 from langchain_core.messages import HumanMessage
 
 from chatcli.config.settings import Settings
 from chatcli.models.build import build_model
-from chatcli.models.early_connection import connect_early, take_early
+from chatcli.models.early_connection import EarlyConnection, connect_early, take_early
 from chatcli.models.names import ModelName
-from chatcli.models.sdk_http import httpx
+from chatcli.models.openai_stream import STREAM_HOOKS
+from chatcli.models.sdk_http import _EarlyBackend, async_client, httpx
 from tests.fakes.tls_server import TlsServer
 from tests.waiting import WAIT_SECONDS
 
@@ -73,6 +76,47 @@ def test_the_first_question_goes_through_the_connection_that_is_open(
         assert (server.connections, len(server.bodies)) == (1, 2)
         assert ask("three") == ["Hello there"]
         assert server.connections == 2
+
+
+class Usual(httpcore2.AsyncNetworkBackend):
+    """Notes the connections that are asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    async def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
+        self.asked.append((host, port))
+        return httpcore2.AsyncMockStream([])
+
+
+def test_one_request_gets_it_and_the_next_one_leaves_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(early: EarlyConnection) -> None:
+        usual = Usual()
+        backend = _EarlyBackend(early, usual)
+        first = await backend.connect_tcp(*early.address)
+        assert (first.get_extra_info("socket"), usual.asked) == (early.opened.result(), [])
+        await backend.connect_tcp(*early.address)
+        assert usual.asked == [early.address]
+        assert first.get_extra_info("is_readable") is False  # it stays open
+        await first.aclose()
+
+    with serving(tmp_path, monkeypatch):
+        early = connect_early(NAME, Settings.load())
+        assert early is not None
+        assert early.opened.result(WAIT_SECONDS) is not None
+        asyncio.run(run(early))
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_answers_have_the_same_limits_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_early: bool
+) -> None:
+    with serving(tmp_path, monkeypatch) as server:
+        early = connect_early(NAME, Settings.load()) if is_early else None
+        assert async_client(server.base_url, STREAM_HOOKS).event_hooks == STREAM_HOOKS
+        if early is not None:
+            early.close()
+            early.opened.result(WAIT_SECONDS)
 
 
 def test_a_large_question_fits_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +179,7 @@ def test_another_server_does_not_get_it(tmp_path: Path, monkeypatch: pytest.Monk
         assert take_early(server.base_url) is early
         assert take_early(server.base_url) is None
         early.close()
+        early.opened.result(WAIT_SECONDS)  # else the server may end in the middle, and Python leaves the socket open
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 
 from chatcli.config.settings import Settings
 from chatcli.config.values import parse_entry
-from chatcli.errors import ExitCode
+from chatcli.errors import AuthError, ExitCode, MissingKeyError, RefusedError, UsageError
 from chatcli.events import Event, TextDelta, TurnFailed, TurnFinished
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.build import build_model
+from chatcli.models.langflow import FlowModel
+from chatcli.models.langflow_server import LangflowServer
 from chatcli.models.names import ModelName
 from chatcli.sessions.history import Turn, session_name
 from chatcli.sessions.requests import Ask
@@ -106,6 +110,7 @@ FAILED = message("Incorrect API key provided\n", "Language Model", "a", error=Tr
         (Reply(status=422, detail=[{"loc": ["body"], "msg": "Input should be a string"}]), 4, "should be a string"),
         (Reply(status=500, detail='{"message": "database is locked", "traceback": null}'), 75, ": database is locked"),
         (Reply(status=503, detail="busy"), 75, "503: busy"),
+        (Reply(status=429, detail="slow down"), 75, "429: slow down"),
         (Reply([question("hi", "a")]), 75, "broke off"),
         (Reply([question("hi", "a")], whole=False), 75, "broke off"),
         (Reply(raw=b"<html>It works!</html>"), 75, "not an answer of Langflow"),
@@ -121,10 +126,101 @@ def test_a_failure_has_its_message_and_exit_code(langflow: FakeLangflow, reply: 
     assert len(langflow.runs) == 1
 
 
-def test_only_a_run_that_did_not_begin_is_asked_for_again(langflow: FakeLangflow) -> None:
-    langflow.script.append(Reply(status=503, detail="busy"))
+@pytest.mark.parametrize("status", [408, 429, 503])
+def test_a_run_that_did_not_begin_is_asked_for_again(langflow: FakeLangflow, status: int) -> None:
+    langflow.script.append(Reply(status=status, detail="busy"))
     assert isinstance(ask(timeout=WAIT_SECONDS)[-1], TurnFinished)
     assert len(langflow.runs) == 2
+
+
+@pytest.mark.parametrize("reply", [Reply([question("hi", "a")], whole=False), Reply([question("hi", "a")])])
+def test_a_run_that_broke_off_is_not_asked_for_again(langflow: FakeLangflow, reply: Reply) -> None:
+    langflow.script.append(reply)  # its memory has the question
+    assert isinstance(ask(timeout=WAIT_SECONDS)[-1], TurnFailed)
+    assert len(langflow.runs) == 1
+
+
+def test_a_flow_gets_the_newest_question_in_a_session_of_its_own(langflow: FakeLangflow) -> None:
+    settings = Settings.load({"tweak": {"A": {"b": 1}}})
+    server = LangflowServer.of(settings)
+    model = FlowModel(flow="parrot", server=server, tweaks=settings.tweak, seconds=WAIT_SECONDS)
+    talk = [HumanMessage("one"), AIMessage("1"), HumanMessage("two")]
+    answer = asyncio.run(model.ainvoke(talk, session_id="mine"))
+    [run] = langflow.runs
+    assert (run.flow, run.headers["x-api-key"], run.query["stream"]) == ("parrot", KEY, ["true"])
+    assert (run.body["input_value"], run.body["session_id"], run.body["tweaks"]) == ("two", "mine", {"A": {"b": 1}})
+    assert answer.response_metadata["finish_reason"] == "stop"
+    with pytest.raises(RefusedError, match="not known"):
+        asyncio.run(model.model_copy(update={"flow": "a/b?c"}).ainvoke(talk, session_id="mine"))
+    assert langflow.runs[1].flow == "a/b?c"
+
+
+def test_what_a_run_used_and_who_spoke_is_the_answers(langflow: FakeLangflow) -> None:
+    said = message(
+        "Hi", "Parrot", "other", properties={"state": "complete", "usage": {"input_tokens": 7, "output_tokens": 2}}
+    )
+    echo = message("hi", "User", "other", properties={"state": "complete", "usage": {"input_tokens": 99}})
+    events = [{"event": "add_message", "data": said}, {"event": "add_message", "data": echo}]
+    langflow.script.append(Reply([*events, {"event": "token", "data": {"id": "x", "chunk": "Hi"}}, end("other", "Hi")]))
+    last = ask()[-1]
+    assert isinstance(last, TurnFinished)
+    assert last.usage is not None
+    assert (last.usage.input_tokens, last.usage.output_tokens, last.usage.total_tokens) == (7, 2, 9)
+    assert last.langflow is not None
+    assert last.langflow.session_id == "other"
+
+
+def test_a_message_is_known_by_its_id(langflow: FakeLangflow) -> None:
+    last_words = end("a", "Quite another text.")
+    token = {"event": "token", "data": {"id": "Machine-1", "chunk": "Draft."}}
+    langflow.script.append(Reply([token, last_words]))
+    last = ask()[-1]
+    assert isinstance(last, TurnFinished)
+    assert last.content == "Draft."
+
+
+def test_an_option_that_the_flow_sets_is_refused(langflow: FakeLangflow) -> None:
+    for name, value in (("temperature", 0.5), ("max_tokens", 9)):
+        with pytest.raises(UsageError, match="the flow itself sets it"):
+            build_model(ModelName("langflow", "parrot"), Settings.load({name: value}), lambda event: None)
+    assert langflow.runs == []
+
+
+@pytest.mark.parametrize("tweak", [{"Nobody": {"b": 1}}, {"A": {"c": 1}}, {"A": {"code": "print(1)"}}])
+def test_a_tweak_that_langflow_would_ignore_is_refused(
+    langflow: FakeLangflow, tweak: dict[str, dict[str, Any]]
+) -> None:
+    with pytest.raises(UsageError, match=r"has no (component|field)"):
+        build_model(ModelName("langflow", "parrot"), Settings.load({"tweak": tweak}), lambda event: None)
+
+
+def test_the_flows_and_the_fields_of_one_are_listed(langflow: FakeLangflow) -> None:
+    server = LangflowServer.of(Settings.load())
+    assert [flow.handle for flow in server.flows()] == ["parrot", "11111111-2222-4333-8444-555555555555"]
+    fields = server.fields("parrot")
+    assert fields is not None
+    assert fields["A"] == fields["A-x1"] == ["b"]
+    assert list(fields).index("Prompt") < list(fields).index("ChatInput-x1")  # the titles come first
+    assert server.fields("unknown") is None
+
+
+def test_a_password_and_a_key_stay_hidden_and_a_missing_key_is_told(
+    langflow: FakeLangflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = langflow.url.replace("://", "://me:pass-123@")
+    langflow.script.append(Reply(status=401, detail=f"{KEY}?"))
+    monkeypatch.setenv("LANGFLOW_URL", url)
+    last = ask()[-1]
+    assert isinstance(last, TurnFailed)
+    assert isinstance(last.error, AuthError)
+    assert not isinstance(last.error, MissingKeyError)
+    assert "pass-123" not in last.error.message
+    assert KEY not in last.error.message
+    monkeypatch.delenv("LANGFLOW_API_KEY")
+    langflow.script.append(Reply(status=403, detail="no"))
+    last = ask()[-1]
+    assert isinstance(last, TurnFailed)
+    assert isinstance(last.error, MissingKeyError)
 
 
 def test_without_a_server_the_error_has_its_address(langflow: FakeLangflow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import json
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,78 @@ def test_langchain_still_calls_the_overridden_methods() -> None:
     assert answer.text == '{"sum": 4}'
     assert answer.additional_kwargs[REASONING] == "two and two"
     assert answer.response_metadata["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}, (9, 2, {})),
+        (
+            {"prompt_tokens": 9.0, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4, "x": "y"}},
+            (9, 2, {"cache_read": 4}),
+        ),
+        ({"prompt_tokens": 10**13, "completion_tokens": 2, "total_tokens": "many"}, (0, 2, {})),
+    ],
+    ids=["OpenAI's", "of a cache", "impossible"],
+)
+def test_the_usage_is_read_as_far_as_it_can_be_true(usage: dict[str, Any], counts: tuple[int, int, Any]) -> None:
+    chunk = {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}], "usage": usage}
+    client = WholeChatOpenAI(model="gpt-fake", api_key=SecretStr("none"))
+    converted = client._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None)
+    assert converted is not None
+    assert isinstance(converted.message, AIMessageChunk)
+    read: Any = converted.message.usage_metadata
+    assert (read["input_tokens"], read["output_tokens"], read.get("input_token_details", {})) == counts
+
+
+def test_a_refusal_is_kept() -> None:
+    chunk = {"choices": [{"index": 0, "delta": {"refusal": "No."}, "finish_reason": None}]}
+    client = WholeChatOpenAI(model="gpt-fake", api_key=SecretStr("none"))
+    converted = client._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None)
+    assert converted is not None
+    assert converted.message.additional_kwargs["refusal"] == "No."
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "own", "address"),
+    [
+        ("openai", {"OPENAI_API_KEY": "k"}, False, "https://api.openai.com/v1"),
+        (
+            "openai",
+            {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "https://me:pass@server/v1"},
+            True,
+            "https://***@server/v1",
+        ),
+        ("groq", {"GROQ_API_KEY": "k"}, False, "Groq"),
+        ("lmstudio", {"LMSTUDIO_BASE_URL": "http://127.0.0.1:9/v1"}, True, "http://127.0.0.1:9/v1"),
+    ],
+    ids=["OpenAI", "another server", "a provider", "LM Studio"],
+)
+async def test_a_model_has_its_servers_address_and_its_clients_limits(
+    own_folders: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    variables: dict[str, str],
+    address: str,
+    *,
+    own: bool,
+) -> None:
+    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GROQ_API_KEY", "LMSTUDIO_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    model = build_model(ModelName(name, "gpt-fake"), Settings.load({"timeout": 500.0}), lambda event: None)
+    client: Any = model.client
+    assert (model.custom_server, model.address) == (own, address)  # list prices apply to the provider's own
+    assert model.close is not None
+    assert (client.max_retries, client.stream_usage, client.use_responses_api) == (
+        0,
+        True,
+        False if name == "groq" else None,
+    )
+    assert (client.request_timeout.read, client.request_timeout.connect) == (500, 10)
+    await model.close()
+    assert client.http_async_client.is_closed
 
 
 MESSAGES = [

@@ -413,14 +413,14 @@ def test_a_rate_limit_is_waited_for_as_the_server_asks(
 
     async def skip_the_pause(seconds: float) -> None:
         pauses.append(seconds)
-        await sleep(0 if seconds == 30 else seconds)
+        await sleep(0 if seconds == 13 else seconds)
 
     monkeypatch.setattr("asyncio.sleep", skip_the_pause)
-    fake.retry_after = "30"
+    fake.retry_after = "13"
     note = _note_of_one_failure("a rate limit", provider, fake, monkeypatch)
     assert "the rate limit is reached; asking again in" in note
-    assert note.endswith("in 30 s")
-    assert 30 in pauses
+    assert note.endswith("in 13 s")
+    assert 13 in pauses
 
 
 @pytest.mark.parametrize("provider", CASES)

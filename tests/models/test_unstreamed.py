@@ -68,6 +68,19 @@ def test_events_with_the_type_of_json_are_events() -> None:
     assert _streamed(body).content == "Fine."
 
 
+async def test_events_with_the_type_of_json_pass_as_they_come() -> None:
+    sent: list[bytes] = []
+
+    class Stream(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for part in (b" ", b"data: 1\n\n", b"data: 2\n\n"):
+                sent.append(part)
+                yield part
+
+    events = aiter(WholeAnswerStream(Stream()))
+    assert (await anext(events), len(sent)) == (b" data: 1\n\n", 2)
+
+
 async def test_the_answer_to_a_request_without_stream_stays_unchanged() -> None:
     model, http = _model(json.dumps(_completion({"role": "assistant", "content": "Fine."})).encode())
     async with http:

@@ -77,7 +77,8 @@ def _tests(copy: Path, tests: Sequence[str], *, seconds: int = 0) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if seconds:
         signal.alarm(seconds)
-        os.environ["CHATCLI_TEST_WAIT"] = "20"  # what does not come because of the fault is waited for in vain
+    # What does not come because of a fault is waited for in vain. A test that needs more has to fail without one, too.
+    os.environ["CHATCLI_TEST_WAIT"] = "20"
     os.chdir(copy)
     log = os.open(copy.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)

@@ -1,5 +1,6 @@
 """Files that are replaced in one step."""
 
+import errno
 import os
 import signal
 import stat
@@ -81,6 +82,17 @@ def test_the_owner_stays(tmp_path: Path) -> None:
     assert (path.read_text(), path.stat().st_uid, path.stat().st_gid) == ("new", 1234, 2345)
 
 
+def test_an_owner_that_cannot_be_kept_prevents_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fchown(descriptor: int, user: int, group: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # as for all users but root
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fchown", fchown)
+    replace_privately(path, ["new"])
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("new", [path])
+
+
 def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
@@ -89,25 +101,36 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     assert all(mode(left) == 0o600 for left in tmp_path.iterdir() if left != path)
 
 
-def test_a_failure_in_the_middle_leaves_the_old_file_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("failure", [OSError("it fails"), KeyboardInterrupt("it fails")], ids=["failure", "Ctrl-C"])
+def test_a_failure_in_the_middle_leaves_the_old_file_alone(tmp_path: Path, failure: BaseException) -> None:
     def parts() -> Iterator[str]:
         yield "new"
-        raise OSError("it fails")
+        raise failure
 
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(OSError, match="it fails"):
+    with pytest.raises(type(failure), match="it fails"):
         replace_privately(path, parts())
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
 
 
-@pytest.mark.linux  # which has a device that is always full
+def test_the_longest_name_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    replace_privately(path, ["text"])
+    assert path.read_text() == "text"
+
+
 def test_a_device_is_written_to(tmp_path: Path) -> None:
-    link = tmp_path / "full"
-    link.symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space left"):
+    # A terminal's: nothing can be put in its place, also by root, so a fault destroys no device of the machine.
+    master, terminal = os.openpty()
+    try:
+        link = tmp_path / "device"
+        link.symlink_to(os.ttyname(terminal))
         replace_privately(link, ["text"])
-    assert link.is_symlink()
+        assert (os.read(master, 100), link.is_symlink()) == (b"text", True)
+    finally:
+        os.close(terminal)
+        os.close(master)
 
 
 def test_settings_without_end_are_refused(tmp_path: Path) -> None:
@@ -120,6 +143,15 @@ def test_settings_without_end_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="larger than 16 MB"):
             read_file(endless)
     assert read_file(Path(os.devnull)) == b""
+
+
+def test_a_pipe_is_refused_at_once_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "settings"
+    os.mkfifo(path)
+    free = file_of_nothing()
+    with pytest.raises(OSError, match="it is a pipe, not a file"):
+        read_file(path)
+    assert file_of_nothing() == free  # its descriptor is closed
 
 
 def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:

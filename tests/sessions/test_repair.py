@@ -11,14 +11,18 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
+from chatcli.documents.citations import CITED
 from chatcli.events import INTERRUPTED, Event, Notice, TurnFinished, TurnInterrupted
+from chatcli.message import FoundPassage
 from chatcli.models.names import ModelName
 from chatcli.sessions import turn
-from chatcli.sessions.message_calls import NO_RESULT
-from chatcli.sessions.repair import keep_turn, recover, recover_unless_running, unanswered_calls
+from chatcli.sessions.found import Retrieval
+from chatcli.sessions.message_calls import NO_RESULT, REFUSED
+from chatcli.sessions.repair import keep_turn, recover, recover_unless_running, refuse_calls, unanswered_calls
 from chatcli.sessions.requests import Ask
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
+from chatcli.store.errors import ReadOnlyError
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.sqlite.threads import SqliteLocks
@@ -32,6 +36,7 @@ class Noted(MessagesState):
     """A state with more than messages."""
 
     topic: str
+    found: Retrieval
 
 
 def first(state: Noted) -> dict[str, Any]:
@@ -201,6 +206,49 @@ async def test_a_thread_of_another_graph_is_read_and_not_repaired(tmp_path: Path
         [rest_of_it] = await recover_unless_running(plain)
         assert (rest_of_it.text, rest_of_it.response_metadata) == ("By", {"finish_reason": INTERRUPTED})
         assert await stored(thread) == ["q", "Hello, world"]
+
+
+async def test_what_a_killed_turn_left_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def try_lock(locks: SqliteLocks, thread_id: str) -> bool:
+        raise ReadOnlyError  # as on a disk that is mounted so, also for root
+
+    monkeypatch.setattr(SqliteLocks, "try_lock", try_lock)
+    async with opened(tmp_path) as thread:
+        await ask(thread)
+        thread.threads.journal.save("t", Partial("q", "Hel"))
+        assert [message.text for message in await recover_unless_running(thread)] == ["Hel"]
+        assert (await stored(thread), thread.threads.journal.read("t")) == (["q"], Partial("q", "Hel"))
+
+
+async def test_a_partial_answer_notes_what_it_cites(tmp_path: Path) -> None:
+    passage = FoundPassage(
+        number=1,
+        path="/a.md",
+        start_line=1,
+        end_line=2,
+        page=None,
+        text="Cats sleep.",
+        plain="Cats sleep.",
+        headings=[],
+        score=1.0,
+    )
+    async with opened(tmp_path, node="first") as thread:
+        await ask(thread, found=Retrieval(marker="m", query="q", passages=[passage]))
+        thread.threads.journal.save("t", Partial("q", "They sleep [1]"))
+        assert await recover(thread, thread.config())
+        noted = (await thread.messages())[-1].response_metadata[CITED]
+        assert ([each["path"] for each in noted["citations"]], noted["made_up"]) == (["/a.md"], [])
+
+
+async def test_the_result_of_a_refused_call_says_that_it_was_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as thread:
+        await ask(thread)
+        await after_first(thread, AIMessage("", tool_calls=[CALL]))
+        assert await refuse_calls(thread, thread.config())
+        assert await stored(thread) == ["q", "", REFUSED]
+        assert not await refuse_calls(thread, thread.config())
 
 
 def test_each_call_without_a_result_gets_one() -> None:

@@ -79,9 +79,13 @@ def test_a_task_cancelled_while_it_opens_a_store_leaves_no_thread_that_fails(
     assert failures == []
 
 
-async def test_commits_outlast_a_loss_of_power_also_on_macos(tmp_path: Path) -> None:
+# The first: a commit outlasts a loss of power, also on macOS. The others bound the write-ahead log.
+@pytest.mark.parametrize(
+    ("setting", "value"), [("fullfsync", 1), ("wal_autocheckpoint", 24), ("journal_size_limit", 196_608)]
+)
+async def test_each_connection_has_the_settings(tmp_path: Path, setting: str, value: int) -> None:
     async with open_sqlite(tmp_path / "threads.db") as (saver, _threads):
-        rows = await saver.conn.execute_fetchall("PRAGMA fullfsync")
-        assert [row[0] for row in rows] == [1]
+        rows = await saver.conn.execute_fetchall(f"PRAGMA {setting}")
+        assert [row[0] for row in rows] == [value]
     with closing(connect(tmp_path / "threads.db")) as connection:
-        assert connection.execute("PRAGMA fullfsync").fetchone() == (1,)
+        assert connection.execute(f"PRAGMA {setting}").fetchone() == (value,)

@@ -2,11 +2,14 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
@@ -27,6 +30,32 @@ def test_two_turns_of_one_process_exclude_each_other(tmp_path: Path) -> None:
     assert not two.try_lock("abc")
     one.unlock("abc")
     assert two.try_lock("abc")
+
+
+_OTHER = """
+import sys
+from pathlib import Path
+from chatcli.store.sqlite.threads import SqliteLocks
+
+assert SqliteLocks(Path(sys.argv[1])).try_lock("abc")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.e2e
+def test_a_lock_of_another_process_is_free_when_that_ends(tmp_path: Path) -> None:
+    file = tmp_path / "threads.db"
+    one, two = SqliteLocks(file), SqliteLocks(file)
+    command = [sys.executable, "-c", _OTHER, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        assert not one.try_lock("abc")
+        assert two.try_lock("another")
+        other.kill()
+    assert two.try_lock("abc")  # who was refused has not taken it
+    assert not one.try_lock("abc")
 
 
 def test_a_store_that_is_removed_and_made_again_has_locks_of_its_own(tmp_path: Path) -> None:

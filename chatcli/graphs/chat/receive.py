@@ -157,7 +157,7 @@ def _passing_reason(error: Exception) -> str | None:
     """Return why a retry may help, or None; not every client raises langchain's errors."""
     status = sdk_errors.status(error)
     final = sdk_errors.limit(error) is not None or sdk_errors.is_not_http(error) or sdk_errors.is_page(error)
-    if final or sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
+    if final or sdk_errors.is_out_of_credit(error) or isinstance(error, BrokenAnswerError | UnreadableAnswerError):
         return None
     if isinstance(error, ModelRateLimitError) or status == 429:
         return "the rate limit is reached"

@@ -35,6 +35,8 @@ def found() -> Instructions:
 
 def test_the_nearest_comes_last(root: Path) -> None:
     write(root.parent / "AGENTS.md", "outside of the repository")
+    (root / ".git").rmdir()
+    (root / ".git").write_text("gitdir: elsewhere")  # a worktree
     write(root / "AGENTS.md", "outer")
     write(root / "a" / "CLAUDE.md", "middle")
     write(root / "a" / "b" / "AGENTS.md", "inner")
@@ -84,6 +86,9 @@ def test_a_link_out_of_the_folder_a_pipe_and_a_folder_are_left_out(root: Path) -
     os.mkfifo(root / "a" / "AGENTS.md")
     (root / "AGENTS.md").mkdir()
     assert found().files == ()
+    assert [path.parent.name for path, _ in found().problems] == ["a", "b"]
+    Path("AGENTS.md").unlink()
+    Path("AGENTS.md").symlink_to("AGENTS.md")
     assert [path.parent.name for path, _ in found().problems] == ["a", "b"]
 
 

@@ -8,11 +8,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chatcli.documents import index_rows
 from chatcli.documents.index import _BATCH_FILES, DocumentIndex
 from chatcli.documents.read import SPLITTER, DocumentReader
+from tests.attachments.samples import pdf
 from tests.waiting import WAIT_SECONDS
 
 LONG_AGO = time.time_ns() - 10**12
@@ -162,6 +164,9 @@ def test_a_file_that_can_not_be_read_is_remembered(
         assert updated.files == 1
         assert updated.skipped == ((docs / "picture.md", "it is binary"),)
     assert sorted(reads) == ["good.md", "picture.md"]
+    (docs / "another.md").write_bytes(b"\0\1\2" * 100)
+    assert [path.name for path, _ in index.update([str(docs)]).skipped] == ["another.md", "picture.md"]
+    (docs / "another.md").unlink()
     write(docs / "picture.md", "a lighthouse in words")
     assert index.update([str(docs)]).skipped == ()
     assert sorted(found(index, "lighthouse")) == ["good.md", "picture.md"]
@@ -204,6 +209,41 @@ def test_a_stop_keeps_what_was_read(index: DocumentIndex, docs: Path) -> None:
     assert index.sources()[0].updated is not None
 
 
+def test_what_changes_between_the_look_and_the_reading_is_no_failure(index: DocumentIndex, docs: Path) -> None:
+    for name in "abcd":
+        write(docs / f"{name}.md", f"the lighthouse of {name}")
+
+    def change(done: int, total: int) -> None:
+        if done == 1:
+            (docs / "b.md").unlink()
+            (docs / "c.md").unlink()
+            os.mkfifo(docs / "c.md")
+
+    updated = index.update([str(docs)], progress=change)
+    assert updated.skipped == ((docs / "c.md", "it is not a regular file"),)
+    assert sorted(found(index, "lighthouse")) == ["a.md", "d.md"]
+
+
+def test_the_process_that_reads_ends_with_the_update(index: DocumentIndex, docs: Path) -> None:
+    before = psutil.Process().children()
+    (docs / "a.pdf").write_bytes(pdf("The lighthouse."))
+    index.update([str(docs)])
+    assert psutil.Process().children() == before
+    (docs / "a.pdf").write_bytes(pdf("The old lighthouse."))
+    assert found(index, "lighthouse") == ["a.pdf"]
+    assert psutil.Process().children() == before
+
+
+def test_the_room_of_what_is_gone_is_given_back(index: DocumentIndex, docs: Path) -> None:
+    for number in range(50):
+        write(docs / f"{number}.md", os.urandom(2000).hex())
+    index.update([str(docs)])
+    for number in range(49):
+        (docs / f"{number}.md").unlink()
+    assert index.update([str(docs)]).removed == 49
+    assert index._db.execute("PRAGMA freelist_count").fetchone() == (0,)
+
+
 def test_many_files_make_one_part_of_the_table_of_words(index: DocumentIndex, index_file: Path, docs: Path) -> None:
     def parts() -> int:
         with closing(sqlite3.connect(index_file)) as database:
@@ -236,6 +276,18 @@ def test_a_search_is_restricted_to_sources(index: DocumentIndex, docs: Path) -> 
     assert found(index, "lighthouse", []) == []
     listed = {source.source: (source.files, source.passages) for source in index.sources()}
     assert listed == dict(zip(sources, [(2, 2), (1, 1), (2, 2), (1, 1)], strict=True))
+
+
+def test_a_source_has_the_files_that_another_brought(
+    index: DocumentIndex, docs: Path, reads: list[str], settled: None
+) -> None:
+    file = write(docs / "a.md", "the lighthouse")
+    index.update([str(docs)])
+    assert index.update([str(file)]).files == 1
+    assert reads == ["a.md"]
+    assert found(index, "lighthouse", [str(file)]) == ["a.md"]
+    assert index.forget(str(docs / "b.md")) == 0
+    assert [source.files for source in index.sources()] == [1, 1]
 
 
 def test_a_small_source_beside_a_large_one(index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

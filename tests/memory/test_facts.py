@@ -10,6 +10,7 @@ import pytest
 from langgraph.store.memory import InMemoryStore
 
 from chatcli.errors import StoreError, UsageError
+from chatcli.events import Listing, Notice
 from chatcli.memory import facts
 from chatcli.memory.facts import FactFile, add, all_facts, current_facts, forget, relevant
 from chatcli.memory.shared import SharedMemory
@@ -49,7 +50,7 @@ def test_facts_are_bullets_of_private_files(project: Path) -> None:
 
 def test_what_the_user_wrote_stays() -> None:
     add("one", FactFile())
-    text = "Notes of mine\n\n* one\n  and a half\n\nNot a fact.\n+ two\n  \n---\n- three\n"
+    text = "Notes of mine\n\n* one\n  and a half\n\nNot a fact.\n+ two\n  \n---\n- three\nNor this.\n"
     FactFile().path.write_text(text)
     assert texts() == ["one and a half", "two", "three"]
     assert [fact.text for fact in forget([1])] == ["one and a half"]
@@ -82,6 +83,10 @@ def test_another_project_is_listed_but_not_known(
     (project / "deep").mkdir()
     monkeypatch.chdir(project / "deep")
     assert [fact.text for fact in current_facts()] == ["of the first"]
+    assert facts.chosen_file(project=True) == FactFile(project)
+    assert facts.chosen_file(project=False) == FactFile()
+    with pytest.raises(UsageError, match="in no repository"):
+        facts.chosen_file(tmp_path, project=True)
     add("of the second", FactFile(other))
     assert [fact.text for fact in all_facts(other)] == ["of the second", "of the first"]
     (tmp_path / "link").symlink_to(project)
@@ -171,6 +176,15 @@ def test_few_facts_go_along_with_every_question() -> None:
     for text in ("I like tea", "I live in Bern"):
         add(text, FactFile())
     assert [fact.text for fact in relevant(current_facts(), "What is 2 + 2?")] == ["I like tea", "I live in Bern"]
+
+
+def test_the_list_has_the_numbers_that_are_forgotten(project: Path) -> None:
+    assert facts.listing([]) == Notice("nothing is remembered yet: chat memory add TEXT")
+    add("I like tea", FactFile())
+    add("It builds with make", FactFile(project))
+    listed = facts.listing(all_facts())
+    assert isinstance(listed, Listing)
+    assert listed.rows == (("1", "you", "I like tea"), ("2", str(project), "It builds with make"))
 
 
 def test_of_more_facts_the_best_go_along_in_their_order() -> None:

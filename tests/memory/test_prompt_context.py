@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from chatcli.config.settings import Settings
 from chatcli.config.trust import read_folder_file, trust
 from chatcli.events import Notice
-from chatcli.memory.facts import MAX_SENT, FactFile, add
+from chatcli.memory.facts import MAX_SENT, FactFile, add, switch
 from chatcli.memory.instructions import MAX_BYTES
 from chatcli.memory.prompt_context import PromptContextReader
 
@@ -84,6 +85,12 @@ def test_a_memory_without_words_of_the_question_is_not_empty(project: Path) -> N
         add(f"{number} {'x' * 400}", FactFile())
     context = PromptContextReader(project, instructions=False, memory=True).read("?!", None)
     assert (context.facts, context.text) == ((), "")
+
+
+def test_the_memory_is_switched_in_the_config_file(project: Path) -> None:
+    for on in (False, True):
+        switch(on=on)
+        assert Settings.load().no_memory is not on
 
 
 def test_a_cut_is_told(project: Path) -> None:

@@ -93,6 +93,20 @@ def test_a_process_goes_on_when_another_replaces_the_file(docs: Path, filled: Pa
             check_works(second, docs)
 
 
+def test_a_new_file_of_another_process_is_not_removed(docs: Path, filled: Path) -> None:
+    class Late(sqlite3.Connection):
+        """Is closed when another process has replaced the damaged file."""
+
+        def close(self) -> None:
+            super().close()
+            filled.unlink()
+            with DocumentIndex(filled) as other:
+                other.update([str(docs)])
+
+    with closing(index_files.rebuild_index(filled, sqlite3.connect(filled, factory=Late))) as database:
+        assert database.execute("SELECT count(*) FROM files").fetchone() == (100,)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Give a folder on a disk of 2 MB; only root may mount one."""

@@ -16,7 +16,7 @@ from docx import Document
 from docx.opc.packuri import PackURI
 from docx.oxml import parse_xml
 
-from chatcli.documents import read
+from chatcli.documents import extract, read
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
 from chatcli.documents.worker import UnreadableError, Worker
@@ -198,6 +198,37 @@ def test_an_encrypted_pdf_is_refused(reader: DocumentReader) -> None:
     writer.encrypt("word", algorithm="RC4-128")
     writer.write(out)
     assert problem(reader, "a.pdf", out.getvalue()) == "it is encrypted"
+    out, writer = io.BytesIO(), PdfWriter(PdfReader(io.BytesIO(pdf("To be read, not to be printed."))))
+    writer.encrypt("", "owner", algorithm="RC4-128")
+    writer.write(out)
+    assert passages(reader, "a.pdf", out.getvalue())[0].text == "To be read, not to be printed."
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "told"),
+    [("_MAX_PAGES", 2, "it has more than 2 pages"), ("MAX_UNPACKED", 11, "it has too much text")],
+)
+def test_a_pdf_beyond_a_bound_is_refused(monkeypatch: pytest.MonkeyPatch, bound: str, value: int, told: str) -> None:
+    assert extract._answer("pdf", pdf("four", "four", "four")) == {"parts": ["four"] * 3}
+    monkeypatch.setattr(extract, bound, value)
+    assert extract._answer("pdf", pdf("four", "four")) == {"parts": ["four"] * 2}
+    assert extract._answer("pdf", pdf("four", "four", "four")) == {"problem": told}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "it needs too much memory"),
+        (RecursionError(), "it needs too much memory"),
+        (KeyError("x"), "it is damaged (KeyError)"),
+    ],
+)
+def test_whatever_a_library_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:
+    def fail(data: bytes) -> Iterator[object]:
+        raise error
+
+    monkeypatch.setitem(extract._READERS, "pdf", fail)
+    assert extract._answer("pdf", b"") == {"problem": told}
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(worker: Worker) -> None:

@@ -1,15 +1,20 @@
 """What a question is sent with beside the conversation: of which folder, how much, and what is told of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 
 from chatcli.config.settings import Settings
 from chatcli.config.trust import read_folder_file, trust
 from chatcli.events import Notice
+from chatcli.graphs.chat.ask_node import with_known
+from chatcli.graphs.chat.state import ChatState
 from chatcli.memory.facts import MAX_SENT, FactFile, add, switch
 from chatcli.memory.instructions import MAX_BYTES
 from chatcli.memory.prompt_context import PromptContextReader
+from tests.graphs.chat.test_context import turn
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +96,26 @@ def test_the_memory_is_switched_in_the_config_file(project: Path) -> None:
     for on in (False, True):
         switch(on=on)
         assert Settings.load().no_memory is not on
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_a_server_that_has_a_memory_of_its_own_gets_none(project: Path, *, keeps: bool) -> None:
+    before = turn(knowledge=PromptContextReader(project, instructions=True, memory=True))
+    context = replace(before, model=replace(before.model, keeps_conversation=keeps))
+    messages = [HumanMessage("old"), AIMessage("yes"), HumanMessage("And tea?")]
+    sent, known = await with_known(ChatState(messages=messages), context)
+    assert (sent.known == known.text == "") is keeps
+    assert (known.facts is None) is keeps
+
+
+async def test_the_facts_of_the_newest_question_are_sent(project: Path) -> None:
+    for number in range(9):
+        add(f"{number} {'x' * 400}", FactFile())
+    context = turn(2000, knowledge=PromptContextReader(project, instructions=False, memory=True))
+    messages = [HumanMessage("Where is it?"), AIMessage("x"), HumanMessage("And tea?")]
+    _, known = await with_known(ChatState(messages=messages), context)
+    assert known.facts == ("I like tea",)
+    assert (await with_known(ChatState(), context))[1].facts == ()
 
 
 def test_a_cut_is_told(project: Path) -> None:

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_openai import ChatOpenAI
+from langchain_core.tools import StructuredTool
 from langgraph.runtime import Runtime
-from pydantic import SecretStr
 
 from chatcli.documents.index import DocumentIndex
 from chatcli.documents.passage import Passage
 from chatcli.events import DocumentsFound
-from chatcli.graphs.chat.offer import LEAST_WINDOW, MAX_READ, beginning, turn_tools
+from chatcli.graphs.chat.offer import LEAST_WINDOW, MAX_READ, OfferedTools, beginning, offered_tools, turn_tools
 from chatcli.graphs.chat.passages import (
     INTRODUCTION,
     MAX_PLACE,
@@ -24,21 +23,14 @@ from chatcli.graphs.chat.passages import (
     numbers_of,
     with_passages,
 )
-from chatcli.graphs.chat.small_model import example
+from chatcli.graphs.chat.small_model import around_question, example
 from chatcli.graphs.chat.state import ChatState, TurnContext
-from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.sessions.found import ARTIFACT
-
-CLIENT = ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"))
-
-
-class Characters(TokenCounter):
-    """Counts a character as a token, and nothing for a message."""
-
-    def _approximation(self, message: BaseMessage) -> float:
-        return len(str(message.text))
+from chatcli.tools.tool import Rules, Tool
+from chatcli.tools.toolbox import Toolbox
+from tests.graphs.chat.test_context import CLIENT, Characters
 
 
 def turn(budget: int | None = None, *, provider: str = "openai", **more: Any) -> TurnContext:
@@ -142,6 +134,8 @@ def test_a_small_model_gets_an_example_before_the_newest_question() -> None:
     assert asked.content == f"<{marker}>\n[1] one two\n</{marker}>\n\nQuestion: How?"
     [_, _, asked, _], _ = sent(turn(provider="local"))
     assert asked.content == "How?"
+    seventh = number_passages([passage("one")], {"another": 6})
+    assert around_question(seventh, "m", "How?") == ("<m>\n[7] one\n</m>\n\nQuestion: ", "")
 
 
 def test_a_turn_without_documents_is_sent_as_it_is() -> None:
@@ -239,3 +233,32 @@ async def test_a_line_behind_the_last_has_nothing(docs: Path) -> None:
 )
 async def test_who_is_offered_the_tools(context: TurnContext, *, offered: bool) -> None:
     assert bool(await turn_tools(Runtime(context=context))) is offered
+
+
+def search_documents(query: str) -> str:
+    """Search elsewhere."""
+    return query
+
+
+OWN = Tool(StructuredTool.from_function(search_documents))
+
+
+async def test_a_tool_of_the_user_s_goes_before_one_of_the_same_name() -> None:
+    context = turn(documents=("/docs",), toolbox=Toolbox(builtin=(OWN,)))
+    assert (await turn_tools(Runtime(context=context)))["search_documents"] is OWN
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ({}, ["search_documents"]),
+        ({"rules": Rules(mode="plan")}, []),
+        ({"schema": object()}, []),
+    ],
+)
+async def test_which_tools_a_model_is_offered(more: dict[str, Any], names: list[str]) -> None:
+    toolbox = Toolbox(builtin=(OWN,), rules=more.pop("rules", Rules()))
+    offer = await offered_tools(Runtime(context=turn(toolbox=toolbox, **more)))
+    assert list(offer.tools) == names
+    assert (offer.tokens > 0) is bool(names)
+    assert (offer == OfferedTools()) is not bool(names)

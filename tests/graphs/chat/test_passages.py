@@ -8,9 +8,13 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.tools import StructuredTool
 from langgraph.runtime import Runtime
 
+from chatcli.config.secrets import Secret
+from chatcli.config.settings import Settings
+from chatcli.documents.citations import cited_in
 from chatcli.documents.index import DocumentIndex
 from chatcli.documents.passage import Passage
 from chatcli.events import DocumentsFound
+from chatcli.graphs.chat.ask_node import call_model
 from chatcli.graphs.chat.offer import LEAST_WINDOW, MAX_READ, OfferedTools, beginning, offered_tools, turn_tools
 from chatcli.graphs.chat.passages import (
     INTRODUCTION,
@@ -25,11 +29,14 @@ from chatcli.graphs.chat.passages import (
 )
 from chatcli.graphs.chat.small_model import around_question, example
 from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.models.build import build_model
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.sessions.found import ARTIFACT
 from chatcli.tools.tool import Rules, Tool
 from chatcli.tools.toolbox import Toolbox
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, context_too_long
 from tests.graphs.chat.test_context import CLIENT, Characters
 
 
@@ -262,3 +269,22 @@ async def test_which_tools_a_model_is_offered(more: dict[str, Any], names: list[
     assert list(offer.tools) == names
     assert (offer.tokens > 0) is bool(names)
     assert (offer == OfferedTools()) is not bool(names)
+
+
+async def test_a_request_that_is_too_long_is_tried_with_the_best_passages_and_the_answer_has_its_note(
+    model: FakeOpenAI,
+) -> None:
+    settings = Settings(base_url=model.base_url, openai_api_key=Secret("sk-none"))
+    built = build_model(ModelName("openai", "gpt-fake"), settings, lambda _: None)
+    found = number_passages([passage(f"text of {letter}", f"/docs/{letter}.md") for letter in "abcde"], {})
+    state = ChatState(messages=[HumanMessage("How?", id="0")], found={**new_retrieval(), "passages": found})
+    events: list[Any] = []
+    model.script(context_too_long(), Answer("So [2], and so [9]."))
+    update = await call_model(state, Runtime(context=TurnContext(built), stream_writer=events.append))
+    assert [request.last.count("text of ") for request in model.requests] == [5, 2]
+    assert "text of a" in model.requests[1].last
+    [answer] = update["messages"]
+    cited = cited_in(answer.response_metadata)
+    assert cited is not None
+    assert ([each.path for each in cited.citations], cited.made_up) == (["/docs/b.md"], (9,))
+    assert [len(event["found"]) for event in events if isinstance(event, dict) and "found" in event] == [5]

@@ -36,7 +36,7 @@ from chatcli.models.build import build_model
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Fail
+from tests.fakes.steps import Answer, Fail, Hang
 from tests.waiting import WAIT_SECONDS
 
 CLIENT = ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"))
@@ -188,6 +188,12 @@ async def test_without_words_of_the_model_those_of_the_newest_turns_are_searched
     assert await run(*asked, "Why so?", answers=(answer,)) == (["setup"], f"Why so? {ASKED[0]}", [])
     names, _, _ = await run(*asked, "Has it hours of battery?", answers=(answer,))
     assert names == ["use", "setup"]
+
+
+async def test_a_rewrite_takes_no_longer_than_an_answer_may(run: Retrieve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieve_node, "REWRITE_SECONDS", 10**6)
+    names, query, _ = await run(*ASKED, "Why so?", answers=(Hang(),), timeout=0.1)
+    assert (names, query) == (["setup"], f"Why so? {ASKED[0]}")
 
 
 ATTACHED = ("<stdin>\n{}\n</stdin>", '0123456789abcdef <file name="a">\n{}\n0123456789abcdef </file>')

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -245,6 +246,22 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(worker:
     with pytest.raises(UnreadableError, match="it takes too long to read"):
         worker.extract("pdf", slow_pdf(), seconds=1)
     assert worker.extract("pdf", pdf("Hello.")) == ["Hello."]
+
+
+def test_an_interrupt_ends_the_process_which_is_in_the_middle_of_a_file(worker: Worker) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            worker.extract("pdf", slow_pdf())
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert worker.extract("pdf", pdf("Hello."), seconds=9) == ["Hello."]
 
 
 def test_a_reader_that_waits_is_given_up(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

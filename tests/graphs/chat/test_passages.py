@@ -1,5 +1,6 @@
 """The passages of documents in a request: their numbers, their fence, and how many fit; the tools that find more."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,8 @@ def docs(own_folders: Path) -> Path:
 async def call(docs: Path, name: str, marker: str = "0123456789abcdef", **arguments: Any) -> tuple[str, Any, list[Any]]:
     """Return what the tool `name` says, its artifact, and the events."""
     events: list[Any] = []
-    runtime = Runtime(context=turn(documents=(str(docs),)), stream_writer=events.append)
+    context = turn(documents=(str(docs),), numbers={"found before": 6})
+    runtime = Runtime(context=context, stream_writer=events.append)
     tool = (await turn_tools(runtime, marker))[name]
     assert not tool.asks(arguments)
     result = await tool.runnable.ainvoke({"type": "tool_call", "id": "1", "name": name, "args": arguments})
@@ -191,7 +193,7 @@ async def test_a_search_finds_up_to_ten_passages_of_the_turn_s_documents(
     docs: Path, limit: dict[str, Any], count: int
 ) -> None:
     text, artifact, [event] = await call(docs, "search_documents", query="flux pump", **limit)
-    assert [each["number"] for each in artifact[ARTIFACT]] == list(range(1, count + 1))
+    assert [each["number"] for each in artifact[ARTIFACT]] == list(range(7, count + 7))
     assert text.count("0123456789abcdef [") == count
     assert text.endswith("\n0123456789abcdef end of the passages")
     assert "neighbour" not in text
@@ -207,7 +209,7 @@ async def test_a_search_that_finds_little_says_so(docs: Path) -> None:
 async def test_a_document_is_read_in_parts(docs: Path) -> None:
     text, artifact, _ = await call(docs, "read_document", path="docs/long.md")
     passages = artifact[ARTIFACT]
-    assert passages[0]["start_line"] == 1
+    assert (passages[0]["number"], passages[0]["start_line"]) == (7, 1)
     assert 0 < sum(len(each["text"]) for each in passages) <= MAX_READ
     following = passages[-1]["end_line"] + 2
     assert text.endswith(f"end of the passages\n[more follows, from line {following} on]")
@@ -288,3 +290,18 @@ async def test_a_request_that_is_too_long_is_tried_with_the_best_passages_and_th
     assert cited is not None
     assert ([each.path for each in cited.citations], cited.made_up) == (["/docs/b.md"], (9,))
     assert [len(event["found"]) for event in events if isinstance(event, dict) and "found" in event] == [5]
+
+
+@pytest.mark.parametrize("tools", [(), (OWN,)])
+async def test_a_small_model_is_made_to_cite_unless_it_has_tools(model: FakeOpenAI, tools: tuple[Tool, ...]) -> None:
+    settings = Settings(base_url=model.base_url, openai_api_key=Secret("sk-none"))
+    built = build_model(ModelName("openai", "gpt-fake"), settings, lambda _: None)
+    small = replace(built, name=ModelName("local", "small"))
+    state = ChatState(messages=[HumanMessage("How?", id="0")], found=new_retrieval())
+    state["found"]["passages"] = number_passages([passage("text")], {"another": 6})  # type: ignore[index]
+    model.script(Answer("So [7]."))
+    context = TurnContext(small, toolbox=Toolbox(builtin=tools))
+    await call_model(state, Runtime(context=context, stream_writer=lambda _: None))
+    [request] = model.requests
+    assert ('"7"' in request.body.get("grammar", "")) is not bool(tools)
+    assert ("tools" in request.body) is bool(tools)

@@ -5,14 +5,17 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 
 import psutil
 import pytest
 
-from chatcli.documents import index_rows
-from chatcli.documents.index import _BATCH_FILES, DocumentIndex
+from chatcli import paths
+from chatcli.documents import index_rows, read
+from chatcli.documents.index import _BATCH_FILES, DocumentIndex, indexed_sources
 from chatcli.documents.read import SPLITTER, DocumentReader
 from tests.attachments.samples import pdf
 from tests.waiting import WAIT_SECONDS
@@ -175,12 +178,42 @@ def test_a_file_that_can_not_be_read_is_remembered(
         assert updated.files == 1
         assert updated.skipped == ((docs / "picture.md", "it is binary"),)
     assert sorted(reads) == ["good.md", "picture.md"]
+    assert index.sources()[0].files == 1
+    os.utime(docs / "picture.md", ns=(LONG_AGO, LONG_AGO))
+    assert index.update([str(docs)]).skipped == ((docs / "picture.md", "it is binary"),)
     (docs / "another.md").write_bytes(b"\0\1\2" * 100)
     assert [path.name for path, _ in index.update([str(docs)]).skipped] == ["another.md", "picture.md"]
     (docs / "another.md").unlink()
     write(docs / "picture.md", "a lighthouse in words")
     assert index.update([str(docs)]).skipped == ()
     assert sorted(found(index, "lighthouse")) == ["good.md", "picture.md"]
+
+
+def test_no_more_of_a_file_is_read_than_may_be(
+    index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (index_rows, read):
+        monkeypatch.setattr(module, "MAX_BYTES", 100)
+    write(docs / "a.md", "lighthouse".ljust(100))
+    write(docs / "b.md", "lighthouse".ljust(101))
+    assert index.update([str(docs)]).skipped == ((docs / "b.md", "it is larger than 0 MiB"),)
+    assert found(index, "lighthouse") == ["a.md"]
+
+
+def test_any_thread_may_search(index: DocumentIndex, docs: Path) -> None:
+    write(docs / "a.md", "the lighthouse")
+    index.update([str(docs)])
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(found, index, "lighthouse").result() == ["a.md"]
+
+
+@pytest.mark.usefixtures("own_folders")
+def test_a_look_at_the_sources_makes_no_index() -> None:
+    assert indexed_sources() == []
+    assert not list(paths.data_dir().glob("*"))
+    with DocumentIndex() as index:
+        index.update([str(Path.cwd())])
+    assert indexed_sources() == [str(Path.cwd())]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -217,7 +250,9 @@ def test_a_stop_keeps_what_was_read(index: DocumentIndex, docs: Path) -> None:
     updated = index.update([str(docs)])
     assert not updated.stopped
     assert (updated.files, updated.added) == (10, 6)
-    assert index.sources()[0].updated is not None
+    when = index.sources()[0].updated
+    assert when is not None
+    assert when.tzinfo is UTC
 
 
 def test_what_changes_between_the_look_and_the_reading_is_no_failure(index: DocumentIndex, docs: Path) -> None:
@@ -285,6 +320,7 @@ def test_a_search_is_restricted_to_sources(index: DocumentIndex, docs: Path) -> 
     assert sorted(found(index, "lighthouse", [str(docs)])) == ["a.md", "b.txt", "c.md"]  # never updated by this name
     assert found(index, "lighthouse", [str(docs / "on")]) == []
     assert found(index, "lighthouse", []) == []
+    assert [source.source for source in index.sources()] == sorted(sources)
     listed = {source.source: (source.files, source.passages) for source in index.sources()}
     assert listed == dict(zip(sources, [(2, 2), (1, 1), (2, 2), (1, 1)], strict=True))
 

@@ -197,6 +197,8 @@ async def test_a_search_finds_up_to_ten_passages_of_the_turn_s_documents(
     assert text.count("0123456789abcdef [") == count
     assert text.endswith("\n0123456789abcdef end of the passages")
     assert "neighbour" not in text
+    text, _, _ = await call(docs, "search_documents", query="flux pump of the neighbour")
+    assert "neighbour" not in text
     assert isinstance(event, DocumentsFound)
     assert (event.query, len(event.passages)) == ("flux pump", count)
 

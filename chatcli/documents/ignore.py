@@ -68,7 +68,7 @@ def exclude_file(folder: str) -> str:
             git = Path(git, common)
     except (OSError, ValueError):  # no worktree, or a path with a zero byte
         pass
-    return str(git / "info" / "exclude")
+    return str(git / "info" / "exclude").replace("\0", "")  # no call takes one
 
 
 def state_of(file: str) -> State | None:

@@ -38,7 +38,7 @@ class Instructions:
         parts: list[tuple[str, str]] = []
         cut = False
         for file in reversed(self.files):
-            content = file.content[: max(limit, 0)]
+            content = file.content[:limit]
             cut |= len(content) < len(file.content)
             limit -= len(content)
             if text := content.decode("utf-8-sig", "ignore").strip():

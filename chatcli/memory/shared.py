@@ -29,7 +29,7 @@ class SharedMemory(BaseStore):
         """Run `ops` on the facts and on the other items; raise ValueError for a write to the facts."""
         ops, project = list(ops), current_project()
         namespaces = {USER} if project is None else {USER, (ROOT, str(project.project))}
-        if any(isinstance(op, PutOp) and op.namespace in namespaces for op in ops):
+        if any(isinstance(op, PutOp) and op.namespace[:2] in namespaces for op in ops):
             raise ValueError("remembered facts are the user's: a graph can only read them")
         named = (getattr(op, "namespace", None) or getattr(op, "namespace_prefix", None) or () for op in ops)
         inside = [namespace[:2] in namespaces for namespace in named]

@@ -20,7 +20,7 @@ def tools(folder: Path, variables: dict[str, str], **scripts: str) -> dict[str, 
 
 
 WL_PASTE = 'case "$1" in --list-types) echo text/html; echo image/png;; --no-newline) /bin/cat image.png;; esac'
-XCLIP = 'case "$5" in TARGETS) echo TARGETS; echo image/png;; image/png) /bin/cat image.png;; esac'
+XCLIP = 'case "$5" in TARGETS) echo TARGETS; echo image/gif; echo image/png;; image/png) /bin/cat image.png;; esac'
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,8 @@ def test_an_image_is_read_by_the_tool_of_the_system(
         ({"DISPLAY": ":0"}, {}, "linux", "xclip is missing"),
         ({}, {}, "linux", "neither WAYLAND_DISPLAY nor DISPLAY is set"),
         ({"DISPLAY": ":0", "SSH_TTY": "/dev/pts/1"}, {"xclip": XCLIP}, "linux", "over SSH"),
+        ({"DISPLAY": ":0", "SSH_CONNECTION": "a 1 b 2"}, {"xclip": XCLIP}, "linux", "over SSH"),
+        ({"DISPLAY": ":0"}, {"xclip": "echo image/png"}, "linux", "no image in the clipboard"),
         ({"DISPLAY": ":0"}, {"xclip": "echo text/plain"}, "linux", "no image in the clipboard"),
         ({"DISPLAY": ":0"}, {"xclip": "echo image/png; exit 1"}, "linux", "no image in the clipboard"),
         ({}, {"pngpaste": "exit 1"}, "darwin", "no image in the clipboard"),
@@ -52,10 +54,23 @@ def test_an_image_is_read_by_the_tool_of_the_system(
     ],
 )
 def test_what_is_missing_is_named(
-    tmp_path: Path, variables: dict[str, str], scripts: dict[str, str], system: str, message: str
+    tmp_path: Path,
+    variables: dict[str, str],
+    scripts: dict[str, str],
+    system: str,
+    message: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(UsageError, match=message):
         read_image(tools(tmp_path, variables, **scripts), system)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_tool_that_is_no_program_has_no_image(tmp_path: Path) -> None:
+    environment = tools(tmp_path, {"DISPLAY": ":0"}, xclip="")
+    (tmp_path / "xclip").write_bytes(b"\x7fELF")
+    with pytest.raises(UsageError, match="no image in the clipboard"):
+        read_image(environment, "linux")
 
 
 def test_an_image_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

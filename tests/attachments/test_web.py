@@ -1,10 +1,11 @@
 import socket
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 
 from chatcli.attachments.attachment import read_attachment
-from chatcli.attachments.web import RedirectError, fetch
+from chatcli.attachments.web import RedirectError, _is_same_page, fetch
 from chatcli.errors import ContextError, NetworkError, UsageError
 from tests.attachments.samples import pdf, picture
 from tests.fakes.web import FakeWeb
@@ -43,7 +44,10 @@ def test_a_redirect_to_another_private_address_is_not_followed(web: FakeWeb, oth
     web.pages["/moved"] = 302, {"Location": f"{other.url}/secret"}, b""
     with pytest.raises(UsageError, match="private address"):
         fetch(f"{web.url}/moved")
+    with pytest.raises(UsageError, match="private address"):
+        read_attachment(f"{web.url}/moved")
     assert fetch(f"{web.url}/moved", allow_private=True) == b"secret"
+    assert read_attachment(f"{web.url}/moved", allow_private=True).text == "secret"
     web.pages["/moved"] = 302, {"Location": f"http://localhost:{other.url.rsplit(':')[-1]}/secret"}, b""
     with pytest.raises(UsageError, match="private address"):
         fetch(f"{web.url}/moved")
@@ -81,12 +85,13 @@ def test_another_address_of_a_host_is_tried(web: FakeWeb) -> None:
 def test_a_name_may_not_lead_a_model_to_a_private_address(web: FakeWeb) -> None:
     web.pages["/page"] = 200, {}, b"words"
     address = f"http://pages.example:{port(web)}/page"
-    for found in (["127.0.0.1"], ["203.0.113.1", "127.0.0.1"], ["64:ff9b::7f00:1"], ["::ffff:127.0.0.1"]):
+    for found in (["127.0.0.1"], ["127.0.0.1", "8.8.8.8"], ["64:ff9b::7f00:1"], ["::ffff:127.0.0.1"]):
         with pytest.raises(UsageError, match="private address"):
             fetch(address, by_model=True, resolve=lambda host, number, found=found: found)  # type: ignore[misc]
     assert web.hosts == []
     assert fetch(address, by_model=True, allow_private=True, resolve=lambda host, number: ["127.0.0.1"]) == b"words"
     assert fetch(f"{web.url}/page", by_model=True) == b"words"  # everybody sees where that leads
+    assert fetch(f"http://localhost:{port(web)}/page", by_model=True, resolve=lambda *_: ["127.0.0.1"]) == b"words"
 
 
 def test_a_model_is_told_of_a_redirect(web: FakeWeb, other: FakeWeb) -> None:
@@ -107,6 +112,26 @@ def test_a_model_is_told_of_a_redirect(web: FakeWeb, other: FakeWeb) -> None:
     assert other.hosts == []
 
 
+@pytest.mark.parametrize(
+    ("address", "target", "same"),
+    [
+        ("http://a.example/b", "http://a.example/b/", True),
+        ("http://a.example/b", "https://a.example/b", True),
+        ("http://a.example:80/b", "https://a.example:443/b", True),
+        ("https://a.example/b", "http://a.example/b", False),
+        ("http://a.example/b", "https://a.example:8443/b", False),
+        ("http://a.example/b", "http://a.example:81/b", False),
+        ("http://a.example/b", "http://www.a.example/b", False),
+        ("http://a.example/b", "http://a.example/c", False),
+        ("http://a.example/b", "http://a.example/b?c", False),
+        ("http://a.example/b?c", "http://a.example/b", False),
+        ("http://a.example/b", "http://user@a.example/b", False),
+    ],
+)
+def test_which_redirect_a_model_need_not_see(address: str, target: str, *, same: bool) -> None:
+    assert _is_same_page(httpx2.URL(address), httpx2.URL(target)) is same
+
+
 def test_a_proxy_looks_up_names_itself(web: FakeWeb, monkeypatch: pytest.MonkeyPatch) -> None:
     address = "http://pages.example/page"
     web.pages[address] = 200, {}, b"by proxy"
@@ -116,11 +141,23 @@ def test_a_proxy_looks_up_names_itself(web: FakeWeb, monkeypatch: pytest.MonkeyP
         raise AssertionError(host)
 
     assert fetch(address, resolve=unknown) == b"by proxy"
+    monkeypatch.setenv("no_proxy", "pages.example")
+    with pytest.raises(AssertionError, match=r"pages\.example"):
+        fetch(address, resolve=unknown)
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.setenv("all_proxy", web.url)
+    assert fetch(address, resolve=unknown) == b"by proxy"
     web.pages["/page"] = 200, {}, b"words"
     assert fetch(f"{web.url}/page") == b"words"
 
 
 def test_a_redirect_that_never_ends_or_leaves_the_web_is_not_followed(web: FakeWeb) -> None:
+    web.pages |= {f"/{number}": (302, {"Location": f"/{number + 1}"}, b"") for number in range(6)}
+    web.pages["/6"] = 200, {}, b"words"
+    assert fetch(f"{web.url}/1") == b"words"
+    with pytest.raises(UsageError, match="redirects more than 5 times"):
+        fetch(f"{web.url}/0")
     web.pages["/loop"] = 302, {"Location": "/loop"}, b""
     web.pages["/file"] = 302, {"Location": "file:///etc/passwd"}, b""
     for path in ("/loop", "/file"):
@@ -132,7 +169,7 @@ def test_a_page_has_limits_of_size_and_time(web: FakeWeb) -> None:
     with pytest.raises(ContextError, match="32 MiB"):
         fetch(f"{web.url}/endless")
     with pytest.raises(NetworkError, match=r"within 0\.3 seconds"):
-        fetch(f"{web.url}/slow", timeout=0.3)
+        read_attachment(f"{web.url}/slow", timeout=0.3)
     assert web.dripped == []
     asked = len(web.hosts)
     while len(web.hosts) == asked:  # under load, the time may be over before the server is asked
@@ -147,8 +184,19 @@ def test_a_missing_page_and_a_failing_server_have_different_errors(web: FakeWeb)
         fetch(f"{web.url}/missing")
     with pytest.raises(NetworkError, match="503"):
         fetch(f"{web.url}/down")
-    with pytest.raises(UsageError):
-        fetch("http://")
+    web.pages["/busy"] = 429, {}, b""
+    with pytest.raises(NetworkError, match="429"):
+        fetch(f"{web.url}/busy")
+    for address in ("http://", "http://[::1", "ftp://127.0.0.1/"):
+        with pytest.raises(UsageError, match="not a URL that can be fetched"):
+            fetch(address)
+    for error in (OSError("unknown"), UnicodeError("label too long")):
+
+        def failing(host: str, number: int, error: Exception = error) -> list[str]:
+            raise error
+
+        with pytest.raises(NetworkError, match=f"can't be fetched: {error}"):
+            fetch("http://pages.example/", resolve=failing)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         with pytest.raises(NetworkError):

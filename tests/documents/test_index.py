@@ -5,14 +5,19 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 
+import psutil
 import pytest
 
-from chatcli.documents import index_rows
-from chatcli.documents.index import _BATCH_FILES, DocumentIndex
+from chatcli import paths
+from chatcli.documents import index_rows, read
+from chatcli.documents.index import _BATCH_FILES, DocumentIndex, indexed_sources
 from chatcli.documents.read import SPLITTER, DocumentReader
+from tests.attachments.samples import pdf
 from tests.waiting import WAIT_SECONDS
 
 LONG_AGO = time.time_ns() - 10**12
@@ -137,6 +142,17 @@ def test_nothing_is_found_that_is_no_longer_there(index: DocumentIndex, docs: Pa
     assert index.passages(gone) == []
 
 
+def test_what_changes_again_and_again_is_left_out(
+    index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(docs / "a.md", "the old lighthouse")
+    write(docs / "b.md", "the lighthouse")
+    index.update([str(docs)])
+    monkeypatch.setattr("chatcli.documents.index._TRIES", 1)  # as if it changed each time
+    write(file, "nothing of it")
+    assert found(index, "lighthouse") == ["b.md"]
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 def test_what_takes_the_place_of_a_file_is_not_opened(
     index: DocumentIndex, docs: Path, tmp_path: Path, kind: str
@@ -162,9 +178,42 @@ def test_a_file_that_can_not_be_read_is_remembered(
         assert updated.files == 1
         assert updated.skipped == ((docs / "picture.md", "it is binary"),)
     assert sorted(reads) == ["good.md", "picture.md"]
+    assert index.sources()[0].files == 1
+    os.utime(docs / "picture.md", ns=(LONG_AGO, LONG_AGO))
+    assert index.update([str(docs)]).skipped == ((docs / "picture.md", "it is binary"),)
+    (docs / "another.md").write_bytes(b"\0\1\2" * 100)
+    assert [path.name for path, _ in index.update([str(docs)]).skipped] == ["another.md", "picture.md"]
+    (docs / "another.md").unlink()
     write(docs / "picture.md", "a lighthouse in words")
     assert index.update([str(docs)]).skipped == ()
     assert sorted(found(index, "lighthouse")) == ["good.md", "picture.md"]
+
+
+def test_no_more_of_a_file_is_read_than_may_be(
+    index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (index_rows, read):
+        monkeypatch.setattr(module, "MAX_BYTES", 100)
+    write(docs / "a.md", "lighthouse".ljust(100))
+    write(docs / "b.md", "lighthouse".ljust(101))
+    assert index.update([str(docs)]).skipped == ((docs / "b.md", "it is larger than 0 MiB"),)
+    assert found(index, "lighthouse") == ["a.md"]
+
+
+def test_any_thread_may_search(index: DocumentIndex, docs: Path) -> None:
+    write(docs / "a.md", "the lighthouse")
+    index.update([str(docs)])
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(found, index, "lighthouse").result() == ["a.md"]
+
+
+@pytest.mark.usefixtures("own_folders")
+def test_a_look_at_the_sources_makes_no_index() -> None:
+    assert indexed_sources() == []
+    assert not list(paths.data_dir().glob("*"))
+    with DocumentIndex() as index:
+        index.update([str(Path.cwd())])
+    assert indexed_sources() == [str(Path.cwd())]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -201,7 +250,44 @@ def test_a_stop_keeps_what_was_read(index: DocumentIndex, docs: Path) -> None:
     updated = index.update([str(docs)])
     assert not updated.stopped
     assert (updated.files, updated.added) == (10, 6)
-    assert index.sources()[0].updated is not None
+    when = index.sources()[0].updated
+    assert when is not None
+    assert when.tzinfo is UTC
+
+
+def test_what_changes_between_the_look_and_the_reading_is_no_failure(index: DocumentIndex, docs: Path) -> None:
+    for name in "abcd":
+        write(docs / f"{name}.md", f"the lighthouse of {name}")
+
+    def change(done: int, total: int) -> None:
+        if done == 1:
+            (docs / "b.md").unlink()
+            (docs / "c.md").unlink()
+            os.mkfifo(docs / "c.md")
+
+    updated = index.update([str(docs)], progress=change)
+    assert updated.skipped == ((docs / "c.md", "it is not a regular file"),)
+    assert sorted(found(index, "lighthouse")) == ["a.md", "d.md"]
+
+
+def test_the_process_that_reads_ends_with_the_update(index: DocumentIndex, docs: Path) -> None:
+    before = psutil.Process().children()
+    (docs / "a.pdf").write_bytes(pdf("The lighthouse."))
+    index.update([str(docs)])
+    assert psutil.Process().children() == before
+    (docs / "a.pdf").write_bytes(pdf("The old lighthouse."))
+    assert found(index, "lighthouse") == ["a.pdf"]
+    assert psutil.Process().children() == before
+
+
+def test_the_room_of_what_is_gone_is_given_back(index: DocumentIndex, docs: Path) -> None:
+    for number in range(50):
+        write(docs / f"{number}.md", os.urandom(2000).hex())
+    index.update([str(docs)])
+    for number in range(49):
+        (docs / f"{number}.md").unlink()
+    assert index.update([str(docs)]).removed == 49
+    assert index._db.execute("PRAGMA freelist_count").fetchone() == (0,)
 
 
 def test_many_files_make_one_part_of_the_table_of_words(index: DocumentIndex, index_file: Path, docs: Path) -> None:
@@ -234,26 +320,21 @@ def test_a_search_is_restricted_to_sources(index: DocumentIndex, docs: Path) -> 
     assert sorted(found(index, "lighthouse", [str(docs)])) == ["a.md", "b.txt", "c.md"]  # never updated by this name
     assert found(index, "lighthouse", [str(docs / "on")]) == []
     assert found(index, "lighthouse", []) == []
+    assert [source.source for source in index.sources()] == sorted(sources)
     listed = {source.source: (source.files, source.passages) for source in index.sources()}
     assert listed == dict(zip(sources, [(2, 2), (1, 1), (2, 2), (1, 1)], strict=True))
 
 
-def test_a_small_source_beside_a_large_one(index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The words are too common in the index to be looked up there, and rare in the small source.
-    monkeypatch.setattr("chatcli.ranking.search._MOST_ROWS", 20)
-    for number in range(50):
-        write(docs / f"large/{number}.md", "default file value " * 3)
-    write(docs / "small/a.md", "The default file has a value.")
-    write(docs / "small/b.md", "The harbour has a lighthouse.")
-    index.update([str(docs / "large"), str(docs / "small")])
-    assert found(index, "default value of a file", [str(docs / "small")]) == ["a.md"]
-    assert found(index, "default value of a file")
-    sources = [str(docs / "small")] + [str(docs / f"large/{number}.md") for number in range(0, 50, 5)]
-    index.update(sources)
-    write(docs / "large/5.md", "another default file value")  # now behind all others
-    index.update(sources)
-    assert sorted(found(index, "default value of a file", sources[3:])) == sorted(f"{n}.md" for n in range(10, 50, 5))
-    assert found(index, "default value of another file", [sources[0], sources[2]])[0] == "5.md"
+def test_a_source_has_the_files_that_another_brought(
+    index: DocumentIndex, docs: Path, reads: list[str], settled: None
+) -> None:
+    file = write(docs / "a.md", "the lighthouse")
+    index.update([str(docs)])
+    assert index.update([str(file)]).files == 1
+    assert reads == ["a.md"]
+    assert found(index, "lighthouse", [str(file)]) == ["a.md"]
+    assert index.forget(str(docs / "b.md")) == 0
+    assert [source.files for source in index.sources()] == [1, 1]
 
 
 def test_a_file_stays_while_a_source_has_it(index: DocumentIndex, docs: Path) -> None:

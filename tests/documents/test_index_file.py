@@ -1,8 +1,10 @@
 """The file of the index: damaged, of another version, on a full disk, held by another process."""
 
+import errno
 import os
 import sqlite3
 import subprocess
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -37,6 +39,7 @@ def check_works(index: DocumentIndex, docs: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"This is no database. " * 500, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_what_is_no_database_is_replaced(docs: Path, filled: Path, content: bytes) -> None:
     filled.write_bytes(content)
+    filled.chmod(0o644)
     with DocumentIndex(filled) as index:
         assert index.notice == (DAMAGED if content else "")
         index.update([str(docs)])
@@ -71,9 +74,10 @@ def test_damage_in_the_middle_is_never_shown(docs: Path, filled: Path, share: fl
             assert found.path.name == f"{number}.md"
 
 
-def test_damage_that_a_search_meets(docs: Path, filled: Path) -> None:
+@pytest.mark.parametrize("text", [b"\x00\x11\x22\x33", zlib.compress(b"x" * 2**21), zlib.compress(b"\xff")])
+def test_damage_that_a_search_meets(docs: Path, filled: Path, text: bytes) -> None:
     with closing(sqlite3.connect(filled)) as connection:
-        connection.execute("UPDATE passages SET text = x'00112233'")
+        connection.execute("UPDATE passages SET text = ?", (text,))
         connection.commit()
     with DocumentIndex(filled) as index:
         assert index.notice == ""
@@ -91,6 +95,20 @@ def test_a_process_goes_on_when_another_replaces_the_file(docs: Path, filled: Pa
             second.update([str(docs)])
             check_works(first, docs)
             check_works(second, docs)
+
+
+def test_a_new_file_of_another_process_is_not_removed(docs: Path, filled: Path) -> None:
+    class Late(sqlite3.Connection):
+        """Is closed when another process has replaced the damaged file."""
+
+        def close(self) -> None:
+            super().close()
+            filled.rename(filled.with_name("old"))  # not removed: the new one would get its number
+            with DocumentIndex(filled) as other:
+                other.update([str(docs)])
+
+    with closing(index_files.rebuild_index(filled, sqlite3.connect(filled, factory=Late))) as database:
+        assert database.execute("SELECT count(*) FROM files").fetchone() == (100,)
 
 
 @pytest.fixture
@@ -145,6 +163,8 @@ def test_forgotten_text_that_a_reader_keeps_in_the_log_is_reported(
         assert index.notice == IN_LOG
         assert log.stat().st_size > 0
         reader.execute("COMMIT")
+        assert index.forget(str(docs)) == 0
+        assert index.notice == ""
     assert not log.exists()  # the last that closes the index removes it
 
 
@@ -155,6 +175,32 @@ def test_a_closed_index_is_not_taken_for_a_damaged_one(docs: Path, filled: Path)
         index.search("keeper42")
     with DocumentIndex(filled) as index:
         assert index.sources()[0].files == 100
+
+
+@pytest.mark.parametrize(
+    ("error", "damage", "reason", "remedy"),
+    [
+        (sqlite3.OperationalError("database is locked"), False, "another process is writing to it", "Try again"),
+        (sqlite3.OperationalError("database or disk is full"), False, "the disk is full", "Free some space"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), False, "readonly", "Make it writable"),
+        (sqlite3.OperationalError("unable to open database file"), False, "unable to open", "Make it writable"),
+        (sqlite3.OperationalError("disk I/O error"), False, "disk I/O error", "Nothing of your documents is lost"),
+        (sqlite3.ProgrammingError("Cannot operate on a closed database."), False, "closed", "Nothing of"),
+        (sqlite3.DatabaseError("database disk image is malformed"), True, "malformed", "Nothing of"),
+        (sqlite3.DatabaseError("file is not a database"), True, "not a database", "Nothing of"),
+        (zlib.error("invalid"), True, "invalid", "Nothing of"),
+        (OSError(errno.ENOSPC, "No space left on device"), None, "the disk is full", "Free some space"),
+        (OSError(errno.EACCES, "Permission denied"), None, "Permission denied", "Make it writable"),
+        (OSError(errno.EROFS, "Read-only file system"), None, "Read-only file system", "Make it writable"),
+    ],
+)
+def test_what_an_error_means_and_what_to_do(error: Exception, damage: bool | None, reason: str, remedy: str) -> None:
+    if damage is not None:
+        assert index_files.is_damage(error) is damage
+    told = index_files.as_store_error(error, Path("documents.db"))
+    assert told.message.startswith("the index of documents can't be used: ")
+    assert reason in told.message
+    assert (told.remedy or "").startswith(remedy)
 
 
 def test_a_place_that_is_no_folder(tmp_path: Path) -> None:

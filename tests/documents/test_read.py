@@ -1,11 +1,14 @@
 """Reading PDF, DOCX, EPUB and what is no text, each within bounds."""
 
 import io
+import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,11 +19,12 @@ from docx import Document
 from docx.opc.packuri import PackURI
 from docx.oxml import parse_xml
 
-from chatcli.documents import read
+from chatcli.documents import extract, read
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
-from chatcli.documents.worker import UnreadableError, Worker
+from chatcli.documents.worker import UnreadableError, Worker, _exchange
 from tests.attachments.samples import pdf
+from tests.waiting import WAIT_SECONDS
 
 CONTAINER = '<container xmlns="urn:x"><rootfiles><rootfile full-path="OPS/a.opf"/></rootfiles></container>'
 PACKAGE = (
@@ -53,6 +57,7 @@ def archive(**files: str | bytes) -> bytes:
 
 def book(one: str, two: str, container: str = CONTAINER) -> bytes:
     files = {"META-INF/container.xml": container, "OPS/a.opf": PACKAGE, "one.html": one, "OPS/b c.xhtml": two}
+    files["OPS/p.png"] = "no chapter"
     return archive(**files)
 
 
@@ -123,10 +128,16 @@ def test_a_docx_has_what_word_shows_of_its_paragraphs_and_merged_cells(reader: D
     table.cell(0, 1).merge(table.cell(0, 2)).text = "wide"
     table.cell(1, 2).text = "b"
     table.cell(2, 0).text = "c"
+    table = document.add_table(2, 3)
+    table.cell(0, 0).merge(table.cell(0, 1)).text = "wide"
+    table.cell(0, 2).merge(table.cell(1, 2)).text = "tall"
     document.save(out)
     (found,) = passages(reader, "a.docx", out.getvalue())
     assert found.headings == ("one\ttwo three four-five",)
-    assert found.text.splitlines()[2:] == ["left side | wide", "left side |  | b", "c |  | "]
+    assert found.text.splitlines()[2:] == [
+        *("left side | wide", "left side |  | b", "c |  | "),
+        *("", "wide | tall", " |  | tall"),
+    ]
 
 
 def test_a_docx_may_keep_its_parts_elsewhere(reader: DocumentReader) -> None:
@@ -198,11 +209,66 @@ def test_an_encrypted_pdf_is_refused(reader: DocumentReader) -> None:
     writer.encrypt("word", algorithm="RC4-128")
     writer.write(out)
     assert problem(reader, "a.pdf", out.getvalue()) == "it is encrypted"
+    out, writer = io.BytesIO(), PdfWriter(PdfReader(io.BytesIO(pdf("To be read, not to be printed."))))
+    writer.encrypt("", "owner", algorithm="RC4-128")
+    writer.write(out)
+    assert passages(reader, "a.pdf", out.getvalue())[0].text == "To be read, not to be printed."
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "told"),
+    [("_MAX_PAGES", 2, "it has more than 2 pages"), ("MAX_UNPACKED", 11, "it has too much text")],
+)
+def test_a_pdf_beyond_a_bound_is_refused(monkeypatch: pytest.MonkeyPatch, bound: str, value: int, told: str) -> None:
+    assert extract._answer("pdf", pdf("four", "four", "four")) == {"parts": ["four"] * 3}
+    monkeypatch.setattr(extract, bound, value)
+    assert extract._answer("pdf", pdf("four", "four")) == {"parts": ["four"] * 2}
+    assert extract._answer("pdf", pdf("four", "four", "four")) == {"problem": told}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "it needs too much memory"),
+        (RecursionError(), "it needs too much memory"),
+        (KeyError("x"), "it is damaged (KeyError)"),
+    ],
+)
+def test_whatever_a_library_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:
+    def fail(data: bytes) -> Iterator[object]:
+        raise error
+
+    monkeypatch.setitem(extract._READERS, "pdf", fail)
+    assert extract._answer("pdf", b"") == {"problem": told}
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(worker: Worker) -> None:
     with pytest.raises(UnreadableError, match="it takes too long to read"):
         worker.extract("pdf", slow_pdf(), seconds=1)
+    assert worker.extract("pdf", pdf("Hello.")) == ["Hello."]
+
+
+def test_an_interrupt_ends_the_process_which_is_in_the_middle_of_a_file(worker: Worker) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            worker.extract("pdf", slow_pdf())
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert worker.extract("pdf", pdf("Hello."), seconds=9) == ["Hello."]
+
+
+def test_a_reader_that_waits_is_given_up(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatcli.documents.worker._WAIT", 0)
+    with pytest.raises(UnreadableError, match="it takes too long to read"):
+        worker.extract("pdf", pdf("Hello."))
+    monkeypatch.undo()
     assert worker.extract("pdf", pdf("Hello.")) == ["Hello."]
 
 
@@ -277,6 +343,33 @@ sys.stdin.read()
 def test_what_a_library_prints_is_not_on_the_screen(reader: DocumentReader, capfd: pytest.CaptureFixture[str]) -> None:
     assert passages(reader, "a.pdf", b"junk\n" + pdf("Hello."))[0].text == "Hello."  # the library warns of it
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_a_library_prints_is_no_part_of_an_answer_and_the_process_ends_with_its_input() -> None:
+    program = """
+import time
+from chatcli.documents import extract
+def read(data):
+    print("noise", flush=True)
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    yield data.decode()
+extract._READERS["pdf"] = read
+extract.main(0, None)
+"""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0
+    ) as process:
+        assert process.stdin is not None
+        header = json.dumps({"kind": "pdf", "seconds": 0.9, "size": 4}).encode()
+        request = len(header).to_bytes(4, "big") + header + b"text"
+        for _ in range(4):  # each file has its seconds, whatever the process took before
+            answer = _exchange(process, request, time.monotonic() + WAIT_SECONDS)
+            assert json.loads(answer) == {"parts": ["text"]}
+        process.stdin.close()
+        assert process.wait(WAIT_SECONDS) == 0
 
 
 @pytest.mark.parametrize(

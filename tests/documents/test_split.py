@@ -145,6 +145,16 @@ def test_a_form_feed_or_a_line_separator_ends_no_line() -> None:
     assert [(passage.start_line, passage.end_line) for passage in read(".txt", text)] == [(1, 2)]
 
 
+def test_short_sections_share_a_passage_and_the_headings_around_both() -> None:
+    for text, headings in (
+        ("## One\n\nx\n\n## Two\n\ny", ()),
+        ("# Guide\n\n## One\n\nx\n\n## Two\n\ny", ("Guide",)),
+        ("## One\n\nx\n\n### Deep\n\ny", ("One",)),
+    ):
+        [passage] = read(".md", text)
+        assert passage.headings == headings
+
+
 def test_markdown_is_cut_at_headings_which_are_the_trail() -> None:
     intro, install, linux = "Intro. " * 80, "Do it. " * 80, "Apt. " * 120
     text = f"# Guide\n\n{intro}\n\n## Install\n\n{install}\n\n### Linux\n\n{linux}\n\n## Use\n\nRun."

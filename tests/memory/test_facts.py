@@ -1,5 +1,7 @@
 """Remembered facts: their files, which only the user changes, and those that go along with a question."""
 
+import os
+import re
 import stat
 from multiprocessing import get_context
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 from langgraph.store.memory import InMemoryStore
 
 from chatcli.errors import StoreError, UsageError
+from chatcli.events import Listing, Notice
 from chatcli.memory import facts
 from chatcli.memory.facts import FactFile, add, all_facts, current_facts, forget, relevant
 from chatcli.memory.shared import SharedMemory
@@ -28,7 +31,7 @@ def texts() -> list[str]:
 
 
 def test_facts_are_bullets_of_private_files(project: Path) -> None:
-    add("I like  tea\n very much", FactFile())
+    add("I like\x0ctea\n very  much", FactFile())
     add("The tests run with make", FactFile(project))
     file = FactFile().path
     assert file.read_text() == "# What chat remembers about the user\n\n- I like tea very much\n"
@@ -38,17 +41,34 @@ def test_facts_are_bullets_of_private_files(project: Path) -> None:
         ("I like tea very much", ""),
         ("The tests run with make", str(project)),
     ]
+    written = file.stat().st_ino
     add("I like tea very much", FactFile())
     assert len(all_facts()) == 2, "the same fact is kept once"
+    assert file.stat().st_ino == written, "and nothing is written"
+    assert add("x" * facts.MAX_FACT, FactFile()).text == "x" * facts.MAX_FACT
 
 
 def test_what_the_user_wrote_stays() -> None:
     add("one", FactFile())
-    text = "Notes of mine\n\n* one\n  and a half\n\nNot a fact.\n+ two\n  \n---\n- three\n"
+    text = "Notes of mine\n\n* one\n  and a half\n\nNot a fact.\n+ two\n  \n---\n- three\nNor this.\n"
     FactFile().path.write_text(text)
     assert texts() == ["one and a half", "two", "three"]
     assert [fact.text for fact in forget([1])] == ["one and a half"]
     assert FactFile().path.read_text() == text.replace("* one\n  and a half\n", "")
+
+
+def test_a_file_that_the_user_edits_is_made_once() -> None:
+    file = facts.prepare(FactFile())
+    assert file.read_text() == "# What chat remembers about the user\n\n"
+    add("one", FactFile())
+    assert facts.prepare(FactFile()) == file
+    assert texts() == ["one"]
+
+
+def test_what_an_editor_left_is_read() -> None:
+    file = facts.prepare(FactFile())
+    file.write_bytes(b"\xef\xbb\xbf- a caf\xe9\n- safe\x1b[31m text\n")
+    assert texts() == ["a caf\ufffd", "safe text"]
 
 
 def test_another_project_is_listed_but_not_known(
@@ -63,6 +83,23 @@ def test_another_project_is_listed_but_not_known(
     (project / "deep").mkdir()
     monkeypatch.chdir(project / "deep")
     assert [fact.text for fact in current_facts()] == ["of the first"]
+    assert facts.chosen_file(project=True) == FactFile(project)
+    assert facts.chosen_file(project=False) == FactFile()
+    with pytest.raises(UsageError, match="in no repository"):
+        facts.chosen_file(tmp_path, project=True)
+    add("of the second", FactFile(other))
+    assert [fact.text for fact in all_facts(other)] == ["of the second", "of the first"]
+    (tmp_path / "link").symlink_to(project)
+    assert [fact.text for fact in current_facts(tmp_path / "link")] == ["of the first"]
+
+
+def test_a_project_of_any_name_has_a_file(tmp_path: Path) -> None:
+    root = tmp_path / "my nötes\n- forged"
+    (root / ".git").mkdir(parents=True)
+    file = FactFile(root)
+    assert re.fullmatch(r"[\w.-]+-[0-9a-f]{12}\.md", file.path.name, re.ASCII)
+    add("The tests run with make", file)
+    assert [fact.text for fact in current_facts(root)] == ["The tests run with make"]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +128,14 @@ def test_a_number_that_is_no_fact_removes_nothing() -> None:
     assert texts() == ["one"]
 
 
+def test_a_fact_is_forgotten_where_it_was_listed(project: Path) -> None:
+    for file in (FactFile(), FactFile(project)):
+        for text in ("one", "two"):
+            add(text, file)
+    assert [fact.text for fact in forget([1, 4, 1])] == ["one", "two"]
+    assert [(fact.text, fact.project) for fact in all_facts()] == [("two", ""), ("one", str(project))]
+
+
 def test_nothing_hidden_is_kept() -> None:
     assert add("safe\x1b[31m\u202e text", FactFile()).text.isprintable()
 
@@ -99,6 +144,18 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_store() -> None:
     FactFile().path.mkdir(parents=True)
     with pytest.raises(StoreError):
         all_facts()
+    FactFile().path.rmdir()
+    FactFile().path.touch()
+    os.truncate(FactFile().path, 10_000_001)
+    with pytest.raises(StoreError, match="is larger than 10 MB"):
+        all_facts()
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_the_store(tmp_path: Path) -> None:
+    (tmp_path / "data" / "chatcli").mkdir(parents=True)
+    (tmp_path / "data" / "chatcli" / "memory").touch()
+    with pytest.raises(StoreError, match="can't be written"):
+        add("one", FactFile())
 
 
 def _add_some(prefix: str) -> None:
@@ -119,6 +176,27 @@ def test_few_facts_go_along_with_every_question() -> None:
     for text in ("I like tea", "I live in Bern"):
         add(text, FactFile())
     assert [fact.text for fact in relevant(current_facts(), "What is 2 + 2?")] == ["I like tea", "I live in Bern"]
+
+
+def test_the_list_has_the_numbers_that_are_forgotten(project: Path) -> None:
+    assert facts.listing([]) == Notice("nothing is remembered yet: chat memory add TEXT")
+    add("I like tea", FactFile())
+    add("It builds with make", FactFile(project))
+    listed = facts.listing(all_facts())
+    assert isinstance(listed, Listing)
+    assert listed.rows == (("1", "you", "I like tea"), ("2", str(project), "It builds with make"))
+
+
+def test_of_more_facts_the_best_go_along_in_their_order() -> None:
+    for text in ("A cat is on the mat", "Milo is a cat, and a cat eats", "I like tea"):
+        add(text, FactFile())
+    found = current_facts()
+
+    def sent(room: int) -> list[str]:
+        return [fact.text for fact in relevant(found, "What does the cat Milo eat?", room)]
+
+    assert sent(29) == ["Milo is a cat, and a cat eats"]
+    assert sent(48) == ["A cat is on the mat", "Milo is a cat, and a cat eats"]
 
 
 def test_of_two_thousand_those_that_share_words() -> None:
@@ -151,9 +229,11 @@ def test_a_graph_reads_facts_and_writes_none(project: Path) -> None:
     assert found is not None
     assert found.value == item.value
     assert len(store.search(("memories",))) == 3
+    assert len(store.search(("memories",), limit=2)) == 2
     assert set(store.list_namespaces()) == {user, here, ("memories", "7")}
-    with pytest.raises(ValueError, match="only read"):
-        store.put(user, "x", {"content": "sneaky"})
+    for namespace in (user, (*user, "deep"), here, (*here, "deep")):
+        with pytest.raises(ValueError, match="only read"):
+            store.put(namespace, "x", {"content": "sneaky"})
     with pytest.raises(ValueError, match="only read"):
         store.delete(here, "2")
     assert texts() == ["I like tea", "It builds with make"]

@@ -35,11 +35,14 @@ def found() -> Instructions:
 
 def test_the_nearest_comes_last(root: Path) -> None:
     write(root.parent / "AGENTS.md", "outside of the repository")
+    (root / ".git").rmdir()
+    (root / ".git").write_text("gitdir: elsewhere")  # a worktree
     write(root / "AGENTS.md", "outer")
     write(root / "a" / "CLAUDE.md", "middle")
     write(root / "a" / "b" / "AGENTS.md", "inner")
     write(root / "a" / "b" / "CLAUDE.md", "not read")
     text, cut = found().text(MARKER)
+    assert f"the marker {MARKER}. Where" in text.splitlines()[0]
     assert text.splitlines()[2:] == [
         *(f"{MARKER} ../../AGENTS.md", "outer", f"{MARKER} ../CLAUDE.md", "middle", f"{MARKER} AGENTS.md", "inner"),
         f"{MARKER} end of the instructions",
@@ -85,6 +88,9 @@ def test_a_link_out_of_the_folder_a_pipe_and_a_folder_are_left_out(root: Path) -
     (root / "AGENTS.md").mkdir()
     assert found().files == ()
     assert [path.parent.name for path, _ in found().problems] == ["a", "b"]
+    Path("AGENTS.md").unlink()
+    Path("AGENTS.md").symlink_to("AGENTS.md")
+    assert [path.parent.name for path, _ in found().problems] == ["a", "b"]
 
 
 def test_the_outermost_file_is_cut_first(root: Path) -> None:
@@ -117,6 +123,14 @@ def test_news_is_told_once_until_something_changes(root: Path) -> None:
     assert list(reader.new_notices(reader.read("hi", None), 12)) != []
 
 
+def test_nothing_is_hidden_in_the_name_of_a_folder(root: Path) -> None:
+    folder = root / "a\nb\x1b[2J"
+    folder.mkdir()
+    write(folder / "AGENTS.md", "rule")
+    [file] = read_instructions(folder.resolve()).files
+    assert Instructions(root).shown(file) == "a<U+000A>b<U+001B>[2J/AGENTS.md"
+
+
 def test_invalid_bytes_and_a_byte_order_mark_are_no_failure(root: Path) -> None:
     Path("AGENTS.md").write_bytes(b"\xef\xbb\xbfrule \xff\xfe")
     if (file := read_folder_file("AGENTS.md")) is not None:
@@ -147,3 +161,6 @@ def test_the_first_request_of_a_question_gets_what_was_read_for_it(root: Path) -
     reader.read_ahead("hi", 2000)
     write(Path("AGENTS.md"), "third")
     assert "third" in reader.read("another", 2000).text
+    reader.read_ahead("hi", 2000)
+    write(Path("AGENTS.md"), "fourth")
+    assert "fourth" in reader.read_ahead("hi", 2000).text

@@ -88,7 +88,11 @@ def _tests(copy: Path, tests: Sequence[str], *, seconds: int = 0) -> int:
     os.environ["PYTHONPATH"] = sys.path[0] = str(copy)
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         del sys.modules[name]
-    os._exit(pytest.main([*_OPTIONS, *tests]))
+    code = 3
+    try:
+        code = pytest.main([*_OPTIONS, *tests])
+    finally:
+        os._exit(code)  # also after an error of pytest itself, which would else remove the copy
 
 
 if __name__ == "__main__":

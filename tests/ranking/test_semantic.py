@@ -1,6 +1,8 @@
 """The real sentence model ranks again what words found."""
 
+import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from chatcli.cli.subcommands.doctor import examine
 from chatcli.config.settings import Settings
 from chatcli.documents.index import DocumentIndex
+from chatcli.documents.passage import Passage
 from chatcli.ranking import BY_MEANING, semantic
 from chatcli.ranking.search import Match
 from chatcli.store.exchange_search import Candidate, rank_exchanges
@@ -50,6 +53,25 @@ def test_meaning_decides_between_passages_with_the_same_words(index: DocumentInd
     found = index.search(question)
     assert found[0].text == QUESTIONS[question]
     assert 1 >= found[0].score > found[1].score > 0
+    assert {passage.by_words for passage in found} == {passage.score for passage in _by_words(index, question)}
+    assert index.search(question, limit=1) == found[:1]  # among more than are returned
+
+
+def _by_words(index: DocumentIndex, question: str) -> list[Passage]:
+    token = BY_MEANING.set(False)
+    try:
+        return index.search(question)
+    finally:
+        BY_MEANING.reset(token)
+
+
+def test_what_is_behind_the_candidates_stays_behind_them() -> None:
+    count = semantic.CANDIDATES + 5
+    matches = [Match(number, 1 - number / 100, 1 - number / 100, 0, 0.0) for number in range(count)]
+    texts = dict.fromkeys(range(count), RIVER) | {9: MONEY, count - 1: MONEY}
+    [first, *ranked] = semantic._rerank("a bank loan", matches, lambda match: texts[match.passage], cached=False)
+    assert first.passage == 9
+    assert [match.passage for match in ranked] == [number for number in range(count) if number != 9]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -97,11 +119,24 @@ def test_nothing_but_the_text_is_in_its_vector() -> None:
     # Measured: .79 and .26. With the padding that the tokenizer's file asks for, .96 and .91.
     assert float(vectors[0] @ vectors[1]) > 0.7
     assert float(vectors[0] @ vectors[2]) < 0.3
+    assert float(vectors[0] @ vectors[0]) == pytest.approx(1, abs=0.01)
 
 
 def test_a_text_of_any_characters_and_any_length_has_a_vector(tmp_path: Path) -> None:
     texts = ["bank \ud800 \x00", "bank " * 5000, "bank"]
     assert len(rank_exchanges(_exchanges(*texts), "bank \udfff", 3)) == 3
+
+
+def test_the_runtime_is_told_to_send_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("", "0"):
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
+        assert semantic.is_usable()
+        assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+def test_a_runtime_that_can_not_be_imported_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert semantic._read() is None
 
 
 def _examined(*, wanted: bool) -> tuple[str, str]:

@@ -9,8 +9,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.conversation.backend import LocalBackend, delete_threads
 from chatcli.documents.index import DocumentIndex
+from chatcli.errors import StoreError
 from chatcli.ranking import vectors
-from chatcli.ranking.vectors import add_vectors, key_of, read_vectors
+from chatcli.ranking.vectors import add_vectors, forget_vectors, key_of, read_vectors
 from chatcli.store.location import StoreLocation
 from chatcli.store.saver_threads import MemoryThreads
 
@@ -28,6 +29,9 @@ def test_vectors_are_kept_by_the_hash_of_the_text_and_nobody_else_reads_them(fil
         key_of("a \ud800"): b"2",
     }
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    add_vectors({key_of("one"): b"3"})
+    assert read_vectors([key_of("one")]) == {key_of("one"): b"3"}
+    assert len({key_of(str(number)) for number in range(5000)}) == 5000
 
 
 def test_the_vectors_of_a_search_are_written_in_one_transaction(file: Path) -> None:
@@ -41,12 +45,13 @@ def test_the_vectors_of_a_search_are_written_in_one_transaction(file: Path) -> N
 
 
 def test_old_vectors_go_with_the_next_search(file: Path) -> None:
-    add_vectors({"old": b"1", "new": b"2"})
+    add_vectors({"old": b"gone" * 100, "new": b"2"})
     with closing(sqlite3.connect(file)) as database, database:
         database.execute("UPDATE vectors SET written = written - ? WHERE hash = 'old'", ((vectors.DAYS + 1) * 86_400,))
     assert read_vectors(["old"]) == {}
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("SELECT hash FROM vectors").fetchall() == [("new",)]
+    assert b"gone" not in file.read_bytes()
 
 
 def test_the_oldest_vectors_make_room_for_new_ones(file: Path) -> None:
@@ -78,6 +83,14 @@ def test_nothing_is_kept_where_the_folder_is_none(file: Path) -> None:
     file.parent.parent.mkdir(parents=True)
     file.parent.write_text("")
     add_vectors({"one": b"1"})
+    assert read_vectors(["one"]) == {}
+
+
+def test_vectors_that_stay_are_told(file: Path) -> None:
+    forget_vectors()
+    file.mkdir(parents=True)
+    with pytest.raises(StoreError, match="the cache of vectors can't be removed"):
+        forget_vectors()
     assert read_vectors(["one"]) == {}
 
 

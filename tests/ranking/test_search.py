@@ -44,6 +44,16 @@ def test_words_side_by_side_say_more_than_the_same_words_apart(tmp_path: Path) -
         assert [found.path.stem for found in index.search("high tower")] == ["a", "b"]
 
 
+def test_a_word_of_the_path_or_a_heading_says_more_than_one_of_the_text(index: DocumentIndex, docs: Path) -> None:
+    (docs / "a.md").write_text("It is a lighthouse of old.")
+    (docs / "lighthouse.md").write_text("It is a tower of old.")
+    (docs / "c.md").write_text("# Harbour\n\nIt is open.")
+    (docs / "d.md").write_text("# It\n\nA harbour is open.")
+    index.update([str(docs)])
+    assert [found.path.stem for found in index.search("lighthouse")] == ["lighthouse", "a"]
+    assert [found.path.stem for found in index.search("harbour")] == ["c", "d"]
+
+
 @pytest.mark.parametrize(
     ("question", "name"),
     [
@@ -180,6 +190,33 @@ def test_a_paraphrase_is_decided_on_as_a_whole(index: DocumentIndex, docs: Path)
     # Every word of one passage, and few of the other: both are passages of an answer.
     assert [match.weak for match in index.search("keeper of the lighthouse, vessels or a ship")] == [False, False]
     assert [match.weak for match in index.search("ship prices Zanzibar Mombasa Nairobi")] == [True, True]
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+def _found(index: DocumentIndex, words: str, sources: list[str] | None = None) -> list[str]:
+    return list(dict.fromkeys(match.path.name for match in index.search(words, sources)))
+
+
+def test_a_small_source_beside_a_large_one(index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The words are too common in the index to be looked up there, and rare in the small source.
+    monkeypatch.setattr("chatcli.ranking.search._MOST_ROWS", 20)
+    for number in range(50):
+        _write(docs / f"large/{number}.md", "default file value " * 3)
+    _write(docs / "small/a.md", "The default file has a value.")
+    _write(docs / "small/b.md", "The harbour has a lighthouse.")
+    index.update([str(docs / "large"), str(docs / "small")])
+    assert _found(index, "default value of a file", [str(docs / "small")]) == ["a.md"]
+    assert _found(index, "default value of a file")
+    sources = [str(docs / "small")] + [str(docs / f"large/{number}.md") for number in range(0, 50, 5)]
+    index.update(sources)
+    _write(docs / "large/5.md", "another default file value")  # now behind all others
+    index.update(sources)
+    assert sorted(_found(index, "default value of a file", sources[3:])) == sorted(f"{n}.md" for n in range(10, 50, 5))
+    assert _found(index, "default value of another file", [sources[0], sources[2]])[0] == "5.md"
 
 
 def test_a_frequent_word_of_the_language_says_nothing(index: DocumentIndex, docs: Path) -> None:

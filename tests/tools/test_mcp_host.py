@@ -58,8 +58,9 @@ async def test_where_nobody_can_be_asked_every_question_is_refused() -> None:
     asked = Asked(can_ask=False)
     assert (await asked.host.elicit(None, form())).action == "decline"
     assert (await asked.host.elicit(None, address("https://a"))).action == "decline"
-    assert isinstance(await asked.host.sample(None, sampling(text("hi"))), types.ErrorData)
-    assert not asked.host.inbox.waiting
+    answer = await asked.host.sample(None, sampling(text("hi")))
+    assert isinstance(answer, types.ErrorData)
+    assert answer.message == "nobody can be asked whether the model may answer"
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "javascript:alert(1)", "example.org", "https://" + "a" * 2000])

@@ -147,12 +147,12 @@ async def test_sessions_are_listed_by_their_folder_however_it_is_named(
     model: FakeOpenAI, own_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agent_module, "PAGE", 1)
-    one, two, link = own_folders / "one", own_folders / "two", own_folders / "link"
-    for folder in (one, two):
+    one, two, three, link = (own_folders / name for name in ("one", "two", "three", "link"))
+    for folder in (one, two, three):
         folder.mkdir()
     link.symlink_to(one)
     async with opened(model, own_folders) as at:
-        ids = {folder: await at.new(cwd=str(folder)) for folder in (one, two)}
+        ids = {folder: await at.new(cwd=str(folder)) for folder in (one, two, three)}
         for session in ids.values():
             await at.call("session/prompt", sessionId=session, prompt=[{"type": "text", "text": "hi"}])
         for given, expected in ((one, [ids[one]]), (two, [ids[two]]), (link, [ids[one]]), (own_folders, [])):
@@ -160,8 +160,10 @@ async def test_sessions_are_listed_by_their_folder_however_it_is_named(
             assert [each["sessionId"] for each in listed] == expected
         first = await at.call("session/list")
         second = await at.call("session/list", cursor=first["nextCursor"])
-        assert [each["cwd"] for each in (*first["sessions"], *second["sessions"])] == [str(two), str(one)]
-        assert "nextCursor" not in second
+        third = await at.call("session/list", cursor=second["nextCursor"])
+        shown = [each["cwd"] for page in (first, second, third) for each in page["sessions"]]
+        assert shown == [str(three), str(two), str(one)]
+        assert "nextCursor" not in third
 
 
 async def test_a_thread_that_is_opened_again_is_opened_once_and_needs_no_key_to_be_read(

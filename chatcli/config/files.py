@@ -84,7 +84,7 @@ def read_config_file() -> dict[str, Any]:
     if file.is_dir():
         raise UsageError(f"{file} is a folder", remedy="It should be a file.")
     try:
-        return read_toml(read_file(file).decode("utf-8-sig").replace("\r\n", "\n")) if file.exists() else {}
+        return read_toml(read_file(file).decode("utf-8-sig")) if file.exists() else {}
     except (OSError, ValueError) as error:
         raise UsageError(f"the settings in {file} can't be read: {error}") from None
 

@@ -17,6 +17,7 @@ from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
+_REFERENCE = re.compile(r"(?:\w+ )?\$\{(?:env:)?\w+\}")  # alone, or behind a scheme; a default may be a key
 _TRANSPORTS = {
     "stdio": "stdio",
     **dict.fromkeys(("http", "streamable-http", "streamable_http", "streamableHttp"), "http"),
@@ -88,7 +89,7 @@ class McpServer:
     def describe(self) -> str:
         """Return what it runs, or where it is, with its variables and headers; keys are hidden."""
         given = [
-            f"{name}={'***' if names_secret(name) and '$' not in value else value}"
+            f"{name}={'***' if names_secret(name) and not _REFERENCE.fullmatch(value) else value}"
             for name, value in (self.env | self.headers).items()
         ]
         if self.command is None:

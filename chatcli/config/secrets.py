@@ -11,7 +11,7 @@ _KEY_IN_QUERY = re.compile(
     r"|auth|authorization|sig|code|pass|pw)=)[^&;\s'\"#]+",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|AUTHORIZATION|COOKIE", re.IGNORECASE)
 # The API keys of well-known services, signed tokens, private keys, and assignments to names that sound like a key.
 _SECRETS = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|github_pat|glpat|lsv2|AIza|xox[abp])[-_]?[\w-]{16,}"
@@ -81,7 +81,7 @@ def secrets_of(environment: Mapping[str, str]) -> list[Secret]:
 
 
 def names_secret(variable: str) -> bool:
-    """Return whether the name of `variable` says that it holds a key, a token or a password."""
+    """Return whether the name of `variable` says that it holds a key, a token, a password or a header with one."""
     return _NAME.search(variable) is not None
 
 

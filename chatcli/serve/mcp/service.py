@@ -258,9 +258,10 @@ def _below(text: str, sources: Sequence[str]) -> str:
         raise refused from None  # whether there is such a file is no business of the other program
     if found in sources:
         return found
-    above = [source for source in sources if Path(found).is_relative_to(source) or not os.path.lexists(source)]
-    inside = f"{found.rstrip('/')}/"
-    if not any(one.path == found or one.path.startswith(inside) for one in find_files(above)):
+    globs = [source for source in sources if not os.path.lexists(source)]  # what else is in their folders is not named
+    above, inside = [source for source in sources if Path(found).is_relative_to(source)], f"{found.rstrip('/')}/"
+    matched = any(one.path == found for one in find_files(globs))
+    if not matched and not any(f"{one.path}/".startswith(inside) for one in find_files(above)):
         raise refused
     return found
 

@@ -71,6 +71,14 @@ def test_both_groups_are_sent_as_one() -> None:
     assert SCHEMAS.run(both)[0] is None
     assert SCHEMAS.run(GraphValues(context={"user_id": "7"}))[0] == {"user_id": "7"}
     assert SCHEMAS.run(GraphValues())[0] is None
+    assert SCHEMAS.run(GraphValues(context={"a": 1}, configurable={"a": 1}))[1] == {"a": 1}
+    with pytest.raises(UsageError, match="takes one value of a"):
+        SCHEMAS.run(GraphValues(context={"a": 1}, configurable={"a": 2}))
+
+
+def test_an_older_server_has_the_context_under_another_name() -> None:
+    older = ServerSchemas({"config_schema": CONTEXT, "input_schema": None})
+    assert {("context", name) for name in CONTEXT["properties"]} == set(older.types())
 
 
 def shape(taken: Any, given: Any = None, state: Any = None, **values: Any) -> GraphShape | None:

@@ -11,8 +11,9 @@ from langgraph_sdk.schema import StreamPart
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend, ServerBackend, choose_backend
-from chatcli.errors import AuthError, ChatcliError, NetworkError, UsageError
+from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, UsageError
 from chatcli.graphs.server.client import ServerAddress, StartedRun, app_schemas, assistants, check_server, noted
+from tests.fakes import raw_server
 from tests.fakes.web import FakeWeb
 
 URL = "http://127.0.0.1:2024"
@@ -26,7 +27,13 @@ def no_key(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "failure"), [(401, AuthError), (403, AuthError), (503, NetworkError), (404, UsageError)]
+    ("status", "failure"),
+    [
+        *((status, AuthError) for status in (401, 403)),
+        *((status, RefusedError) for status in (400, 413, 422)),
+        *((status, NetworkError) for status in (408, 409, 425, 429, 500, 503)),
+        *((status, UsageError) for status in (404, 501)),
+    ],
 )
 def test_another_status_is_reported(status: int, failure: type[ChatcliError]) -> None:
     with FakeWeb() as web:
@@ -42,6 +49,18 @@ def test_a_server_that_is_no_langgraph_server_is_reported() -> None:
         check_server(server)
         with pytest.raises(UsageError, match="does not answer like a LangGraph server"):
             assistants(server)
+    for body, problem in ((b"{}", "it lists no assistants"), (b"<html>", "it sends no JSON")):
+        answer = raw_server.reply(body, "Content-Type: application/json")
+        with raw_server.server(answer) as url, pytest.raises(UsageError, match=problem):
+            assistants(ServerAddress(url))
+
+
+def test_what_a_server_says_is_shown_in_one_short_line_without_keys() -> None:
+    headers = (("Authorization", Secret("Bearer tk-4f1e-77")), ("X-Api-Key", Secret("own-51c2")))
+    server = ServerAddress(URL, Secret("lg-key-77"), own_headers=headers)
+    assert server.line("the key lg-key-77,\n the token tk-4f1e-77 of own-51c2") == "the key ***, the token *** of ***"
+    assert len(server.line("x" * 5000)) == 300
+    assert server.headers == {"authorization": "Bearer tk-4f1e-77", "x-api-key": "own-51c2"}, "a header goes first"
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "wants to know who asks"), (403, "does not allow you this")])

@@ -58,6 +58,8 @@ class Bot:
         *((found, Kind.FUNCTION) for found in (reply, plain, by_types, without_history, with_more, Bot())),
         (partial(keyed, "key"), Kind.FUNCTION),
         *((found, Kind.FACTORY) for found in (nothing, config, by_annotation, both, defaults, managed)),
+        (lambda question="x": graph, Kind.FACTORY),
+        (lambda message="x": graph, Kind.FUNCTION),
     ],
 )
 def test_the_kind_of_what_may_be_a_graph(found: object, kind: Kind) -> None:

@@ -76,6 +76,14 @@ class Open(pydantic.BaseModel, extra="allow"):
     limit: int = 1
 
 
+@dataclasses.dataclass
+class Limit:
+    """A context of two fields."""
+
+    limit: int
+    name: str = ""
+
+
 def graph_of(state: Any, context: Any = None) -> Any:
     builder: Any = StateGraph(state, context_schema=context)
     return builder.add_node("go", lambda state: {}).add_edge(START, "go").compile()
@@ -243,3 +251,23 @@ def test_values_are_read_back_as_they_were_kept() -> None:
     assert (over.context, over.input, over.input_key) == ({"a": 2}, {"b": [None]}, "q")
     assert not GraphValues()
     assert GivenValues().chosen == GraphValues()
+
+
+def test_context_and_configurable_reach_a_graph_as_on_a_server() -> None:
+    values = GraphValues(context={"limit": 2}, configurable={"limit": 3, "user": "ada"})
+    assert schemas_of(context=Limit).run(values) == (Limit(2), {"limit": 3, "user": "ada"})
+    copied = GraphValues(context={"name": "x"}, configurable={"limit": 3})
+    assert schemas_of(context=Limit).run(copied) == (Limit(3, "x"), {"name": "x", "limit": 3})
+
+
+def test_only_a_lacking_key_that_the_failure_names_is_missing() -> None:
+    schemas = schemas_of()
+    missing = schemas.missing_in(KeyError("name"), ["name", "count"])
+    assert missing is not None
+    assert missing.message == "the graph's input needs the field name"
+    prompt = KeyError("Input to Prompt is missing variables {'count'}. Expected: ['count', 'name']")
+    found = schemas.missing_in(prompt, ["name", "count"])
+    assert found is not None
+    assert "the field count" in found.message
+    for other in (KeyError("elsewhere"), ValueError("name"), KeyError(), MissingFieldError(["name"])):
+        assert schemas.missing_in(other, ["name", "count"]) is None

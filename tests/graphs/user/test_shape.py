@@ -1,18 +1,19 @@
 """How a question becomes a graph's input, and an output the answer."""
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
 
 from chatcli.errors import UsageError
-from chatcli.graphs.shape import GraphShape, read_answer
+from chatcli.graphs.shape import GraphShape, new_answers, read_answer
 from chatcli.graphs.user.schemas import find_shape
 from chatcli.graphs.values import GraphValues
+from chatcli.sessions.stream import GraphAnswer
 
 
 class Person(BaseModel):
@@ -51,6 +52,9 @@ CALL = {"name": "Person", "args": {"name": "Bob"}, "id": "call-1", "type": "tool
         ),
         ({"answer": {"far": float("inf"), "raw": b"a"}}, '{"far": "Infinity", "raw": "YQ=="}', None),
         ({"answer": None}, "", {"answer": None}),
+        ({"output": "late", "answer": "hi"}, "hi", {"output": "late", "answer": "hi"}),
+        ({"messages": [AIMessage("one"), HumanMessage("two")]}, "", None),
+        ([AIMessage("one"), HumanMessage("two")], "", None),
     ],
 )
 def test_the_answer_in_an_output(value: Any, text: str, output: Any) -> None:
@@ -88,6 +92,14 @@ def shape_of(taken: dict[str, Any], given: dict[str, Any], **values: Any) -> Gra
         ({"a": str, "b": str}, {"c": str, "d": str}, {"input_key": "b", "output_key": "d"}, ("b", "d")),
         ({"a": str}, {"a": str}, {}, ("a", "a")),
         ({"mail": dict[str, Any]}, {"b": str}, {}, ("mail", "b")),
+        ({"a": str, "b": NotRequired[str]}, {"c": str}, {}, ("a", "c")),
+        ({"answer": str}, {"answer": str, "b": str}, {}, ("answer", "b")),
+        (
+            {"messages": list[AnyMessage]},
+            {"messages": list[AnyMessage], "structured_response": dict},
+            {},
+            ("messages", "structured_response"),
+        ),
     ],
 )
 def test_the_fields_of_question_and_answer(
@@ -105,6 +117,12 @@ def test_what_is_not_clear_is_refused_with_the_fields() -> None:
     with pytest.raises(UsageError, match="it holds: c, d") as refused:
         shape_of({"a": str}, {"c": str, "d": str})
     assert "--output-key" in refused.value.remedy
+    with pytest.raises(UsageError, match="the input of the graph 'graph' has no field c; it has: a, b"):
+        shape_of({"a": str, "b": str}, {"c": str}, input_key="c")
+    with pytest.raises(UsageError, match="the output of the graph 'graph' has no field d; it has: c"):
+        shape_of({"a": str}, {"c": str}, output_key="d")
+    messages = {"messages": list[AnyMessage]}
+    assert shape_of(messages, {"c": str, "d": str, "e": int}) is None, "its messages are the answer"
 
 
 def test_a_question_is_read_as_what_the_graph_takes() -> None:
@@ -120,3 +138,45 @@ def test_a_question_is_read_as_what_the_graph_takes() -> None:
         built(str, image)
     with pytest.raises(UsageError, match="takes the question alone"):
         GraphShape("graph", str).build([HumanMessage("hi")], {"other": 1})
+    assert GraphShape("graph", str, "key").build([HumanMessage("hi")], {"key": "other"}) == {"key": "hi"}
+
+
+def test_a_question_may_take_the_whole_thread_or_an_object() -> None:
+    thread = [HumanMessage("one"), AIMessage("two"), HumanMessage("three")]
+    assert GraphShape("graph", list[AnyMessage], whole_thread=True).build(thread, {}) == thread
+    assert GraphShape("graph", list[AnyMessage]).build(thread, {}) == thread[-1:]
+    assert GraphShape("graph", AnyMessage, "last").build(thread, {}) == {"last": thread[-1]}
+    place = GraphShape("graph", str, "city", whole=Place)
+    assert place.build([HumanMessage("Rome")], {"size": 3}) == {"city": "Rome", "size": 3}
+    with pytest.raises(UsageError, match="the input of the graph 'graph': size: ") as refused:
+        place.build([HumanMessage("Rome")], {"size": "large"})
+    assert "large" not in refused.value.message
+
+
+def test_a_turn_has_the_answer_that_it_wrote_itself() -> None:
+    shape = GraphShape("graph", str, "key", "answer")
+    assert shape.read_turn({"answer": "hi"}, [], is_new=True).text == "hi"
+    assert shape.read_turn({"answer": "old"}, [], is_new=False).text is None
+    with pytest.raises(UsageError, match=r"has no field answer; it has: other$"):
+        shape.read_turn({"other": 1, "__internal": 2}, [], is_new=True)
+    fallback = GraphShape("graph", list, "messages", "structured_response", is_fallback=True, is_chat=True)
+    value = {"messages": [], "structured_response": {"a": 1}}
+    assert fallback.read_turn({"messages": []}, [], is_new=True).text is None
+    assert fallback.read_turn(value, [AIMessage("said")], is_new=True) == GraphAnswer(
+        None, {"structured_response": {"a": 1}}
+    )
+    for since in ([], [AIMessage("")], [AIMessage("said"), ToolMessage("x", tool_call_id="1")]):
+        assert fallback.read_turn(value, since, is_new=True).text == '{"a": 1}'
+
+
+def test_an_answer_is_kept_once() -> None:
+    question, said, other = HumanMessage("hi", id="1"), AIMessage("hello", id="2"), AIMessage("new", id="3")
+
+    def kept(answer: GraphAnswer) -> list[str]:
+        return [message.text for message in new_answers(answer, [question, said], [question, said])]
+
+    assert kept(GraphAnswer("", {"a": 1})) == kept(GraphAnswer(None, None)) == kept(GraphAnswer("hello", None)) == []
+    assert kept(GraphAnswer("hi", None)) == ["hi"], "an answer may repeat the question"
+    assert kept(GraphAnswer("new", None, (said, other))) == ["new"]
+    assert kept(GraphAnswer("new", None, (said,))) == ["new"]
+    assert read_answer([question, said]).messages == (said,)

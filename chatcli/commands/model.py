@@ -152,7 +152,7 @@ async def set_variable(context: CommandContext, arguments: str) -> None:
     setup = (await conversation.chat_session()).setup
     if arguments:
         name, value = parse_variable(arguments)
-        setup = setup.with_variables({**setup.variables, name: value})
+        setup = setup.with_variables({name: value})  # the others stay
         await conversation.use_setup(setup)
     await context.show(Notice(_described(setup)))
     if not arguments and conversation.cost_bound.max_cost is not None:

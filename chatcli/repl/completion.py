@@ -223,8 +223,8 @@ def _composed(name: str) -> str:
 def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:
     """Yield the paths that begin with `typed`, the text after `@`, or after `@"` if it is `quoted`."""
     folder, _, begun = typed.rpartition("/")
-    base = Path(f"{folder}/" if typed.startswith("/") else folder or ".").expanduser()
     try:
+        base = Path(f"{folder}/" if typed.startswith("/") else folder or ".").expanduser()
         found = sorted(path for path in base.iterdir() if _composed(path.name).startswith(_composed(begun)))
     except (OSError, RuntimeError):
         return  # the folder does not exist or can't be read, or `~name` is no user: nothing to offer

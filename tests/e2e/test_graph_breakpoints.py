@@ -123,6 +123,10 @@ def test_a_script_stops_at_a_breakpoint(chat: Chat) -> None:
     assert (played.returncode, played.stdout) == (0, "User: hi\nAI: one\n")
     assert "the script stopped at line 1; its thread is t" in played.stderr
     assert "--resume-with null" in played.stderr
+    (chat.home.work / "script.txt").write_text("hi\n")
+    ended = chat(*spec("before"), "-t", "u", "--script", "script.txt")
+    assert "the script stopped" not in ended.stderr
+    assert "--resume-with null" in ended.stderr
 
 
 def test_a_breakpoint_in_a_conversation(chat: Chat, terminal: OpenTerminal) -> None:

@@ -156,6 +156,7 @@ def test_a_closed_output_that_nothing_is_written_to_is_no_failure(chat: Chat, fa
     result = chat.shell("chat threads delete work >&- <&-")
     assert (result.returncode, result.stderr) == (0, "")
     assert chat.shell("chat threads show work >&-").returncode == 2
+    assert chat.shell("chat --json threads show work >&-").returncode == 2  # the code says more than the loss
 
 
 @pytest.mark.parametrize("empty", [":", "echo", "printf ' \\n\\n'"])

@@ -158,9 +158,11 @@ def test_prune_gives_the_disk_back(chat: Chat, fake: FakeOpenAI, home: Home) -> 
 
 def test_prune_asks_on_a_terminal(talk: Chat, home: Home, terminal: OpenTerminal) -> None:
     age(home, "sea", 91)
+    age(home, "sky", 91)
     window = terminal("threads", "prune")
-    window.wait_for("Delete 1 thread for good? [y/N]")
+    window.wait_for("Delete 2 threads for good? [y/N]")
     assert "why is the sea deep?" in window.text()
+    talk("-t", "sky", "and by day?")  # it is no longer one of them
     window.send_line("y")
     assert window.exit_code() == 0
     assert ids(talk) == ["sky"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chatcli.cli.run.dispatch import fits_helper
+from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import Settings
 from chatcli.helper.same_conditions import Environment, Files, process_conditions
 from tests.e2e.program import Home
@@ -121,8 +122,19 @@ def test_at_a_terminal_the_helper_runs_one_shots_only(home: Home) -> None:
         terminal.close()
 
 
-@pytest.mark.parametrize("given", [{"tools": True}, {"recall": True}, {"mcp_file": Path("mcp.json")}])
-def test_what_calls_tools_runs_in_its_own_process(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(
+            {"tools": True},
+            {"recall": True},
+            {"mcp_file": Path("mcp.json")},
+            {"mcp_servers": {"a": McpServer(command="a")}},
+        ),
+        *({"graph": "a.py:a"}, {"url": "http://a"}, {"resume_with": "yes"}, {"script": "-"}, {"helper": False}),
+    ],
+)
+def test_what_only_asks_a_model_runs_in_the_helper(given: dict[str, Any]) -> None:
     settings = Settings(no_save=True)
     assert fits_helper(settings)
     assert not fits_helper(replace(settings, **given))

@@ -1,12 +1,16 @@
 import io
 import json
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 
 from chatcli.errors import ContextError, NetworkError
 from chatcli.events import (
+    ApprovalRequested,
     Event,
+    FlowAnswer,
     Listing,
     Notice,
     Progress,
@@ -17,8 +21,9 @@ from chatcli.events import (
     TurnStarted,
     Usage,
 )
+from chatcli.message import Cited, MessageShown
 from chatcli.rendering.display import ScreenCleared
-from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
+from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer, message_fields
 from tests.rendering.screen import finished
 
 Kind = type[JsonRenderer] | type[JsonLinesRenderer]
@@ -55,6 +60,73 @@ def test_a_turn_is_one_object() -> None:
             "messages_in_thread": 4,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("brought", "fields"),
+    [
+        ({"finish_reason": "length"}, {"finish_reason": "length"}),
+        ({"output": 0}, {"output": 0}),
+        ({"memory_used": ("likes tea",)}, {"memory_used": ["likes tea"]}),
+        ({"langflow": FlowAnswer("s", "AI", "a")}, {"langflow": {"session_id": "s", "sender": "AI", "text": "a"}}),
+        ({"cited": Cited((), (9,))}, {"citations": [], "unknown_citations": 1}),
+    ],
+)
+def test_an_object_has_what_its_turn_brought(brought: dict[str, Any], fields: dict[str, Any]) -> None:
+    without, with_it = show(JsonRenderer, finished("a"), replace(finished("a"), **brought))[0]
+    assert with_it == {**without, **fields}
+
+
+@pytest.mark.parametrize("kind", [JsonRenderer, JsonLinesRenderer])
+@pytest.mark.parametrize(
+    "end", [TurnFailed("t", "m", "a [9]", NetworkError("down")), TurnInterrupted("t", "c", "m", "a [9]", 5)]
+)
+def test_a_turn_that_was_cut_off_says_what_it_cites(kind: Kind, end: TurnFailed | TurnInterrupted) -> None:
+    [ended], _ = show(kind, replace(end, cited=Cited((), (9,))))
+    assert (ended["content"], ended["citations"], ended["unknown_citations"]) == ("a [9]", [], 1)
+
+
+def test_requests_are_those_of_their_turn() -> None:
+    request = ApprovalRequested("i", {"path": PurePosixPath("a")}, among=2)
+    asked = {"interrupt_id": "i", "payload": {"path": "a"}}
+    waits, other = show(JsonRenderer, request, finished("a"), finished("b"))[0]
+    assert waits["approvals"] == [asked]
+    assert "approvals" not in other
+    assert show(JsonLinesRenderer, request, TextDelta("a"))[0] == [
+        {"type": "approval_requested", **asked},
+        {"type": "text_delta", "text": "a"},
+    ]
+
+
+def test_a_message_of_a_thread_has_its_citations() -> None:
+    message = MessageShown("assistant", "half", interrupted=True, cited=Cited((), (9,)))
+    shown = {"role": "assistant", "content": "half", "interrupted": True}
+    assert message_fields(message) == {**shown, "citations": [], "unknown_citations": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "lines"),
+    [
+        (JsonRenderer, {}, "plain\nwarning: odd\nwarning: grave\nerror: bad\n"),
+        (JsonRenderer, {"quiet": True}, "warning: grave\nerror: bad\n"),
+        (JsonLinesRenderer, {}, "warning: grave\n"),
+    ],
+)
+def test_notices_are_lines_beside_the_objects(kind: Kind, options: dict[str, bool], lines: str) -> None:
+    err = io.StringIO()
+    renderer = kind(io.StringIO(), err, **options)
+    passing, urgent = Notice("in a log", passing=True), Notice("grave", "warning", urgent=True)
+    for event in (Notice("plain\x1b[2J"), Notice("odd", "warning"), passing, urgent, Notice("bad", "error")):
+        renderer.render(event)
+    assert err.getvalue() == lines
+
+
+@pytest.mark.parametrize("kind", [JsonRenderer, JsonLinesRenderer])
+def test_an_object_is_written_at_once(kind: Kind) -> None:
+    written = io.BytesIO()
+    out = io.TextIOWrapper(written)
+    kind(out, io.StringIO()).render(finished("a"))
+    assert json.loads(written.getvalue())["content"] == "a"
 
 
 def test_a_failure_is_one_object_and_one_line() -> None:

@@ -21,8 +21,8 @@ from chatcli.events import (
     TurnStarted,
 )
 from chatcli.message import MessageShown
-from chatcli.rendering.display import ScreenCleared, ThreadChanged
-from chatcli.rendering.plain import PlainRenderer
+from chatcli.rendering.display import MatchShown, ScreenCleared, ThreadChanged
+from chatcli.rendering.plain import PlainRenderer, ScriptRenderer, error_lines, match_block, short_name
 from tests.rendering.screen import finished
 
 
@@ -42,7 +42,7 @@ def test_an_answer_is_its_text_and_one_newline(deltas: list[str]) -> None:
 
 
 def test_an_answer_that_did_not_stream_is_shown_at_its_end() -> None:
-    assert show(finished("all at once")) == ("all at once\n", "")
+    assert show(finished("all \x1b[31mat once")) == ("all at once\n", "")
 
 
 def test_an_empty_answer_is_nothing() -> None:
@@ -55,15 +55,48 @@ def test_two_turns_do_not_mix() -> None:
 
 
 def test_each_piece_is_written_at_once() -> None:
-    out = io.StringIO()
-    renderer = PlainRenderer(out, io.StringIO())
+    written = io.BytesIO()
+    renderer = PlainRenderer(io.TextIOWrapper(written), io.StringIO())
     renderer.render(TextDelta("a"))
-    assert out.getvalue() == "a"
+    assert written.getvalue() == b"a"
+
+
+def test_a_draft_of_the_chosen_nodes_goes_beside_the_answer() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    renderer = PlainRenderer(out, err, chosen_nodes=True)
+    renderer.render(TextDelta("let me", "plan", draft=True))
+    renderer.render(TextDelta("\n\nFour", "plan"))
+    assert out.getvalue() == "Four"
+    renderer.render(finished("Four"))
+    assert (out.getvalue(), err.getvalue()) == ("Four\n", "[plan] let me\n")
 
 
 def test_untrusted_text_is_clean_also_across_pieces() -> None:
-    out, err = show(TextDelta("a\x1b"), TextDelta("[31mb"), Notice("n\x1b[2J"), finished())
-    assert (out, err) == ("ab\n", "n\n")
+    out, err = show(TextDelta("a\x1b"), TextDelta("[31mb"), Notice("n\x1b[2J"), TextDelta("\x1b]c"), finished())
+    assert (out, err) == ("abc\n", "n\n")  # what nothing closes is text
+
+
+def test_a_failure_is_two_lines_whatever_is_in_it() -> None:
+    assert error_lines(AuthError("re\x1b[31mfused\nby it", remedy="ask\nit")) == ["error: refused by it", "ask it"]
+
+
+def test_what_a_search_finds_is_a_block() -> None:
+    found = MatchShown("t1", "a\ntitle", "user", (("why\x1b[31m", True), ("\nnot", False)))
+    assert match_block(found) == "t1  a title\nUser: why not\n\n"
+
+
+def test_a_graph_is_named_without_its_folder() -> None:
+    names = "graph:/home/me/agent.py:agent", "openrouter:meta/llama"
+    assert tuple(map(short_name, names)) == ("graph:agent.py:agent", "openrouter:meta/llama")
+
+
+def test_a_script_is_shown_by_speaker() -> None:
+    out = io.StringIO()
+    renderer = ScriptRenderer(out, io.StringIO())
+    questions = MessageShown("user", "one\nline\x1b[31m"), MessageShown("user", "next")
+    for event in (questions[0], TextDelta("a"), TextDelta("b"), finished("ab"), questions[1], finished("c")):
+        renderer.render(event)
+    assert out.getvalue() == "User: one line\nAI: ab\nUser: next\nAI: c\n"
 
 
 def test_an_interrupted_answer_keeps_what_arrived() -> None:
@@ -78,7 +111,8 @@ def test_a_failure_shows_what_happened_and_what_to_do() -> None:
 
 
 def test_notices_and_progress_go_beside_the_answer() -> None:
-    out, err = show(Notice("fetching"), Notice("odd bytes", "warning"), Progress("loading"), finished("x"))
+    passing = Notice("explains a wait, and is for no log", passing=True)
+    out, err = show(Notice("fetching"), passing, Notice("odd bytes", "warning"), Progress("loading"), finished("x"))
     assert (out, err) == ("x\n", "fetching\nwarning: odd bytes\nloading...\n")
 
 
@@ -99,8 +133,9 @@ def test_a_download_that_fails_is_not_called_done() -> None:
 
 def test_quiet_shows_the_answer_and_errors_only() -> None:
     failure = TurnFailed("t1", "m", "", NetworkError("no route"))
-    events = (Notice("n"), Notice("bad", "error"), Progress("p"), TextDelta("a"), finished("a"), failure)
-    assert show(*events, quiet=True) == ("a\n", "error: bad\nerror: no route\n")
+    notices = Notice("n"), Notice("bad", "error"), Notice("grave", "warning", urgent=True)
+    shown = show(*notices, Progress("p"), TextDelta("a"), finished("a"), failure, quiet=True)
+    assert shown == ("a\n", "error: bad\nwarning: grave\nerror: no route\n")
 
 
 def test_a_listing_is_aligned_columns() -> None:
@@ -111,12 +146,16 @@ def test_a_listing_is_aligned_columns() -> None:
         "abc  中文 title  3",
         "a    b c         12",
     ]
+    assert show(Listing("Threads", ("ID",), ())) == ("ID\n", "Threads: none\n")
 
 
 def test_past_messages_are_blocks() -> None:
-    messages = (MessageShown("user", "why?"), MessageShown("assistant", "beca", interrupted=True))
+    messages = (
+        MessageShown("user", "why\x1b[31m?\n0123456789abcdef <file>"),
+        MessageShown("assistant", "beca", interrupted=True),
+    )
     out, err = show(ThreadChanged("t1", messages))
-    assert out == "User: why?\n\nAI: beca\n[interrupted]\n\n"
+    assert out == "User: why?\n<file>\n\nAI: beca\n[interrupted]\n\n"
     assert err == "thread t1\n"
 
 

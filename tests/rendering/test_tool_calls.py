@@ -18,7 +18,14 @@ from chatcli.events import (
     TurnStarted,
 )
 from chatcli.rendering.display import LinesShown, diff_lines
-from chatcli.rendering.plain import PlainRenderer, action_lines, decision_lines, keys_line, request_lines
+from chatcli.rendering.plain import (
+    PlainRenderer,
+    action_lines,
+    answer_forms,
+    decision_lines,
+    keys_line,
+    request_lines,
+)
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from tests.rendering.screen import Clock, Terminal, finished
 
@@ -80,6 +87,9 @@ def test_off_a_terminal_the_answer_alone_is_on_stdout() -> None:
     assert weighed.endswith("characters)")
     assert asides == ["[check] Is it a cat?", "[check] It is."]
     assert off_terminal(*CALLS, aside, finished(), quiet=True)[1] == ""
+    stopped = off_terminal(*CALLS[:3], TurnInterrupted("t", "c", "m", "", 1))[1]
+    assert stopped == 'weigh(what="a cat") was interrupted\n[interrupted]\n'
+    assert off_terminal(*CALLS[:3], ApprovalRequested("i", "Sure?"))[1].startswith('weigh(what="a cat") waits\nSure?\n')
 
 
 @pytest.mark.parametrize(
@@ -87,6 +97,7 @@ def test_off_a_terminal_the_answer_alone_is_on_stdout() -> None:
     [
         ("Sure?", ["Sure?"]),
         ({"question": "Sure?", "of": [1]}, ["question: Sure?", "of: [", "  1", "]"]),
+        ({"q\x1b[1m": "a\x1b[31mb"}, ["q: ab"]),
         ([1, 2], ["[", "  1,", "  2", "]"]),
         (None, ["null"]),
         (HOSTILE, ["ab", "c<U+202E>d"]),
@@ -95,6 +106,32 @@ def test_off_a_terminal_the_answer_alone_is_on_stdout() -> None:
 def test_a_payload_of_any_kind_can_be_read(payload: Any, lines: list[str]) -> None:
     shown = request_lines(ApprovalRequested("i", payload))
     assert shown == [*lines, "Type the answer: text, or a JSON object or list."]
+
+
+def test_a_request_says_what_it_asks_for() -> None:
+    several = ApprovalRequested("i\x1b[1m", "How many?", {"type": "integer"}, among=2)
+    asked = "Type the answer (integer): text, or a JSON object or list."
+    assert request_lines(several) == ["Interrupt i:", "How many?", asked]
+    review = {"action_requests": [{"name": "weigh"}], "problem": "no\nnumber\x1b[1m"}
+    assert request_lines(ApprovalRequested("i", review))[:2] == ["error: no number", "weigh()"]
+    assert decision_lines({"name": "weigh"}, problem="no\nnumber\x1b[1m")[0] == ("error: no number", "red")
+
+
+def test_nothing_of_a_form_is_hidden() -> None:
+    """It may show one address, and mean another."""
+    form = {"type": "mcp_form", "server": "s\u202e", "message": "Open\u202e\n\nit.", "url": "http://a/\u202e\x1b"}
+    assert request_lines(ApprovalRequested("i", form)) == [
+        "The MCP server s<U+202E> asks you; what you answer goes to it:",
+        "  Open<U+202E>",
+        "  it.",
+        "Open this address only if you trust it, then answer y: http://a/<U+202E><U+001B>",
+    ]
+
+
+def test_a_decision_is_offered_where_every_call_takes_it() -> None:
+    both = {"allowed": ["approve", "respond"]}
+    assert answer_forms([both, both]) == "Answer: approve, respond TEXT."
+    assert answer_forms([both, {"allowed": ["approve", "reject"]}]) == "Answer: approve."
 
 
 def test_a_review_names_the_possible_decisions() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chatcli.events import ApprovalRequested, Event
+from chatcli.events import ApprovalRequested, Event, Notice
 from chatcli.rendering.display import LinesShown
-from chatcli.repl.decisions import read_decisions
+from chatcli.repl.decisions import read_decisions, read_key
 
 
 class Typist:
@@ -99,6 +99,25 @@ def test_each_call_is_shown_and_decided_on_alone_and_none_without_the_others() -
     assert decided(Typist("y", "\x03"), request("a", "b")) is None
 
 
+def test_what_was_decided_is_told_and_the_problem_of_an_earlier_answer_once() -> None:
+    shown: list[Event] = []
+    asked = request("a", "b", "c")
+    asked.payload["problem"] = "no number"
+    decided(Typist("y", "n", "a"), asked, shown)
+    told = [event.text for event in shown if isinstance(event, Notice)]
+    assert told == ["approved", "refused", "approved, always"]
+    lines = [line for event in shown if isinstance(event, LinesShown) for line, _ in event.lines]
+    assert (lines[0], lines.count("error: no number")) == ("error: no number", 1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"), [("\r", "n"), ("\n", "n"), ("y", "y"), ("\x1b", ""), ("", ""), ("yes", ""), ("\x1b[A", "")]
+)
+def test_enter_alone_is_the_default(typed: str, key: str) -> None:
+    shown: list[Event] = []
+    assert asyncio.run(read_key(Typist(typed), shown.append, {"y": "yes", "n": "no"}, default="n")) == key
+
+
 def test_only_what_the_request_allows_is_offered() -> None:
     shown: list[Event] = []
     asked = request("a", allowed_decisions=["approve", "reject"], scopes=[])
@@ -107,7 +126,9 @@ def test_only_what_the_request_allows_is_offered() -> None:
     assert typist.unread_texts == ["t"]
     [*_, offered] = [event for event in shown if isinstance(event, LinesShown)]
     assert offered.lines == [("Call the tool? y once, n no", "bold")]
-    assert decided(Typist("y"), request("a", allowed_decisions=["respond"])) is None
+    typist = Typist("y")
+    assert decided(typist, request("a", allowed_decisions=["respond"])) is None
+    assert typist.unread_texts == []  # no key was read
 
 
 def test_an_edit_asks_for_arguments_until_they_are_an_object() -> None:

@@ -57,10 +57,13 @@ def test_each_field_is_asked_for_until_it_fits() -> None:
 
 
 def test_who_leaves_answers_nothing() -> None:
-    assert answered(Typist("Ada"), FIELDS) is None
+    shown = list[Event]()
+    assert answered(Typist("Ada"), FIELDS, shown) is None
+    assert shown == [Notice("the server still waits: answer by a JSON object with the fields, or decline")]
 
 
 def test_a_form_without_fields_is_answered_by_a_key() -> None:
     assert answered(Typist("y"), {}) == {"action": "accept"}
     assert answered(Typist("n"), {}) == {"action": "decline"}
     assert answered(Typist(), {}) is None
+    assert answered(Typist("y"), {"name": {"type": "of a later version"}}) == {"action": "accept"}  # as it was stored

@@ -1,12 +1,17 @@
 """Commands of the user's shell (`!command`), and what they leave running."""
 
 import asyncio
+import os
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
 
+import psutil
 import pytest
 
 from chatcli.rendering.display import ShellFinished, ShellOutput
-from chatcli.repl.shell import ShellCommand
+from chatcli.repl.shell import KEPT, ShellCommand
 from tests.models.local.processes import alive
 from tests.waiting import WAIT_SECONDS, wait_until
 
@@ -79,3 +84,43 @@ def test_an_interrupt_between_fork_and_exec_is_not_lost() -> None:
     _, finished = asyncio.run(asyncio.wait_for(interrupt_after_output(ShellCommand(line), 1), WAIT_SECONDS))
     assert isinstance(finished, ShellFinished)
     assert finished.exit_code == 130
+
+
+async def test_a_command_gets_no_keys_and_all_that_it_writes_is_shown() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"typed")
+    os.close(writer)
+    before = os.dup(0)
+    os.dup2(reader, 0)
+    try:
+        events = [event async for event in ShellCommand("cat; echo out; echo err >&2; exit 3").run()]
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reader)
+    assert events[-1] == ShellFinished("cat; echo out; echo err >&2; exit 3", "out\nerr\n", 3)
+    assert "".join(event.text for event in events if isinstance(event, ShellOutput)) == "out\nerr\n"
+
+
+async def test_the_end_of_a_long_output_is_kept() -> None:
+    *_, ended = [event async for event in ShellCommand(f"head -c {KEPT} /dev/zero | tr '\\0' a; echo end").run()]
+    assert isinstance(ended, ShellFinished)
+    assert (len(ended.output), ended.output[-5:]) == (KEPT, "aend\n")
+
+
+async def test_a_command_runs_in_the_users_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = tmp_path / "shell"
+    shell.write_text('#!/bin/sh\necho "$@"')
+    shell.chmod(0o700)
+    monkeypatch.setenv("SHELL", str(shell))
+    *_, ended = [event async for event in ShellCommand("a  b").run()]
+    assert ended == ShellFinished("a  b", "-c a  b\n", 0)
+
+
+async def test_a_command_ends_with_who_reads_its_output() -> None:
+    running = ShellCommand("echo $$; exec sleep 1000").run()
+    assert isinstance(running, AsyncGenerator)
+    async with asyncio.timeout(WAIT_SECONDS), aclosing(running) as events:
+        started = await anext(events)
+    assert isinstance(started, ShellOutput)
+    assert not psutil.pid_exists(int(started.text))

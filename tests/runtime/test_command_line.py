@@ -119,6 +119,7 @@ def test_an_option_is_read_as_typer_reads_it(option: Option, monkeypatch: pytest
 def test_what_is_left_to_typer() -> None:
     for line in ("--system x --role y", "--thread x --continue", "--version", "threads list", "hi -", "-", "dcotor"):
         assert read_plain(line.split()) is None
+    assert read_plain(["--max-tokens", "9" * 5000]) is None  # which Python reads as no number
     assert read_plain(["hello", "threads"]) == ({}, ["hello", "threads"])
 
 
@@ -140,6 +141,8 @@ def test_what_is_left_to_typer() -> None:
 def test_the_format_that_is_wanted(line: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHATCLI_FORMAT", raising=False)
     assert wanted_format(line.split()) == wanted
+    monkeypatch.setenv("CHATCLI_FORMAT", "markdown")
+    assert wanted_format(line.split()) == (wanted or "markdown")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from chatcli.config.grants import public_url
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import Backend
 from chatcli.conversation.compose import recorded_graph, recorded_model
@@ -76,7 +75,7 @@ def resume_command(settings: Settings, backend: Backend, thread_id: str, *, answ
         value = getattr(settings, option)
         if not settings.is_option(option) or value is None:
             continue
-        secret = settings.credentials.redact(value) != value or (option != "store" and public_url(value) != value)
+        secret = settings.credentials.redact(value) != value
         words += [f"--{option.replace('_', '-')}", "URL" if secret else value]
         if secret:
             remark = "  (URL: the one that you gave; it holds a password or a key, so it is not shown)"

@@ -168,11 +168,12 @@ def check_side_files(file: Path) -> Path:
 
 def _status(name: str) -> os.stat_result | None:
     try:
-        return os.lstat(name)
+        found = os.lstat(name)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"the database can't be used: {error.strerror}: {name}") from error
+    return found if found.st_nlink else None  # another process, the last one to use it, has just removed it
 
 
 def check_schema(connection: sqlite3.Connection, file: Path, known: str) -> None:

@@ -1,6 +1,7 @@
 """Databases that somebody crafted: no file beside them is touched, and nothing of their schema runs."""
 
 import asyncio
+import os
 import re
 import shutil
 import sqlite3
@@ -18,7 +19,7 @@ from chatcli.conversation.backend import LocalBackend
 from chatcli.documents.index import DocumentIndex
 from chatcli.errors import StoreError, UsageError
 from chatcli.runtime.parse import inflate
-from chatcli.runtime.sqlite import connect, unchecked
+from chatcli.runtime.sqlite import check_side_files, connect, unchecked
 from chatcli.store.compression import compress, decompress, most_bytes
 from chatcli.store.errors import DamagedError, as_sqlite_failure
 from chatcli.store.items import open_sqlite_items
@@ -150,6 +151,23 @@ def test_a_side_file_that_chatcli_did_not_write_is_refused(
             open_it(store)
         for path, content in before.items():
             assert path.read_bytes() == content, (open_it, path)
+
+
+def test_a_side_file_that_another_process_removes_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, lstat = tmp_path / "threads.db", os.lstat
+    file.touch()
+
+    def remove_when_found(name: str) -> os.stat_result:
+        if not name.endswith("-shm"):
+            return lstat(name)
+        with Path(name).open("w") as found:  # found, removed, and only then looked at: it has no name left
+            Path(name).unlink()
+            return os.fstat(found.fileno())
+
+    monkeypatch.setattr(os, "lstat", remove_when_found)
+    assert check_side_files(file) == file
 
 
 @pytest.mark.parametrize("make", [_journal, _side_link("-wal"), _side_name("-shm")])

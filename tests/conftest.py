@@ -101,8 +101,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run one process more than there are cores: tests wait for servers, disks and ends of processes in between."""
-    return (os.cpu_count() or 1) + 1
+    """Run two processes more than there are cores: tests wait for servers, disks and ends of processes in between."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -12,9 +12,10 @@ from langgraph.types import Command
 from chatcli import events
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
-from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
+from chatcli.errors import ChatcliError, InterruptedTurnError, StoppedGraphError, UnansweredRequestError, UsageError
 from chatcli.message import Excerpt, MessageShown
 from chatcli.models.names import ModelName
+from chatcli.runtime.background import Stoppable
 from chatcli.runtime.exits import contained
 from chatcli.sessions import history as past
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
@@ -41,7 +42,7 @@ class Session:
         self.thread_id = thread.id
         self._thread = thread
         self._name = name
-        self._work: asyncio.Task[Any] | None = None
+        self._work = Stoppable()
         """What can be stopped other than a turn."""
         self._stopped = False
         self._turn: RunningTurn | None = None
@@ -76,17 +77,19 @@ class Session:
         # arrived is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer
         # that gives up closes the iterator (`aclose`).
         self._stopped, self._broken = False, None
-        self._work = preparing = asyncio.create_task(contained(self._prepare(request)))
-        await asyncio.wait([preparing])
-        self._work = None
-        name = str(self.name)
-        if not preparing.cancelled() and (problem := preparing.exception()) is not None:
+        name, result = str(self.name), None
+        try:
+            result = await self._work.run(contained(self._prepare(request)), "stopped before it began")
+        except InterruptedTurnError:
+            self._stopped = True
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the turn fails
             yield events.TurnStarted(self.thread_id, name)
             yield events.TurnFailed(self.thread_id, name, "", self._explain(problem))
-        elif preparing.cancelled() or (self._stopped and not isinstance(preparing.result(), RunningTurn)):
+            return
+        if result is None or (self._stopped and not isinstance(result, RunningTurn)):
             yield events.TurnStarted(self.thread_id, name)
             yield events.TurnInterrupted(self.thread_id, "", name, "", 0)
-        elif isinstance(result := preparing.result(), events.ApprovalRequested):
+        elif isinstance(result, events.ApprovalRequested):
             self._shown.add(result.interrupt_id)
             yield result
         else:
@@ -145,8 +148,7 @@ class Session:
     def interrupt(self) -> None:
         """Stop the running turn, which then ends with `TurnInterrupted`; without one, do nothing."""
         self._stopped = True
-        if self._work is not None:
-            self._work.cancel()
+        self._work.stop()
         if self._turn is not None:
             self._turn.interrupt()
 

@@ -223,8 +223,9 @@ async def stopped_when_ready(session: Session, question: Ask) -> None:
     """Run the turn of `question`, and stop it when it is prepared and before it runs."""
     begun = asyncio.ensure_future(gather(session.run(question)))
     await asyncio.sleep(0)
-    assert session._work is not None
-    session._work.add_done_callback(lambda _: session.interrupt())
+    preparing = session._work._task
+    assert preparing is not None
+    preparing.add_done_callback(lambda _: session.interrupt())
     assert isinstance((await begun)[-1], TurnInterrupted)
 
 

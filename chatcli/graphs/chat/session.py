@@ -1,17 +1,17 @@
 """The session of the plain chat, which adds a model, a setup and a context."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from langchain_core.messages import HumanMessage, ToolMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.documents.citations import for_people
-from chatcli.errors import InterruptedTurnError, UsageError
+from chatcli.errors import UsageError
 from chatcli.graphs.chat.ask_node import MODEL_NODE, rules_tokens, with_known
 from chatcli.graphs.chat.context import (
     FittedContext,
@@ -46,8 +46,7 @@ if TYPE_CHECKING:
 
 NO_SETUP = Setup()
 BRANCH_LABEL = "Summary of another branch of this conversation, that of turn {number}:"
-
-T = TypeVar("T")
+_STOPPED = "stopped: nothing was summarised"
 
 
 class ChatSession(Session):
@@ -110,7 +109,7 @@ class ChatSession(Session):
         """Let the model summarise all turns but the newest, and return the summary, with which later contexts begin."""
         # The update begins a branch: the messages stay in the thread, and going back to the turn before it drops the
         # summary.
-        update = await self._stoppable(compact_state(await self._state(), self._turn_context()))
+        update = await self._work.run(compact_state(await self._state(), self._turn_context()), _STOPPED)
         async with self._thread.hold():
             number = await self._thread.turn_number(new=False)
             config = self._thread.config(self.name, title=history.COMPACTED, turn=number)
@@ -134,7 +133,7 @@ class ChatSession(Session):
         new = history.new_messages(there, await self._thread.messages())
         if turn.current or not new:
             raise UsageError(f"turn {turn.number} is on the current branch", remedy="Choose a turn of another one.")
-        summary = await self._stoppable(summarise(new, self._turn_context()))
+        summary = await self._work.run(summarise(new, self._turn_context()), _STOPPED)
         text = f"{BRANCH_LABEL.format(number=turn.number)}\n{summary}"
         # "lc_source" is how langchain marks what the user did not type.
         marks = {"lc_source": "summarization", history.TAKEN_OVER: True}
@@ -144,18 +143,6 @@ class ChatSession(Session):
             config = self._thread.config(self.name, title=history.TAKEN_OVER, turn=number)
             await self._thread.append(config, [message])
         return summary
-
-    async def _stoppable(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return the result of `work`; raise InterruptedTurnError if the user stops it."""
-        self._work = task = asyncio.create_task(work)
-        try:
-            await asyncio.wait([task])
-        finally:
-            self._work = None
-            task.cancel()
-        if task.cancelled():
-            raise InterruptedTurnError("stopped: nothing was summarised")
-        return task.result()
 
     async def allowed(self) -> list[str]:
         """Return the rules for tool calls that run without approval in this thread."""

@@ -41,6 +41,8 @@ async def test_a_question_is_stored_and_not_asked(model: FakeOpenAI, prompt: Pro
         prompt.leave()
         await handler.handle("two")
         await handler.handle("/retry")
+        for no_question in ("/model other", "!ls", "exit"):
+            await handler.keep(no_question)
         said = [message.text for message in await (await conversation.session()).history()]
     assert [request.last for request in model.requests] == ["one"]
     assert said == ["one", "You said: one", "two"]

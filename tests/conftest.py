@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -136,9 +137,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if (_is_linux_only(item) and sys.platform != "linux") or (item.path.parent == _HELPER and not is_supported()):
             item.add_marker(pytest.mark.skip(reason="only Linux has what it needs"))
         fixtures = _PROGRAMS & set(getattr(item, "fixturenames", ()))
-        if fixtures or any(item.path.is_relative_to(place) for place in _PLACES) or "postgres" in item.name:
+        if fixtures or _is_heavy(item.path) or "postgres" in item.name:
             item.add_marker(pytest.mark.e2e)
     items.sort(key=lambda item: item.path.name not in _LONG)
+
+
+@cache
+def _is_heavy(path: Path) -> bool:
+    return any(path.is_relative_to(place) for place in _PLACES)
 
 
 @pytest.hookimpl(tryfirst=True)

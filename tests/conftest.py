@@ -101,9 +101,9 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("weekly")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Run two processes more than there are cores: tests wait for servers, disks and ends of processes in between."""
-    return (os.cpu_count() or 1) + 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run more processes than there are cores: tests wait for servers, disks and ends of processes, units less."""
+    return (os.cpu_count() or 1) + (1 if config.getoption("markexpr") == "not e2e" else 2)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from docx import Document
 from docx.opc.packuri import PackURI
@@ -22,7 +23,7 @@ from docx.oxml import parse_xml
 from chatcli.documents import extract, read
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
-from chatcli.documents.worker import UnreadableError, Worker, _exchange
+from chatcli.documents.worker import MEMORY, UnreadableError, Worker, _exchange
 from tests.attachments.samples import pdf
 from tests.waiting import WAIT_SECONDS
 
@@ -246,6 +247,19 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(worker:
     with pytest.raises(UnreadableError, match="it takes too long to read"):
         worker.extract("pdf", slow_pdf(), seconds=1)
     assert worker.extract("pdf", pdf("Hello.")) == ["Hello."]
+
+
+@pytest.mark.linux  # which shows a process to others
+def test_its_process_is_confined_and_ends_with_the_worker() -> None:
+    with closing(Worker()) as worker:
+        worker.extract("pdf", pdf("Hello."))
+        assert worker._process is not None
+        process = psutil.Process(worker._process.pid)
+        assert process.cwd() == "/"
+        assert os.getsid(process.pid) == process.pid  # Ctrl-C at the terminal does not reach it
+        assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)  # it holds a document
+        assert process.rlimit(psutil.RLIMIT_AS)[0] == MEMORY
+    assert not process.is_running()
 
 
 def test_an_interrupt_ends_the_process_which_is_in_the_middle_of_a_file(worker: Worker) -> None:

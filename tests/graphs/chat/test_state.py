@@ -50,20 +50,39 @@ def test_it_does_so_for_messages_that_are_indexed(batches: list[list[list[BaseMe
             assert before == copied
 
 
-@given(st.lists(st.lists(MESSAGES, max_size=3) | st.builds(Overwrite, st.just([])), max_size=12), st.data())
+def loaded(writes: list[tuple[str, str, list[BaseMessage]]]) -> list[BaseMessage]:
+    channel = MessagesChannel(append_messages, list).from_checkpoint([])
+    channel.replay_writes(writes)
+    messages: list[BaseMessage] = channel.get()
+    return messages
+
+
+def test_a_load_takes_over_what_was_loaded_of_the_same_thread_alone() -> None:
+    one, other = ([("task", "messages", list[BaseMessage]([HumanMessage(text, id="a")]))] for text in ("one", "other"))
+    for writes, text in ((one, "one"), (other, "other"), (other, "other"), (one, "one")):
+        messages = loaded(list(writes))
+        assert [message.text for message in messages] == [text]
+        messages.clear()  # what a caller does with its list is seen nowhere else
+
+
+VALUES = st.lists(st.lists(MESSAGES, max_size=3) | st.builds(Overwrite, st.just([])), max_size=12)
+
+
+@given(VALUES, VALUES, st.data())
 def test_a_load_of_a_thread_gives_what_all_of_its_writes_do(
-    values: list[list[BaseMessage] | Overwrite], data: st.DataObject
+    one: list[list[BaseMessage] | Overwrite], other: list[list[BaseMessage] | Overwrite], data: st.DataObject
 ) -> None:
-    threads = [[("task", "messages", value) for value in values] for _ in range(2)]
+    threads = [[("task", "messages", value) for value in values] for values in (one, other)]
     for _ in range(data.draw(st.integers(1, 6))):
         # As the store gives them out: a new list of the same writes, of a thread as long as it was at a checkpoint.
-        writes = list(data.draw(st.sampled_from(threads)))[: data.draw(st.integers(0, len(values)))]
+        thread = data.draw(st.sampled_from(threads))
+        writes = thread[: data.draw(st.integers(0, len(thread)))]
         seed: list[BaseMessage] = data.draw(st.sampled_from(SEEDS))
-        loaded, whole = (kind(append_messages, list).from_checkpoint(seed) for kind in (MessagesChannel, DeltaChannel))
-        loaded.replay_writes(writes)
+        ours, whole = (kind(append_messages, list).from_checkpoint(seed) for kind in (MessagesChannel, DeltaChannel))
+        ours.replay_writes(writes)
         whole.replay_writes(writes)
-        assert loaded.get() == whole.get()
-        loaded.get().clear()  # what a caller does with its list is seen nowhere else
+        assert ours.get() == whole.get()
+        ours.get().clear()
 
 
 def test_it_removes_by_id_and_leaves_its_argument_alone() -> None:

@@ -20,6 +20,7 @@ from chatcli.repl.handler import LineHandler
 from chatcli.repl.prompt import Prompt
 from tests.conversing import conversing
 from tests.fakes.openai_server import FakeOpenAI
+from tests.waiting import WAIT_SECONDS
 
 
 @pytest.fixture
@@ -55,10 +56,11 @@ async def test_nothing_more_is_asked(prompt: Prompt, model: FakeOpenAI) -> None:
             lambda: LineHandler(Settings(), conversation, renderer, prompt, (), toolbar=False)
         )
         prompt.leave()
-        with suppress(EOFError):
-            pytest.fail(f"read {await prompt.read()!r}")
-        assert await prompt.line("Key: ", hidden=True) is None
-        assert await prompt.line("new arguments: ", default="{}") is None
-        assert await read_key(prompt, lambda event: None, {"y": "yes"}) == ""
-        assert await handler.choose("model", [Choice("one", "")]) == ""
-        assert await handler.confirm("Delete it?", "/delete yes") is None
+        async with asyncio.timeout(WAIT_SECONDS):
+            with suppress(EOFError):
+                pytest.fail(f"read {await prompt.read()!r}")
+            assert await prompt.line("Key: ", hidden=True) is None
+            assert await prompt.line("new arguments: ", default="{}") is None
+            assert await read_key(prompt, lambda event: None, {"y": "yes"}) == ""
+            assert await handler.choose("model", [Choice("one", "")]) == ""
+            assert await handler.confirm("Delete it?", "/delete yes") is None

@@ -17,7 +17,8 @@ from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
-_REFERENCE = re.compile(r"(?:\w+ )?\$\{(?:env:)?\w+\}")  # alone, or behind a scheme; a default may be a key
+_REFERENCE = re.compile(r"(?:(?:Basic|Bearer|Token) )?\$\{(?:env:)?\w+\}")
+"""A variable alone, or behind a scheme. What else stands there may be a key, as a default may."""
 _TRANSPORTS = {
     "stdio": "stdio",
     **dict.fromkeys(("http", "streamable-http", "streamable_http", "streamableHttp"), "http"),

@@ -164,7 +164,7 @@ class LineHandler:
             yield events.Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
             if isinstance(error, InterruptedTurnError):
                 self._prefill(self._line)
-                if self._prompt.left:
+                if self._prompt.left:  # nobody sees that line again
                     async for event in self.conversation.store_without_asking(Ask(text, waiting)):
                         yield event
             return

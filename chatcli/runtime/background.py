@@ -34,22 +34,23 @@ def begin(work: Callable[[], _Result]) -> Future[_Result]:
 
 
 class Stoppable:
-    """Work that the user may stop, one at a time."""
+    """Work that the user may stop."""
 
     def __init__(self) -> None:
-        self._task: asyncio.Task[Any] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def stop(self) -> bool:
-        """Stop the work that runs; return whether some does."""
-        return self._task is not None and self._task.cancel()
+        """Stop all work that runs; return whether some does."""
+        running = [task for task in self._tasks if task.cancel()]
+        return bool(running)
 
     async def run(self, work: Coroutine[Any, Any, _Result], stopped: str) -> _Result:
         """Return the result of `work`; raise InterruptedTurnError with the message `stopped` where it is stopped."""
-        self._task = task = asyncio.create_task(work)
+        self._tasks.add(task := asyncio.create_task(work))
         try:
             await asyncio.wait([task])
         finally:
-            self._task = None
+            self._tasks.discard(task)
             task.cancel()
         if task.cancelled():
             raise InterruptedTurnError(stopped)

@@ -77,11 +77,11 @@ class Session:
         # arrived is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer
         # that gives up closes the iterator (`aclose`).
         self._stopped, self._broken = False, None
-        name, result = str(self.name), None
+        name = str(self.name)
         try:
             result = await self._work.run(contained(self._prepare(request)), "stopped before it began")
         except InterruptedTurnError:
-            self._stopped = True
+            result = None
         except Exception as problem:  # noqa: BLE001 - whatever it is, the turn fails
             yield events.TurnStarted(self.thread_id, name)
             yield events.TurnFailed(self.thread_id, name, "", self._explain(problem))

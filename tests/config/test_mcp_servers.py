@@ -30,6 +30,7 @@ def test_no_key_of_a_server_is_shown() -> None:
         ("Bearer ${env:NAME}", "Bearer ${env:NAME}"),
         (f"${{NAME:-{SECRET}}}", "***"),
         (f"${{NAME}}{SECRET}", "***"),
+        (f"{SECRET.replace('-', '')} ${{NAME}}", "***"),
         ("pa$$word", "***"),
     ],
 )

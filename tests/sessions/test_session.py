@@ -223,8 +223,7 @@ async def stopped_when_ready(session: Session, question: Ask) -> None:
     """Run the turn of `question`, and stop it when it is prepared and before it runs."""
     begun = asyncio.ensure_future(gather(session.run(question)))
     await asyncio.sleep(0)
-    preparing = session._work._task
-    assert preparing is not None
+    [preparing] = session._work._tasks
     preparing.add_done_callback(lambda _: session.interrupt())
     assert isinstance((await begun)[-1], TurnInterrupted)
 

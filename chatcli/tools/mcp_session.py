@@ -8,9 +8,10 @@ import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
+from typing import Any, Literal, TextIO, TypeVar
 
 from anyio.streams.memory import MemoryObjectSendStream
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from mcp import Client, MCPError, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import SubscriptionLost
@@ -26,12 +27,8 @@ from chatcli.text import one_line
 from chatcli.tools.mcp_host import Host
 from chatcli.tools.mcp_http import FAILED, FORGOTTEN, MAX_REASON, AnsweringClient, first_error
 from chatcli.tools.mcp_login import ServerLogin, has_login
-from chatcli.tools.mcp_tools import as_langchain_tool
 from chatcli.tools.sandbox.confinement import Sandbox
 from chatcli.tools.shell import inherited_environment
-
-if TYPE_CHECKING:
-    from langchain_core.tools import BaseTool
 
 Result = TypeVar("Result")
 
@@ -97,7 +94,7 @@ class McpSession:
         return True
 
     async def _read_tools(self, client: Client) -> None:
-        self.tools = [as_langchain_tool(tool, self._call) for tool in await whole_list(client.list_tools, "tools")]
+        self.tools = [_as_langchain_tool(tool, self._call) for tool in await whole_list(client.list_tools, "tools")]
 
     async def close(self) -> None:
         """End the session, and the server if it was started here."""
@@ -295,6 +292,44 @@ class _Connection:
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _as_langchain_tool(
+    tool: types.Tool, call: Callable[[str, dict[str, Any]], Awaitable[types.CallToolResult]]
+) -> BaseTool:
+    """Return `tool` under the name that its server gives it; `call` calls it by this name."""
+
+    async def run(**arguments: Any) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        result = await call(tool.name, arguments)
+        blocks = [_block(part) for part in result.content]
+        if result.is_error:
+            raise ToolException(blocks or "the tool failed and gave no reason")
+        structured = result.structured_content
+        return blocks, None if structured is None else {"structured_content": structured}
+
+    return StructuredTool(
+        name=tool.name,
+        description=tool.description or "",
+        args_schema={"properties": {}, **tool.input_schema},  # langchain takes it for given
+        coroutine=run,
+        response_format="content_and_artifact",
+        metadata=tool.annotations.model_dump(by_alias=True) if tool.annotations is not None else None,
+        handle_tool_error=True,
+    )
+
+
+def _block(part: types.ContentBlock) -> dict[str, Any]:
+    """Return `part` as a block of a message. Sound, for which LangChain's tools have no block, is named."""
+    held = part.resource if isinstance(part, types.EmbeddedResource) else part
+    if isinstance(held, types.TextContent | types.TextResourceContents):
+        return {"type": "text", "text": held.text}
+    if isinstance(held, types.AudioContent):
+        return {"type": "text", "text": f"[{one_line(held.mime_type, 100)}: can't be shown to the model]"}
+    kind = "image" if (held.mime_type or "").startswith("image/") else "file"
+    if isinstance(held, types.ResourceLink):
+        return {"type": kind, "mime_type": held.mime_type, "url": held.uri}
+    data = held.data if isinstance(held, types.ImageContent) else held.blob
+    return {"type": kind, "mime_type": held.mime_type, "base64": data}
 
 
 async def whole_list(ask: Callable[..., Awaitable[Any]], kind: str) -> list[Any]:

@@ -14,22 +14,16 @@ def main() -> None:
     """Run `chat` with the process's arguments and exit with its exit code."""
     end_on_signals()  # before all other imports: an earlier signal would show Python's own traceback
     from chatcli.cli.process import arguments, run_here
-
-    code = _run_by_helper(arguments())
-    if code is not None:
-        sys.exit(code)
-    run_here()
-
-
-def _run_by_helper(arguments: list[str]) -> int | None:
-    """Return the exit code of the helper's child, or None when this process has to run `chat` itself."""
     from chatcli.helper.eligible import may_use_helper
 
-    if not may_use_helper(arguments):
-        return None
-    from chatcli.helper.client import run_by_helper
+    given = arguments()
+    if may_use_helper(given):
+        from chatcli.helper.client import run_by_helper
 
-    return run_by_helper(arguments)
+        code = run_by_helper(given)
+        if code is not None:  # else this process has to run `chat` itself
+            sys.exit(code)
+    run_here()
 
 
 if __name__ == "__main__":

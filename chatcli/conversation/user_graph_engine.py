@@ -35,9 +35,9 @@ from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.state import MESSAGES
 from chatcli.sessions.thread import GraphThread
-from chatcli.store.checkpoint_ids import with_ordered_ids
 from chatcli.store.items import ItemStore
 from chatcli.store.open import Store, foreign_store, open_store
+from chatcli.store.savers import with_ordered_ids
 
 if TYPE_CHECKING:
     from chatcli.config.grants import Grants

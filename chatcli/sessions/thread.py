@@ -32,8 +32,8 @@ from chatcli.models.names import GRAPH, ModelName
 from chatcli.sessions.history import current_branch, merged, read_turns, whole_history
 from chatcli.sessions.state import StateKey, plain_state, state_keys
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
-from chatcli.store.checkpoint_ids import OrderedIds
 from chatcli.store.recall import without_recalled
+from chatcli.store.savers import OwnSaver
 from chatcli.store.step_order import MENDED, lost_since
 from chatcli.store.threads import Step, Threads
 from chatcli.text import one_line
@@ -189,7 +189,7 @@ class GraphThread:
         """Write what the state lacks, if an older version lost turns because the clock had stepped back."""
         # The caller holds the thread's lock. Nothing changes while the thread waits for an answer of the user's.
         saver = getattr(self.graph, "checkpointer", None)
-        if not isinstance(saver, OrderedIds) or await saver.is_in_order(self.id):
+        if not isinstance(saver, OwnSaver) or await saver.is_in_order(self.id):
             return
         steps = await asyncio.to_thread(self.threads.steps, self.id)
         newest = await self._newest()
@@ -340,7 +340,7 @@ class GraphThread:
         """Make the state at `checkpoint_id` the newest one; what was pending there need not be, unless `pending`."""
         config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
         config["configurable"]["checkpoint_id"] = checkpoint_id
-        await self._newest()  # what is written now must sort after it (store/checkpoint_ids.py)
+        await self._newest()  # what is written now must sort after it (store/savers.py)
         await self.graph.aupdate_state(config, None, as_node=None if self.node is not None or pending else END)
 
     async def empty(self, config: RunnableConfig) -> None:

@@ -1,4 +1,4 @@
-"""How checkpoints are stored: LangGraph's msgpack, compressed, without the user's values; and checks when reading."""
+"""How checkpoints are stored: LangGraph's msgpack, compressed; and checks when reading."""
 
 # A changed byte may also give a valid value, so the checks compare each value with what can have been written.
 
@@ -6,8 +6,6 @@ import logging
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint import base
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from chatcli.errors import StoreError
@@ -58,32 +56,6 @@ def next_version(current: str | None) -> str:
     # checkpoint has a dozen, 8.
     number = "0" * 8 if current is None else str(current).partition(".")[0]
     return f"{int(number) + 1:0{len(number)}}"
-
-
-class LeanMetadata(base.BaseCheckpointSaver[str]):
-    """A mixin for savers, to stand before the saver among the bases: it leaves out metadata of checkpoints."""
-
-    # LangGraph copies what is `configurable` in a run into the metadata of its checkpoints. A user may have given a key
-    # there, or the address of a server, and a store may go to somebody else. And a turn's title is kept with its input
-    # alone, the parents of a subgraph's checkpoint only where it has any.
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: base.Checkpoint,
-        metadata: base.CheckpointMetadata,
-        new_versions: base.ChannelVersions,
-    ) -> RunnableConfig:
-        """Store a checkpoint."""
-        where = config["configurable"]
-        given = {key for key in where if key not in base.EXCLUDED_METADATA_KEYS and not key.startswith("__")}
-        repeated = {"chatcli_title"} if metadata.get("source") == "loop" else set()
-        kept = {key: value for key, value in config.get("metadata", {}).items() if key not in given | repeated}
-        where = {key: value for key, value in where.items() if key not in given}
-        config = {**config, "configurable": where, "metadata": kept}
-        if not metadata.get("parents"):
-            metadata = metadata.copy()
-            metadata.pop("parents", None)
-        return await super().aput(config, checkpoint, metadata, new_versions)
 
 
 def refuse_newer(checkpoint: Any) -> None:

@@ -20,8 +20,8 @@ from langgraph.types import Command, interrupt
 from chatcli.events import TurnFinished
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.sessions.history import current_branch
-from chatcli.store.checkpoint_ids import with_ordered_ids
 from chatcli.store.location import StoreLocation
+from chatcli.store.savers import with_ordered_ids
 from tests.fakes.openai_server import FakeOpenAI
 from tests.store.conftest import Bench, open_bench
 

@@ -76,7 +76,7 @@ class MessagesChannel(DeltaChannel[list[BaseMessage]]):
     def replay_writes(self, writes: Sequence[PendingWrite]) -> None:
         """Apply `writes`, the oldest first, to the value."""
         (begun, replayed, messages), before, new = self._loaded, self.value, writes
-        # The store keeps a thread's writes (store/cached_history.py): those of the last load are the same objects.
+        # The store keeps a thread's writes (store/savers.py): those of the last load are the same objects.
         same = begun is before or not (begun or before)
         if same and len(replayed) <= len(writes) and all(map(is_, replayed, writes)):
             self.value, new = messages, writes[len(replayed) :]

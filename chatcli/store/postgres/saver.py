@@ -16,14 +16,13 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from chatcli.store.cached_history import CachedHistory
-from chatcli.store.checkpoint_ids import BAD_LINKS, OrderedIds
 from chatcli.store.message_index import message_rows
 from chatcli.store.postgres.connection import as_postgres_error, parameters
 from chatcli.store.postgres.schema import ADD_MESSAGE
 from chatcli.store.postgres.tables import indexable
 from chatcli.store.postgres.threads import IDLE, PostgresThreads
-from chatcli.store.serde import CompressedSerializer, LeanMetadata, next_version, refuse_newer
+from chatcli.store.savers import BAD_LINKS, OwnSaver
+from chatcli.store.serde import CompressedSerializer, next_version, refuse_newer
 
 POOL_TIMEOUT = 10.0
 """Seconds to wait for a connection, also if the server has gone."""
@@ -31,8 +30,8 @@ POOL_TIMEOUT = 10.0
 _Connection = psycopg.AsyncConnection[DictRow]
 
 
-class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver):
-    """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
+class PostgresSaver(OwnSaver, AsyncPostgresSaver):
+    """LangGraph's saver with what is ours, which also adds each message to the index as it is written."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """Return the version of a channel after `current`."""
@@ -65,15 +64,8 @@ class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver)
         special = all(channel in WRITES_IDX_MAP for channel, _value in writes)
         query = self.UPSERT_CHECKPOINT_WRITES_SQL if special else self.INSERT_CHECKPOINT_WRITES_SQL
         where = config["configurable"]
-        rows = await asyncio.to_thread(
-            self._dump_writes,
-            where["thread_id"],
-            where["checkpoint_ns"],
-            where["checkpoint_id"],
-            task_id,
-            task_path,
-            writes,
-        )
+        checkpoint = (where["thread_id"], where["checkpoint_ns"], where["checkpoint_id"])
+        rows = await asyncio.to_thread(self._dump_writes, *checkpoint, task_id, task_path, writes)
         async with self._cursor(pipeline=True) as cursor, cursor.connection.transaction():
             await cursor.executemany(query, rows)
             await cursor.executemany(ADD_MESSAGE, indexed)

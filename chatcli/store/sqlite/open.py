@@ -17,18 +17,10 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from chatcli.errors import StoreError
 from chatcli.runtime.files import lock_folder
 from chatcli.runtime.sqlite import connect_as_possible
-from chatcli.store.cached_history import CachedHistory
-from chatcli.store.checkpoint_ids import BAD_LINKS, OrderedIds
 from chatcli.store.errors import DamagedError, as_sqlite_failure, as_store_error, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
-from chatcli.store.serde import (
-    CompressedSerializer,
-    LeanMetadata,
-    check_checkpoint,
-    check_metadata,
-    check_write,
-    next_version,
-)
+from chatcli.store.savers import BAD_LINKS, OwnSaver
+from chatcli.store.serde import CompressedSerializer, check_checkpoint, check_metadata, check_write, next_version
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.staging import adopt, is_unmade, new_file, staging_path
 from chatcli.store.sqlite.threads import OWN_TABLES, SqliteThreads, open_file
@@ -52,8 +44,8 @@ class _CheckedSaver(AsyncSqliteSaver):
         return history
 
 
-class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
-    """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
+class SqliteSaver(OwnSaver, _CheckedSaver):
+    """LangGraph's saver with what is ours, which also adds each message to the index as it is written."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """Return the version of a channel after `current`."""

@@ -59,8 +59,6 @@ def _facts(op: Op) -> InMemoryStore:
 
 
 def _joined(op: Op, first: Result, second: Result) -> Result:
-    if not isinstance(op, SearchOp | ListNamespacesOp) or not first or not second:
-        return first or second
-    assert isinstance(first, list)
-    assert isinstance(second, list)
-    return [*first, *second][: op.limit]
+    if isinstance(op, SearchOp | ListNamespacesOp) and isinstance(first, list) and isinstance(second, list):
+        return [*first, *second][: op.limit]
+    return first or second

@@ -65,11 +65,9 @@ class JsonRenderer(_Streams):
                 self._write({**answer_fields(event), **({"approvals": self._requests} if self._requests else {})})
                 self._requests = []
             case events.TurnInterrupted():
-                stopped = InterruptedTurnError("interrupted")
-                self._fail(event.thread_id, stopped, {"content": event.content, **cited_fields(event.cited)})
+                self._fail(event, InterruptedTurnError("interrupted"), {"content": event.content})
             case events.TurnFailed():
-                content = {"content": event.content} if event.content else {}
-                self._fail(event.thread_id, event.error, {**content, **cited_fields(event.cited)})
+                self._fail(event, event.error, {"content": event.content} if event.content else {})
             case events.Notice(passing=True) if not self._err.isatty():
                 pass
             case events.Notice(level=level, urgent=False) if self._quiet and level != "error":
@@ -84,8 +82,8 @@ class JsonRenderer(_Streams):
             case _:
                 pass  # the object of the turn contains everything
 
-    def _fail(self, thread_id: str, error: ChatcliError, more: dict[str, Any]) -> None:
-        self._write({"thread_id": thread_id, "error": _error(error), **more})
+    def _fail(self, event: events.TerminalEvent, error: ChatcliError, content: dict[str, str]) -> None:
+        self._write({"thread_id": event.thread_id, "error": _error(error), **content, **cited_fields(event.cited)})
         self._print(*error_lines(error))
 
 

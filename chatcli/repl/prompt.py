@@ -67,15 +67,17 @@ def hold(keys: list[KeyPress]) -> list[KeyPress]:
     return [KeyPress(Keys.ControlJ) if press.key is Keys.ControlM else press for press in keys]
 
 
-async def ask_line(question: str, source: Input, output: Output, *, hidden: bool = False, **options: Any) -> str:
+async def ask_line(
+    question: str, source: Input, output: Output, *, hidden: bool = False, default: str = "", **options: Any
+) -> str:
     """Return the user's reply to `question`, without blanks around it; it is not shown if `hidden`.
 
-    `question` stands before the line; `options` are others of prompt-toolkit's PromptSession. Raises `EOFError` at
-    Ctrl-D, `KeyboardInterrupt` at Ctrl-C.
+    `question` stands before the line, which begins with `default`; `options` are others of prompt-toolkit's
+    PromptSession. Raises `EOFError` at Ctrl-D, `KeyboardInterrupt` at Ctrl-C.
     """
     session: PromptSession[str] = PromptSession(question, is_password=hidden, input=source, output=output, **options)
     if not hidden or os.environ.get("TERM") != "dumb":
-        return (await session.prompt_async()).strip()
+        return (await session.prompt_async(default=default)).strip()
     # There, prompt-toolkit shows every character as it is typed.
     session = PromptSession("", input=source, output=DummyOutput(), **options)
     with source.raw_mode():
@@ -188,9 +190,7 @@ class Prompt:
             loop.add_signal_handler(signal.SIGCONT, self._continue)
             try:
                 self._take_early_keys()
-                if self._asked:
-                    self.output.write_raw(self._asked)
-                    self.output.flush()
+                self.focus.send(self._asked)
                 with self.focus.held():
                     yield
             finally:
@@ -323,18 +323,13 @@ class Prompt:
         be written in the user's editor.
         """
         # A task would pass a KeyboardInterrupt on to the loop.
-        if default:
-            session: PromptSession[str] = PromptSession(
-                question, input=self.input, output=self.output, interrupt_exception=EOFError
-            )
-            asking = session.prompt_async(default=default, enable_open_in_editor=True)
-        else:
-            asking = ask_line(question, self.input, self.output, hidden=hidden, interrupt_exception=EOFError)
+        options = {"interrupt_exception": EOFError, "enable_open_in_editor": bool(default)}
+        asking = ask_line(question, self.input, self.output, hidden=hidden, default=default, **options)
         self._answering = asyncio.create_task(asking)
         if self.left:
             self._answering.cancel()
         try:
-            return (await self._answering).strip()
+            return await self._answering
         except EOFError:
             return None
         except asyncio.CancelledError:

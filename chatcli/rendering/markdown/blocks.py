@@ -83,7 +83,7 @@ def row_lines(table: Table, widths: Sequence[int], width: int) -> list[Line]:
     for row in table.rows:
         for name, cell in zip(table.header, row, strict=True):
             first = join([*name[0], Run(": ", theme.STRONG), *cell[0]])
-            lines += [part for line in (first, *cell[1:]) for part in wrap(line, width)]
+            lines += _wrapped([first, *cell[1:]], width)
         lines.append(EMPTY)
     return lines[:-1]
 
@@ -104,7 +104,7 @@ def _shrink(widths: list[int], room: int) -> list[int]:
 
 
 def _row(row: Row, widths: Sequence[int], alignments: Sequence[str]) -> list[Line]:
-    cells = [[part for line in cell for part in wrap(line, width)] for cell, width in zip(row, widths, strict=True)]
+    cells = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
     lines: list[Line] = []
     for index in range(max(map(len, cells))):
         runs: list[Run] = []

@@ -6,7 +6,7 @@ The source is read once, from left to right. Spaces come from the kinds of symbo
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -382,9 +382,8 @@ def _is_product(atoms: Sequence[_Atom]) -> bool:
     return atoms[0].left is not Kind.INNER
 
 
-def _is_unit(atoms: Iterable[_Atom], text: str) -> bool:
+def _is_unit(atoms: Sequence[_Atom], text: str) -> bool:
     """Return whether `text` of `atoms` is read as one thing after a root or a fraction's line: `2`, `x²`, `f(x)`."""
-    atoms = list(atoms)
     if _is_enclosed(text) or text.isdecimal():
         return True
     if len(atoms) == 1:

@@ -4,6 +4,7 @@ import re
 from asyncio import Event
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Literal
 
 from prompt_toolkit import filters
 from prompt_toolkit.application import get_app
@@ -18,6 +19,8 @@ from wcwidth import grapheme_boundary_before, iter_graphemes
 
 from chatcli.repl.pastes import PasteReader, Pastes, plain
 
+Reply = Literal["dark", "light", "wrapping", "sixel", "focused", "away"]
+"""What a terminal says: how its background is, what it does, and whether it has the focus."""
 ASK_BACKGROUND = "\x1b]11;?\x07"
 """The request to the terminal for its background, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html#h3-Operating-System-Commands."""
 _REPLY = re.compile(
@@ -228,41 +231,31 @@ def _bind_graphemes(keys: KeyBindings) -> None:
 
 
 class ReplyReader(PasteReader):
-    """Reads the keyboard; what the terminal itself says is passed on and is not read as keys.
+    """Reads the keyboard; what the terminal itself says goes to `on_reply` and is not read as keys.
 
-    Nothing waits for a reply, so keys are never delayed by a slow terminal. `on_background` gets whether its background
-    is dark, `on_focus` whether it is focused, and `on_ability` what the terminal says that it does.
+    Nothing waits for a reply, so keys are never delayed by a slow terminal.
     """
 
-    def __init__(
-        self,
-        descriptor: int,
-        encoding: str,
-        on_background: Callable[[bool], None],
-        on_focus: Callable[[bool], None],
-        on_ability: Callable[[str], None] = lambda ability: None,
-    ) -> None:
+    def __init__(self, descriptor: int, encoding: str, on_reply: Callable[[Reply], None]) -> None:
         super().__init__(descriptor, encoding)
-        self._on_background = on_background
-        self._on_focus = on_focus
-        self._on_ability = on_ability
+        self._on_reply = on_reply
         self._begun, self._escaped = "", False
 
     def read(self, count: int = 1024) -> str:
         """Return the typed text; the beginning of a reply is kept until the next call."""
         text = self._begun + super().read(count)
         for reply in _REPLY.finditer(text):
-            self._on_background(is_dark(*reply.groups()))
+            self._on_reply("dark" if is_dark(*reply.groups()) else "light")
         text = _REPLY.sub("", text)
         for name, attributes in _ABILITIES.findall(text):
             if name.lower().startswith(_WRAPPING):
-                self._on_ability("wrapping")
+                self._on_reply("wrapping")
             if _SIXEL in attributes.split(";")[1:]:  # the first number is the terminal's class
-                self._on_ability("sixel")
+                self._on_reply("sixel")
         text = _ABILITIES.sub("", text)
         # A lone Escape may be a key and is never kept. Where it began a report, the parser drops that.
         for report in _FOCUS.finditer(f"\x1b{text}" if self._escaped else text):
-            self._on_focus(report.group(1) == "I")
+            self._on_reply("focused" if report.group(1) == "I" else "away")
         text = _FOCUS.sub("", text)
         self._escaped = text.endswith("\x1b")
         begun = _REPLY_BEGUN.search(text)
@@ -271,19 +264,14 @@ class ReplyReader(PasteReader):
         return text.removesuffix(self._begun) if self._begun else text
 
 
-def read_replies(
-    source: Input,
-    on_background: Callable[[bool], None],
-    on_focus: Callable[[bool], None],
-    on_ability: Callable[[str], None] = lambda ability: None,
-) -> bool:
-    """Make `source` pass what the terminal says to the functions; return whether this is possible.
+def read_replies(source: Input, on_reply: Callable[[Reply], None]) -> bool:
+    """Make `source` pass what the terminal says to `on_reply`; return whether this is possible.
 
     prompt-toolkit's parser would turn a reply into keys, and has no hook before it, so the reader is replaced.
     """
     if not isinstance(source, Vt100Input):
         return False
-    source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_background, on_focus, on_ability)
+    source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_reply)
     return True
 
 

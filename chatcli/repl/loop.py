@@ -20,7 +20,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.backend import Backend
 from chatcli.rendering.images import is_multiplexed, known_protocol
 from chatcli.rendering.renderer import Renderer
-from chatcli.repl.keys import ASK_ATTRIBUTES, ASK_BACKGROUND, ASK_NAME
+from chatcli.repl.keys import ASK_ATTRIBUTES, ASK_BACKGROUND, ASK_NAME, Reply
 from chatcli.repl.prompt import Prompt
 from chatcli.runtime.signals import leave_signals_to_python, silence_dead_terminal, take_signals
 
@@ -181,18 +181,15 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
     if not known_protocol() and not is_multiplexed():
         asks += ASK_ATTRIBUTES
 
-    def choose_theme(dark: bool) -> None:
-        from chatcli.rendering.display import ThemeChosen
+    def show_reply(reply: Reply) -> None:
+        from chatcli.rendering.display import AbilityReported, ThemeChosen
 
-        chosen = ThemeChosen("dark" if dark else "light")
-        prompt.use_theme(chosen.name)
-        prompt.refresh()
-        renderer.render(chosen)
-
-    def report_ability(ability: str) -> None:
-        from chatcli.rendering.display import AbilityReported
-
-        renderer.render(AbilityReported(ability))
+        if reply not in ("dark", "light"):
+            renderer.render(AbilityReported(reply))
+        elif ASK_BACKGROUND in asks:  # these replies are names of themes
+            prompt.use_theme(reply)
+            prompt.refresh()
+            renderer.render(ThemeChosen(reply))
 
     prompt = Prompt(
         DynamicCompleter(cache(build_completer)),
@@ -203,9 +200,8 @@ def _build_prompt(settings: Settings, renderer: Renderer, build_completer: "Call
         theme=settings.theme,
         spaced=settings.format not in ("json", "jsonl"),
         asks=asks if _may_use_terminal(settings) else "",
-        on_background=choose_theme if ASK_BACKGROUND in asks else lambda dark: None,
+        on_reply=show_reply,
         asks_focus=settings.notify != "off",
-        on_ability=report_ability,
     )
     return prompt
 

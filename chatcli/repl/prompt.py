@@ -30,6 +30,7 @@ from prompt_toolkit.styles import DynamicStyle, Style
 from chatcli.repl.history import LineHistory
 from chatcli.repl.keys import (
     Focus,
+    Reply,
     enter_raw_mode,
     learn_sequences,
     line_keys,
@@ -95,8 +96,7 @@ class Prompt:
 
     With `keep_history`, later runs know the typed lines. With `vi`, the keys are those of vi, not of Emacs. `plain` is
     for a screen reader: there are no suggestions and no menus. If it is `spaced`, empty lines separate questions and
-    answers. `asks` are requests to the terminal; `on_background` gets whether its background is dark, `on_ability` what
-    it says that it does.
+    answers. `asks` are requests to the terminal; `on_reply` gets what it says, but not whether it has the focus.
     """
 
     def __init__(
@@ -110,9 +110,8 @@ class Prompt:
         theme: str = "auto",
         spaced: bool = True,
         asks: str = "",
-        on_background: Callable[[bool], None] = lambda dark: None,
+        on_reply: Callable[[Reply], None] = lambda reply: None,
         asks_focus: bool = False,
-        on_ability: Callable[[str], None] = lambda ability: None,
     ) -> None:
         learn_sequences()
         self.plain = plain
@@ -131,12 +130,8 @@ class Prompt:
         self.input = create_input(always_prefer_tty=True)
         self.output: Output = create_output(always_prefer_tty=True)
         mute = os.environ.get("TERM", "") in _MUTE_TERMINALS
-        reads_replies = not mute and read_replies(
-            self.input,
-            on_background,
-            lambda focused: self.focus.note(focused),
-            on_ability,
-        )
+        self._on_reply = on_reply
+        reads_replies = not mute and read_replies(self.input, self._take_reply)
         if mute:
             read_unmarked_pastes(self.input)
         self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
@@ -429,6 +424,12 @@ class Prompt:
             self._session.app.invalidate()
         elif self.when_continued is not None:
             self.when_continued()
+
+    def _take_reply(self, reply: Reply) -> None:
+        if reply in ("focused", "away"):
+            self.focus.note(reply == "focused")
+        else:
+            self._on_reply(reply)
 
     def _begin(self) -> None:
         if self.when_shown is not None:

@@ -19,6 +19,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatcli.repl.keys import (
     Focus,
+    Reply,
     ReplyReader,
     enter_raw_mode,
     is_dark,
@@ -51,13 +52,13 @@ def test_prompt_toolkit_reads_keys_through_the_reader_that_is_put_into_its_input
     terminal: tuple[int, Vt100Input],
 ) -> None:
     typing, source = terminal
-    seen_dark: list[bool] = []
-    assert read_replies(source, seen_dark.append, print)
+    seen: list[Reply] = []
+    assert read_replies(source, seen.append)
     with source.raw_mode():
         os.write(typing, f"a{DARK}b".encode())
         assert [press.data for press in source.read_keys()] == ["a", "b"]
-    assert seen_dark == [True]
-    assert not read_replies(DummyInput(), seen_dark.append, print)
+    assert seen == ["dark"]
+    assert not read_replies(DummyInput(), seen.append)
 
 
 def test_raw_mode_that_is_entered_again_lasts_until_the_outer_block_ends(terminal: tuple[int, Vt100Input]) -> None:
@@ -83,11 +84,13 @@ def test_prompt_toolkit_takes_the_sequences_of_shift_enter_from_its_table(termin
             assert [press.key for press in source.read_keys()] == [Keys.Escape, Keys.ControlM]
 
 
-@pytest.mark.parametrize(("reply", "dark"), [(DARK, True), (LIGHT, False)])
+@pytest.mark.parametrize(("reply", "background"), [(DARK, "dark"), (LIGHT, "light")])
 @pytest.mark.parametrize("cut", range(len(DARK)))
-def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: str, dark: bool, cut: int) -> None:
-    seen_dark: list[bool] = []
-    reader = ReplyReader(pipe[0], "utf-8", seen_dark.append, print)
+def test_a_reply_is_not_a_key_wherever_it_is_cut(
+    pipe: tuple[int, int], reply: str, background: Reply, cut: int
+) -> None:
+    seen: list[Reply] = []
+    reader = ReplyReader(pipe[0], "utf-8", seen.append)
     typed = f"before{reply}after"
     text = ""
     for part in (typed[: 6 + cut], typed[6 + cut :]):
@@ -96,7 +99,7 @@ def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: s
     if cut == 1:  # a lone Escape may be a key: it can't be held back
         return
     assert text == "beforeafter"
-    assert seen_dark == [dark]
+    assert seen == [background]
 
 
 @pytest.mark.parametrize(
@@ -111,10 +114,10 @@ def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: s
 )
 @pytest.mark.parametrize("cut", range(17))
 def test_what_a_terminal_can_do_is_not_a_key_wherever_its_reply_is_cut(
-    pipe: tuple[int, int], reply: str, abilities: list[str], cut: int
+    pipe: tuple[int, int], reply: str, abilities: list[Reply], cut: int
 ) -> None:
-    seen: list[str] = []
-    reader = ReplyReader(pipe[0], "utf-8", print, print, seen.append)
+    seen: list[Reply] = []
+    reader = ReplyReader(pipe[0], "utf-8", seen.append)
     typed = f"before{reply}after"
     text = ""
     for part in (typed[: 6 + cut], typed[6 + cut :]):
@@ -128,28 +131,28 @@ def test_what_a_terminal_can_do_is_not_a_key_wherever_its_reply_is_cut(
 
 @pytest.mark.parametrize("typed", ["hello", "\x1b]x", "\x1b", "\x1b[A", "]11;rgb"])
 def test_keys_pass(pipe: tuple[int, int], typed: str) -> None:
-    reader = ReplyReader(pipe[0], "utf-8", print, print)
+    reader = ReplyReader(pipe[0], "utf-8", print)
     os.write(pipe[1], typed.encode())
     assert reader.read() == typed
 
 
 def test_alt_bracket_comes_with_the_next_key(pipe: tuple[int, int]) -> None:
-    reader = ReplyReader(pipe[0], "utf-8", print, print)
+    reader = ReplyReader(pipe[0], "utf-8", print)
     os.write(pipe[1], b"\x1b]")
     assert reader.read() == ""
     os.write(pipe[1], b"x")
     assert reader.read() == "\x1b]x"
 
 
-@pytest.mark.parametrize(("report", "focused"), [("\x1b[I", True), ("\x1b[O", False)])
+@pytest.mark.parametrize(("report", "focus"), [("\x1b[I", "focused"), ("\x1b[O", "away")])
 @pytest.mark.parametrize("cut", range(4))
 def test_a_report_of_the_focus_is_not_a_key_wherever_it_is_cut(
-    terminal: tuple[int, Vt100Input], report: str, focused: bool, cut: int
+    terminal: tuple[int, Vt100Input], report: str, focus: Reply, cut: int
 ) -> None:
     typing, source = terminal
-    seen: list[bool] = []
+    seen: list[Reply] = []
     learn_sequences()
-    read_replies(source, print, seen.append)
+    read_replies(source, seen.append)
     typed = f"before{report}after\x1b[A"
     keys = []
     with source.raw_mode():
@@ -161,12 +164,12 @@ def test_a_report_of_the_focus_is_not_a_key_wherever_it_is_cut(
         draft.press(key)
     assert [key.data for key in draft.keys] == [*"beforeafter", "\x1b[A"]
     assert draft.texts == ("beforeafter",)
-    assert seen == [focused]
+    assert seen == [focus]
 
 
 def test_the_last_report_holds(pipe: tuple[int, int]) -> None:
     focus = Focus(DummyOutput(), reports=True)
-    reader = ReplyReader(pipe[0], "utf-8", print, focus.note)
+    reader = ReplyReader(pipe[0], "utf-8", lambda reply: focus.note(reply == "focused"))
     away = [focus.away]  # nothing was reported yet
     for reports, typed in ((b"\x1b[O\x1b[I\x1b[O", ""), (b"a\x1b[Ib", "ab")):
         os.write(pipe[1], reports)

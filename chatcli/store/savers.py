@@ -131,7 +131,7 @@ def with_ordered_ids(saver: BaseCheckpointSaver[str]) -> BaseCheckpointSaver[str
         return _followed(saver.get_tuple(config))
 
     ordered = copy.copy(saver)  # as LangGraph itself makes a saver for one run
-    ordered.aget_tuple, ordered.get_tuple = aget_tuple, get_tuple  # type: ignore[method-assign]
+    ordered.aget_tuple, ordered.get_tuple = aget_tuple, get_tuple  # type: ignore[method-assign]  # of this copy alone
     return ordered
 
 

@@ -1,10 +1,10 @@
-"""Commands about the model: /model, /context, /compact, /cost, /role, /set, /system; its tools: /approve, /tools."""
+"""Commands about what answers: /model, /context, /compact, /cost, /role, /set, /system, /state; /approve, /tools."""
 
 import asyncio
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatcli import paths
 from chatcli.commands.registry import Choice, Command, CommandContext, run_chosen
@@ -20,6 +20,7 @@ from chatcli.text import one_line
 
 NO_ROLE = ("none", "off")
 MAX_COST = "max_cost"
+WATCH = "watch"
 
 if TYPE_CHECKING:
     from chatcli.graphs.values_session import ValuesSession
@@ -197,6 +198,45 @@ def _values_table(session: "ValuesSession") -> Listing | Notice:
     return Listing("Values of the graph", ("key", "value", "type"), tuple(rows))
 
 
+async def show_state(context: CommandContext, arguments: str) -> None:
+    """Show the graph's state, or set a KEY; watch: its changes."""
+    from chatcli.sessions.state import in_full, in_one_line  # imports pydantic, which the engine imports too
+
+    conversation = context.conversation
+    key, equals, text = arguments.partition("=")
+    if arguments == WATCH:
+        conversation.watch_state = not conversation.watch_state
+        watched = "shown" if conversation.watch_state else "not shown any more"
+        await context.show(Notice(f"the changes of each turn are {watched}"))
+        return
+    session = await conversation.session()
+    if equals:
+        key = key.strip()
+        value = await session.edit_state(key, text.strip())
+        await context.show(Notice(f"{key} is now {in_one_line(value)}; /undo leaves it"))
+        return
+    state = await session.state()
+    if not key:
+        await context.show(state_listing(state))
+    elif key in state:
+        await context.show(Notice(in_full(state[key])))
+    else:
+        names = await session.state_names()
+        if key in names:
+            await context.show(Notice(f"{key} has no value yet; it is of the type {names[key]}"))
+            return
+        raise UsageError(f"the state has no key {key}", remedy=f"It has: {', '.join(names) or 'none'}.")
+
+
+def state_listing(state: dict[str, Any]) -> Listing | Notice:
+    """Return the overview of `state`; long values are cut."""
+    from chatcli.sessions.state import in_one_line
+
+    if not state:
+        return Notice("the thread has nothing beside its messages")
+    return Listing("State", ("key", "value"), tuple((key, in_one_line(value)) for key, value in state.items()))
+
+
 async def set_system(context: CommandContext, arguments: str) -> None:
     """Set the system prompt; without TEXT, show it."""
     conversation = context.conversation
@@ -276,4 +316,5 @@ COMMANDS = (
     Command("cost", "", show_cost, "Model"),
     Command("tools", "", show_tools, "Tools", only="chat"),
     Command("approve", "[ANSWER]", approve, "Tools", in_editor=False),
+    Command("state", "[KEY=JSON]", show_state, "Model"),
 )

@@ -17,7 +17,7 @@ from chatcli.sessions.requests import TurnRequest
 from chatcli.store.errors import as_failure
 
 if TYPE_CHECKING:
-    from chatcli.commands.tree import TreeRow
+    from chatcli.commands.branches import TreeRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import get_args
 
-from chatcli.commands.mcp_prompts import prompt_rows
 from chatcli.commands.registry import Choice, Command, CommandContext, Group, run_chosen
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings, show_settings
@@ -12,6 +11,7 @@ from chatcli.events import Listing, Notice
 from chatcli.manual import TOPICS, read_page, unfold
 from chatcli.message import MessageShown
 from chatcli.rendering.display import PlainToggled, ScreenCleared, ThemeChosen
+from chatcli.tools.mcp_resources import ServedPrompt
 
 _THEMES = {
     "auto": "by the terminal's background",
@@ -73,7 +73,15 @@ async def show_help(context: CommandContext, arguments: str) -> None:
             await context.show(Notice(error.message, "warning"))
     offered = tuple(context.registry.offered(conversation))
     table = help_table if name == ALL else help_groups
-    await context.show(table(offered, prompt_rows(prompts)))
+    await context.show(table(offered, _prompt_rows(prompts)))
+
+
+def _prompt_rows(prompts: list[ServedPrompt]) -> tuple[tuple[str, str], ...]:
+    """Return the rows of `/help` for `prompts`."""
+    return tuple(
+        (f"/{prompt.command} {prompt.usage}".rstrip(), prompt.description or "A prompt of this MCP server")
+        for prompt in prompts
+    )
 
 
 def help_groups(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:

@@ -15,11 +15,10 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from chatcli.commands.all import all_commands
+from chatcli.commands.branches import LIST, SUMMARY
 from chatcli.commands.lines import parse_command
-from chatcli.commands.model import MAX_COST
+from chatcli.commands.model import MAX_COST, WATCH
 from chatcli.commands.registry import Command, CommandRegistry
-from chatcli.commands.state import WATCH
-from chatcli.commands.tree import LIST, SUMMARY
 from chatcli.config.settings import THEMES, Settings
 from chatcli.conversation.backend import Backend
 from chatcli.conversation.conversation import Conversation

@@ -13,10 +13,10 @@ from chatcli import events
 from chatcli.attachments.attachment import Attachment, read_attachment
 from chatcli.commands import registry
 from chatcli.commands.all import all_commands
-from chatcli.commands.documents import add_documents, check_takes_documents
+from chatcli.commands.branches import TreeRow
+from chatcli.commands.files import add_documents, check_takes_documents
 from chatcli.commands.lines import ParsedCommand, parse_command, parse_question, parse_shell, parse_word
 from chatcli.commands.threads import drop_recalled
-from chatcli.commands.tree import TreeRow
 from chatcli.config.credentials import save_key
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret

@@ -16,8 +16,8 @@ from prompt_toolkit.layout import BufferControl, ConditionalContainer, Formatted
 from prompt_toolkit.layout.containers import VerticalAlign
 from prompt_toolkit.layout.processors import BeforeInput
 
+from chatcli.commands.branches import HERE, SUMMARY, TreeRow
 from chatcli.commands.registry import Choice, choices_listing
-from chatcli.commands.tree import HERE, SUMMARY, TreeRow
 from chatcli.events import Event
 from chatcli.message import Excerpt
 from chatcli.repl.prompt import Prompt

@@ -1,6 +1,6 @@
 """The rows of /tree: what is indented, and what stands where."""
 
-from chatcli.commands.tree import MAX_DEPTH, tree_listing, tree_rows
+from chatcli.commands.branches import MAX_DEPTH, tree_listing, tree_rows
 from chatcli.message import Excerpt
 from chatcli.sessions.history import Turn
 

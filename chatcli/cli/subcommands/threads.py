@@ -113,13 +113,13 @@ def show(
     printed = {**dataclasses.asdict(summary), "messages": list(map(message_fields, messages))}
     shown = list[Event](() if state or tree else messages)
     if tree:
-        from chatcli.commands.tree import tree_as_json, tree_listing
+        from chatcli.commands.branches import tree_as_json, tree_listing
 
         turns, excerpts = asyncio.run(backend.reader().tree(summary.thread_id))
         printed["tree"] = tree_as_json(turns, excerpts)
         shown.append(tree_listing(turns, excerpts))
     if state:
-        from chatcli.commands.state import state_listing
+        from chatcli.commands.model import state_listing
 
         printed["state"] = values = asyncio.run(backend.reader().state(summary.thread_id))
         shown.append(state_listing(values))

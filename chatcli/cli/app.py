@@ -1,8 +1,9 @@
 """The `chat` command: its options, and the start of a run with them."""
 
+import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, cast
 
@@ -12,10 +13,9 @@ from typer.main import get_command
 
 from chatcli import __version__
 from chatcli.cli.grammar import group
-from chatcli.cli.grammar.completion import run_completion, variable
-from chatcli.cli.grammar.options import takes_options
-from chatcli.errors import ExitCode, UsageError
-from chatcli.runtime.options import OTHER
+from chatcli.cli.grammar.completion import offer, offer_files, run_completion, variable
+from chatcli.errors import ChatcliError, ExitCode, UsageError
+from chatcli.runtime.options import BY_HEADING, OPTIONS, OTHER, Option, scoped
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.text import one_line
@@ -28,6 +28,49 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     subcommand_metavar="[PROMPT]... | COMMAND [ARGS]...",
 )
+
+
+_NO_SETTINGS = scoped("start")
+"""The flags that are False, not None, where they are not given."""
+SERVED = tuple(option.name for option in OPTIONS if option.name not in scoped("terminal", "question"))
+"""The options of a server, `chat acp` or `chat mcp`."""
+
+
+def _in_typers_form(option: Option, heading: str) -> Any:
+    kind: Any = list[str] if option.kind is list else option.kind
+    more: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {}
+    if option.complete == "files":
+        more["autocompletion"] = offer_files
+    elif option.complete:
+        more["autocompletion"] = offer(option.complete, *([option.name] if option.complete == "words_of" else ()))
+    if option.name not in _NO_SETTINGS:
+        kind = kind | None
+        more["show_default"] = False
+    return Annotated[kind, typer.Option(*option.flags, help=option.help, rich_help_panel=heading, **more)]
+
+
+_ANNOTATIONS = {
+    option.name: _in_typers_form(option, heading) for heading, options in BY_HEADING.items() for option in options
+}
+"""Each option in Typer's form, by its name."""
+Store, Url = _ANNOTATIONS["store"], _ANNOTATIONS["url"]
+
+
+def takes_options(names: Iterable[str] = _ANNOTATIONS, **more: Any) -> Callable[[Any], Any]:
+    """Return a decorator that lets Typer see the options `names`, and `more`, of a command that takes `**options`."""
+    annotations = {name: _ANNOTATIONS[name] for name in names} | more
+    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    for name, annotation in annotations.items():
+        default = False if name in _NO_SETTINGS else None
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, kind, annotation=annotation, default=default))
+
+    def decorate(command: Any) -> Any:
+        command.__signature__ = inspect.Signature(parameters)
+        command.__annotations__ = {"ctx": typer.Context, **annotations}
+        return command
+
+    return decorate
 
 
 def _show_version(value: bool) -> None:
@@ -95,6 +138,22 @@ def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Cont
     # Not `command.main()`, which swallows a broken pipe.
     context = _command().make_context(current_program().name, list(args), resilient_parsing=resilient)
     return cast("typer.Context", context)
+
+
+def is_helper_run(args: list[str], has_input: bool) -> bool:
+    """Return whether the helper may run `chat ARGS`; `has_input` says whether there is piped input. Print nothing."""
+    from chatcli.cli.run.dispatch import fits_helper
+    from chatcli.config.settings import Settings
+
+    try:
+        context = read_command_line(args, resilient=True)
+        asks = bool(context.args) or has_input
+        if not asks or group.SUBCOMMAND in context.meta or context.params["interactive"] or context.params["resume"]:
+            return False
+        settings = Settings.load(given_settings(context.params))
+        return fits_helper(settings, continue_=context.params["continue_"])
+    except (ChatcliError, OSError, group.WrongArguments, typer.Exit):
+        return False  # it fails in its own process instead
 
 
 def _command() -> TyperGroup:

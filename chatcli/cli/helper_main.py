@@ -13,12 +13,15 @@ from chatcli.runtime.garbage import put_off_collections
 from chatcli.runtime.untraced import leave_out_tracing
 
 MODULES = (
-    "chatcli.cli.helper_runs",
+    "chatcli.cli.app",
     "chatcli.cli.load_settings",
     "chatcli.cli.main",
+    "chatcli.cli.process",
+    "chatcli.cli.run.dispatch",
     "chatcli.cli.run.one_shot",
     "chatcli.conversation.chat_engine",
     "chatcli.graphs.chat.session",
+    "chatcli.helper.server",
     "chatcli.models.build",
     "chatcli.models.local.client",
     "chatcli.models.openai",
@@ -89,9 +92,12 @@ def _serve() -> None:
     with environment.watched():
         leave_out_tracing()
         import_all()
-    from chatcli.cli.helper_runs import serve_runs
+    from chatcli.cli.app import is_helper_run, read_command_line
+    from chatcli.cli.process import run_here
+    from chatcli.helper.server import serve
 
-    serve_runs(environment, lock)
+    read_command_line([], resilient=True)  # the children share the parser that this makes
+    serve(environment, is_helper_run, run_here, lock)
 
 
 if __name__ == "__main__":

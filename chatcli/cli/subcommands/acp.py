@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from chatcli.cli.app import given_settings
-from chatcli.cli.grammar.options import SERVED, takes_options
+from chatcli.cli.app import SERVED, given_settings, takes_options
 from chatcli.cli.load_settings import report_dotenv
 from chatcli.cli.report import report_traceback
 from chatcli.config.installation import install_command

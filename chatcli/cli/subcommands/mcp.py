@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatcli import paths
-from chatcli.cli.app import given_settings
+from chatcli.cli.app import SERVED, given_settings, takes_options
 from chatcli.cli.grammar.completion import offer
-from chatcli.cli.grammar.options import SERVED, takes_options
 from chatcli.cli.load_settings import report_servers
 from chatcli.cli.subcommands.output import AsJson, settings_of, show_or_print_json
 from chatcli.config.entries import find_entry

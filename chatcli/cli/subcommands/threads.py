@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from chatcli.cli.app import Store, Url
 from chatcli.cli.grammar.completion import offer_files
-from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId, ThreadIds, Yes, command_group
 from chatcli.config.providers import LANGFLOW

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar.options import Store, Url
+from chatcli.cli.app import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson
 from chatcli.conversation.backend import choose_backend

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from chatcli import paths
 from chatcli.cli.run.request import Request, read_request
-from chatcli.config.credentials import save_key
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import choose_backend
@@ -115,7 +114,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     provider = PROVIDERS[name.provider]
     if not settings.credentials.lacks_key(provider.prefix) or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    from chatcli.cli.subcommands.keys import ask_key, report_storage
+    from chatcli.cli.subcommands.keys import ask_key, keep_key
 
     leave_signals_to_python()
     tell(f"{name} needs a key, and {provider.key_variables[0]} is not set.")
@@ -125,7 +124,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     settings.credentials.use_key(provider.prefix, key)
     print("Keep the key for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
-        report_storage(provider, save_key(provider.prefix, key))
+        keep_key(provider, key)
 
 
 def start(

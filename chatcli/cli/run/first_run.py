@@ -21,8 +21,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import create_output
 
 from chatcli import paths
-from chatcli.cli.subcommands.keys import check_key, report_storage
-from chatcli.config.credentials import save_key
+from chatcli.cli.subcommands.keys import check_key, keep_key
 from chatcli.config.files import set_value
 from chatcli.config.installation import install_command, is_local_installed, is_local_possible
 from chatcli.config.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS, Provider
@@ -184,7 +183,7 @@ class _FirstRun:
     def _save_key(self, provider: Provider, key: Secret) -> None:
         """Keep `key`, and use it in this run even if it can't be kept."""
         try:
-            report_storage(provider, save_key(provider.prefix, key))
+            keep_key(provider, key)
         except ChatcliError as error:
             self._report_error(error)
             self._report("The key is used for this conversation only.")

@@ -35,7 +35,7 @@ def set_(ctx: typer.Context, name: Name) -> None:
         raise UsageError(problem, remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.")
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
     check_key(key)
-    report_storage(provider, save_key(provider.prefix, key))
+    keep_key(provider, key)
 
 
 @app.command("list")
@@ -75,9 +75,9 @@ def check_key(key: Secret) -> None:
         raise UsageError("the key has characters that no key has: nothing was kept")
 
 
-def report_storage(provider: Provider, kept: str) -> None:
-    """Print where a key is kept."""
-    tell(f"the key of {provider.title} is kept in {kept}")
+def keep_key(provider: Provider, key: Secret) -> None:
+    """Keep `key`, and print where."""
+    tell(f"the key of {provider.title} is kept in {save_key(provider.prefix, key)}")
 
 
 def _provider(name: str) -> Provider:

@@ -15,10 +15,8 @@ from chatcli.runtime.command_line import read_plain
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.runtime.signals import ignore_signals, point_at_devnull
 
-NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
-
-def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
+def run(args: list[str], options: Mapping[str, Any] = MappingProxyType({})) -> int:
     """Run `chat` with `args` and return the exit code; an error is one or two lines on stderr.
 
     A program without a command line of its own gives its `options` in place of `args`. Raises `BadGraphError` if that

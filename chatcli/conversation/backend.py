@@ -5,6 +5,7 @@ This module is light; what a backend needs to read a thread or to run a turn is 
 
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -260,19 +261,15 @@ def delete_threads(backend: Backend, threads: "Threads", thread_ids: Sequence[st
     """Delete the threads, and what was kept because of them; refuse where another process runs a turn on one."""
     from chatcli.ranking.vectors import forget_vectors  # late: it imports sqlite3
 
-    held: list[str] = []
-    try:
+    with ExitStack() as held:
         for thread_id in thread_ids:
             if not threads.locks.try_lock(thread_id):
                 raise StoreError(
                     f"another chat is answering on thread {thread_id!r}; nothing was deleted",
                     remedy="Try again when it is done.",
                 )
-            held.append(thread_id)
+            held.callback(threads.locks.unlock, thread_id)
         threads.delete(thread_ids)
-    finally:
-        for thread_id in held:
-            threads.locks.unlock(thread_id)
     forget_vectors()
     for thread_id in thread_ids:
         backend.grants(thread_id).forget()

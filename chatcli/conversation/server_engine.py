@@ -19,14 +19,7 @@ from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import SessionRequest
 from chatcli.errors import UsageError
 from chatcli.graphs.server.answer_thread import ServerAnswerThread
-from chatcli.graphs.server.client import (
-    SERVER,
-    ServerAddress,
-    app_schemas,
-    assistants,
-    build_client,
-    check_server,
-)
+from chatcli.graphs.server.client import SERVER, ServerAddress, app_schemas, assistants, build_client, check_server
 from chatcli.graphs.server.schemas import ServerSchemas, find_shape
 from chatcli.graphs.server.thread import ServerGraph, ServerThread, messages_from_json
 from chatcli.graphs.server.threads import ServerThreads

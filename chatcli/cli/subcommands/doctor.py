@@ -12,8 +12,7 @@ import typer
 
 from chatcli import __version__, paths
 from chatcli.cli.load_settings import load_settings
-from chatcli.cli.subcommands import output as common
-from chatcli.cli.subcommands.output import AsJson
+from chatcli.cli.subcommands.output import AsJson, format_settings, options_of, show_or_print_json
 from chatcli.config.credentials import kept_keys
 from chatcli.config.installation import install_command, is_local_installed, is_local_possible, is_mcp_installed
 from chatcli.config.mcp_servers import McpServer
@@ -55,12 +54,12 @@ class Finding:
 @app.command()
 def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
     """Check what is installed, configured and reachable; show a remedy for each problem."""
-    options = common.options_of(ctx)
+    options = options_of(ctx)
     repaired: list[str] = []
     try:
         settings = load_settings(options)
     except ChatcliError as error:
-        settings = common.format_settings(options)
+        settings = format_settings(options)
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:
@@ -72,7 +71,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
     rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
     table = Listing("Doctor", ("what", "state", "detail"), rows)
     remedies = [Notice(f"{finding.subject}: {finding.remedy}", "warning") for finding in findings if finding.remedy]
-    common.show_or_print_json(settings, list(map(asdict, findings)), table, *remedies, as_json=as_json)
+    show_or_print_json(settings, list(map(asdict, findings)), table, *remedies, as_json=as_json)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(ExitCode.INTERNAL)
 

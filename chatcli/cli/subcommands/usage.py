@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from chatcli.cli.app import Store, Url
-from chatcli.cli.subcommands import output as common
-from chatcli.cli.subcommands.output import AsJson
+from chatcli.cli.subcommands.output import AsJson, read_age, settings_of, show_or_print_json
 from chatcli.conversation.backend import choose_backend
 from chatcli.events import Notice
 from chatcli.models.prices import cost_listing, spent, spent_by_model, table_name
@@ -24,8 +23,8 @@ def usage(
     ctx: typer.Context, since: Since = None, as_json: AsJson = False, store: Store = None, url: Url = None
 ) -> None:
     """Sum the turns, tokens and costs of the stored threads, by model."""
-    settings = common.settings_of(ctx, store, url)
-    begin = None if since is None else datetime.now(UTC) - common.read_age(since, "--since")
+    settings = settings_of(ctx, store, url)
+    begin = None if since is None else datetime.now(UTC) - read_age(since, "--since")
     found = list(without_copies(choose_backend(settings).threads().usage()))
     if begin is not None:
         found = [answer for answer in found if answer.at >= begin.timestamp()]
@@ -36,4 +35,4 @@ def usage(
         "total": spent(found).as_json(),
     }
     events = (cost_listing("Usage", found), Notice(f"prices: {table_name()}"))
-    common.show_or_print_json(settings, value, *events, as_json=as_json)
+    show_or_print_json(settings, value, *events, as_json=as_json)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +17,6 @@ from chatcli.conversation.backend import ServerBackend
 from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import SessionRequest
 from chatcli.errors import UsageError
-from chatcli.graphs.server.answer_thread import ServerAnswerThread
 from chatcli.graphs.server.client import SERVER, ServerAddress, app_schemas, assistants, build_client, check_server
 from chatcli.graphs.server.schemas import ServerSchemas, find_shape
 from chatcli.graphs.server.thread import ServerGraph, ServerThread, messages_from_json
@@ -85,8 +83,7 @@ class ServerEngine:
         shape = find_shape(assistant["name"], found, given)
         schemas = ServerSchemas(found, shape.question or MESSAGES if shape is not None else MESSAGES)
         graph = ServerGraph(assistant["assistant_id"], self._backend.server, self._client, assistant["name"])
-        make = ServerThread if shape is None else partial(ServerAnswerThread, shape=shape)
-        thread = make(
+        thread = ServerThread(
             graph,
             self.threads,
             thread_id,
@@ -95,6 +92,7 @@ class ServerEngine:
             timeout=self._settings.timeout,
             answer_nodes=self._settings.node,
             state_schema=schemas.state,
+            shape=shape,
         )
         return ValuesSession(
             thread,

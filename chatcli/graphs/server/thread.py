@@ -21,11 +21,12 @@ from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkE
 from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import ServerAddress, StartedRun, noted, server_failures
 from chatcli.graphs.server.schemas import TYPES
-from chatcli.graphs.server.threads import ServerThreads
+from chatcli.graphs.server.threads import ASKED, ServerThreads
+from chatcli.graphs.shape import GraphShape, new_answers
 from chatcli.models.names import ModelName
-from chatcli.sessions.history import current_branch, read_turns
-from chatcli.sessions.state import StateKey, plain_state
-from chatcli.sessions.stream import INTERRUPT, REJOINED, STREAM_MODES, as_requests
+from chatcli.sessions.history import current_branch, newest_turn, read_turns
+from chatcli.sessions.state import MESSAGES, StateKey, plain_state
+from chatcli.sessions.stream import ANSWER, INTERRUPT, REJOINED, STREAM_MODES, GraphAnswer, as_requests
 from chatcli.sessions.thread import GraphThread, next_nodes
 
 _REFUSALS = ("TypeError", "ValidationError", "KeyError")
@@ -109,13 +110,20 @@ class ServerThread(GraphThread):
     """A thread of `graph` on a server, which may not exist yet."""
 
     # There, `uuid` and `graph_id` identify the two. A run is stopped after `timeout` seconds of silence, None for no
-    # limit. `state_schema` is the JSON Schema of each key of the app's state, as far as the server has it.
+    # limit. `state_schema` is the JSON Schema of each key of the app's state, as far as the server has it. `shape` says
+    # how the app is asked, and answers; None for messages alone.
     graph: ServerGraph
     threads: ServerThreads
     uuid: str = ""
     graph_id: str = ""
     timeout: float | None = None
     state_schema: Mapping[str, Any] = field(default_factory=dict)
+    shape: GraphShape | None = None
+
+    @property
+    def _is_kept_in_store(self) -> bool:
+        """Whether the server's store keeps the questions and answers, since the app's state has no messages."""
+        return self.shape is not None and not self.shape.is_chat
 
     def config(self, model: ModelName | str = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         config = GraphThread.config(self, model, title=title, turn=turn)
@@ -124,7 +132,39 @@ class ServerThread(GraphThread):
 
     def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """See `GraphThread.stream`; the run waits for others on the thread; to close the stream cancels it."""
-        return self._stream(graph_input, config, context)
+        if self.shape is None:
+            return self._stream(graph_input, config, context)
+        return self._stream_with_answer(self.shape, graph_input, config, context)
+
+    async def _stream_with_answer(
+        self, shape: GraphShape, graph_input: Any, config: RunnableConfig, context: Any
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the parts of `stream`; the last one is the answer, which is kept by then."""
+        question: HumanMessage | None = None
+        if isinstance(graph_input, Mapping):
+            other_input = {key: value for key, value in graph_input.items() if key != MESSAGES}
+            [question] = graph_input[MESSAGES]
+            graph_input = shape.build([question], other_input)
+        kept = None
+        if question is not None and self._is_kept_in_store:
+            config = {**config, "metadata": {**config["metadata"], ASKED: question.id}}
+            kept = _as_json(question)
+        output = _Output(shape, resumed=question is None)
+        try:
+            async with aclosing(self._stream(graph_input, config, context, "values", question=kept)) as parts:
+                async for part in parts:
+                    output.read(part)
+                    if part["type"] != "values":
+                        yield part
+        except BaseException:
+            if kept is not None:
+                with suppress(ChatcliError):
+                    await asyncio.to_thread(self.threads.forget_question, self.id, kept["id"])
+            raise
+        if output.is_whole:
+            answer = output.answer()
+            await self._keep(config, answer, question)
+            yield {"type": ANSWER, "ns": (), "data": answer}
 
     async def _stream(
         self,
@@ -216,6 +256,19 @@ class ServerThread(GraphThread):
             raise NetworkError(f"the run was stopped on the server (status {status})", remedy="Ask again: /retry.")
         return status != "success"
 
+    async def snapshot(self, *, subgraphs: bool = False) -> StateSnapshot:
+        """See `GraphThread.snapshot`; the messages may be those of the store."""
+        if not self._is_kept_in_store:
+            return await GraphThread.snapshot(self, subgraphs=subgraphs)
+        snapshot, messages = await asyncio.gather(
+            GraphThread.snapshot(self, subgraphs=subgraphs), asyncio.to_thread(self.threads.messages, self.id)
+        )
+        snapshot = snapshot._replace(values={**snapshot.values, MESSAGES: [*map(message_from_json, messages)]})
+        return cast("StateSnapshot", snapshot)
+
+    async def history(self) -> list[BaseMessage]:
+        return await (self.messages() if self._is_kept_in_store else GraphThread.history(self))
+
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         return as_requests((await self.snapshot()).interrupts)
 
@@ -245,8 +298,21 @@ class ServerThread(GraphThread):
 
     async def keep_question(self, config: RunnableConfig, question: HumanMessage, rest: Mapping[str, Any]) -> None:
         """See `GraphThread.keep_question`; a server refuses it during another run, or if it lost the thread."""
-        with suppress(NetworkError, UsageError):
-            await GraphThread.keep_question(self, config, question, rest)
+        if not self._is_kept_in_store:  # the store gets a question only with its run
+            with suppress(NetworkError, UsageError):
+                await GraphThread.keep_question(self, config, question, rest)
+
+    async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
+        """See `GraphThread.append`; beside the store, what is pending stays so: /retry goes on there."""
+        if self._is_kept_in_store:
+            await asyncio.to_thread(self.threads.keep_answers, self.id, [*map(_as_json, messages)])
+        else:
+            await GraphThread.append(self, config, messages)
+
+    async def go_to(self, config: RunnableConfig, checkpoint_id: str, *, pending: bool = False) -> None:
+        await GraphThread.go_to(self, config, checkpoint_id, pending=pending)
+        if self._is_kept_in_store:
+            await asyncio.to_thread(self.threads.move, self.id, checkpoint_id)
 
     async def empty(self, config: RunnableConfig) -> None:
         """See `GraphThread.empty`: the state before the first question becomes the newest one."""
@@ -256,6 +322,8 @@ class ServerThread(GraphThread):
         if begun is not None:
             configurable = {**config["configurable"], "checkpoint_ns": "", "checkpoint_id": begun}
             await self.graph.aupdate_state({**config, "configurable": configurable}, None)
+        if self._is_kept_in_store:
+            await asyncio.to_thread(self.threads.note_empty, self.id)
 
     async def turn_number(self, *, new: bool) -> int:
         """Return 1: turns are counted when they are listed, since the server keeps no label of an update."""
@@ -264,6 +332,16 @@ class ServerThread(GraphThread):
     async def _newest(self) -> StateSnapshot | None:
         snapshot = await self.snapshot()
         return snapshot if "checkpoint_id" in snapshot.config["configurable"] else None
+
+    async def _keep(self, config: RunnableConfig, answer: GraphAnswer, question: HumanMessage | None) -> None:
+        if self._is_kept_in_store:
+            asked = None if question is None else question.id
+            kept = [_as_json(message) for message in new_answers(answer, [], [])]
+            await asyncio.to_thread(self.threads.keep_answers, self.id, kept, asked)
+            return
+        messages = await self.messages()
+        if new := new_answers(answer, messages, messages[newest_turn(messages) :]):
+            await GraphThread.append(self, config, new)
 
     async def _prepare(self, question: Mapping[str, Any] | None) -> bool:
         """Create the thread on the server; an interrupt waits for it: the kept question needs the thread."""
@@ -303,3 +381,52 @@ def _update_from_json(node: str, update: Any) -> Any:
     if isinstance(update, Mapping) and "messages" in update:
         return {**update, "messages": messages_from_json(update)}
     return update
+
+
+class _Output:
+    """What the parts of a run say of the app's output; a run that is `resumed` may have written it before."""
+
+    def __init__(self, shape: GraphShape, *, resumed: bool) -> None:
+        self._shape = shape
+        self._is_new = resumed
+        self._value: Any = None
+        self.is_whole = True
+        """Whether the run has come to its end: it waits for no answer, and stopped at no breakpoint."""
+
+    def read(self, part: Mapping[str, Any]) -> None:
+        """Read a part of the stream."""
+        data, name = part["data"], self._shape.answer
+        if part["ns"]:
+            return
+        if part["type"] == "values":
+            self._value = data
+        elif part["type"] == "updates" and isinstance(data, Mapping):
+            self.is_whole = self.is_whole and INTERRUPT not in data
+            for update in data.values():
+                for each in update if isinstance(update, list) else [update]:
+                    # What is no mapping is returned by an entrypoint.
+                    writes_answer = name is None or not isinstance(each, Mapping) or name in each
+                    self._is_new = self._is_new or (each is not None and writes_answer)
+
+    def answer(self) -> GraphAnswer:
+        """Return the answer in the app's output."""
+        value, since = self._value, []
+        if isinstance(value, Mapping):
+            messages = messages_from_json(value)
+            since = messages[newest_turn(messages) :]
+            value = {name: _revived(one) for name, one in value.items()}
+        return self._shape.read_turn(_revived(value), since, is_new=self._is_new)
+
+
+def _as_json(message: BaseMessage) -> Mapping[str, Any]:
+    return message.model_dump(mode="json")
+
+
+def _revived(value: Any) -> Any:
+    """Return `value` with langchain's messages in place of their JSON."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_revived(one) for one in value]
+    if isinstance(value, Mapping) and {"type", "content", "additional_kwargs"} <= value.keys():
+        with suppress(ValueError):
+            return message_from_json(value)
+    return value

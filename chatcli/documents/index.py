@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from chatcli import paths
-from chatcli.documents import index_file, index_rows
+from chatcli.documents import index_file
 from chatcli.documents.find import WalkCache, find_files
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
@@ -158,7 +158,7 @@ class DocumentIndex:
                     stopped = True
                     break
                 try:
-                    batch.add(index_rows.read_content(path, scan.known.get(path), reader))
+                    batch.add(index_file.read_content(path, scan.known.get(path), reader))
                 except FileNotFoundError:
                     continue  # the next update removes it
                 except OSError as error:  # perhaps of the moment, so it is not remembered
@@ -198,16 +198,16 @@ class DocumentIndex:
         """Look at the files of `sources`, and at what the index knows of them."""
         scan = _SourceScan()
         for source, number in sources.items():
-            known = index_rows.files_of_source(self._db, number)
+            known = index_file.files_of_source(self._db, number)
             (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
             decisions = WalkCache.from_json(text, known)
-            here = {path: index_rows.state_of(status) for path, status in find_files([source], decisions)}
+            here = {path: index_file.state_of(status) for path, status in find_files([source], decisions)}
             scan.states |= here
             scan.known |= known
             for path in here:
                 scan.members.setdefault(path, []).append(number)
             for path in here.keys() - known.keys():
-                if (file := index_rows.known_file(self._db, path)) is not None:
+                if (file := index_file.known_file(self._db, path)) is not None:
                     scan.known[path] = file
                     scan.joined.append((number, file.id))
             scan.left += [(number, known[path].id) for path in known.keys() - here.keys()]
@@ -230,7 +230,7 @@ class DocumentIndex:
             db.executemany(query, scan.joined)
             query = "SELECT 1 FROM members WHERE file = ?"
             unused = [file for _, file in scan.left if db.execute(query, (file,)).fetchone() is None]
-            index_rows.remove_files(db, unused)
+            index_file.remove_files(db, unused)
         return len(unused)
 
     def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Passage]:
@@ -251,26 +251,26 @@ class DocumentIndex:
         """Yield the passage of `match` with the path of its file."""
         query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
         (path,) = self._db.execute(query, (match.passage,)).fetchone()
-        for _, passage in index_rows.numbered_passages(self._db, path, match.passage, match.passage + 1):
+        for _, passage in index_file.numbered_passages(self._db, path, match.passage, match.passage + 1):
             yield os.fsdecode(path), replace(passage, score=match.score, by_words=match.by_words, weak=match.weak)
 
     def _refresh(self, path: str) -> bool:
         """Return whether the index knows what the file `path` holds at this moment; if not, bring it up to date."""
-        known = index_rows.known_file(self._db, path)
+        known = index_file.known_file(self._db, path)
         if known is None:
             return False
         try:
-            if known.is_current(index_rows.state_of(Path(path).stat())):
+            if known.is_current(index_file.state_of(Path(path).stat())):
                 return True
             with closing(DocumentReader()) as reader:
-                content = index_rows.read_content(path, known, reader)
+                content = index_file.read_content(path, known, reader)
         except OSError:
             with index_file.transaction(self._db, write=True):
-                index_rows.remove_files(self._db, [known.id])
+                index_file.remove_files(self._db, [known.id])
             return False
         if content.passages is not None:
             with index_file.transaction(self._db, write=True):
-                index_rows.write_content(self._db, content, ())
+                index_file.write_content(self._db, content, ())
         return content.passages is None
 
     def _scope(self, sources: Sequence[str] | None) -> Scope:
@@ -310,7 +310,7 @@ class DocumentIndex:
         row = self._db.execute("SELECT first, count FROM files WHERE path = ?", (name,)).fetchone()
         if row is None:
             return []
-        return [passage for _, passage in index_rows.numbered_passages(self._db, name, row[0], row[0] + row[1])]
+        return [passage for _, passage in index_file.numbered_passages(self._db, name, row[0], row[0] + row[1])]
 
     def _sources(self) -> list[IndexedSource]:
         query = """
@@ -329,7 +329,7 @@ class DocumentIndex:
         query = "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?"
         with index_file.transaction(self._db, write=True):
             files = self._files_of([source]) | {file for (file,) in self._db.execute(query, below)}
-            index_rows.remove_files(self._db, sorted(files))
+            index_file.remove_files(self._db, sorted(files))
             self._db.execute("DELETE FROM sources WHERE source = ? OR source > ? AND source < ?", below)
             # Until its parts are merged, FTS5 keeps the words of what is deleted.
             self._db.execute("INSERT INTO words (words) VALUES ('optimize')")
@@ -361,11 +361,11 @@ def _own_file() -> Path:
 class _SourceScan:
     """The files of some sources as they are now, beside what the index knows of them."""
 
-    states: dict[str, index_rows.State] = field(default_factory=dict)
+    states: dict[str, index_file.State] = field(default_factory=dict)
     """By path the state of each file that is there."""
     members: dict[str, list[int]] = field(default_factory=dict)
     """By path the sources that have it."""
-    known: dict[str, index_rows.KnownFile] = field(default_factory=dict)
+    known: dict[str, index_file.KnownFile] = field(default_factory=dict)
     joined: list[tuple[int, int]] = field(default_factory=list)
     """Sources with files that were in the index, but not as theirs."""
     left: list[tuple[int, int]] = field(default_factory=list)
@@ -379,12 +379,12 @@ class _Batch:
 
     def __init__(self, db: sqlite3.Connection, members: Mapping[str, Sequence[int]]) -> None:
         self._db, self._members = db, members
-        self._contents: list[index_rows.Content] = []
+        self._contents: list[index_file.Content] = []
         self._bytes = 0
         self._began = 0.0
         self.outcomes: list[str] = []
 
-    def add(self, content: index_rows.Content) -> None:
+    def add(self, content: index_file.Content) -> None:
         """Add a file, and write all when there are enough of them."""
         self._began = self._began if self._contents else time.monotonic()
         self._contents.append(content)
@@ -398,7 +398,7 @@ class _Batch:
         if self._contents:
             with index_file.transaction(self._db, write=True):
                 outcomes = [
-                    index_rows.write_content(self._db, item, self._members[item.path]) for item in self._contents
+                    index_file.write_content(self._db, item, self._members[item.path]) for item in self._contents
                 ]
             pairs = zip(self._contents, outcomes, strict=True)
             self.outcomes += [outcome if item.problem is None else "skipped" for item, outcome in pairs]

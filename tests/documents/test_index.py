@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from chatcli import paths
-from chatcli.documents import index_rows, read
+from chatcli.documents import index_file as index_files
+from chatcli.documents import read
 from chatcli.documents.index import _BATCH_FILES, DocumentIndex, indexed_sources
 from chatcli.documents.read import SPLITTER, DocumentReader
 from tests.attachments.samples import pdf
@@ -53,7 +54,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Count every change as long ago, so that no test has to wait."""
-    monkeypatch.setattr(index_rows, "UNSETTLED", -(10**12))
+    monkeypatch.setattr(index_files, "UNSETTLED", -(10**12))
 
 
 def test_only_what_changed_is_read(index: DocumentIndex, docs: Path, reads: list[str], settled: None) -> None:
@@ -96,8 +97,8 @@ def test_a_file_read_right_after_its_change_is_hashed_again(
     index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A file system may give two changes the same time: made so by hiding the times.
-    monkeypatch.setattr(index_rows, "state_of", lambda status: (status.st_size, time.time_ns() // 10**15, 0))
-    monkeypatch.setattr(index_rows, "UNSETTLED", 2 * 10**18)
+    monkeypatch.setattr(index_files, "state_of", lambda status: (status.st_size, time.time_ns() // 10**15, 0))
+    monkeypatch.setattr(index_files, "UNSETTLED", 2 * 10**18)
     write(docs / "a.md", "the code is 1111")
     index.update([str(docs)])
     write(docs / "a.md", "the code is 2222")
@@ -192,7 +193,7 @@ def test_a_file_that_can_not_be_read_is_remembered(
 def test_no_more_of_a_file_is_read_than_may_be(
     index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (index_rows, read):
+    for module in (index_files, read):
         monkeypatch.setattr(module, "MAX_BYTES", 100)
     write(docs / "a.md", "lighthouse".ljust(100))
     write(docs / "b.md", "lighthouse".ljust(101))
@@ -230,7 +231,7 @@ def test_another_version_of_the_splitter_reads_again(
 ) -> None:
     write(docs / "a.md", "the lighthouse")
     index.update([str(docs)])
-    monkeypatch.setattr(index_rows, "SPLITTER", SPLITTER + 1)
+    monkeypatch.setattr(index_files, "SPLITTER", SPLITTER + 1)
     assert index.update([str(docs)]).changed == 1
     assert index.update([str(docs)]).changed == 0
     assert reads == ["a.md", "a.md"]

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -16,6 +17,14 @@ def one_line(text: str, limit: int | None = None) -> str:
     """Return `text` on one line, each run of white space one space, cut to `limit` characters with "..." at its end."""
     line = " ".join(text.split())
     return line if limit is None or len(line) <= limit else f"{line[: limit - 3]}..."
+
+
+def did_you_mean(typed: str, known: Iterable[str]) -> str:
+    """Return the question whether the most similar name in `known` was meant, to begin a remedy; empty without one."""
+    from difflib import get_close_matches  # few runs have a wrong name
+
+    near = get_close_matches(typed, [*known], n=1)
+    return f"Did you mean {near[0]}? " if near else ""
 
 
 def display_width(text: str) -> int:

@@ -1,6 +1,5 @@
 """One entry of config.toml, named as a setting (`theme`) or as a part of its table (`aliases.fast`)."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from chatcli.config.settings import Settings, read_fields, user_name
 from chatcli.config.values import TypedText, is_a, read_value
 from chatcli.errors import UsageError, usage_errors
 from chatcli.runtime.program import command, current_program
+from chatcli.text import did_you_mean
 
 _KINDS = {one.name: one.type for one in fields(Settings)}
 
@@ -137,9 +137,8 @@ def _unknown(key: str, known: Mapping[str, str]) -> UsageError:
     if key.upper() in SERVER_KEY_VARIABLES or key == "langgraph_api_key":
         return UsageError("config.toml holds no keys", remedy=f"Export it as {SERVER_KEY_VARIABLES[0]}.")
     meant = key.lower().removeprefix("chatcli_").lstrip("-").replace("-", "_")
-    near = difflib.get_close_matches(meant, known, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    return UsageError(f"there is no setting {key!r}", remedy=f"{hint}See `{command('help settings')}`.")
+    remedy = f"{did_you_mean(meant, known)}See `{command('help settings')}`."
+    return UsageError(f"there is no setting {key!r}", remedy=remedy)
 
 
 def _plain(value: Any) -> Any:

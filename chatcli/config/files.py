@@ -145,7 +145,6 @@ def _rewrite(path: Path, change: Callable[[Content], None], check: Check | None)
             raise ValueError("its form is not understood")
     except TOMLKitError as error:
         raise ValueError(str(error)) from None
-    paths.private_dir(path.parent)
     bom = _BOM if written.startswith(_BOM) else ""
     replace_privately(path, [bom, changed.replace("\n", "\r\n") if windows else changed], keep_mode=True)
 

@@ -4,7 +4,6 @@ Every option of `chat` (`runtime.options`) is a field here. Its environment vari
 in capitals, its config-file key is the field's name. `.env.example` lists them all.
 """
 
-import difflib
 import os
 import shlex
 from collections.abc import Iterable, Mapping
@@ -36,6 +35,7 @@ from chatcli.config.values import (
 from chatcli.errors import UsageError
 from chatcli.runtime.options import OPTIONS, scoped
 from chatcli.runtime.program import Program, command, current_program
+from chatcli.text import did_you_mean
 
 if TYPE_CHECKING:
     from chatcli.config.mcp_servers import McpServer
@@ -373,9 +373,7 @@ def _by_field(written: dict[str, Any]) -> dict[str, Any]:
         known["mcp"] = "mcp_file"
     unknown = sorted(set(written) - set(known))
     if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        remedy = f"{hint}Remove it: `{command('config unset')} {shlex.quote(unknown[0])}`."
+        remedy = f"{did_you_mean(unknown[0], known)}Remove it: `{command('config unset')} {shlex.quote(unknown[0])}`."
         raise UsageError(f"{paths.config_file()} has a key that chatcli does not know: {unknown[0]}", remedy=remedy)
     return {known[key]: value for key, value in written.items()}
 

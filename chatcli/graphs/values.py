@@ -8,6 +8,7 @@ from chatcli.config.secrets import HIDDEN, names_secret
 from chatcli.config.values import check_plain, parse_typed
 from chatcli.errors import UsageError
 from chatcli.runtime.program import current_program
+from chatcli.text import did_you_mean
 
 if TYPE_CHECKING:
     from chatcli.config.settings import Settings
@@ -179,10 +180,7 @@ def _without_secrets(key: str, value: Any) -> Any:
 
 def unknown_key(kind: Kind, key: str, known: list[str]) -> UsageError:
     """Return the error for a `key` that the graph does not have."""
-    import difflib
-
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(key, known)
     return UsageError(f"the graph's {kind} has no field {key}", remedy=f"{hint}It has: {', '.join(known) or 'none'}.")
 
 

@@ -291,10 +291,8 @@ def _is_server_fault(error: Exception, status: int | None) -> bool:
 
 
 def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
-    known = isinstance(error, langchain.ModelInvalidRequestError | openai.APIError) or sdk_errors.is_any(
-        error, sdk_errors.REFUSALS
-    )
-    if status is not None or known:
+    known = isinstance(error, langchain.ModelInvalidRequestError | openai.APIError)
+    if status is not None or known or sdk_errors.is_any(error, sdk_errors.REFUSALS):
         return RefusedError(f"{where} refused the request: {_reason(error)}")
     return unexpected(error)
 

@@ -69,15 +69,15 @@ class LangflowServer:
         with self.reading():
             return [_flow(entry) for entry in listed if not entry.get("is_component")]
 
-    def fields(self, handle: str, timeout: float = LIST_SECONDS) -> dict[str, list[str]] | None:
+    def fields(self, handle: str) -> dict[str, list[str]] | None:
         """Return the fields of the flow `handle` that tweaks can set, by the title and by the ID of their component.
 
         The titles come first. The result is None if the server does not show this flow to the user.
         """
-        found = next((flow for flow in self.flows(timeout) if handle in (flow.endpoint, flow.id)), None)
+        found = next((flow for flow in self.flows() if handle in (flow.endpoint, flow.id)), None)
         if found is None:
             return None
-        flow = self._get(quote(found.id, safe=""), f"the flow {handle}", timeout)
+        flow = self._get(quote(found.id, safe=""), f"the flow {handle}", LIST_SECONDS)
         with self.reading():
             nodes = {str(node["id"]): node["data"].get("node") or {} for node in (flow["data"] or {}).get("nodes", ())}
             fields = {number: _fields(node.get("template") or {}) for number, node in nodes.items()}

@@ -1,6 +1,5 @@
 """Names of models: `provider:model`, aliases, and the default if no model is named."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from chatcli.errors import UsageError
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model, model_name, override_name, pulled_models
 from chatcli.models.local.weights import KNOWN_WEIGHTS
+from chatcli.text import did_you_mean
 
 DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
 OFFICIAL_BASE_URL = "https://api.openai.com/v1"
@@ -83,8 +83,7 @@ def resolve_model(text: str, settings: Settings) -> ModelName:
     if provider in PROVIDERS and (colon or provider == LOCAL or not custom_server):
         return _of_provider(provider, model, settings.local_model)
     if colon and not custom_server:
-        near = difflib.get_close_matches(provider, (*PROVIDERS, *OTHER_NAMES), n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(provider, (*PROVIDERS, *OTHER_NAMES))
         raise UsageError(
             f"unknown provider {provider!r} in model {text!r}",
             remedy=f"{hint}Known providers: {', '.join(PROVIDERS)}; name an OpenAI-compatible server with --base-url.",

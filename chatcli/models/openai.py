@@ -136,7 +136,7 @@ def build_lmstudio(name: ModelName, settings: Settings) -> Model:
     url = settings.credentials.server_url(LMSTUDIO) or LMSTUDIO_URL
     key = settings.credentials.access(LMSTUDIO).key
     window = lmstudio_window(url, name.model, key, settings.timeout or ANSWER_SECONDS)
-    return _model(name, url, key, settings, _whole_window(window, settings))
+    return _model(name, url, key, settings, Limits.of_window(window, settings.max_tokens, most=sys.maxsize))
 
 
 def build_ollama(name: ModelName, settings: Settings) -> Model:
@@ -147,12 +147,8 @@ def build_ollama(name: ModelName, settings: Settings) -> Model:
     url = ollama_url(settings.credentials.access(OLLAMA).base_url)
     key = ollama_key()
     found = ollama_window(url, name.model, key, settings.timeout or ANSWER_SECONDS)
-    limits = _whole_window(None if found is None else found.size(), settings)
+    limits = Limits.of_window(None if found is None else found.size(), settings.max_tokens, most=sys.maxsize)
     return replace(_model(name, f"{url}/v1", key, settings, limits), tokenizer=CAUTIOUS_TOKENIZER)
-
-
-def _whole_window(window: int | None, settings: Settings) -> Limits:
-    return Limits.of_window(window, settings.max_tokens, most=sys.maxsize)
 
 
 def _model(

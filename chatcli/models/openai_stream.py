@@ -118,9 +118,7 @@ class DeltaJoiner:
         run, self._run = self._run, None
         if run is None:
             return []
-        if len(run.texts) == 1:
-            return [run.first]
-        return [_framed(run, "".join(run.texts))]
+        return [run.first if len(run.texts) == 1 else _framed(run, "".join(run.texts))]
 
 
 def _framed(run: _Run, text: str) -> bytes:

@@ -1,7 +1,7 @@
 """What answers cost in US dollars, by the price table of genai-prices."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 class Spent:
     """What was used and paid, by one model or in all."""
 
-    model: str = ""
-    """`provider:model`, `graph:NAME`, or "" for several and for one that is not known."""
     turns: int = 0
     tokens: Tokens = field(default_factory=Tokens)
     cost_usd: float = 0.0
@@ -41,7 +39,7 @@ class Spent:
         return "unknown" if not self.cost_usd else f"{dollars(self.cost_usd)} + unknown"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as an object of JSON, without the model. A cost of which nothing is known is null."""
+        """Return it as an object of JSON. A cost of which nothing is known is null."""
         return {
             "turns": self.turns,
             "input_tokens": self.tokens.input,
@@ -64,24 +62,21 @@ def dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 100 else f"${amount:.4f}"
 
 
-def spent_by_model(answers: Iterable[AnswerUsage]) -> list[Spent]:
-    """Return the usage of each model, in the order in which they first answered."""
-    return [replace(each, model=model) for model, each in spent_by("model", answers).items()]
-
-
 def cost_listing(title: str, answers: Sequence[AnswerUsage]) -> Listing:
     """Return the table of the usage and cost of `answers`, by model, and the total."""
-    lines = [(each.model or "unknown", each) for each in spent_by_model(answers)]
-    lines.append(("total", spent(answers)))
+    lines = [*spent_by("model", answers).items(), ("total", spent(answers))]
     rows = tuple(
-        (name, str(each.turns), f"{each.tokens.input:,}", f"{each.tokens.output:,}", each.shown())
+        (name or "unknown", str(each.turns), f"{each.tokens.input:,}", f"{each.tokens.output:,}", each.shown())
         for name, each in lines
     )
     return Listing(title, ("model", "turns", "tokens in", "tokens out", "cost"), rows)
 
 
 def spent_by(field: Literal["model", "thread_id"], answers: Iterable[AnswerUsage]) -> dict[str, Spent]:
-    """Return the usage of each model, or of each thread."""
+    """Return the usage of each model, or of each thread, in the order in which they first answered.
+
+    A model is `provider:model`, `graph:NAME`, or "" if it is not known.
+    """
     groups: dict[str, list[AnswerUsage]] = {}
     for answer in answers:
         groups.setdefault(getattr(answer, field), []).append(answer)
@@ -101,7 +96,7 @@ def spent(answers: Iterable[AnswerUsage]) -> Spent:
         if paid is None:
             unpriced.add(turn)
         cost += paid or 0.0
-    return Spent("", len(turns), total, cost, len(unpriced))
+    return Spent(len(turns), total, cost, len(unpriced))
 
 
 @lru_cache(65536)

@@ -4,7 +4,6 @@ The user's own roles, in the config folder, replace the shipped ones of the same
 role and model in the state of a thread, so that a resumed thread has them.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from chatcli.errors import UsageError
 from chatcli.models.names import ModelName, choose_model, resolve_model
 from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_toml
+from chatcli.text import did_you_mean
 
 SUFFIXES = (".toml", ".md")
 _FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n?", re.DOTALL | re.MULTILINE)
@@ -140,8 +140,7 @@ def find_role(name: str) -> Role:
     files = role_files()
     path = files.get(name.strip().lower())
     if path is None:
-        near = difflib.get_close_matches(name.strip().lower(), files, n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name.strip().lower(), files)
         raise UsageError(f"there is no role {name!r}", remedy=f"{hint}See `chat roles list`.")
     return read_role(path, shipped=path.parent == SHIPPED)
 

@@ -7,7 +7,7 @@ from langchain_core.language_models import FakeListChatModel
 
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
-from chatcli.models.prices import cost_of, known_window, list_price, price, spent, spent_by_model, table_name
+from chatcli.models.prices import cost_of, known_window, list_price, price, spent, spent_by, table_name
 from chatcli.store.usage import AnswerUsage, Tokens
 
 USAGE = Tokens(1_000_000, 1_000_000)
@@ -82,7 +82,9 @@ def test_a_thread_is_summed_by_model_and_what_is_unknown_is_said() -> None:
         answered("anthropic:claude-3-5-haiku-latest", turn=2),
         answered("openai:gpt-mine", turn=3),
     ]
-    first, second, third = spent_by_model(answers)
+    used = spent_by("model", answers)
+    assert list(used) == ["openai:gpt-4o-mini", "anthropic:claude-3-5-haiku-latest", "openai:gpt-mine"]
+    first, second, third = used.values()
     assert (first.turns, first.tokens, first.shown()) == (1, Tokens(2_000_000, 1_000_000), "$0.9000")
     assert (second.turns, second.shown()) == (1, "$4.8000")
     assert (third.turns, third.shown(), third.cost_as_json()["cost_usd"]) == (1, "unknown", None)

@@ -9,7 +9,7 @@ from chatcli.cli.app import Store, Url
 from chatcli.cli.subcommands.output import AsJson, read_age, settings_of, show_or_print_json
 from chatcli.conversation.backend import choose_backend
 from chatcli.events import Notice
-from chatcli.models.prices import cost_listing, spent, spent_by_model, table_name
+from chatcli.models.prices import cost_listing, spent, spent_by, table_name
 from chatcli.store.usage import without_copies
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -31,7 +31,7 @@ def usage(
     value = {
         "since": None if begin is None else begin.isoformat(timespec="seconds"),
         "prices": table_name(),
-        "models": [{"model": each.model, **each.as_json()} for each in spent_by_model(found)],
+        "models": [{"model": model, **each.as_json()} for model, each in spent_by("model", found).items()],
         "total": spent(found).as_json(),
     }
     events = (cost_listing("Usage", found), Notice(f"prices: {table_name()}"))

@@ -144,7 +144,7 @@ class ChatEngine(LocalEngine):
         setup = opening_setup(self._settings, stored, first=request.is_first_thread)
         name = self._name(setup, stored, request)
         if name.model:
-            setup = setup.with_model(str(name), name.base_url or custom_url(self._settings, name.provider))
+            setup = setup.with_model(str(name), name.base_url or custom_url(self._settings.credentials, name.provider))
         thread = GraphThread(self._graph, self.threads, thread_id, MODEL_NODE)
         await store_unsent_question(thread, name, text, attachments, setup_update(setup, stored or Setup()))
 

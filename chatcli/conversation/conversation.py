@@ -88,7 +88,7 @@ class Conversation:
         self.title_writer.stop()
         if self._connects:
             self._connects = False
-            connect_early(self.model_name, self._settings)
+            connect_early(self.model_name, self._settings.credentials)
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""

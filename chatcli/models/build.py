@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatcli.config.credentials import Credentials
 from chatcli.config.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
 from chatcli.config.settings import KEPT_ALIVE_SECONDS, Settings
 from chatcli.errors import MissingKeyError, UsageError
@@ -41,7 +42,7 @@ def _build(name: ModelName, settings: Settings, announce: Callable[[Progress | N
         from chatcli.models.langflow import build_langflow
 
         return build_langflow(name, settings)
-    _require_credentials(name, settings)
+    _require_credentials(name, settings.credentials)
     if PROVIDERS[name.provider].takes_openai:
         from chatcli.models.openai import build_hosted_openai
 
@@ -51,16 +52,16 @@ def _build(name: ModelName, settings: Settings, announce: Callable[[Progress | N
     return build_hosted(name, settings)
 
 
-def _require_credentials(name: ModelName, settings: Settings) -> None:
+def _require_credentials(name: ModelName, credentials: Credentials) -> None:
     provider = PROVIDERS[name.provider]
-    credentials = settings.credentials.access(provider.prefix)
-    if credentials.key is None and not provider.keyless:
+    access = credentials.access(provider.prefix)
+    if access.key is None and not provider.keyless:
         raise MissingKeyError(
             f"{name} needs a key, and {provider.key_variables[0]} is not set",
             remedy=f"Set {provider.key_variables[0]}, or keep the key: chat keys set {provider.prefix}",
             provider=provider.prefix,
         )
-    given = provider.url_variables if credentials.base_url is not None else ()
+    given = provider.url_variables if access.base_url is not None else ()
     missing = [variable for variable in provider.needs if variable not in given and not os.environ.get(variable)]
     if missing:
         raise UsageError(f"{name} needs {missing[0]}, which is not set", remedy=provider.requirements)

@@ -11,7 +11,7 @@ from functools import cached_property
 from threading import Thread
 from urllib.parse import urlsplit
 
-from chatcli.config.settings import Settings
+from chatcli.config.credentials import Credentials
 from chatcli.errors import ChatcliError
 from chatcli.models.names import ModelName, openai_base_url
 
@@ -62,15 +62,15 @@ _waiting: list[EarlyConnection] = []
 """The newest connection, until a client takes it."""
 
 
-def connect_early(name: ModelName, settings: Settings) -> EarlyConnection | None:
+def connect_early(name: ModelName, credentials: Credentials) -> EarlyConnection | None:
     """Begin to connect to the server of the model `name`; nothing is sent to it. Return the connection.
 
     None is begun without TLS, where it would save too little, without a key, and to a server that is not asked in
     OpenAI's protocol, as other clients take no connection.
     """
     with suppress(ChatcliError, ValueError):  # who asks the model reports what is wrong with its URL
-        parts = urlsplit(openai_base_url(name.provider, settings))
-        if parts.scheme == "https" and parts.hostname and not settings.credentials.lacks_key(name.provider):
+        parts = urlsplit(openai_base_url(name.provider, credentials))
+        if parts.scheme == "https" and parts.hostname and not credentials.lacks_key(name.provider):
             _waiting[:] = [EarlyConnection(parts.hostname, parts.port or 443)]
             return _waiting[0]
     return None

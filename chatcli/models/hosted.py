@@ -218,7 +218,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     credentials = settings.credentials.access(provider.prefix)
     if not provider.is_installed:
         raise _not_installed(provider)
-    base_url = custom_url(settings, provider.prefix)
+    base_url = custom_url(settings.credentials, provider.prefix)
     endpoint = Endpoint(name, address=base_url or provider.title, key=credentials.key, base_url=base_url)
     try:
         client = _client(name, provider, credentials, settings)

@@ -37,7 +37,7 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
     for option in ("temperature", "max_tokens"):
         remedy = f"Set it in the flow, or for this run: --tweak COMPONENT.{option}=VALUE"
         settings.refuse_options([option], f"{name}: the flow itself sets it", remedy)
-    server = LangflowServer.of(settings)
+    server = LangflowServer.of(settings.credentials)
     if settings.tweak and (fields := server.fields(name.model)) is not None:
         _check_tweaks(name.model, settings.tweak, fields)
     client = FlowModel(
@@ -54,7 +54,7 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
         address=server.url,
         key=server.key,
         custom_server=True,
-        base_url=custom_url(settings, LANGFLOW),
+        base_url=custom_url(settings.credentials, LANGFLOW),
         keeps_conversation=True,
     )
 

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import httpx2
 
+from chatcli.config.credentials import Credentials
 from chatcli.config.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.config.secrets import Secret, redact
-from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
@@ -47,10 +47,10 @@ class LangflowServer:
     key: Secret | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> "LangflowServer":
-        """Return the server that `settings` name."""
-        credentials = settings.credentials.access(LANGFLOW)
-        return cls(credentials.base_url or LANGFLOW_URL, credentials.key)
+    def of(cls, credentials: Credentials) -> "LangflowServer":
+        """Return the server that the user chose, with its key."""
+        access = credentials.access(LANGFLOW)
+        return cls(access.base_url or LANGFLOW_URL, access.key)
 
     @property
     def shown_url(self) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatcli.config.credentials import Credentials
 from chatcli.config.grants import public_url
 from chatcli.config.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS
 from chatcli.config.settings import Settings
@@ -48,21 +49,21 @@ def choose_model(settings: Settings) -> ModelName:
     return ModelName(LOCAL, _default_local(settings.local_model))
 
 
-def custom_url(settings: Settings, provider: str) -> str:
+def custom_url(credentials: Credentials, provider: str) -> str:
     """Return the server that the user named for `provider`, as a thread remembers it; empty for the provider's own."""
-    url = settings.credentials.server_url(provider) or ""
+    url = credentials.server_url(provider) or ""
     return "" if provider == LOCAL or (provider, url) == (OPENAI, OFFICIAL_BASE_URL) else public_url(url)
 
 
-def openai_base_url(prefix: str, settings: Settings) -> str:
+def openai_base_url(prefix: str, credentials: Credentials) -> str:
     """Return the base URL at which the provider `prefix` is asked in OpenAI's protocol; empty if it is not."""
-    chosen = settings.credentials.access(prefix).base_url
+    chosen = credentials.access(prefix).base_url
     if prefix == OPENAI:
         return chosen or OFFICIAL_BASE_URL
     provider = PROVIDERS[prefix]
     if not provider.takes_openai:
         return ""
-    url = (chosen or settings.credentials.server_url(prefix) or provider.openai_url).rstrip("/")
+    url = (chosen or credentials.server_url(prefix) or provider.openai_url).rstrip("/")
     if "://" not in url:  # as Databricks shows the name of a workspace
         url = f"https://{url}"
     return url if url.endswith(provider.openai_path) else url + provider.openai_path

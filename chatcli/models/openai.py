@@ -101,7 +101,7 @@ def _read_usage(usage: Any) -> dict[str, Any]:
 
 def build_openai(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of OpenAI, or of the server at `settings.base_url`."""
-    base_url = openai_base_url(OPENAI, settings)
+    base_url = openai_base_url(OPENAI, settings.credentials)
     key = settings.credentials.access(OPENAI).key
     if key is None and base_url == OFFICIAL_BASE_URL:
         raise MissingKeyError(
@@ -111,7 +111,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
             provider=OPENAI,
         )
     if not name.model:
-        public = custom_url(settings, OPENAI)
+        public = custom_url(settings.credentials, OPENAI)
         endpoint = Endpoint(name, address=public, key=key, base_url=public)
         timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
@@ -126,7 +126,7 @@ def build_hosted_openai(name: ModelName, settings: Settings) -> Model:
     provider = PROVIDERS[name.provider]
     access = settings.credentials.access(provider.prefix)
     limits, own = Limits.of_window(known_window(provider.prefix, name.model), settings.max_tokens), access.base_url
-    url = openai_base_url(provider.prefix, settings)
+    url = openai_base_url(provider.prefix, settings.credentials)
     model = _model(name, url, access.key, settings, limits, custom_server=own is not None, use_responses_api=False)
     return replace(model, address=model.base_url or provider.title)
 
@@ -170,7 +170,7 @@ def _model(
         address=redact(url, []),
         key=key,
         custom_server=custom_server,
-        base_url=custom_url(settings, name.provider),
+        base_url=custom_url(settings.credentials, name.provider),
         close=http.aclose,
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
+from chatcli.config.credentials import Credentials
 from chatcli.config.installation import install_command
 from chatcli.config.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
 from chatcli.config.secrets import redact
@@ -75,15 +76,15 @@ def _usable(model: UsableModel, settings: Settings) -> UsableModel:
 
 def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
     # All are asked at once, so that the slowest one decides how long it takes.
-    flows_seconds = SERVER_SECONDS if settings.langflow_url else 2 * LOCAL_SECONDS
+    seconds = SERVER_SECONDS if settings.langflow_url else LOCAL_SECONDS
     lmstudio = settings.credentials.server_url(LMSTUDIO) or LMSTUDIO_URL
     asked = {
-        LANGFLOW: begin(lambda: _flows(settings), flows_seconds),
+        LANGFLOW: begin(lambda: _flows(settings.credentials, seconds), max(seconds, 2 * LOCAL_SECONDS)),
         OLLAMA: begin(lambda: pulled_by_ollama(LOCAL_SECONDS), 2 * LOCAL_SECONDS),
         LMSTUDIO: begin(lambda: offered_by_lmstudio(lmstudio, LOCAL_SECONDS), 2 * LOCAL_SECONDS),
     }
     if settings.openai_endpoint is not None:
-        for model in _served(f"{settings.openai_endpoint}/models", settings):
+        for model in _served(f"{settings.openai_endpoint}/models", settings.credentials):
             yield ModelName(OPENAI, model), redact(settings.openai_endpoint, [])  # it may hold a password
     for provider in PROVIDERS.values():
         own_server = provider.prefix == OPENAI and settings.openai_endpoint is not None
@@ -98,10 +99,10 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
             yield ModelName(prefix, model), PROVIDERS[prefix].title
 
 
-def _served(url: str, settings: Settings) -> list[str]:
+def _served(url: str, credentials: Credentials) -> list[str]:
     """Return the models that an OpenAI-compatible server lists; none if it does not answer."""
     try:
-        key = settings.credentials.access(OPENAI).key  # it may be in a locked keyring
+        key = credentials.access(OPENAI).key  # it may be in a locked keyring
         headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
         return served_names(request("GET", url, seconds=SERVER_SECONDS, headers=headers).content)
     except (AuthError, httpx2.HTTPError, httpx2.InvalidURL, ValueError):
@@ -116,10 +117,9 @@ def served_names(listed: bytes) -> list[str]:
         raise ValueError("it is no list of models") from error
 
 
-def _flows(settings: Settings) -> list[str]:
-    """Return the flows of the Langflow server that the settings name, or else of one on this machine."""
+def _flows(credentials: Credentials, seconds: float) -> list[str]:
+    """Return the flows of the Langflow server that the user named, or else of one on this machine."""
     try:
-        server = LangflowServer.of(settings)
-        return [flow.handle for flow in server.flows(SERVER_SECONDS if settings.langflow_url else LOCAL_SECONDS)]
+        return [flow.handle for flow in LangflowServer.of(credentials).flows(seconds)]
     except ChatcliError:  # `chat models langflow` shows the reason
         return []

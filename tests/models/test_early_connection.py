@@ -67,7 +67,7 @@ def test_the_first_question_goes_through_the_connection_that_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(tmp_path, monkeypatch) as server:
-        early = connect_early(NAME, Settings.load())
+        early = connect_early(NAME, Settings.load().credentials)
         assert early is not None
         assert early.opened.result(WAIT_SECONDS) is not None
         server.wait_for_connections(1)
@@ -101,7 +101,7 @@ def test_one_request_gets_it_and_the_next_one_leaves_it_alone(tmp_path: Path, mo
         await first.aclose()
 
     with serving(tmp_path, monkeypatch):
-        early = connect_early(NAME, Settings.load())
+        early = connect_early(NAME, Settings.load().credentials)
         assert early is not None
         assert early.opened.result(WAIT_SECONDS) is not None
         asyncio.run(run(early))
@@ -112,7 +112,7 @@ def test_answers_have_the_same_limits_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_early: bool
 ) -> None:
     with serving(tmp_path, monkeypatch) as server:
-        early = connect_early(NAME, Settings.load()) if is_early else None
+        early = connect_early(NAME, Settings.load().credentials) if is_early else None
         assert async_client(server.base_url, STREAM_HOOKS).event_hooks == STREAM_HOOKS
         if early is not None:
             early.close()
@@ -121,14 +121,14 @@ def test_answers_have_the_same_limits_with_it(
 
 def test_a_large_question_fits_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(tmp_path, monkeypatch) as server:
-        connect_early(NAME, Settings.load())
+        connect_early(NAME, Settings.load().credentials)
         assert ask("a" * (8 * MIB)) == ["Hello there"]
         assert (server.connections, len(server.bodies[0]) > 8 * MIB) == (1, True)
 
 
 def test_a_connection_that_the_server_closed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(tmp_path, monkeypatch, closed=1) as server:
-        early = connect_early(NAME, Settings.load())
+        early = connect_early(NAME, Settings.load().credentials)
         assert early is not None
         opened = early.opened.result(WAIT_SECONDS)
         assert opened is not None
@@ -141,7 +141,7 @@ def test_a_server_that_keeps_silent_is_asked_by_another_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(tmp_path, monkeypatch, silent=1) as server:
-        early = connect_early(NAME, Settings.load())
+        early = connect_early(NAME, Settings.load().credentials)
         assert ask("one") == ["Hello there"]
         assert server.connections == 2
         assert early is not None
@@ -152,7 +152,7 @@ def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "other").mkdir()
     with serving(tmp_path, monkeypatch) as server, TlsServer(tmp_path / "other") as other:
         monkeypatch.setenv("SSL_CERT_FILE", str(other.certificate))
-        early = connect_early(NAME, Settings.load())
+        early = connect_early(NAME, Settings.load().credentials)
         assert early is not None
         assert early.opened.result(WAIT_SECONDS) is None
         with pytest.raises(openai.APIConnectionError) as failed:
@@ -164,7 +164,7 @@ def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_no_connection_goes_past_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(tmp_path, monkeypatch) as server:
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-        early = connect_early(NAME, Settings.load())
+        early = connect_early(NAME, Settings.load().credentials)
         assert early is not None
         assert early.opened.result(WAIT_SECONDS) is None
         assert server.connections == 0
@@ -172,7 +172,7 @@ def test_no_connection_goes_past_a_proxy(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_another_server_does_not_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(tmp_path, monkeypatch) as server:
-        early = connect_early(NAME, Settings.load())
+        early = connect_early(NAME, Settings.load().credentials)
         assert take_early("https://localhost:1/v1") is None
         assert take_early(server.base_url.replace("https", "http")) is None
         assert early is not None
@@ -201,4 +201,4 @@ def test_none_is_opened_where_it_is_of_no_use(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert connect_early(ModelName(provider, "fake"), Settings.load()) is None
+    assert connect_early(ModelName(provider, "fake"), Settings.load().credentials) is None

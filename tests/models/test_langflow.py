@@ -142,7 +142,7 @@ def test_a_run_that_broke_off_is_not_asked_for_again(langflow: FakeLangflow, rep
 
 def test_a_flow_gets_the_newest_question_in_a_session_of_its_own(langflow: FakeLangflow) -> None:
     settings = Settings.load({"tweak": {"A": {"b": 1}}})
-    server = LangflowServer.of(settings)
+    server = LangflowServer.of(settings.credentials)
     model = FlowModel(flow="parrot", server=server, tweaks=settings.tweak, seconds=WAIT_SECONDS)
     talk = [HumanMessage("one"), AIMessage("1"), HumanMessage("two")]
     answer = asyncio.run(model.ainvoke(talk, session_id="mine"))
@@ -195,7 +195,7 @@ def test_a_tweak_that_langflow_would_ignore_is_refused(
 
 
 def test_the_flows_and_the_fields_of_one_are_listed(langflow: FakeLangflow) -> None:
-    server = LangflowServer.of(Settings.load())
+    server = LangflowServer.of(Settings.load().credentials)
     assert [flow.handle for flow in server.flows()] == ["parrot", "11111111-2222-4333-8444-555555555555"]
     fields = server.fields("parrot")
     assert fields is not None

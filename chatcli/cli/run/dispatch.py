@@ -61,7 +61,7 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
         if request.asks and not composed.stored:  # a thread may remember another server
             from chatcli.models.early_connection import connect_early
 
-            connect_early(composed.name, settings)
+            connect_early(composed.name, settings.credentials)
     renderer = build_renderer(settings)
     if request.stays:
         from chatcli.cli.run.interactive import run_interactive

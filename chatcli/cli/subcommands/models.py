@@ -54,7 +54,7 @@ def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
     from chatcli.models.langflow_server import LangflowServer
 
     settings = settings_of(ctx)
-    flows = LangflowServer.of(settings).flows()
+    flows = LangflowServer.of(settings.credentials).flows()
     found = [{"model": f"{LANGFLOW}:{flow.handle}", **asdict(flow)} for flow in flows]
     rows = tuple((f"{LANGFLOW}:{flow.handle}", flow.name, flow.description) for flow in flows)
     show_or_print_json(settings, found, Listing("Flows", ("model", "name", "description"), rows), as_json=as_json)

@@ -380,8 +380,7 @@ def _by_field(written: dict[str, Any]) -> dict[str, Any]:
 
 def _set_by(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the values that `environment` sets, by field; an empty variable sets nothing."""
-    variables = {name: _variable_of(name, environment) for name in _VARIABLES}
-    return {name: environment[variable] for name, variable in variables.items() if variable}
+    return {name: environment[found] for name in _VARIABLES if (found := _variable_of(name, environment))}
 
 
 def _variable_of(name: str, environment: Mapping[str, str]) -> str | None:

@@ -177,22 +177,16 @@ def _temporary_failure(error: Exception, where: str, name: str, status: int | No
     """Return the failure if the same request may succeed later, else None."""
     causes = [*sdk_errors.chain(error)][1:]
     cause = causes[-1] if causes else None  # the error of the socket or the resolver, which the SDK wraps
-    if (
-        isinstance(error, _TIMEOUT)
-        or isinstance(cause, _TIMEOUT)
-        or status == 408
-        or sdk_errors.is_any(error, sdk_errors.TIMEOUTS)
-    ):
+    timed_out = isinstance(error, _TIMEOUT) or isinstance(cause, _TIMEOUT)
+    if timed_out or status == 408 or sdk_errors.is_any(error, sdk_errors.TIMEOUTS):
         return NetworkError(f"{where} did not answer in time", remedy="Try again, or allow more time with --timeout.")
     if isinstance(error, _RATE_LIMIT) or status == 429:
         return NetworkError(f"{where} limits the rate: {_reason(error)}", remedy="Try again later.")
     if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_any(error, sdk_errors.BREAKS)):
         return NetworkError(f"{where} broke off before the end of its answer", remedy=_KEPT_REMEDY)
     if isinstance(error, _CONNECTION) or (status is None and sdk_errors.is_any(error, sdk_errors.CONNECTIONS)):
-        return NetworkError(
-            f"{where} can't be reached: {one_line(str(cause or error))}",
-            remedy="Check the address and the network.",
-        )
+        reason = one_line(str(cause or error))
+        return NetworkError(f"{where} can't be reached: {reason}", remedy="Check the address and the network.")
     if _is_server_fault(error, status):
         return NetworkError(f"{where} failed: {_reason(error)}", remedy="Try again later.")
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
@@ -222,11 +216,9 @@ def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None
     if not _PAGE.search(text) and _names_model(_PATH.sub("", text), endpoint.name.model):
         return None
     path = sdk_errors.asked_path(error) or COMPLETIONS
-    return UsageError(
-        f"the server at {endpoint.address} has nothing under {path}"
-        + (f" (HTTP {status})" if status is not None else ""),
-        remedy=base_url_hint(endpoint),
-    )
+    shown = f" (HTTP {status})" if status is not None else ""
+    problem = f"the server at {endpoint.address} has nothing under {path}{shown}"
+    return UsageError(problem, remedy=base_url_hint(endpoint))
 
 
 def _final_failure(error: BaseException, endpoint: Endpoint, where: str) -> ChatcliError | None:

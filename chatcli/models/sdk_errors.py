@@ -116,14 +116,17 @@ def asked_path(error: BaseException) -> str:
 def _asked_urls(error: BaseException) -> Iterator[str]:
     for link in chain(error):
         for holder in (link, getattr(link, "response", None)):
-            try:
-                request = getattr(holder, "request", None)
-            except RuntimeError:  # httpx raises it if there is none
-                continue
-            if (url := getattr(request, "url", None)) is not None:
+            if (url := getattr(_request_of(holder), "url", None)) is not None:
                 yield str(url)
         if isinstance(kwargs := getattr(link, "kwargs", None), dict) and "endpoint_url" in kwargs:  # botocore
             yield str(kwargs["endpoint_url"])
+
+
+def _request_of(holder: object) -> Any:
+    try:
+        return getattr(holder, "request", None)
+    except RuntimeError:  # httpx raises it if there is none
+        return None
 
 
 def header(error: BaseException, name: str) -> str | None:
@@ -176,10 +179,7 @@ def missing_key(error: BaseException) -> str:
 
 def _sent_empty_key(error: BaseException) -> bool:
     """Return whether the request of `error` had a header for a key, with no key in it."""
-    try:
-        headers = getattr(getattr(error, "request", None), "headers", None)
-    except RuntimeError:  # httpx raises it if there is none
-        return False
+    headers = getattr(_request_of(error), "headers", None)
     found = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
     return any(found.get(name, "-").strip() in ("", "Bearer") for name in ("authorization", "x-api-key"))
 

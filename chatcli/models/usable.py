@@ -58,20 +58,21 @@ def usable_models(settings: Settings) -> list[UsableModel]:
 
 
 def _usable(model: UsableModel, settings: Settings) -> UsableModel:
-    """Return `model`, with the size of its download if it is a local model that is missing."""
+    """Return `model`; a local one with where it is, and with the size of its download if it is missing."""
     if model.name.provider != LOCAL:
         return model
     weights = find_model(model.name.model, settings.local_model)
-    here = model.source == ON_THIS_MACHINE
+    missing = 0
     if settings.local_model is not None and model.name.model == override_name(settings.local_model):
-        return replace(model, source=f"CHATCLI_LOCAL_MODEL, {settings.local_model}" if here else model.source)
-    if weights.own_path:
-        return replace(model, source=weights.own_path if here else model.source)
-    origin = f", {source_of(weights)}" if weights.hub_path else ""
-    if weights.is_fetched:
-        return replace(model, source=f"{model.source}{origin}" if here else model.source)
-    source = f"can be fetched ({weights.megabytes} MB){origin}" if here else model.source
-    return replace(model, source=source, download_bytes=weights.size)
+        place = f"CHATCLI_LOCAL_MODEL, {settings.local_model}"
+    elif weights.own_path:
+        place = weights.own_path
+    else:
+        missing = 0 if weights.is_fetched else weights.size
+        place = f"can be fetched ({weights.megabytes} MB)" if missing else ON_THIS_MACHINE
+        place += f", {source_of(weights)}" if weights.hub_path else ""
+    source = place if model.source == ON_THIS_MACHINE else model.source
+    return replace(model, source=source, download_bytes=missing)
 
 
 def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:

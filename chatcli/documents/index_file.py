@@ -278,8 +278,8 @@ def files_of_source(db: sqlite3.Connection, source: int) -> dict[str, KnownFile]
     """Return the files of `source` in the index by path."""
     rows = db.execute(f"{_FILE} members JOIN files ON id = file WHERE source = ?", (source,)).fetchall()
     # All paths at once: with a call for each, this took as long as the walk through the files.
-    paths = os.fsdecode(b"\0".join(row[0] for row in rows)).split("\0")
-    return {path: KnownFile._make(row[1:]) for path, row in zip(paths, rows, strict=False)}
+    names = os.fsdecode(b"\0".join(row[0] for row in rows)).split("\0")
+    return {path: KnownFile._make(row[1:]) for path, row in zip(names, rows, strict=False)}
 
 
 def known_file(db: sqlite3.Connection, path: str) -> KnownFile | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chatcli.attachments import piped_block
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import message_content
-from chatcli.cli.run.request import prompt_text
+from chatcli.cli.run.dispatch import prompt_text
 from chatcli.fences import fenced, in_words, new_marker, question_alone, unmarked
 from chatcli.graphs.chat.retrieve_node import _ATTACHED
 from chatcli.store.recall import without_recalled

@@ -8,9 +8,8 @@ from importlib import import_module
 
 from chatcli.helper.same_conditions import Environment
 from chatcli.helper.spawn import is_there, lock_start
-from chatcli.runtime.deferred_packages import defer_packages
-from chatcli.runtime.garbage import put_off_collections
-from chatcli.runtime.untraced import leave_out_tracing
+from chatcli.runtime.deferred_packages import defer_packages, put_off_collections
+from chatcli.runtime.tracing import leave_out_tracing
 
 MODULES = (
     "chatcli.cli.app",

@@ -11,7 +11,7 @@ from typing import Any
 
 from chatcli.cli.grammar.completion import variable
 from chatcli.errors import BadGraphError, ChatcliError, ExitCode, InternalError, UsageError, limit_of, unexpected
-from chatcli.runtime.command_line import read_plain
+from chatcli.runtime.options import read_plain
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.runtime.signals import ignore_signals, point_at_devnull
 

@@ -9,8 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
-from chatcli.runtime.deferred_packages import defer_packages
-from chatcli.runtime.garbage import put_off_collections
+from chatcli.runtime.deferred_packages import defer_packages, put_off_collections
 from chatcli.runtime.signals import end_on_signals, point_at_devnull
 from chatcli.runtime.tracing import finish_tracing, trace_failure
 

@@ -259,7 +259,7 @@ def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:
 
 def delete_threads(backend: Backend, threads: "Threads", thread_ids: Sequence[str]) -> None:
     """Delete the threads, and what was kept because of them; refuse where another process runs a turn on one."""
-    from chatcli.ranking.vectors import forget_vectors  # late: it imports sqlite3
+    from chatcli.ranking.semantic import forget_vectors  # late: it imports sqlite3
 
     with ExitStack() as held:
         for thread_id in thread_ids:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from chatcli.attachments.attachment import Attachment
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
+from chatcli.runtime.deferred_packages import resume_collections
 from chatcli.runtime.exits import exits_contained
-from chatcli.runtime.garbage import resume_collections
 from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:

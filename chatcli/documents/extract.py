@@ -1,4 +1,4 @@
-"""A program of its own that gets the text out of PDF, DOCX and EPUB files: `worker.py` runs and bounds it.
+"""A program of its own that gets the text out of PDF, DOCX and EPUB files: `read.py` runs and bounds it.
 
 What it reads from standard input and writes to standard output are records: four bytes with the length of a JSON text,
 that text, and, in a request, the content of the file.

@@ -18,8 +18,7 @@ from chatcli.documents.find import WalkCache, find_files
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import DocumentReader
 from chatcli.ranking.search import Match, Scope
-from chatcli.ranking.semantic import rank_matches
-from chatcli.ranking.vectors import forget_vectors
+from chatcli.ranking.semantic import forget_vectors, rank_matches
 
 _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200

@@ -15,8 +15,7 @@ from typing import NamedTuple, cast
 from chatcli import paths
 from chatcli.config.secret_files import open_regular
 from chatcli.documents.passage import Passage
-from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader
-from chatcli.documents.worker import UnreadableError
+from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
 from chatcli.errors import StoreError
 from chatcli.ranking.words import TABLE, index_words
 from chatcli.runtime.files import lock_folder

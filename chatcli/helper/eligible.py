@@ -4,7 +4,7 @@ import os
 import sys
 
 from chatcli.config.booleans import FALSE
-from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, WORD, near_subcommand, split
+from chatcli.runtime.options import ESCAPED, SUBCOMMANDS, WORD, near_subcommand, split
 
 _ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
 _ELSEWHERE |= {"--install-completion", "--show-completion"}

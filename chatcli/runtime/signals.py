@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
-from chatcli.runtime.command_line import split
+from chatcli.runtime.options import split
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

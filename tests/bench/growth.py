@@ -31,7 +31,7 @@ from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
-from chatcli.runtime.garbage import put_off_collections, resume_collections
+from chatcli.runtime.deferred_packages import put_off_collections, resume_collections
 from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatcli.cli.run.request import read_request
+from chatcli.cli.run.dispatch import read_request
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from tests.fakes.web import FakeWeb

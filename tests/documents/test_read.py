@@ -23,8 +23,7 @@ from docx.oxml import parse_xml
 
 from chatcli.documents import extract, read
 from chatcli.documents.passage import Passage
-from chatcli.documents.read import DocumentReader
-from chatcli.documents.worker import MEMORY, UnreadableError, Worker, _exchange
+from chatcli.documents.read import MEMORY, DocumentReader, UnreadableError, Worker, _exchange
 from tests.attachments.samples import pdf
 from tests.waiting import WAIT_SECONDS
 
@@ -281,7 +280,7 @@ def test_an_interrupt_ends_the_process_which_is_in_the_middle_of_a_file(worker: 
 
 
 def test_a_reader_that_waits_is_given_up(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatcli.documents.worker._WAIT", 0)
+    monkeypatch.setattr("chatcli.documents.read._WAIT", 0)
     with pytest.raises(UnreadableError, match="it takes too long to read"):
         worker.extract("pdf", pdf("Hello."))
     monkeypatch.undo()
@@ -295,7 +294,7 @@ def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_one_is_read(
 ) -> None:
     if by_kernel and sys.platform != "linux":
         pytest.skip("only Linux bounds the address space")
-    monkeypatch.setattr("chatcli.documents.worker.MEMORY", 384 * 2**20)
+    monkeypatch.setattr("chatcli.documents.read.MEMORY", 384 * 2**20)
     with zipfile.ZipFile(io.BytesIO(word(("Hello.", 0)))) as zipped:
         files = {name: zipped.read(name) for name in zipped.namelist()}
     files["word/document.xml"] = files["word/document.xml"].replace(b"<w:p>", b"<w:p/>" * 8_000_000 + b"<w:p>", 1)
@@ -330,10 +329,10 @@ def test_the_process_ends_with_its_parent(busy: bool) -> None:
     read_end, write_end = os.pipe()  # its end is seen when the last process that has it is gone
     program = f"""
 import os, sys
-from chatcli.documents import worker
-start = worker.subprocess.Popen
-worker.subprocess.Popen = lambda *words, **options: start(*words, **options, pass_fds=[{write_end}])
-one = worker.Worker()
+from chatcli.documents import read
+start = read.subprocess.Popen
+read.subprocess.Popen = lambda *words, **options: start(*words, **options, pass_fds=[{write_end}])
+one = read.Worker()
 one.extract("pdf", {pdf("Hello.")!r})
 os.close({write_end})
 print("ready", flush=True)

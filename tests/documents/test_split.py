@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.documents.passage import Passage
-from chatcli.documents.read import DocumentReader
+from chatcli.documents.read import DocumentReader, UnreadableError
 from chatcli.documents.split import MAX_LINE, MAX_PASSAGE
-from chatcli.documents.worker import UnreadableError
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction

@@ -16,10 +16,9 @@ from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.sessions.history import read_turns
 from chatcli.sessions.thread import GraphThread
-from chatcli.store.compression import decompress
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from chatcli.store.serde import CompressedSerializer
+from chatcli.store.serde import CompressedSerializer, decompress
 from chatcli.store.sqlite.repair import find_damage
 from chatcli.store.sqlite.salvage import Row, read_contents, read_values, rows_by_thread
 from chatcli.transfer.document import ThreadDocument

@@ -10,8 +10,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from chatcli.conversation.backend import LocalBackend, delete_threads
 from chatcli.documents.index import DocumentIndex
 from chatcli.errors import StoreError
-from chatcli.ranking import vectors
-from chatcli.ranking.vectors import add_vectors, forget_vectors, key_of, read_vectors
+from chatcli.ranking import semantic
+from chatcli.ranking.semantic import add_vectors, forget_vectors, key_of, read_vectors
 from chatcli.store.location import StoreLocation
 from chatcli.store.saver_threads import MemoryThreads
 
@@ -47,7 +47,7 @@ def test_the_vectors_of_a_search_are_written_in_one_transaction(file: Path) -> N
 def test_old_vectors_go_with_the_next_search(file: Path) -> None:
     add_vectors({"old": b"gone" * 100, "new": b"2"})
     with closing(sqlite3.connect(file)) as database, database:
-        database.execute("UPDATE vectors SET written = written - ? WHERE hash = 'old'", ((vectors.DAYS + 1) * 86_400,))
+        database.execute("UPDATE vectors SET written = written - ? WHERE hash = 'old'", ((semantic.DAYS + 1) * 86_400,))
     assert read_vectors(["old"]) == {}
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("SELECT hash FROM vectors").fetchall() == [("new",)]
@@ -58,9 +58,9 @@ def test_the_oldest_vectors_make_room_for_new_ones(file: Path) -> None:
     add_vectors({"old": b"1"})
     with closing(sqlite3.connect(file)) as database, database:
         database.execute("UPDATE vectors SET written = written - 1")
-    add_vectors({str(number): b"2" for number in range(vectors.MOST)})
+    add_vectors({str(number): b"2" for number in range(semantic.MOST)})
     with closing(sqlite3.connect(file)) as database:
-        assert database.execute("SELECT count(*) FROM vectors").fetchone() == (vectors.MOST,)
+        assert database.execute("SELECT count(*) FROM vectors").fetchone() == (semantic.MOST,)
     assert read_vectors(["old"]) == {}
 
 

@@ -2,7 +2,7 @@ import base64
 import io
 from pathlib import Path
 
-from chatcli.rendering.terminal.clipboard import fill_clipboard
+from chatcli.rendering.terminal.renderer import fill_clipboard
 
 
 def tool(folder: Path, name: str, script: str) -> dict[str, str]:

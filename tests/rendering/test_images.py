@@ -10,10 +10,9 @@ from PIL import Image
 
 from chatcli.events import ImageAttached, TextDelta
 from chatcli.message import MessageShown
+from chatcli.rendering import images
 from chatcli.rendering.display import AbilityReported
-from chatcli.rendering.images import Cells, Protocol, image_size, known_protocol, picture
-from chatcli.rendering.markdown import images
-from chatcli.rendering.markdown.images import DataImages
+from chatcli.rendering.images import Cells, DataImages, Protocol, image_size, known_protocol, picture
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from chatcli.rendering.theme import plain_text
 from tests.rendering.screen import Terminal, cut, finished, render_markdown

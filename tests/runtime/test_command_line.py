@@ -15,8 +15,19 @@ from chatcli.cli.grammar.group import SUBCOMMANDS as COMMANDS
 from chatcli.cli.subcommands import acp, mcp
 from chatcli.config.settings import Settings
 from chatcli.helper import eligible as asking
-from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, near_subcommand, read_plain, split
-from chatcli.runtime.options import OPTIONS, SCOPES, Option, scoped
+from chatcli.runtime.options import (
+    ESCAPED,
+    OPTIONS,
+    SCOPES,
+    SUBCOMMANDS,
+    VALUED,
+    WORD,
+    Option,
+    near_subcommand,
+    read_plain,
+    scoped,
+    split,
+)
 from chatcli.runtime.signals import wanted_format
 
 

@@ -7,7 +7,7 @@ import sys
 _BEGIN = """
 import sys
 from chatcli.runtime.deferred_packages import defer_packages
-from chatcli.runtime.untraced import leave_out_tracing
+from chatcli.runtime.tracing import leave_out_tracing
 
 defer_packages()
 leave_out_tracing()

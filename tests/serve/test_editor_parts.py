@@ -16,10 +16,9 @@ from chatcli.config.settings import Settings
 from chatcli.events import ApprovalRequested
 from chatcli.message import Citation, Cited
 from chatcli.serve.acp.asking import Asker, InWordsError, UnableError
-from chatcli.serve.acp.client import DismissedError, StoppedError
+from chatcli.serve.acp.client import DismissedError, Files, StoppedError, Terminal
 from chatcli.serve.acp.prompts import path_of, read_prompt
 from chatcli.serve.acp.updates import Updates, history, listing_text, locations_of, plan_of, title_of
-from chatcli.serve.acp.workspace import Files, Terminal
 from chatcli.tools.changes import change_tools
 from chatcli.tools.toolbox import Toolbox
 from chatcli.tools.workspace import Finished, Workspace

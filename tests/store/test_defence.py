@@ -20,12 +20,11 @@ from chatcli.documents.index import DocumentIndex
 from chatcli.errors import StoreError, UsageError
 from chatcli.runtime.parse import inflate
 from chatcli.runtime.sqlite import check_side_files, connect, unchecked
-from chatcli.store.compression import compress, decompress, most_bytes
 from chatcli.store.errors import DamagedError, as_sqlite_failure
 from chatcli.store.items import open_sqlite_items
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from chatcli.store.serde import CompressedSerializer
+from chatcli.store.serde import CompressedSerializer, compress, decompress, most_bytes
 from chatcli.store.sqlite.repair import find_damage
 from chatcli.store.sqlite.threads import SqliteThreads
 from chatcli.store.threads import ThreadSummary

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.store.compression import LARGE
-from chatcli.store.serde import CompressedSerializer
+from chatcli.store.serde import LARGE, CompressedSerializer
 from chatcli.store.sqlite import schema, threads
 
 _FASTEST, _USUAL = 0, 2

@@ -22,11 +22,10 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel._checkpoint import empty_checkpoint as empty_graph_checkpoint
 
-from chatcli.store.compression import DICTIONARY, compress, decompress
 from chatcli.store.postgres import schema as postgres_schema
 from chatcli.store.postgres.saver import PostgresSaver
 from chatcli.store.postgres.threads import PostgresThreads
-from chatcli.store.serde import NEWEST_FORM, CompressedSerializer
+from chatcli.store.serde import DICTIONARY, NEWEST_FORM, CompressedSerializer, compress, decompress
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.open import SqliteSaver, open_sqlite
 from tests.e2e.checks import assert_reported

@@ -10,8 +10,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
-from chatcli.runtime.command_line import ESCAPED, WORD, near_subcommand, split
-from chatcli.runtime.options import BY_HEADING, OTHER
+from chatcli.runtime.options import BY_HEADING, ESCAPED, OTHER, WORD, near_subcommand, split
 from chatcli.runtime.program import CHAT, Program, current_program
 
 _typers: Any = getattr(TyperOption, "get_runtime_param", None)

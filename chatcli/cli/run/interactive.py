@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chatcli import __version__
-from chatcli.cli.run.request import Request
+from chatcli.cli.run.dispatch import Request
 from chatcli.config.grants import has_named_servers
 from chatcli.config.providers import LOCAL, OLLAMA, PROVIDERS
 from chatcli.conversation.backend import Backend

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.cli.report import report_traceback
-from chatcli.cli.run.request import Question, Request
+from chatcli.cli.run.dispatch import Question, Request
 from chatcli.cli.run.resuming import print_hint
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation

@@ -1,13 +1,15 @@
-"""The session of the plain chat, which adds a model, a setup and a context."""
+"""The session of the plain chat, which adds a model, a setup and a context; its model writes the thread's title."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.documents.citations import for_people
@@ -24,21 +26,24 @@ from chatcli.graphs.chat.context import (
 from chatcli.graphs.chat.graph import ChatGraph, read_values, setup_of, setup_update, setup_values, with_empty_fields
 from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
-from chatcli.graphs.chat.title import ask_title
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.message import Cited
+from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.models.prices import price
 from chatcli.roles import Setup
+from chatcli.sanitize import sanitize
 from chatcli.sessions import history
 from chatcli.sessions.found import as_citations
 from chatcli.sessions.history import Turn
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
-from chatcli.sessions.thread import GraphThread
+from chatcli.sessions.thread import TITLE_LENGTH, GraphThread
 from chatcli.sessions.turn import RunningTurn
 from chatcli.store.recall import without_recalled
 from chatcli.store.threads import Threads
+from chatcli.store.usage import Tokens, read_tokens
+from chatcli.text import one_line
 from chatcli.tools.tool import CHANGES
 
 if TYPE_CHECKING:
@@ -47,6 +52,20 @@ if TYPE_CHECKING:
 NO_SETUP = Setup()
 BRANCH_LABEL = "Summary of another branch of this conversation, that of turn {number}:"
 _STOPPED = "stopped: nothing was summarised"
+TITLE_SECONDS = 30.0
+MAX_SAID = 200
+"""Characters of the question and of the answer that the model gets: a local one reads slowly."""
+MAX_WRITTEN = 2000
+"""Characters that are read of what it writes: it may think first, or not know an end."""
+REQUEST = (
+    "Name the topic of this conversation in three to six words, in the language of the question, as a title does. Write"
+    " the title alone, without quotation marks.\n\nQuestion: {question}\n\nAnswer: {answer}"
+)
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_REORDERING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+_LABEL = re.compile(r"^[\W_]*title[\W_]*:", re.IGNORECASE)
+_MARKS = " \t\"'`*_#“”„‟‘’‚«»‹›「」『』"  # noqa: RUF001 - they are meant
+"""What models put around a title: quotation marks and Markdown."""
 
 
 class ChatSession(Session):
@@ -228,3 +247,32 @@ class ChatSession(Session):
             documents=self.documents,
             numbers={},
         )
+
+
+async def ask_title(question: str, answer: str, model: Model, spent: list[Tokens]) -> str:
+    """Return the title that `model` writes for a thread that begins so; empty if it writes none that can be used."""
+    # One request is sent, whatever comes of it. `spent` grows by what it used.
+    said = {"question": one_line(question, MAX_SAID), "answer": one_line(answer, MAX_SAID)}
+    whole: AIMessage | None = None
+    try:
+        stream: Any = model.client.astream([HumanMessage(REQUEST.format(**said))])
+        async with asyncio.timeout(TITLE_SECONDS), aclosing(stream) as parts:
+            async for part in parts:
+                whole = whole + part if isinstance(whole, AIMessageChunk) else part
+                if whole is not None and len(str(whole.text)) > MAX_WRITTEN:
+                    break
+    except Exception:  # noqa: BLE001 - whatever fails, the thread has a title already: its question
+        return ""
+    if whole is None:
+        return ""
+    spent.append(read_tokens(whole.usage_metadata) or Tokens())
+    return clean_title(str(whole.text))
+
+
+def clean_title(text: str) -> str:
+    """Return the title in `text`, which a model wrote: one printable line of at most TITLE_LENGTH characters."""
+    text = _THOUGHT.sub("", sanitize(_REORDERING.sub("", text)))
+    lines = ("".join(filter(str.isprintable, one_line(line))) for line in text.splitlines())
+    titles = (_LABEL.sub("", line).strip(_MARKS).removesuffix(".").strip(_MARKS) for line in lines)
+    title = next((title for title in titles if any(map(str.isalnum, title))), "")
+    return one_line(title, TITLE_LENGTH)

@@ -25,9 +25,8 @@ import chatcli
 from chatcli.config.installation import add_command, requirement_of
 from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, ExitCallError, GraphError, UsageError, limit_of
-from chatcli.graphs.user.env_file import explain_missing_key
 from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
-from chatcli.graphs.user.spec import GraphSpec, dependencies_of
+from chatcli.graphs.user.spec import GraphSpec, dependencies_of, explain_missing_key
 from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import MAX_MESSAGE, translate_foreign
 from chatcli.models.sdk_errors import chain, missing_key

@@ -21,9 +21,8 @@ from pydantic import BaseModel
 from chatcli.config.installation import add_command
 from chatcli.config.trust import PROJECT_FILE
 from chatcli.errors import UsageError
-from chatcli.graphs.user.env_file import environment_of
 from chatcli.graphs.user.load import AnyPregel, call_factory, describe, import_graph, is_in_library, loading
-from chatcli.graphs.user.spec import GraphSpec, dependencies_of
+from chatcli.graphs.user.spec import GraphSpec, dependencies_of, environment_of
 from chatcli.ranking import semantic
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.type_hints import type_hints

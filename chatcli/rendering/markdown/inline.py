@@ -7,8 +7,8 @@ from markdown_it.tree import SyntaxTreeNode
 from rich.style import Style
 
 from chatcli.rendering import theme
+from chatcli.rendering.images import IMAGE, image_name
 from chatcli.rendering.markdown.formulas import formula_text, script_text
-from chatcli.rendering.markdown.images import IMAGE, image_name
 from chatcli.rendering.markdown.parser import link_text
 from chatcli.rendering.theme import Line, Run, split_lines
 from chatcli.sanitize import sanitize

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from chatcli.rendering.images import Pictures
-from chatcli.rendering.markdown.images import IMAGE, DataImages
+from chatcli.rendering.images import IMAGE, DataImages, Pictures
 from chatcli.rendering.markdown.stream import MarkdownStream
 from chatcli.rendering.terminal.painter import Encoder, Tail
 from chatcli.rendering.theme import CODE_THEME, PLAIN, Continued, Line, Run, Theme, fold, join, width_of

@@ -20,9 +20,17 @@ from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.backend import Backend, choose_backend, delete_threads
 from chatcli.errors import ChatcliError, MissingKeyError
 from chatcli.runtime.exits import exits_contained
-from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, text_of, unknown_session
+from chatcli.serve.acp.client import (
+    Client,
+    Fields,
+    Files,
+    Terminal,
+    as_request_error,
+    invalid,
+    text_of,
+    unknown_session,
+)
 from chatcli.serve.acp.pipes import Pipes
-from chatcli.serve.acp.workspace import Files, Terminal
 from chatcli.serve.standard_streams import take_streams
 from chatcli.store.errors import as_failure
 from chatcli.tools.workspace import Workspace

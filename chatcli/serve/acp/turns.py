@@ -23,11 +23,10 @@ from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageE
 from chatcli.message import is_review
 from chatcli.models.prices import spent
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
-from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, invalid
+from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, Terminal, invalid
 from chatcli.serve.acp.prompts import read_prompt
 from chatcli.serve.acp.session import EditorSession
 from chatcli.serve.acp.updates import Updates, diff, history, listing_text, plan_of, status_update, text_chunk
-from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.requests import Ask, Continue, Resume
 from chatcli.sessions.stream import read_todos

@@ -23,8 +23,8 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from chatcli import __version__
 from chatcli.errors import ChatcliError, UsageError, unexpected
 from chatcli.roles import find_role, role_files
+from chatcli.runtime.deferred_packages import resume_collections
 from chatcli.runtime.exits import exits_contained
-from chatcli.runtime.garbage import resume_collections
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.serve.mcp.tools import ASK, SEARCH_DOCUMENTS, TOOLS
 from chatcli.text import one_line

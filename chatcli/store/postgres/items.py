@@ -10,8 +10,7 @@ from psycopg_pool import ConnectionPool
 
 from chatcli.store.errors import refuse_foreign_tables
 from chatcli.store.postgres.connection import connect, parameters
-from chatcli.store.postgres.saver import POOL_TIMEOUT
-from chatcli.store.postgres.tables import making_tables
+from chatcli.store.postgres.saver import POOL_TIMEOUT, making_tables
 
 
 @contextmanager

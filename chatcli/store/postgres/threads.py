@@ -39,7 +39,7 @@ class PostgresThreads(DatabaseThreads):
 
     def set_up(self) -> None:
         """Make the tables that are missing."""
-        from chatcli.store.postgres.tables import make_tables  # with LangGraph, which listing threads does without
+        from chatcli.store.postgres.saver import make_tables  # with LangGraph, which listing threads does without
 
         with self._use() as connection:
             if stored_version(connection) != VERSION:

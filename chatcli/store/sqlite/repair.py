@@ -13,8 +13,8 @@ from chatcli.errors import StoreError
 from chatcli.runtime.parse import json_object
 from chatcli.runtime.sqlite import connect as connect_file
 from chatcli.runtime.sqlite import unchecked
-from chatcli.store.compression import COMPRESSED, decompress
 from chatcli.store.errors import DamagedError, as_sqlite_failure, sqlite_failures
+from chatcli.store.serde import COMPRESSED, decompress
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
 from chatcli.store.step_order import is_in_order

@@ -3,7 +3,7 @@
 import pytest
 
 from chatcli.config.thread_ids import check_title
-from chatcli.graphs.chat.title import clean_title
+from chatcli.graphs.chat.session import clean_title
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class TypedText(str):
     def readings(self) -> list[Any]:
         """Return the values that the text may mean, the preferred one first."""
         try:
-            return [read_json(self, parse_constant=_refuse_constant), str(self)]
+            return [read_json(self, strict=True), str(self)]
         except TooDeepError:
             raise
         except ValueError:
@@ -186,10 +186,6 @@ def check_plain(value: Any) -> None:
         raise ValueError("it is not UTF-8 text") from None
     except (TypeError, ValueError):
         raise ValueError(f"{_shown(value)} is not a JSON value") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _text(value: object) -> str:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _SYSTEM_FOLDERS = frozenset(("/proc", "/sys", "/dev", "/run", "/System/Volumes"))
 """Folders of the system whose files are no files on a disk or, on macOS, the same files once more."""
-_MTIME_GRANULARITY_NS = 2_000_000_000
-"""Nanoseconds within which a file system may give two changes the same time."""
+UNSETTLED = 2_000_000_000
+"""Nanoseconds within which a file system may give two changes the same time; FAT counts in two seconds."""
 _FORMAT = 1
 """The version of the rules of this module; decisions of another one are not used."""
 
@@ -186,7 +186,7 @@ class _Walk:
         self._earlier = earlier
         self.now = WalkCache()
         self._segments: tuple[str, ...] = ()
-        self._settled = time.time_ns() - _MTIME_GRANULARITY_NS
+        self._settled = time.time_ns() - UNSETTLED
 
     def files(self, source: str) -> Iterator[FoundFile]:
         """Yield the files of `source` that were not yielded before."""

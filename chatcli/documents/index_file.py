@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 
 from chatcli import paths
 from chatcli.config.secret_files import open_regular
+from chatcli.documents.find import UNSETTLED
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
 from chatcli.errors import StoreError
@@ -71,8 +72,6 @@ _PASSING = ("locked", "full", "readonly", "unable to open", "disk I/O", "interru
 DAMAGED = "the index of documents was damaged: it is built again"
 DAMAGE = (sqlite3.DatabaseError, sqlite3.InterfaceError, zlib.error, UnicodeDecodeError, json.JSONDecodeError)
 """What reading a damaged file raises; see `is_damage`."""
-UNSETTLED = 2_000_000_000
-"""Nanoseconds within which a file system may give two changes the same time; FAT counts in two seconds."""
 _NAMES = 3
 """How many names at the end of a path are searched."""
 _FILE = "SELECT path, id, size, mtime, ctime, settled, splitter, hash, problem FROM"

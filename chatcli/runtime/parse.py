@@ -16,18 +16,25 @@ class TooDeepError(ValueError):
         super().__init__(f"it is nested too deeply, more than {max_depth} levels")
 
 
-def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH, **options: Any) -> Any:
-    """Return the value of `text`, by `json.loads`; raise ValueError, or TooDeepError if it is nested too deeply."""
+def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH, strict: bool = False, **options: Any) -> Any:
+    """Return the value of `text`, by `json.loads`; raise ValueError, or TooDeepError if it is nested too deeply.
+
+    With `strict`, NaN and Infinity are refused, too: Python reads and writes them, but they are no JSON.
+    """
     import json  # few runs read any
 
     try:
-        value = json.loads(text, **options)
+        value = json.loads(text, **(options | {"parse_constant": _refuse_constant} if strict else options))
     except RecursionError:
         raise TooDeepError(max_depth) from None
     opened = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
     if opened > max_depth:
         check_depth(value, max_depth)
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def read_toml(text: str) -> dict[str, Any]:

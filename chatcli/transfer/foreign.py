@@ -89,7 +89,7 @@ def joined(*parts: str) -> str:
 def parse_json(text: str, where: str = "") -> Any:
     """Return the value in the JSON `text`, without keys twice; `where` names its line if the file has more lines."""
     try:
-        return read_json(text, max_depth=MAX_DEPTH, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return read_json(text, max_depth=MAX_DEPTH, strict=True, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise refuse(where or f"line {error.lineno}", f"not valid JSON: {error.msg} at column {error.colno}") from None
     except ValueError as error:  # a duplicate key, a number with thousands of digits, or too deep nesting
@@ -104,10 +104,6 @@ def load_json(text: str) -> Any:
     except UsageError as error:
         raise ValueError(str(error)) from None
     return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -69,12 +69,9 @@ async def import_documents(store: Store, documents: Sequence[ThreadDocument]) ->
 
 def free_id(thread_id: str, taken: set[str]) -> str:
     """Return `thread_id` with the first number at its end that makes it none of `taken`."""
-    for number in count(2):
-        suffix = f"-{number}"
-        new = thread_id[: MAX_ID_LENGTH - len(suffix)] + suffix
-        if new not in taken:
-            return new
-    raise AssertionError("unreachable: numbers do not end")
+    suffixes = (f"-{number}" for number in count(2))
+    numbered = (thread_id[: MAX_ID_LENGTH - len(suffix)] + suffix for suffix in suffixes)
+    return next(new for new in numbered if new not in taken)
 
 
 async def _write(graph: ChatGraph, thread_id: str, document: ThreadDocument) -> None:

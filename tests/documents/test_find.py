@@ -263,7 +263,7 @@ def test_decisions_hold_until_a_file_of_rules_changes(root: Path, monkeypatch: p
     write(root, "a.md", "a.log", "sub/b.md", "sub/b.log", "build/c.md")
     (root / ".gitignore").write_text("*.log\nbuild\n")
     (root / "sub" / ".gitignore").write_text("\n")
-    monkeypatch.setattr("chatcli.documents.find._MTIME_GRANULARITY_NS", -(10**18))  # as if the files of rules were old
+    monkeypatch.setattr("chatcli.documents.find.UNSETTLED", -(10**18))  # as if the files of rules were old
     decisions = WalkCache()
     assert found(root, decisions=decisions) == ["a.md", "sub/b.md"]
 
@@ -307,7 +307,7 @@ def test_decisions_hold_until_a_file_of_rules_changes(root: Path, monkeypatch: p
 def test_decisions_do_not_outlive_the_repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(root, "docs/a.md", "docs/sub/b.md")
     (root / ".gitignore").write_text("*.md\n")
-    monkeypatch.setattr("chatcli.documents.find._MTIME_GRANULARITY_NS", -(10**18))
+    monkeypatch.setattr("chatcli.documents.find.UNSETTLED", -(10**18))
     outer, inner, decisions = root / ".git", root / "docs" / "sub" / ".git", WalkCache()
 
     def kept() -> list[str]:

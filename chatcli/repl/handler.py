@@ -155,7 +155,9 @@ class LineHandler:
         try:
             found = await asyncio.to_thread(find_mentioned, typed_mentions(question), servers.names)
             read = partial(read_attachment, allow_private=settings.allow_private_urls, timeout=settings.timeout)
-            mentioned = await self.conversation.read(lambda: list(map(read, (*found.files, *pasted.files))))
+            files = (*found.files, *pasted.files)
+            # Without files there is nothing to stop here: a question of words alone is stopped as a turn, and kept.
+            mentioned = await self.conversation.read(lambda: list(map(read, files))) if files else []
             mentioned += await servers.read_resources([*found.resources, *pasted.resources])
             if folders := [*found.folders, *pasted.folders]:
                 check_takes_documents(self.conversation)

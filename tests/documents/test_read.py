@@ -264,17 +264,27 @@ def test_its_process_is_confined_and_ends_with_the_worker() -> None:
 
 
 def test_an_interrupt_ends_the_process_which_is_in_the_middle_of_a_file(worker: Worker) -> None:
+    worker.extract("pdf", pdf("Hello."))  # from now on, its process takes time for a file only
+    assert worker._process is not None
+    process, caller = psutil.Process(worker._process.pid), threading.get_ident()
+    middle = process.cpu_times().user + 0.2
+
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
+    def interrupt_in_the_middle() -> None:
+        while process.cpu_times().user < middle:
+            time.sleep(0.01)
+        signal.pthread_kill(caller, signal.SIGUSR1)
+
     before = signal.signal(signal.SIGUSR1, interrupt)
-    timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
-    timer.start()
+    watching = threading.Thread(target=interrupt_in_the_middle)
+    watching.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             worker.extract("pdf", slow_pdf())
     finally:
-        timer.join()
+        watching.join()
         signal.signal(signal.SIGUSR1, before)
     assert worker.extract("pdf", pdf("Hello."), seconds=9) == ["Hello."]
 

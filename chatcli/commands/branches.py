@@ -28,7 +28,7 @@ LIST, SUMMARY = "list", "summary"
 HERE = "  <- here"
 """What follows the question of the turn with which the current branch ends."""
 MAX_DEPTH = 8
-"""How deep a fork in a fork is indented; deeper ones stand there, too."""
+"""The deepest column of a branch in the tree; branches that are nested deeper share it."""
 QUESTION_WIDTH, ANSWER_WIDTH = 36, 26
 """The columns of the printed tree, which fits 80 columns."""
 

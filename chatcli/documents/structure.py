@@ -239,7 +239,7 @@ for _outline, _endings in (
 
 
 class _Part(NamedTuple):
-    """A part of a cell, before it is known whether others stand in the same lines of the file."""
+    """A part of a cell; its lines of the file may hold other parts, too."""
 
     place: Range
     """Where it begins and ends in the file."""
@@ -291,7 +291,7 @@ def _parts(text: str) -> Iterator[_Part]:
 
 
 def _cells(text: str) -> Iterator[tuple[str, list[str], list[Range]]]:
-    """Yield the kind of each cell, the lines of its source, and where each stands in the file."""
+    """Yield each cell: its kind, the lines of its source, and where in the file each of these lines is."""
     for key, cells, start, _ in _items(text, 0):
         if key != "cells" or not isinstance(cells, list):
             continue

@@ -290,7 +290,7 @@ class DataImages:
         return text[match.start() :]
 
     def _address(self, *, complete: bool) -> str:
-        """End the image; return its address without the beginning that stands in the text: type, number and size."""
+        """End the image; return the rest of its address, after `data:image/`: the type, the number and the size."""
         held, self._held = "".join(self._held or ()), None
         kind, _, encoded = held.partition(";base64,")
         kind = kind if kind in _TYPES else "png"

@@ -5,7 +5,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
-from threading import RLock
+from threading import RLock, Thread
 from types import ModuleType
 from typing import Any
 
@@ -55,8 +55,6 @@ def finish_tracing() -> bool:
     client = trees and vars(trees).get("_CLIENT")
     if client is None:  # nothing was traced
         return True
-    from threading import Thread
-
     sending = Thread(target=client.flush, daemon=True)
     try:
         sending.start()

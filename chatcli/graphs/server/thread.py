@@ -257,7 +257,7 @@ class ServerThread(GraphThread):
         return status != "success"
 
     async def snapshot(self, *, subgraphs: bool = False) -> StateSnapshot:
-        """See `GraphThread.snapshot`; the messages may be those of the store."""
+        """See `GraphThread.snapshot`; where the store keeps the messages, they come from there."""
         if not self._is_kept_in_store:
             return await GraphThread.snapshot(self, subgraphs=subgraphs)
         snapshot, messages = await asyncio.gather(
@@ -303,7 +303,7 @@ class ServerThread(GraphThread):
                 await GraphThread.keep_question(self, config, question, rest)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
-        """See `GraphThread.append`; beside the store, what is pending stays so: /retry goes on there."""
+        """See `GraphThread.append`; where the store keeps the messages, /retry still goes on with what is pending."""
         if self._is_kept_in_store:
             await asyncio.to_thread(self.threads.keep_answers, self.id, [*map(_as_json, messages)])
         else:

@@ -90,7 +90,7 @@ def unknown_session(session_id: str) -> RequestError:
 
 
 class Files:
-    """See `tools.workspace.EditorFiles`. The methods wait for the event loop's thread: call them in another one."""
+    """The editor's files, for `tools.workspace.EditorFiles`. Call the methods outside of the event loop's thread."""
 
     def __init__(self, client: Client, session_id: str, folder: Path) -> None:
         self._client = client
@@ -128,7 +128,7 @@ class Files:
 
 
 class Terminal:
-    """See `tools.workspace.EditorTerminal`."""
+    """The editor's terminals, for `tools.workspace.EditorTerminal`."""
 
     def __init__(self, client: Client, session_id: str) -> None:
         self._client = client
